@@ -1,0 +1,1 @@
+"""Where it runs: Anakin and Sebulba."""

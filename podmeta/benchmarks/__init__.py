@@ -1,0 +1,1 @@
+"""What `podmeta bench` runs."""

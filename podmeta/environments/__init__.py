@@ -1,0 +1,1 @@
+"""What is learnt: environments, task distributions and task wrappers."""

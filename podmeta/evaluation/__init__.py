@@ -1,0 +1,1 @@
+"""Meta-testing, and the reference algorithms it is held against."""

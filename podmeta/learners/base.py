@@ -1,0 +1,56 @@
+"""What learns inside a lifetime: the interface of a black-box learner.
+
+A learner is three pure functions of (θ, learner state, input). It knows no environment, no device and no outer
+loop. Everything is unbatched; whoever rolls a learner adds batch axes with `vmap`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float, PRNGKeyArray
+
+MetaParams = Any  # θ: a pytree of arrays, the learning algorithm
+LearnerState = Any  # a pytree of arrays: what changes inside a lifetime, and holds the policy
+
+
+class LearnerInput(NamedTuple):
+    """What a learner is told at one env step.
+
+    Attributes:
+      observation: [...] the observation, of the environment's shape.
+      previous_action: [num_actions] the action taken before, one-hot or continuous; zeros when an episode starts.
+      reward: [] the reward that action earned.
+      episode_start: [] 1 where an episode has just begun, else 0.
+    """
+
+    observation: Float[Array, "..."]
+    previous_action: Float[Array, "num_actions"]
+    reward: Float[Array, ""]
+    episode_start: Float[Array, ""]
+
+
+class LearnerOutput(NamedTuple):
+    """What a learner says at one env step.
+
+    Attributes:
+      policy: [num_actions, num_policy_channels] the policy's parameters. One channel: logits of a categorical.
+        Two channels: mean and log standard deviation of a diagonal Gaussian.
+      value: [] estimate of the discounted return, which only the actor-critic outer loop uses.
+    """
+
+    policy: Float[Array, "num_actions num_policy_channels"]
+    value: Float[Array, ""]
+
+
+class Learner(NamedTuple):
+    """A learner for one size of observation and action.
+
+    Attributes:
+      init: key -> θ, freshly drawn.
+      initial_state: (θ, key) -> the learner state at birth.
+      step: (θ, learner state, input) -> (output, next learner state).
+    """
+
+    init: Callable[[PRNGKeyArray], MetaParams]
+    initial_state: Callable[[MetaParams, PRNGKeyArray], LearnerState]
+    step: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]]

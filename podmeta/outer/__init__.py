@@ -1,0 +1,1 @@
+"""What changes θ: the outer loops."""

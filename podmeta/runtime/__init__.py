@@ -1,0 +1,1 @@
+"""The life of a job: devices, checkpoints, metrics, progress, signals."""
