@@ -8,11 +8,29 @@ import dataclasses
 from typing import Any
 
 
-def option(default: Any, help: str) -> Any:
-    """A config key with its default and its meaning."""
-    if isinstance(default, (list, dict)):
-        return dataclasses.field(default_factory=lambda: default.copy(), metadata={"help": help})
-    return dataclasses.field(default=default, metadata={"help": help})
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A config key: its default, its meaning, and the values that make sense.
+
+    Args:
+      default: the default.
+      help: what the key means.
+      minimum: the smallest value allowed (of each element of a list).
+      above: a value that must be exceeded.
+      maximum: the largest value allowed.
+      choices: the words allowed.
+    """
+    metadata = {"help": help, "minimum": minimum, "above": above, "maximum": maximum, "choices": choices}
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 # --- learners ----------------------------------------------------------------------------------------------------
@@ -23,15 +41,27 @@ class SymmetricConfig:
     """The symmetric learner (SymLA)."""
 
     name: str = option("symmetric", "symmetric")
-    hidden_size: int = option(16, "N: units of the LSTM that stands for each weight")
-    message_size: int = option(8, "M: channels of a message")
-    hidden_layers: list[int] = option([], "widths of the hidden layers; [] is one layer, K = 1")
-    num_micro_ticks: int = option(1, "ticks of the network per env step")
-    aggregation: str = option("mean", "how messages are aggregated: mean or sum")
-    state_noise: float = option(0.0, "standard deviation of the i.i.d. noise on the cells at birth; 0: zeros")
-    state_noise_fraction: float = option(1.0, "fraction of each cell's units that get the noise")
+    hidden_size: int = option(16, "N: units of the LSTM that stands for each weight", minimum=1)
+    message_size: int = option(8, "M: channels of a message", minimum=2)
+    hidden_layers: list[int] = option([], "widths of the hidden layers; [] is one layer, K = 1", minimum=1)
+    num_micro_ticks: int = option(1, "ticks of the network per env step", minimum=1)
+    aggregation: str = option(
+        "mean",
+        "how messages are aggregated; sum_forward sums forward messages and takes the mean of backward ones",
+        choices=("mean", "sum", "sum_forward"),
+    )
+    state_noise: float = option(
+        0.0, "standard deviation of the i.i.d. noise on the cells at birth; 0: zeros", minimum=0
+    )
+    state_noise_fraction: float = option(
+        1.0, "fraction of each cell's units that get the noise", minimum=0, maximum=1
+    )
     episode_start_input: bool = option(True, "tell every LSTM whether an episode has just begun")
-    activation: str = option("tanh", "the LSTM's squashing: tanh, or rational (a clipped Padé tanh, faster on CPU)")
+    activation: str = option(
+        "tanh",
+        "the LSTM's squashing; rational is a clipped Padé tanh, faster on CPU",
+        choices=("tanh", "rational"),
+    )
     forget_bias: float = option(1.0, "added to the forget gate")
 
 
@@ -40,9 +70,11 @@ class RecurrentConfig:
     """The recurrent learner (MetaRNN, RL²)."""
 
     name: str = option("recurrent", "recurrent")
-    cell: str = option("lstm", "lstm or gru")
-    hidden_size: int = option(48, "units of the cell")
-    torso_layers: list[int] = option([], "widths of an MLP between the input and the cell; [] is none")
+    cell: str = option("lstm", "the recurrent cell", choices=("lstm", "gru"))
+    hidden_size: int = option(48, "units of the cell", minimum=1)
+    torso_layers: list[int] = option(
+        [], "widths of an MLP between the input and the cell; [] is none", minimum=1
+    )
 
 
 # --- environments ------------------------------------------------------------------------------------------------
@@ -52,13 +84,19 @@ class RecurrentConfig:
 class EnvironmentConfig:
     """What all environments share: the lifetime, and the task wrappers, drawn anew for every lifetime."""
 
-    name: str = option("???", "bandit or gymnax")
-    lifetime_length: int = option(100, "T: env steps in a lifetime, on one task, over as many episodes as fit")
+    name: str = option("???", "the environment; one of the names below")
+    lifetime_length: int = option(
+        100, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
     permute_observations: bool = option(False, "shuffle the observation components, per lifetime")
     permute_actions: bool = option(False, "shuffle the actions, per lifetime")
-    flip_observation_signs: bool = option(False, "flip the sign of each observation component or not, per lifetime")
+    flip_observation_signs: bool = option(
+        False, "flip the sign of each observation component or not, per lifetime"
+    )
     observation_scale: list[float] = option([], "factor on each observation component (one: on all); [] is 1")
-    failure_reward: bool = option(False, "pay -1 when an episode terminates and 0 otherwise, instead of its reward")
+    failure_reward: bool = option(
+        False, "pay -1 when an episode terminates and 0 otherwise, instead of its reward"
+    )
 
 
 @dataclasses.dataclass
@@ -66,12 +104,70 @@ class BanditConfig(EnvironmentConfig):
     """Bernoulli bandits: arm probabilities are the task."""
 
     name: str = option("bandit", "bandit")
-    num_arms: int = option(5, "arms")
+    num_arms: int = option(5, "arms", minimum=2)
     distribution: str = option(
         "independent",
-        "how arm probabilities are drawn: independent (each U[0, 1]), or two dependent arms with p2 = 1 - p1: "
-        "dependent_uniform, dependent_easy {.1, .9}, dependent_medium {.25, .75}, dependent_hard {.4, .6}",
+        "how arm probabilities are drawn: independent is U[0, 1] each; the others are for two arms with p2 = 1 - p1, "
+        "p1 from U[0, 1] (uniform), {.1, .9} (easy), {.25, .75} (medium) or {.4, .6} (hard)",
+        choices=("independent", "dependent_uniform", "dependent_easy", "dependent_medium", "dependent_hard"),
     )
+
+
+@dataclasses.dataclass
+class ContextualBanditConfig(EnvironmentConfig):
+    """Contextual bandits: the reward of each action in each context is the task."""
+
+    name: str = option("contextual_bandit", "contextual_bandit")
+    num_contexts: int = option(2, "contexts, seen one-hot")
+    num_actions: int = option(3, "actions")
+
+
+@dataclasses.dataclass
+class GridWorldConfig(EnvironmentConfig):
+    """A grid of hearts and traps: what they are worth is the task."""
+
+    name: str = option("grid_world", "grid_world")
+    height: int = option(4, "rows")
+    width: int = option(4, "columns")
+    num_hearts: int = option(3, "hearts")
+    num_traps: int = option(3, "traps")
+    border: str = option("torus", "torus: the grid's edges are joined; wall: they stop the agent")
+    num_inner_walls: int = option(0, "wall cells inside the grid, drawn per lifetime")
+    view: str = option(
+        "neighbours_4",
+        "what the agent sees of each kind: neighbours_4, neighbours_8, egocentric (a window) or full (the grid)",
+    )
+    view_radius: int = option(1, "the egocentric window is 2 view_radius + 1 cells wide")
+    rewards: str = option(
+        "fixed",
+        "fixed (heart +1, trap -1), swapped (heart -1, trap +1), random_sign (either, per lifetime), "
+        "random (each kind U[-1, 1], per lifetime)",
+    )
+    respawn_probability: float = option(1.0, "per step: a taken object reappears at a random empty cell")
+    episode_length: int = option(0, "steps after which an episode is truncated; 0: it never ends")
+
+
+@dataclasses.dataclass
+class ObjectGridWorldConfig(EnvironmentConfig):
+    """The object grid-worlds of LPG: where the objects are is the task."""
+
+    name: str = option("object_grid_world", "object_grid_world")
+    mode: str = option("dense", "dense, sparse, long, longer or long_dense")
+    positions: str = option(
+        "task",
+        "task (tabular): drawn per task; episode: drawn per episode, and anew when an object reappears",
+    )
+
+
+@dataclasses.dataclass
+class TabularMDPConfig(EnvironmentConfig):
+    """Random tabular MDPs, as in RL²: transitions and rewards are the task."""
+
+    name: str = option("tabular_mdp", "tabular_mdp")
+    lifetime_length: int = option(110, "T: env steps; horizon + 1 per episode, for the reset is a step too")
+    num_states: int = option(10, "states, seen one-hot")
+    num_actions: int = option(5, "actions")
+    horizon: int = option(10, "steps in an episode")
 
 
 @dataclasses.dataclass
@@ -80,7 +176,9 @@ class GymnaxConfig(EnvironmentConfig):
 
     name: str = option("gymnax", "gymnax")
     id: str = option("CartPole-v1", "the environment's gymnax id")
-    parameters: dict[str, Any] = option({}, "gymnax environment parameters to change, such as max_steps_in_episode")
+    parameters: dict[str, Any] = option(
+        {}, "gymnax environment parameters to change, such as max_steps_in_episode"
+    )
 
 
 # --- outer loops -------------------------------------------------------------------------------------------------
@@ -90,9 +188,13 @@ class GymnaxConfig(EnvironmentConfig):
 class ScheduleConfig:
     """How a rate changes over the updates of a job."""
 
-    name: str = option("constant", "constant, linear, cosine or exponential")
-    end_factor: float = option(0.1, "the factor reached at the last update, for all but constant")
-    warmup_updates: int = option(0, "updates over which the factor first rises linearly from 0 to 1")
+    name: str = option("constant", "its shape", choices=("constant", "linear", "cosine", "exponential"))
+    end_factor: float = option(
+        0.1, "the factor reached at the last update, for all but constant", above=0, maximum=1
+    )
+    warmup_updates: int = option(
+        0, "updates over which the factor first rises linearly from 0 to 1", minimum=0
+    )
 
 
 @dataclasses.dataclass
@@ -100,18 +202,24 @@ class EvolutionConfig:
     """Antithetic evolution strategies (OpenAI-ES)."""
 
     name: str = option("evolution", "evolution")
-    population_size: int = option(256, "members, even: they come in antithetic pairs")
-    lifetimes_per_member: int = option(8, "lifetimes over which a member's fitness is averaged")
-    noise_std: float = option(0.1, "σ of the perturbations")
+    population_size: int = option(256, "members, even: they come in antithetic pairs", minimum=2)
+    lifetimes_per_member: int = option(8, "lifetimes over which a member's fitness is averaged", minimum=1)
+    noise_std: float = option(0.1, "σ of the perturbations", above=0)
     noise_std_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    noise_rank: int = option(0, "rank of each matrix's perturbation, u vᵀ / sqrt(rank); 0 is full rank")
-    fitness_shaping: str = option("centred_rank", "centred_rank, z_score or raw, over the whole population")
-    fitness_fraction: float = option(1.0, "the fitness is the mean reward of this last part of the lifetime")
+    noise_rank: int = option(
+        0, "rank of each matrix's perturbation, u vᵀ / sqrt(rank); 0 is full rank", minimum=0
+    )
+    fitness_shaping: str = option(
+        "centred_rank", "over the whole population", choices=("centred_rank", "z_score", "raw")
+    )
+    fitness_fraction: float = option(
+        1.0, "the fitness is the mean reward of this last part of the lifetime", above=0, maximum=1
+    )
     optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
     optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
-    learning_rate: float = option(0.03, "learning rate")
+    learning_rate: float = option(0.03, "learning rate", above=0)
     learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    weight_decay: float = option(0.0, "θ shrinks by learning_rate * weight_decay per update")
+    weight_decay: float = option(0.0, "θ shrinks by learning_rate * weight_decay per update", minimum=0)
 
 
 # --- architectures -----------------------------------------------------------------------------------------------
@@ -122,12 +230,13 @@ class AnakinConfig:
     """Environment and learner in one compiled program on the devices."""
 
     name: str = option("anakin", "anakin")
-    updates_per_call: int = option(10, "updates the devices run between two looks of the host")
-    num_instances: int = option(1, "S: independent meta-learners in the one program")
-    instance_seeds: list[int] = option([], "seed of each instance; [] is seed, seed + 1, …")
-    instance_learning_rates: list[float] = option([], "learning rate of each instance; [] is outer.learning_rate")
-    instance_noise_stds: list[float] = option([], "σ of each instance; [] is outer.noise_std")
-    members_per_batch: int = option(0, "members a device runs side by side, batch after batch; 0 is all of its own")
+    updates_per_call: int = option(10, "updates the devices run between two looks of the host", minimum=1)
+    num_instances: int = option(1, "S: independent meta-learners in the one program", minimum=1)
+    instance_seeds: list[int] = option([], "seed of each instance; [] is seed, seed + 1, …", minimum=0)
+    instance_learning_rates: list[float] = option(
+        [], "learning rate of each instance; [] is outer.learning_rate", above=0
+    )
+    instance_noise_stds: list[float] = option([], "σ of each instance; [] is outer.noise_std", above=0)
 
 
 # --- the job -----------------------------------------------------------------------------------------------------
@@ -137,23 +246,25 @@ class AnakinConfig:
 class DevicesConfig:
     """Which devices the job runs on."""
 
-    cpu: int = option(0, "number of CPU devices to make and use; 0: what JAX finds")
+    cpu: int = option(0, "number of CPU devices to make and use; 0: what JAX finds", minimum=0)
 
 
 @dataclasses.dataclass
 class CheckpointConfig:
     """When to save, and how many to keep. 0 switches a rule off; the end of a run always saves."""
 
-    every_updates: int = option(0, "save when this many updates have passed")
-    every_seconds: float = option(60.0, "save when this many seconds have passed")
-    keep: int = option(3, "the last n checkpoints stay")
+    every_updates: int = option(0, "save when this many updates have passed", minimum=0)
+    every_seconds: float = option(60.0, "save when this many seconds have passed", minimum=0)
+    keep: int = option(3, "the last n checkpoints stay", minimum=1)
 
 
 @dataclasses.dataclass
 class LoggingConfig:
     """What is written about a run."""
 
-    every_updates: int = option(10, "updates per line of metrics.jsonl (rounded up to whole calls)")
+    every_updates: int = option(
+        10, "updates per line of metrics.jsonl (rounded up to whole calls)", minimum=1
+    )
     tensorboard: bool = option(True, "write TensorBoard event files")
     wandb: bool = option(False, "log to Weights & Biases (extra: wandb)")
     wandb_project: str = option("podmeta", "its project")
@@ -165,11 +276,11 @@ class EvaluationConfig:
     """The meta-test at the end of a run."""
 
     enabled: bool = option(True, "meta-test when training ends")
-    num_tasks: int = option(1000, "held-out tasks per setting")
+    num_tasks: int = option(1000, "held-out tasks per setting", minimum=2)
     settings: list[dict[str, Any]] = option(
         [{}], "one meta-test per entry: environment keys changed, such as {num_arms: 10}"
     )
-    seed: int = option(1_000_003, "seed of the held-out tasks, apart from every training seed")
+    seed: int = option(1_000_003, "seed of the held-out tasks, apart from every training seed", minimum=0)
 
 
 @dataclasses.dataclass
@@ -180,12 +291,18 @@ class JobConfig:
     environment: Any = option("???", "what is learnt")
     outer: Any = option("???", "what changes θ")
     architecture: Any = option("???", "where it runs")
-    seed: int = option(0, "the seed of everything")
-    num_updates: int = option(100, "updates of θ: ES generations or gradient steps")
+    seed: int = option(0, "the seed of everything", minimum=0, maximum=2**32 - 1)
+    num_updates: int = option(100, "updates of θ: ES generations or gradient steps", minimum=0)
     experiment_name: str = option("unnamed", "names the run directory")
     run_dir: str = option("", "the run directory; default: runs/<experiment_name>/<time>")
-    resume: str = option("auto", "auto: go on from the newest good checkpoint in run_dir; never: refuse to")
-    compilation_cache_dir: str = option("auto", "where compiled programs are kept; auto: the user's cache; off")
+    resume: str = option(
+        "auto",
+        "auto goes on from the newest good checkpoint in run_dir; never refuses a run_dir that holds one",
+        choices=("auto", "never"),
+    )
+    compilation_cache_dir: str = option(
+        "auto", "where compiled programs are kept; auto: the user's cache; off"
+    )
     devices: DevicesConfig = dataclasses.field(default_factory=DevicesConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     logging: LoggingConfig = dataclasses.field(default_factory=LoggingConfig)
@@ -194,7 +311,14 @@ class JobConfig:
 
 GROUPS: dict[str, dict[str, type]] = {
     "learner": {"symmetric": SymmetricConfig, "recurrent": RecurrentConfig},
-    "environment": {"bandit": BanditConfig, "gymnax": GymnaxConfig},
+    "environment": {
+        "bandit": BanditConfig,
+        "contextual_bandit": ContextualBanditConfig,
+        "grid_world": GridWorldConfig,
+        "object_grid_world": ObjectGridWorldConfig,
+        "tabular_mdp": TabularMDPConfig,
+        "gymnax": GymnaxConfig,
+    },
     "outer": {"evolution": EvolutionConfig},
     "architecture": {"anakin": AnakinConfig},
 }

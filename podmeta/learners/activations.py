@@ -1,0 +1,76 @@
+"""The squashing functions of the recurrent cells."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from podmeta.errors import InputError
+
+
+class Activation(NamedTuple):
+    """A pair of squashing functions.
+
+    Attributes:
+      tanh: onto (-1, 1).
+      sigmoid: onto (0, 1).
+    """
+
+    tanh: Callable[[Array], Array]
+    sigmoid: Callable[[Array], Array]
+
+
+def rational_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The [3/2] Padé approximant of tanh, x (27 + x²) / (27 + 9 x²), which reaches ±1 with slope 0 at x = ±3.
+
+    Its largest distance from tanh is 0.024. Without an exponential it is several times as fast on a CPU.
+    """
+    x = jnp.clip(x, -3.0, 3.0)
+    square = x * x
+    return x * (27.0 + square) / (27.0 + 9.0 * square)
+
+
+def rational_sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The sigmoid that belongs to `rational_tanh`: (1 + tanh(x / 2)) / 2."""
+    return 0.5 + 0.5 * rational_tanh(0.5 * x)
+
+
+ACTIVATIONS = {
+    "tanh": Activation(jnp.tanh, jax.nn.sigmoid),
+    "rational": Activation(rational_tanh, rational_sigmoid),
+}
+
+
+def make_activation(name: str) -> Activation:
+    """The activation of that name; an InputError names the choices."""
+    if name not in ACTIVATIONS:
+        raise InputError(
+            f"learner.activation={name!r} does not exist: choose one of {', '.join(ACTIVATIONS)}"
+        )
+    return ACTIVATIONS[name]
+
+
+def lstm(
+    gates: Float[Array, "*batch four_hidden"],
+    cell: Float[Array, "*batch hidden"],
+    activation: Activation,
+    forget_bias: float,
+) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]]:
+    """The LSTM's update (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
+
+    Args:
+      gates: [..., 4 * hidden_size] pre-activations: input, candidate, output and forget gate.
+      cell: [..., hidden_size] the cell.
+      activation: the squashing functions.
+      forget_bias: added to the forget gate's pre-activation.
+
+    Returns:
+      The next hidden state and cell, each [..., hidden_size].
+    """
+    input_gate, candidate, output_gate, forget_gate = jnp.split(gates, 4, axis=-1)
+    cell = activation.sigmoid(forget_gate + forget_bias) * cell + activation.sigmoid(
+        input_gate
+    ) * activation.tanh(candidate)
+    return activation.sigmoid(output_gate) * activation.tanh(cell), cell

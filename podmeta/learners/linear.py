@@ -1,0 +1,77 @@
+"""Matrices of θ, whole or perturbed at low rank, and the products with them.
+
+Evolution perturbs every matrix of θ. At full rank each member owns a whole matrix, and a product over the population
+is a batch of small products. At low rank a member owns two thin factors and shares the base matrix, so that the base
+product is one large GEMM for the whole population (EGGROLL, Sarkar et al. 2025). Learners see the difference only
+through `matmul` and `leading_rows`.
+"""
+
+import dataclasses
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LowRankMatrix:
+    """The matrix `base + left @ right.T`, kept as its parts.
+
+    Attributes:
+      base: [num_inputs, num_outputs] what the population shares.
+      left: [num_inputs, rank] a member's own factor.
+      right: [num_outputs, rank] a member's own factor.
+    """
+
+    base: Float[Array, "num_inputs num_outputs"]
+    left: Float[Array, "num_inputs rank"]
+    right: Float[Array, "num_outputs rank"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole matrix, which haiku checks."""
+        return self.base.shape
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """Data type of the whole matrix."""
+        return self.base.dtype
+
+
+Matrix = Float[Array, "num_inputs num_outputs"] | LowRankMatrix
+
+
+def matmul(inputs: Float[Array, "*batch num_inputs"], matrix: Matrix) -> Float[Array, "*batch num_outputs"]:
+    """`inputs @ matrix`, without ever forming a low-rank matrix."""
+    if isinstance(matrix, LowRankMatrix):
+        return inputs @ matrix.base + (inputs @ matrix.left) @ matrix.right.T
+    return inputs @ matrix
+
+
+def leading_rows(matrix: Matrix, num_rows: int) -> Matrix:
+    """The first `num_rows` rows of a matrix."""
+    if isinstance(matrix, LowRankMatrix):
+        return LowRankMatrix(matrix.base[:num_rows], matrix.left[:num_rows], matrix.right)
+    return matrix[:num_rows]
+
+
+def get_matrix(name: str, num_inputs: int, num_outputs: int, fan_in: int | None = None) -> Matrix:
+    """A matrix of the calling haiku module, drawn with standard deviation 1 / sqrt(fan_in or num_inputs)."""
+    init = hk.initializers.TruncatedNormal(stddev=(fan_in or num_inputs) ** -0.5)
+    return hk.get_parameter(name, (num_inputs, num_outputs), init=init)
+
+
+class Linear(hk.Module):
+    """A dense layer whose matrix may be perturbed at low rank."""
+
+    def __init__(self, num_outputs: int, name: str):
+        super().__init__(name=name)
+        self.num_outputs = num_outputs
+
+    def __call__(self, inputs: Float[Array, "*batch num_inputs"]) -> Float[Array, "*batch num_outputs"]:
+        """Maps [..., num_inputs] to [..., num_outputs]."""
+        matrix = get_matrix("w", inputs.shape[-1], self.num_outputs)
+        bias = hk.get_parameter("b", (self.num_outputs,), init=jnp.zeros)
+        return matmul(inputs, matrix) + bias

@@ -1,0 +1,100 @@
+"""Policies: how a learner's output becomes an action.
+
+A categorical over `DiscreteArray` actions, or a diagonal Gaussian over bounded boxes, in which an action component
+of ±1 stands for the ends of its bounds.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from dm_env import specs
+from jaxtyping import Array, Float, PRNGKeyArray
+
+PolicyParameters = Float[Array, "num_actions num_policy_channels"]
+Action = Array  # int [] for a categorical, float [num_actions] for a Gaussian
+
+
+class Policy(NamedTuple):
+    """What one can do with the policy parameters a learner puts out.
+
+    Attributes:
+      num_actions: number of actions, or of action components.
+      num_policy_channels: parameters per action.
+      sample: (key, parameters) -> action.
+      log_prob: (parameters, action) -> [] its log probability (density).
+      entropy: parameters -> [] entropy in nats.
+      encode: action -> [num_actions] as a learner sees it: one-hot, or the components.
+      to_environment: action -> the action in the environment's own bounds.
+    """
+
+    num_actions: int
+    num_policy_channels: int
+    sample: Callable[[PRNGKeyArray, PolicyParameters], Action]
+    log_prob: Callable[[PolicyParameters, Action], Array]
+    entropy: Callable[[PolicyParameters], Array]
+    encode: Callable[[Action], Float[Array, "num_actions"]]
+    to_environment: Callable[[Action], Action]
+
+
+def make_policy(action_spec: specs.DiscreteArray | specs.BoundedArray) -> Policy:
+    """The policy for an environment's actions: categorical for discrete ones, Gaussian for a box."""
+    if isinstance(action_spec, specs.DiscreteArray):
+        return _categorical(action_spec.num_values)
+    return _gaussian(action_spec)
+
+
+def _categorical(num_actions: int) -> Policy:
+    def sample(key: PRNGKeyArray, parameters: PolicyParameters) -> Action:
+        # The inverse of the cumulative distribution needs one uniform number; Gumbel noise needs one per action.
+        cumulative = jnp.cumsum(jax.nn.softmax(parameters[:, 0]))
+        threshold = jax.random.uniform(key) * cumulative[-1]
+        return jnp.minimum(jnp.sum(cumulative <= threshold), num_actions - 1)
+
+    def log_prob(parameters: PolicyParameters, action: Action) -> Array:
+        return jnp.sum(jax.nn.log_softmax(parameters[:, 0]) * encode(action))
+
+    def entropy(parameters: PolicyParameters) -> Array:
+        log_probs = jax.nn.log_softmax(parameters[:, 0])
+        return -jnp.sum(jnp.exp(log_probs) * log_probs)
+
+    def encode(action: Action) -> Float[Array, "num_actions"]:
+        return jax.nn.one_hot(action, num_actions)
+
+    return Policy(num_actions, 1, sample, log_prob, entropy, encode, lambda action: action)
+
+
+def _gaussian(action_spec: specs.BoundedArray) -> Policy:
+    (num_actions,) = action_spec.shape
+    minimum = np.broadcast_to(action_spec.minimum, action_spec.shape).astype(np.float32)
+    maximum = np.broadcast_to(action_spec.maximum, action_spec.shape).astype(np.float32)
+    bounded = np.isfinite(minimum) & np.isfinite(maximum)
+    centre = np.where(bounded, 0.5 * minimum + 0.5 * maximum, 0.0)
+    half_width = np.where(bounded, 0.5 * maximum - 0.5 * minimum, 1.0)
+
+    def sample(key: PRNGKeyArray, parameters: PolicyParameters) -> Action:
+        mean, log_std = parameters[:, 0], _log_std(parameters)
+        return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+
+    def log_prob(parameters: PolicyParameters, action: Action) -> Array:
+        mean, log_std = parameters[:, 0], _log_std(parameters)
+        standardised = (action - mean) * jnp.exp(-log_std)
+        return -jnp.sum(0.5 * standardised**2 + log_std + 0.5 * jnp.log(2.0 * jnp.pi))
+
+    def entropy(parameters: PolicyParameters) -> Array:
+        return jnp.sum(_log_std(parameters) + 0.5 * jnp.log(2.0 * jnp.pi * jnp.e))
+
+    def encode(action: Action) -> Float[Array, "num_actions"]:
+        return jnp.clip(action, -1.0, 1.0)
+
+    def to_environment(action: Action) -> Action:
+        return jnp.where(bounded, centre + half_width * jnp.clip(action, -1.0, 1.0), action)
+
+    return Policy(num_actions, 2, sample, log_prob, entropy, encode, to_environment)
+
+
+def _log_std(parameters: PolicyParameters) -> Float[Array, "num_actions"]:
+    """The log standard deviation, kept within e^±5."""
+    return jnp.clip(parameters[:, 1], -5.0, 5.0)

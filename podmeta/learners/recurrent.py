@@ -1,0 +1,93 @@
+"""The recurrent learner: MetaRNN, RL² (Duan et al. 2016, arXiv 1611.02779; Wang et al. 2016, arXiv 1611.05763).
+
+One LSTM or GRU over [observation, previous action, reward, episode start], with linear heads for policy and value.
+Its θ is tied to the sizes of observation and action.
+"""
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from podmeta.config.schema import RecurrentConfig
+from podmeta.learners.activations import ACTIVATIONS, lstm
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
+from podmeta.learners.linear import Linear
+
+
+def make_recurrent_learner(
+    config: RecurrentConfig, observation_size: int, num_actions: int, num_policy_channels: int
+) -> Learner:
+    """Builds the recurrent learner for one size of observation and action.
+
+    Args:
+      config: the learner's config.
+      observation_size: number of observation components (an observation of any shape is flattened).
+      num_actions: number of action components.
+      num_policy_channels: 1 for logits, 2 for mean and log standard deviation.
+
+    Returns:
+      The learner. Its state is [hidden_size] for a GRU, and such a pair, hidden state and cell, for an LSTM.
+    """
+
+    def network(state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
+        return RecurrentNetwork(config, num_actions, num_policy_channels)(state, learner_input)
+
+    transformed = hk.without_apply_rng(hk.transform(network))
+
+    def initial_state(meta_params: MetaParams, key: PRNGKeyArray) -> LearnerState:
+        del meta_params, key
+        zeros = jnp.zeros(config.hidden_size)
+        return (zeros, zeros) if config.cell == "lstm" else zeros
+
+    def init(key: PRNGKeyArray) -> MetaParams:
+        nothing = LearnerInput(
+            jnp.zeros(observation_size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(())
+        )
+        return transformed.init(key, initial_state(None, key), nothing)
+
+    return Learner(init, initial_state, transformed.apply)
+
+
+class RecurrentNetwork(hk.Module):
+    """One env step of the recurrent learner."""
+
+    def __init__(self, config: RecurrentConfig, num_actions: int, num_policy_channels: int):
+        super().__init__(name="recurrent")
+        self.config = config
+        self.num_actions = num_actions
+        self.num_policy_channels = num_policy_channels
+
+    def __call__(
+        self, state: LearnerState, learner_input: LearnerInput
+    ) -> tuple[LearnerOutput, LearnerState]:
+        """Takes the state and the input of one env step; returns the output and the next state."""
+        scalars = jnp.stack([learner_input.reward, learner_input.episode_start])
+        inputs = jnp.concatenate(
+            [learner_input.observation.reshape(-1), learner_input.previous_action, scalars]
+        )
+        for index, width in enumerate(self.config.torso_layers):
+            inputs = jax.nn.relu(Linear(width, name=f"torso_{index}")(inputs))
+
+        if self.config.cell == "lstm":
+            hidden, cell = state
+            gates = Linear(4 * self.config.hidden_size, name="lstm")(jnp.concatenate([inputs, hidden]))
+            hidden, cell = lstm(gates, cell, ACTIVATIONS["tanh"], forget_bias=1.0)
+            state = (hidden, cell)
+        else:
+            hidden = state = _gru(inputs, state)
+
+        # Small weights at birth, so that the first policy is close to uniform.
+        policy = 0.1 * Linear(self.num_actions * self.num_policy_channels, name="policy")(hidden)
+        value = Linear(1, name="value")(hidden)[0]
+        return LearnerOutput(policy.reshape(self.num_actions, self.num_policy_channels), value), state
+
+
+def _gru(
+    inputs: Float[Array, "num_inputs"], hidden: Float[Array, "hidden_size"]
+) -> Float[Array, "hidden_size"]:
+    """The GRU's update (Cho et al. 2014): reset and update gates, then the candidate."""
+    gates = jax.nn.sigmoid(Linear(2 * hidden.size, name="gates")(jnp.concatenate([inputs, hidden])))
+    reset, update = jnp.split(gates, 2)
+    candidate = jnp.tanh(Linear(hidden.size, name="candidate")(jnp.concatenate([inputs, reset * hidden])))
+    return (1.0 - update) * hidden + update * candidate

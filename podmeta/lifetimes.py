@@ -1,0 +1,170 @@
+"""The inner loop: rolling a learner through an environment, for a lifetime of many episodes.
+
+One scan serves both outer loops and evaluation. The learner state is kept across episode ends; it is born anew only
+with a new lifetime. All functions are unbatched.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import dm_env
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from podmeta.environments.base import Environment, is_first, is_last, step_or_reset
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
+from podmeta.learners.policies import Policy
+
+
+class LifetimeState(NamedTuple):
+    """A lifetime under way.
+
+    Attributes:
+      key: the randomness of the whole lifetime; env step t uses fold_in(key, t).
+      num_steps: [] env steps lived so far.
+      task: the task of the lifetime.
+      environment_state: the environment state at `timestep`.
+      timestep: what the learner sees next.
+      previous_action: [num_actions] the last action, encoded.
+      learner_state: the learner state.
+    """
+
+    key: PRNGKeyArray
+    num_steps: Int[Array, ""]
+    task: Any
+    environment_state: Any
+    timestep: dm_env.TimeStep
+    previous_action: Float[Array, "num_actions"]
+    learner_state: LearnerState
+
+
+class Experience(NamedTuple):
+    """What happened at one env step, or, with a leading time axis, at many.
+
+    Attributes:
+      learner_input: what the learner was told.
+      learner_output: what it said.
+      action: the action drawn from its policy.
+      action_ignored: whether the env step was a reset, which ignores the action (see `step_or_reset`).
+      reward: [] the reward that the action earned.
+      discount: [] 0 where the action terminated the episode, else 1.
+      episode_end: [] whether the action ended the episode, by termination or truncation.
+      expected_reward: [] expected immediate reward under the policy, where the environment knows it; else None.
+      regret: [] expected reward of the best action less that of the one taken; None likewise.
+    """
+
+    learner_input: LearnerInput
+    learner_output: LearnerOutput
+    action: Array
+    action_ignored: Bool[Array, "*time"]
+    reward: Float[Array, "*time"]
+    discount: Float[Array, "*time"]
+    episode_end: Bool[Array, "*time"]
+    expected_reward: Float[Array, "*time"] | None
+    regret: Float[Array, "*time"] | None
+
+
+class InnerLoop(NamedTuple):
+    """A learner placed in an environment.
+
+    Attributes:
+      lifetime_length: T, env steps in a lifetime.
+      init: key -> θ.
+      birth: (θ, key) -> a lifetime at its first env step.
+      unroll: (θ, lifetime, num_steps) -> the lifetime `num_steps` env steps later, and the experience
+        [num_steps, ...] in between.
+    """
+
+    lifetime_length: int
+    init: Callable[[PRNGKeyArray], MetaParams]
+    birth: Callable[[MetaParams, PRNGKeyArray], LifetimeState]
+    unroll: Callable[[MetaParams, LifetimeState, int], tuple[LifetimeState, Experience]]
+
+    def live(self, meta_params: MetaParams, key: PRNGKeyArray) -> Experience:
+        """A whole lifetime, [lifetime_length, ...]."""
+        return self.unroll(meta_params, self.birth(meta_params, key), self.lifetime_length)[1]
+
+
+def make_inner_loop(
+    environment: Environment, learner: Learner, policy: Policy, lifetime_length: int
+) -> InnerLoop:
+    """Places a learner in an environment."""
+
+    def birth(meta_params: MetaParams, key: PRNGKeyArray) -> LifetimeState:
+        task_key, reset_key, learner_key, lifetime_key = jax.random.split(key, 4)
+        task = environment.sample_task(task_key)
+        environment_state, timestep = environment.reset(reset_key, task)
+        return LifetimeState(
+            key=lifetime_key,
+            num_steps=jnp.zeros((), jnp.int32),
+            task=task,
+            environment_state=environment_state,
+            timestep=timestep,
+            previous_action=jnp.zeros(policy.num_actions),
+            learner_state=learner.initial_state(meta_params, learner_key),
+        )
+
+    def env_step(meta_params: MetaParams, lifetime: LifetimeState) -> tuple[LifetimeState, Experience]:
+        action_key, environment_key = jax.random.split(jax.random.fold_in(lifetime.key, lifetime.num_steps))
+        learner_input = see(lifetime.timestep, lifetime.previous_action)
+        output, learner_state = learner.step(meta_params, lifetime.learner_state, learner_input)
+        action = policy.sample(action_key, output.policy)
+        environment_state, timestep = step_or_reset(
+            environment,
+            environment_key,
+            lifetime.task,
+            lifetime.environment_state,
+            lifetime.timestep,
+            policy.to_environment(action),
+        )
+        expected_reward, regret = _against_expectation(
+            environment.expected_rewards(lifetime.task, lifetime.environment_state), output, action
+        )
+        experience = Experience(
+            learner_input=learner_input,
+            learner_output=output,
+            action=action,
+            action_ignored=is_last(lifetime.timestep),
+            reward=timestep.reward,
+            discount=timestep.discount,
+            episode_end=is_last(timestep),
+            expected_reward=expected_reward,
+            regret=regret,
+        )
+        return lifetime._replace(
+            num_steps=lifetime.num_steps + 1,
+            environment_state=environment_state,
+            timestep=timestep,
+            previous_action=policy.encode(action),
+            learner_state=learner_state,
+        ), experience
+
+    def unroll(
+        meta_params: MetaParams, lifetime: LifetimeState, num_steps: int
+    ) -> tuple[LifetimeState, Experience]:
+        return jax.lax.scan(lambda carry, _: env_step(meta_params, carry), lifetime, length=num_steps)
+
+    return InnerLoop(lifetime_length, learner.init, birth, unroll)
+
+
+def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
+    """What a learner is told at a time step. No action led to the first one of an episode."""
+    starts = is_first(timestep)
+    return LearnerInput(
+        observation=timestep.observation,
+        previous_action=jnp.where(starts, 0.0, previous_action),
+        reward=timestep.reward,
+        episode_start=starts.astype(jnp.float32),
+    )
+
+
+def _against_expectation(
+    expected_rewards: Float[Array, "num_actions"] | None, output: LearnerOutput, action: Array
+) -> tuple[Float[Array, ""], Float[Array, ""]] | tuple[None, None]:
+    """The expected reward under the policy, and the regret of the action taken; None where unknown."""
+    if expected_rewards is None:
+        return None, None
+    expected_reward = jnp.sum(jax.nn.softmax(output.policy[:, 0]) * expected_rewards)
+    taken = jnp.sum(jax.nn.one_hot(action, expected_rewards.size) * expected_rewards)
+    return expected_reward, jnp.max(expected_rewards) - taken

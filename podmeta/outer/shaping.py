@@ -1,0 +1,35 @@
+"""Fitness shaping: from the fitnesses of a whole population to the weights of its members."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Fitness = Float[Array, "population_size"]
+
+
+def centred_rank(fitness: Fitness) -> Fitness:
+    """Ranks scaled to [-0.5, 0.5] (Salimans et al. 2017, section 2.1). Equal fitnesses share their mean rank."""
+    in_order = jnp.sort(fitness)
+    first = jnp.searchsorted(in_order, fitness, side="left")
+    last = jnp.searchsorted(in_order, fitness, side="right") - 1
+    return 0.5 * (first + last) / (fitness.size - 1) - 0.5
+
+
+def z_score(fitness: Fitness) -> Fitness:
+    """Mean 0 and standard deviation 1; zeros where all are equal."""
+    centred = fitness - jnp.mean(fitness)
+    std = jnp.std(fitness)
+    return jnp.where(std > 0, centred / jnp.where(std > 0, std, 1.0), 0.0)
+
+
+def raw(fitness: Fitness) -> Fitness:
+    """The fitness itself."""
+    return fitness
+
+
+SHAPINGS: dict[str, Callable[[Fitness], Fitness]] = {
+    "centred_rank": centred_rank,
+    "z_score": z_score,
+    "raw": raw,
+}
