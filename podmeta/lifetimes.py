@@ -12,9 +12,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from podmeta.config.schema import EnvironmentConfig
 from podmeta.environments.base import Environment, is_first, is_last, step_or_reset
+from podmeta.environments.registry import make_environment
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
-from podmeta.learners.policies import Policy
+from podmeta.learners.policies import Policy, make_policy
+from podmeta.learners.registry import LearnerConfig, make_learner
 
 
 class LifetimeState(NamedTuple):
@@ -86,9 +89,7 @@ class InnerLoop(NamedTuple):
         return self.unroll(meta_params, self.birth(meta_params, key), self.lifetime_length)[1]
 
 
-def make_inner_loop(
-    environment: Environment, learner: Learner, policy: Policy, lifetime_length: int
-) -> InnerLoop:
+def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, lifetime_length: int) -> InnerLoop:
     """Places a learner in an environment."""
 
     def birth(meta_params: MetaParams, key: PRNGKeyArray) -> LifetimeState:
@@ -140,9 +141,7 @@ def make_inner_loop(
             learner_state=learner_state,
         ), experience
 
-    def unroll(
-        meta_params: MetaParams, lifetime: LifetimeState, num_steps: int
-    ) -> tuple[LifetimeState, Experience]:
+    def unroll(meta_params: MetaParams, lifetime: LifetimeState, num_steps: int) -> tuple[LifetimeState, Experience]:
         return jax.lax.scan(lambda carry, _: env_step(meta_params, carry), lifetime, length=num_steps)
 
     return InnerLoop(lifetime_length, learner.init, birth, unroll)
@@ -168,3 +167,13 @@ def _against_expectation(
     expected_reward = jnp.sum(jax.nn.softmax(output.policy[:, 0]) * expected_rewards)
     taken = jnp.sum(jax.nn.one_hot(action, expected_rewards.size) * expected_rewards)
     return expected_reward, jnp.max(expected_rewards) - taken
+
+
+def build_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> InnerLoop:
+    """Places the learner of one config in the environment of another, which also says how long a lifetime is."""
+    environment = make_environment(environment_config)
+    policy = make_policy(environment.action_spec())
+    learner = make_learner(
+        learner_config, environment.observation_spec().shape, policy.num_actions, policy.num_policy_channels
+    )
+    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
-from podmeta.config.schema import AnakinConfig
 from podmeta.lifetimes import InnerLoop
 from podmeta.outer.evolution import Evolution, EvolutionMetrics, EvolutionState
 
@@ -28,7 +27,7 @@ class InstanceSettings(NamedTuple):
       noise_std: σ before its schedule.
     """
 
-    seed: Array
+    seed: UInt32[Array, "num_instances"]
     learning_rate: Float[Array, "num_instances"]
     noise_std: Float[Array, "num_instances"]
 
@@ -39,7 +38,7 @@ class Anakin(NamedTuple):
     Attributes:
       init: instance settings -> state [num_instances, ...], the same on every device.
       run: (state, num_updates) -> (state, metrics [num_updates, num_instances]); under the axis DEVICE_AXIS.
-      env_steps_per_update: env steps of all devices and instances in one update, reset steps included.
+      env_steps_per_update: env steps of all devices and instances in one update.
     """
 
     init: Callable[[InstanceSettings], EvolutionState]
@@ -47,22 +46,23 @@ class Anakin(NamedTuple):
     env_steps_per_update: int
 
 
-def make_anakin_evolution(
-    config: AnakinConfig,
+def make_anakin(
     evolution: Evolution,
     inner_loop: InnerLoop,
+    *,
     population_size: int,
     lifetimes_per_member: int,
+    num_instances: int,
     num_devices: int,
 ) -> Anakin:
     """Builds the program that runs evolution on `num_devices` devices.
 
     Args:
-      config: the architecture's config.
       evolution: the outer loop.
       inner_loop: the learner in its environment.
       population_size: members over all devices; their pairs must divide over the devices.
       lifetimes_per_member: lifetimes over which a member's fitness is averaged.
+      num_instances: independent meta-learners side by side.
       num_devices: devices the program is mapped over.
 
     Returns:
@@ -83,19 +83,19 @@ def make_anakin_evolution(
     def update(state: EvolutionState) -> tuple[EvolutionState, EvolutionMetrics]:
         first_pair = jax.lax.axis_index(DEVICE_AXIS) * num_local_pairs
         pairs = first_pair + jnp.arange(num_local_pairs)
-        noise = jax.vmap(lambda pair: evolution.noise(state, pair))(pairs)
+        noise = jax.vmap(evolution.noise, in_axes=(None, 0))(state, pairs)
         fitness = jax.vmap(live_pair, in_axes=(None, 0, 0))(state, noise, pairs)
         return evolution.update(state, fitness, noise, DEVICE_AXIS)
 
     def run(state: EvolutionState, num_updates: int) -> tuple[EvolutionState, EvolutionMetrics]:
-        step = _over_instances(update, config.num_instances)
+        step = _over_instances(update, num_instances)
         return jax.lax.scan(lambda carry, _: step(carry), state, length=num_updates)
 
     def init(settings: InstanceSettings) -> EvolutionState:
         return jax.vmap(evolution.init)(*settings)
 
-    lifetimes = population_size * lifetimes_per_member * config.num_instances
-    return Anakin(init, run, lifetimes * inner_loop.lifetime_length)
+    env_steps = population_size * lifetimes_per_member * inner_loop.lifetime_length * num_instances
+    return Anakin(init, run, env_steps)
 
 
 def _over_instances(update: Callable, num_instances: int) -> Callable:

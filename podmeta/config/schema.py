@@ -53,9 +53,7 @@ class SymmetricConfig:
     state_noise: float = option(
         0.0, "standard deviation of the i.i.d. noise on the cells at birth; 0: zeros", minimum=0
     )
-    state_noise_fraction: float = option(
-        1.0, "fraction of each cell's units that get the noise", minimum=0, maximum=1
-    )
+    state_noise_fraction: float = option(1.0, "fraction of each cell's units that get the noise", minimum=0, maximum=1)
     episode_start_input: bool = option(True, "tell every LSTM whether an episode has just begun")
     activation: str = option(
         "tanh",
@@ -72,9 +70,7 @@ class RecurrentConfig:
     name: str = option("recurrent", "recurrent")
     cell: str = option("lstm", "the recurrent cell", choices=("lstm", "gru"))
     hidden_size: int = option(48, "units of the cell", minimum=1)
-    torso_layers: list[int] = option(
-        [], "widths of an MLP between the input and the cell; [] is none", minimum=1
-    )
+    torso_layers: list[int] = option([], "widths of an MLP between the input and the cell; [] is none", minimum=1)
 
 
 # --- environments ------------------------------------------------------------------------------------------------
@@ -90,13 +86,9 @@ class EnvironmentConfig:
     )
     permute_observations: bool = option(False, "shuffle the observation components, per lifetime")
     permute_actions: bool = option(False, "shuffle the actions, per lifetime")
-    flip_observation_signs: bool = option(
-        False, "flip the sign of each observation component or not, per lifetime"
-    )
+    flip_observation_signs: bool = option(False, "flip the sign of each observation component or not, per lifetime")
     observation_scale: list[float] = option([], "factor on each observation component (one: on all); [] is 1")
-    failure_reward: bool = option(
-        False, "pay -1 when an episode terminates and 0 otherwise, instead of its reward"
-    )
+    failure_reward: bool = option(False, "pay -1 when an episode terminates and 0 otherwise, instead of its reward")
 
 
 @dataclasses.dataclass
@@ -176,9 +168,7 @@ class GymnaxConfig(EnvironmentConfig):
 
     name: str = option("gymnax", "gymnax")
     id: str = option("CartPole-v1", "the environment's gymnax id")
-    parameters: dict[str, Any] = option(
-        {}, "gymnax environment parameters to change, such as max_steps_in_episode"
-    )
+    parameters: dict[str, Any] = option({}, "gymnax environment parameters to change, such as max_steps_in_episode")
 
 
 # --- outer loops -------------------------------------------------------------------------------------------------
@@ -189,12 +179,8 @@ class ScheduleConfig:
     """How a rate changes over the updates of a job."""
 
     name: str = option("constant", "its shape", choices=("constant", "linear", "cosine", "exponential"))
-    end_factor: float = option(
-        0.1, "the factor reached at the last update, for all but constant", above=0, maximum=1
-    )
-    warmup_updates: int = option(
-        0, "updates over which the factor first rises linearly from 0 to 1", minimum=0
-    )
+    end_factor: float = option(0.1, "the factor reached at the last update, for all but constant", above=0, maximum=1)
+    warmup_updates: int = option(0, "updates over which the factor first rises linearly from 0 to 1", minimum=0)
 
 
 @dataclasses.dataclass
@@ -206,9 +192,7 @@ class EvolutionConfig:
     lifetimes_per_member: int = option(8, "lifetimes over which a member's fitness is averaged", minimum=1)
     noise_std: float = option(0.1, "σ of the perturbations", above=0)
     noise_std_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    noise_rank: int = option(
-        0, "rank of each matrix's perturbation, u vᵀ / sqrt(rank); 0 is full rank", minimum=0
-    )
+    noise_rank: int = option(0, "rank of each matrix's perturbation, u vᵀ / sqrt(rank); 0 is full rank", minimum=0)
     fitness_shaping: str = option(
         "centred_rank", "over the whole population", choices=("centred_rank", "z_score", "raw")
     )
@@ -262,9 +246,7 @@ class CheckpointConfig:
 class LoggingConfig:
     """What is written about a run."""
 
-    every_updates: int = option(
-        10, "updates per line of metrics.jsonl (rounded up to whole calls)", minimum=1
-    )
+    every_updates: int = option(10, "updates per line of metrics.jsonl (rounded up to whole calls)", minimum=1)
     tensorboard: bool = option(True, "write TensorBoard event files")
     wandb: bool = option(False, "log to Weights & Biases (extra: wandb)")
     wandb_project: str = option("podmeta", "its project")
@@ -300,9 +282,7 @@ class JobConfig:
         "auto goes on from the newest good checkpoint in run_dir; never refuses a run_dir that holds one",
         choices=("auto", "never"),
     )
-    compilation_cache_dir: str = option(
-        "auto", "where compiled programs are kept; auto: the user's cache; off"
-    )
+    compilation_cache_dir: str = option("auto", "where compiled programs are kept; auto: the user's cache; off")
     devices: DevicesConfig = dataclasses.field(default_factory=DevicesConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     logging: LoggingConfig = dataclasses.field(default_factory=LoggingConfig)

@@ -46,9 +46,7 @@ ACTIVATIONS = {
 def make_activation(name: str) -> Activation:
     """The activation of that name; an InputError names the choices."""
     if name not in ACTIVATIONS:
-        raise InputError(
-            f"learner.activation={name!r} does not exist: choose one of {', '.join(ACTIVATIONS)}"
-        )
+        raise InputError(f"learner.activation={name!r} does not exist: choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
 
 
@@ -70,7 +68,7 @@ def lstm(
       The next hidden state and cell, each [..., hidden_size].
     """
     input_gate, candidate, output_gate, forget_gate = jnp.split(gates, 4, axis=-1)
-    cell = activation.sigmoid(forget_gate + forget_bias) * cell + activation.sigmoid(
-        input_gate
-    ) * activation.tanh(candidate)
+    cell = activation.sigmoid(forget_gate + forget_bias) * cell + activation.sigmoid(input_gate) * activation.tanh(
+        candidate
+    )
     return activation.sigmoid(output_gate) * activation.tanh(cell), cell

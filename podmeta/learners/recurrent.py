@@ -41,9 +41,7 @@ def make_recurrent_learner(
         return (zeros, zeros) if config.cell == "lstm" else zeros
 
     def init(key: PRNGKeyArray) -> MetaParams:
-        nothing = LearnerInput(
-            jnp.zeros(observation_size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(())
-        )
+        nothing = LearnerInput(jnp.zeros(observation_size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(()))
         return transformed.init(key, initial_state(None, key), nothing)
 
     return Learner(init, initial_state, transformed.apply)
@@ -58,14 +56,10 @@ class RecurrentNetwork(hk.Module):
         self.num_actions = num_actions
         self.num_policy_channels = num_policy_channels
 
-    def __call__(
-        self, state: LearnerState, learner_input: LearnerInput
-    ) -> tuple[LearnerOutput, LearnerState]:
+    def __call__(self, state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         """Takes the state and the input of one env step; returns the output and the next state."""
         scalars = jnp.stack([learner_input.reward, learner_input.episode_start])
-        inputs = jnp.concatenate(
-            [learner_input.observation.reshape(-1), learner_input.previous_action, scalars]
-        )
+        inputs = jnp.concatenate([learner_input.observation.reshape(-1), learner_input.previous_action, scalars])
         for index, width in enumerate(self.config.torso_layers):
             inputs = jax.nn.relu(Linear(width, name=f"torso_{index}")(inputs))
 
@@ -83,9 +77,7 @@ class RecurrentNetwork(hk.Module):
         return LearnerOutput(policy.reshape(self.num_actions, self.num_policy_channels), value), state
 
 
-def _gru(
-    inputs: Float[Array, "num_inputs"], hidden: Float[Array, "hidden_size"]
-) -> Float[Array, "hidden_size"]:
+def _gru(inputs: Float[Array, "num_inputs"], hidden: Float[Array, "hidden_size"]) -> Float[Array, "hidden_size"]:
     """The GRU's update (Cho et al. 2014): reset and update gates, then the candidate."""
     gates = jax.nn.sigmoid(Linear(2 * hidden.size, name="gates")(jnp.concatenate([inputs, hidden])))
     reset, update = jnp.split(gates, 2)

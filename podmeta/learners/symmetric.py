@@ -15,6 +15,7 @@ A x B LSTMs, and F and G, being linear, come after the aggregation. Only the hid
 every LSTM. The plain form, one LSTM after another, is the oracle in tests/learners.
 """
 
+import itertools
 from typing import NamedTuple
 
 import haiku as hk
@@ -60,9 +61,7 @@ def make_symmetric_learner(
     """
     sizes = [observation_size, *config.hidden_layers, num_actions]
 
-    def network(
-        state: tuple[LayerState, ...], learner_input: LearnerInput
-    ) -> tuple[LearnerOutput, LearnerState]:
+    def network(state: tuple[LayerState, ...], learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         return SymmetricNetwork(config, num_policy_channels)(state, learner_input)
 
     transformed = hk.without_apply_rng(hk.transform(network))
@@ -70,13 +69,11 @@ def make_symmetric_learner(
     def initial_state(meta_params: MetaParams, key: PRNGKeyArray) -> LearnerState:
         del meta_params
         keys = jax.random.split(key, len(sizes) - 1)
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        pairs = itertools.pairwise(sizes)
         return tuple(_layer_at_birth(config, k, a, b) for k, (a, b) in zip(keys, pairs, strict=True))
 
     def init(key: PRNGKeyArray) -> MetaParams:
-        nothing = LearnerInput(
-            jnp.zeros(observation_size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(())
-        )
+        nothing = LearnerInput(jnp.zeros(observation_size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(()))
         return transformed.init(key, initial_state(None, key), nothing)
 
     return Learner(init, initial_state, transformed.apply)
@@ -150,9 +147,7 @@ AGGREGATIONS = {"mean": (jnp.mean, jnp.mean), "sum": (jnp.sum, jnp.sum), "sum_fo
 """By name: how messages are aggregated over a layer's inputs (forward) and over its outputs (backward)."""
 
 
-def _layer_at_birth(
-    config: SymmetricConfig, key: PRNGKeyArray, num_inputs: int, num_outputs: int
-) -> LayerState:
+def _layer_at_birth(config: SymmetricConfig, key: PRNGKeyArray, num_inputs: int, num_outputs: int) -> LayerState:
     """Zeros, or i.i.d. noise on the first `state_noise_fraction` of each cell, which tells equal neurons apart."""
     shape = (num_inputs, num_outputs, config.hidden_size)
     cell = jnp.zeros(shape)

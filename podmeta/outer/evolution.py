@@ -102,9 +102,7 @@ def make_evolution(
     rate_factor = make_schedule_factor(config.learning_rate_schedule, num_updates)
     std_factor = make_schedule_factor(config.noise_std_schedule, num_updates)
 
-    def init(
-        seed: UInt32[Array, ""], learning_rate: Float[Array, ""], noise_std: Float[Array, ""]
-    ) -> EvolutionState:
+    def init(seed: UInt32[Array, ""], learning_rate: Float[Array, ""], noise_std: Float[Array, ""]) -> EvolutionState:
         meta_params = init_meta_params(jax.random.fold_in(jax.random.key(seed), _META_PARAMS))
         return EvolutionState(
             meta_params=meta_params,
@@ -135,9 +133,7 @@ def make_evolution(
         num_local_pairs = fitness.shape[0]
         population, first_local_pair = _gather(fitness, axis_name)
         weights = shape_fitness(population.reshape(-1)).reshape(-1, 2)
-        pair_weights = jax.lax.dynamic_slice_in_dim(
-            weights[:, 0] - weights[:, 1], first_local_pair, num_local_pairs
-        )
+        pair_weights = jax.lax.dynamic_slice_in_dim(weights[:, 0] - weights[:, 1], first_local_pair, num_local_pairs)
         noise_std = state.noise_std * std_factor(state.update)
         learning_rate = state.learning_rate * rate_factor(state.update)
 
@@ -160,9 +156,7 @@ def make_evolution(
             learning_rate=learning_rate,
             noise_std=noise_std,
         )
-        state = state._replace(
-            meta_params=meta_params, optimiser_state=optimiser_state, update=state.update + 1
-        )
+        state = state._replace(meta_params=meta_params, optimiser_state=optimiser_state, update=state.update + 1)
         return state, metrics
 
     return Evolution(init, noise, behaviour, lifetime_keys, summarise, update)

@@ -12,9 +12,7 @@ from podmeta.config.schema import ScheduleConfig
 from podmeta.errors import InputError
 
 
-def make_schedule_factor(
-    config: ScheduleConfig, num_updates: int
-) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
+def make_schedule_factor(config: ScheduleConfig, num_updates: int) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
     """The factor, update -> [], by which a schedule scales its rate. It starts at 1 and ends at `end_factor`."""
     num_updates = max(num_updates, 1)
     shape = {

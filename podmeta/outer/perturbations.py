@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from podmeta.learners.base import MetaParams
@@ -27,8 +28,11 @@ class Factors(NamedTuple):
 def sample_noise(key: PRNGKeyArray, meta_params: MetaParams, rank: int) -> Noise:
     """Standard normal noise for every leaf of θ; matrices get `Factors` when `rank` > 0."""
     leaves, structure = jax.tree.flatten(meta_params)
-    keys = jax.random.split(key, len(leaves))
-    return structure.unflatten([_leaf_noise(k, leaf, rank) for k, leaf in zip(keys, leaves, strict=True)])
+    # One draw for all of θ: many small ones take longer, to compile and to run.
+    sizes = [_num_draws(leaf, rank) for leaf in leaves]
+    draws = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
+    noise = [_shape_like(leaf, drawn, rank) for leaf, drawn in zip(leaves, draws, strict=True)]
+    return jax.tree.unflatten(structure, noise)
 
 
 def perturb(meta_params: MetaParams, noise: Noise, scale: Float[Array, ""]) -> MetaParams:
@@ -55,11 +59,13 @@ def weighted_sum(noise: Noise, weights: Float[Array, "num_pairs"]) -> MetaParams
     return jax.tree.map(sum_leaf, noise, is_leaf=lambda leaf: isinstance(leaf, Factors))
 
 
-def _leaf_noise(key: PRNGKeyArray, leaf: Array, rank: int) -> Array | Factors:
+def _num_draws(leaf: Array, rank: int) -> int:
+    return leaf.size if rank == 0 or leaf.ndim != 2 else rank * sum(leaf.shape)
+
+
+def _shape_like(leaf: Array, drawn: Float[Array, "num_draws"], rank: int) -> Array | Factors:
     if rank == 0 or leaf.ndim != 2:
-        return jax.random.normal(key, leaf.shape)
-    left_key, right_key = jax.random.split(key)
+        return drawn.reshape(leaf.shape)
     num_inputs, num_outputs = leaf.shape
-    return Factors(
-        jax.random.normal(left_key, (num_inputs, rank)), jax.random.normal(right_key, (num_outputs, rank))
-    )
+    left, right = jnp.split(drawn, [num_inputs * rank])
+    return Factors(left.reshape(num_inputs, rank), right.reshape(num_outputs, rank))

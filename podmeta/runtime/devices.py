@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from podmeta.errors import InputError
 
@@ -13,37 +14,45 @@ def set_up_devices(num_cpu_devices: int) -> None:
     """Makes `num_cpu_devices` CPU devices and uses them; 0 leaves the choice to JAX.
 
     It must come before anything touches a device: XLA reads its settings once.
+
+    Raises:
+      InputError: JAX had started with another number of devices.
     """
-    if num_cpu_devices == 0:
-        return
-    jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_num_cpu_devices", num_cpu_devices)
-    found = jax.local_device_count()
-    if found != num_cpu_devices:
-        raise InputError(
-            f"devices.cpu={num_cpu_devices} asked for, but JAX had started with {found}: "
-            "set it before anything uses JAX, or start a new process"
-        )
+    if num_cpu_devices > 0:
+        try:
+            jax.config.update("jax_platforms", "cpu")
+            jax.config.update("jax_num_cpu_devices", num_cpu_devices)
+        except RuntimeError:
+            pass  # JAX has started: whether with the right number is seen below
+        found = jax.local_device_count()
+        if found != num_cpu_devices:
+            raise InputError(
+                f"devices.cpu={num_cpu_devices}, but JAX had started with {found} devices: set it in a new process"
+            )
 
 
-def local_devices() -> list[jax.Device]:
-    """The devices of this process."""
-    return jax.local_devices()
+def describe_devices() -> list[str]:
+    """The devices of this process, in words."""
+    return [f"{device.device_kind} {device.id} ({device.platform})" for device in jax.local_devices()]
 
 
-def map_over_devices(function: Callable, axis_name: str, num_devices: int) -> Callable:
+def map_over_devices(function: Callable, axis_name: str, num_devices: int) -> Any:
     """Compiles a function to run on `num_devices` devices at once; arguments carry a leading device axis.
 
     Collectives inside it speak of `axis_name`. The first argument's buffers are given up to the result.
     """
-    return jax.pmap(function, axis_name=axis_name, devices=local_devices()[:num_devices], donate_argnums=(0,))
+    return jax.pmap(function, axis_name=axis_name, devices=jax.local_devices()[:num_devices], donate_argnums=(0,))
 
 
-def replicate(tree: Any, num_devices: int) -> Any:
-    """A copy of every leaf for every device, along a new leading axis."""
-    return jax.tree.map(lambda leaf: np.broadcast_to(np.asarray(leaf), (num_devices, *np.shape(leaf))), tree)
+def replicate(tree: Any, axis_name: str, num_devices: int) -> Any:
+    """A copy of every leaf on every device, along a new leading axis, laid out as `map_over_devices` returns it."""
+    mesh = Mesh(np.array(jax.local_devices()[:num_devices]), (axis_name,))
+    sharding = NamedSharding(mesh, PartitionSpec(axis_name))
+    return jax.tree.map(
+        lambda leaf: jax.device_put(np.broadcast_to(np.asarray(leaf), (num_devices, *np.shape(leaf))), sharding), tree
+    )
 
 
 def unreplicate(tree: Any) -> Any:
     """The first device's copy, on the host."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf[0]), tree)
+    return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_shards[0].data)[0], tree)

@@ -1,0 +1,120 @@
+"""The `podmeta` command."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from podmeta.config.compose import compose_job, job_from_yaml, list_options
+from podmeta.config.schema import GROUPS
+from podmeta.errors import InputError, PodmetaError
+
+USAGE = """\
+podmeta meta-trains reinforcement learning algorithms.
+
+  podmeta train experiment=NAME [KEY=VALUE ...]   meta-train, then meta-test
+  podmeta evaluate run=DIR [KEY=VALUE ...]        meta-test a finished or interrupted run again
+  podmeta bench NAME                              measure this machine: core, anakin
+  podmeta COMMAND --help                          more about a command
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line. Exit codes: 0 done, 1 failed while running, 2 wrong input, 130 interrupted twice."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    commands = {"train": _train, "evaluate": _evaluate, "bench": _bench}
+    try:
+        if not arguments or arguments[0] in ("--help", "-h", "help"):
+            print(USAGE, end="")
+            return 0
+        if arguments[0] not in commands:
+            raise InputError(f"unknown command {arguments[0]!r}: choose one of {', '.join(commands)}")
+        commands[arguments[0]](arguments[1:], console)
+    except InputError as error:
+        console.print(f"error: {error}", markup=False)
+        return 2
+    except PodmetaError as error:
+        console.print(f"failed: {error}", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _train(arguments: list[str], console: Console) -> None:
+    if _wants_help(arguments):
+        print(_train_help())
+        return
+    job = compose_job(arguments)
+    # Only now, so that a wrong key is told before the seconds that jax takes to import.
+    from podmeta.evaluation.run import evaluate_run
+    from podmeta.runtime.training import train
+
+    result = train(job, lambda line: console.print(line, markup=False))
+    if result.stopped_by is not None:
+        console.print(
+            f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved: "
+            f"to go on, give the same command with run_dir={result.run_path}",
+            markup=False,
+        )
+    elif job.evaluation.enabled:
+        evaluate_run(job, result.meta_params, result.run_path, Console())
+
+
+def _evaluate(arguments: list[str], console: Console) -> None:
+    if _wants_help(arguments):
+        print("podmeta evaluate run=DIR [evaluation.num_tasks=N] [evaluation.settings=[{num_arms: 20}]]")
+        return
+    runs = [argument.removeprefix("run=") for argument in arguments if argument.startswith("run=")]
+    if len(runs) != 1:
+        raise InputError("name the run directory: podmeta evaluate run=runs/…")
+    run_path = Path(runs[0])
+    overrides = [argument for argument in arguments if not argument.startswith("run=")]
+    job = job_from_yaml(run_path / "config.yaml", overrides)
+    from podmeta.evaluation.run import evaluate_run
+    from podmeta.runtime.checkpoints import Checkpoints
+    from podmeta.runtime.devices import set_up_devices
+    from podmeta.runtime.program import state_shapes
+
+    set_up_devices(job.devices.cpu)
+    restored = Checkpoints(run_path / "checkpoints").restore_latest(state_shapes(job))
+    if restored is None:
+        raise InputError(f"{run_path} holds no checkpoint to meta-test: train it first")
+    for warning in restored.warnings:
+        console.print(f"warning: {warning}", markup=False)
+    evaluate_run(job, restored.tree.meta_params, run_path, Console())
+
+
+def _bench(arguments: list[str], console: Console) -> None:
+    from podmeta.benchmarks import run_benchmark
+
+    if _wants_help(arguments) or len(arguments) != 1:
+        print("podmeta bench NAME prints JSON lines; NAME is one of: core, anakin")
+        if not _wants_help(arguments):
+            raise InputError("name one benchmark")
+        return
+    run_benchmark(arguments[0])
+
+
+def _wants_help(arguments: list[str]) -> bool:
+    return "--help" in arguments or "-h" in arguments
+
+
+def _train_help() -> str:
+    lines = [
+        "podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...]",
+        "",
+        "Keys are Hydra overrides: outer.learning_rate=0.01 environment.num_arms=10 devices.cpu=4 run_dir=my_run",
+        "The same command with the same run_dir goes on where the run stopped.",
+    ]
+    for group in ("experiment", *GROUPS):
+        options = list_options(group)
+        width = max(map(len, options))
+        lines += ["", f"{group}="]
+        lines += [f"  {name.ljust(width)}  {description}" for name, description in options.items()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""The picture of a meta-test: learning curves inside the lifetime."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from podmeta.evaluation.meta_test import Lifetimes
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = {
+    "learner": "#0072B2",
+    "random": "#999999",
+    "thompson": "#E69F00",
+    "ucb1": "#CC79A7",
+    "gittins": "#009E73",
+}
+
+
+def draw_learning_curves(path: Path, curves: dict[str, dict[str, Lifetimes]]) -> None:
+    """Draws, per setting, the mean over tasks with its 95% band against the env step of the lifetime.
+
+    Args:
+      path: the PNG to write.
+      curves: by setting, by algorithm, the lifetimes. Cumulative regret is drawn where it is known, else the
+        failures so far.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    all_axes = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (setting, measured) in zip(all_axes, curves.items(), strict=True):
+        for algorithm, lifetimes in measured.items():
+            regrets = lifetimes.regrets
+            _draw(axes, algorithm, np.cumsum(lifetimes.failures if regrets is None else regrets, axis=1))
+        num_tasks = len(lifetimes.rewards)
+        axes.set_title(setting, fontsize="small")
+        axes.set_xlabel(f"env step of the lifetime ({num_tasks:,} tasks)")
+        axes.set_ylabel("failures so far" if regrets is None else "cumulative regret")
+        axes.grid(alpha=0.3)
+    all_axes[0].legend(frameon=False, fontsize="small")
+    figure.savefig(path, dpi=130)
+
+
+def _draw(axes: object, algorithm: str, totals: Float[np.ndarray, "num_tasks lifetime_length"]) -> None:
+    steps = np.arange(1, totals.shape[1] + 1)
+    mean = totals.mean(axis=0)
+    half_width = 1.96 * totals.std(axis=0, ddof=1) / len(totals) ** 0.5
+    colour, width = COLOURS[algorithm], 2.4 if algorithm == "learner" else 1.3
+    axes.plot(steps, mean, label=algorithm, color=colour, linewidth=width)  # type: ignore[attr-defined]
+    axes.fill_between(steps, mean - half_width, mean + half_width, color=colour, alpha=0.2, linewidth=0)  # type: ignore[attr-defined]

@@ -1,0 +1,158 @@
+"""Meta-testing: θ lives lifetimes on held-out tasks, beside the algorithms it is held against."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from podmeta.config.schema import BanditConfig, EnvironmentConfig
+from podmeta.environments.registry import make_environment
+from podmeta.errors import InputError
+from podmeta.evaluation.bandit_references import run_reference
+from podmeta.evaluation.statistics import Interval, mean_interval
+from podmeta.learners.base import Learner, LearnerOutput, MetaParams
+from podmeta.learners.policies import make_policy
+from podmeta.learners.registry import LearnerConfig
+from podmeta.lifetimes import Experience, InnerLoop, build_inner_loop, make_inner_loop
+
+TASKS_PER_BATCH = 250  # lifetimes side by side: enough to fill a device, few enough to fit in memory
+
+
+class Lifetimes(NamedTuple):
+    """What was measured over the lifetimes of many tasks, by env step.
+
+    Attributes:
+      rewards: [num_tasks, lifetime_length] the rewards.
+      failures: [num_tasks, lifetime_length] 1 where an episode terminated (not where it was truncated).
+      regrets: [num_tasks, lifetime_length] expected regret of each action; None where the optimum is unknown.
+    """
+
+    rewards: Float[np.ndarray, "num_tasks lifetime_length"]
+    failures: Float[np.ndarray, "num_tasks lifetime_length"]
+    regrets: Float[np.ndarray, "num_tasks lifetime_length"] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRow:
+    """One line of `evaluation.jsonl`: one metric of one algorithm in one setting, with its 95% interval."""
+
+    suite: str
+    environment: str
+    setting: dict[str, Any]
+    algorithm: str
+    metric: str
+    mean: float
+    low: float
+    high: float
+    num_tasks: int
+
+
+def meta_test(
+    meta_params: MetaParams,
+    learner_config: LearnerConfig,
+    environment_config: EnvironmentConfig,
+    num_tasks: int,
+    seed: int,
+) -> dict[str, Lifetimes]:
+    """Lives one lifetime on each held-out task, by the learner and by every reference there is.
+
+    Args:
+      meta_params: θ.
+      learner_config: the learner that θ belongs to.
+      environment_config: where it is tested.
+      num_tasks: number of held-out tasks, the same for every algorithm.
+      seed: which tasks.
+
+    Returns:
+      By algorithm ("learner", "random", and for bandits "thompson", "ucb1" and "gittins"), its lifetimes.
+
+    Raises:
+      InputError: θ does not fit the environment (a recurrent learner's θ is tied to its sizes).
+    """
+    inner_loop = build_inner_loop(learner_config, environment_config)
+    _check_fit(meta_params, inner_loop, learner_config, environment_config)
+    keys = jax.random.split(jax.random.key(seed), num_tasks)
+
+    measured = {"learner": live_lifetimes(inner_loop, meta_params, keys)}
+    measured["random"] = live_lifetimes(_random_inner_loop(environment_config), None, keys)
+    if isinstance(environment_config, BanditConfig):
+        arm_probabilities = _arm_probabilities(inner_loop, environment_config, meta_params, keys)
+        for algorithm in ("thompson", "ucb1", "gittins"):
+            history = run_reference(algorithm, arm_probabilities, environment_config.lifetime_length, seed)
+            measured[algorithm] = Lifetimes(history.rewards, np.zeros_like(history.rewards), history.regrets)
+    return measured
+
+
+def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: PRNGKeyArray) -> Lifetimes:
+    """One lifetime per key, in batches of `TASKS_PER_BATCH`, on the default device."""
+
+    @jax.jit
+    def live(keys: PRNGKeyArray) -> tuple[Array, Array, Array | None]:
+        return jax.lax.map(lambda key: _measure(inner_loop.live(meta_params, key)), keys, batch_size=TASKS_PER_BATCH)
+
+    return Lifetimes(*jax.tree.map(np.asarray, live(keys)))
+
+
+def tabulate(
+    suite: str, setting: dict[str, Any], environment: str, measured: dict[str, Lifetimes]
+) -> list[EvaluationRow]:
+    """The tidy rows of one setting: regret where it is known, else failures; and the return."""
+    rows = []
+    for algorithm, lifetimes in measured.items():
+        per_metric = {"return": lifetimes.rewards, "failures": lifetimes.failures}
+        if lifetimes.regrets is not None:
+            per_metric = {"regret": lifetimes.regrets, "return": lifetimes.rewards}
+        for metric, values in per_metric.items():
+            interval: Interval = mean_interval(values.sum(axis=1))
+            rows.append(EvaluationRow(suite, environment, setting, algorithm, metric, *interval))
+    return rows
+
+
+def _measure(experience: Experience) -> tuple[Array, Array, Array | None]:
+    """The fields of `Lifetimes`, for one lifetime and still on the device."""
+    failures = experience.episode_end & (experience.discount == 0.0)
+    return experience.reward, failures.astype(jnp.float32), experience.regret
+
+
+def _check_fit(
+    meta_params: MetaParams, inner_loop: InnerLoop, learner_config: LearnerConfig, environment_config: EnvironmentConfig
+) -> None:
+    def shapes(tree: MetaParams) -> Any:
+        return jax.tree.map(lambda leaf: leaf.shape, tree)
+
+    if shapes(meta_params) != shapes(jax.eval_shape(inner_loop.init, jax.random.key(0))):
+        raise InputError(
+            f"θ of learner.name={learner_config.name} does not fit environment.name={environment_config.name} as "
+            "asked for: its sizes are those it was trained on. Test it on those, or train learner=symmetric, "
+            "whose θ fits every number of observations and actions"
+        )
+
+
+def _random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
+    """The same inner loop, lived by a learner that never learns: a uniform policy."""
+    environment = make_environment(environment_config)
+    policy = make_policy(environment.action_spec())
+    uniform = jnp.zeros((policy.num_actions, policy.num_policy_channels))
+    output = LearnerOutput(uniform, jnp.zeros(()))
+    learner = Learner(lambda key: None, lambda meta_params, key: (), lambda meta_params, state, _: (output, state))
+    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
+
+
+def _arm_probabilities(
+    inner_loop: InnerLoop, environment_config: BanditConfig, meta_params: MetaParams, keys: PRNGKeyArray
+) -> Float[np.ndarray, "num_tasks num_arms"]:
+    """The arm probabilities that the learner meets in the lifetimes of these keys."""
+    environment = make_environment(environment_config)
+    probabilities: Callable = environment.expected_rewards
+
+    @jax.jit
+    @jax.vmap
+    def draw(key: PRNGKeyArray) -> Float[Array, "num_arms"]:
+        lifetime = inner_loop.birth(meta_params, key)
+        return probabilities(lifetime.task, lifetime.environment_state)
+
+    return np.asarray(draw(keys))

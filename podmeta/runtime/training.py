@@ -1,0 +1,255 @@
+"""The training loop: a job from its start, or where it stopped, to its end, or to a signal."""
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from podmeta.architectures.anakin import DEVICE_AXIS
+from podmeta.config.compose import job_to_yaml
+from podmeta.config.schema import JobConfig
+from podmeta.config.validate import validate_devices
+from podmeta.errors import InputError, PodmetaError
+from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
+from podmeta.runtime.compilation_cache import use_compilation_cache
+from podmeta.runtime.devices import describe_devices, map_over_devices, replicate, set_up_devices, unreplicate
+from podmeta.runtime.files import write_atomically
+from podmeta.runtime.metrics import MetricsWriter
+from podmeta.runtime.program import build_program, instance_settings
+from podmeta.runtime.progress import show_progress
+from podmeta.runtime.provenance import describe_provenance
+from podmeta.runtime.run_directory import RunDirectory
+from podmeta.runtime.signals import StopRequest
+
+
+class Progress(NamedTuple):
+    """How far a job is.
+
+    Attributes:
+      update: updates done.
+      seconds: time spent training, over all starts of the job, compilation left out.
+    """
+
+    update: int
+    seconds: float
+
+
+class TrainingResult(NamedTuple):
+    """How training ended.
+
+    Attributes:
+      run_path: the run directory.
+      update: updates done.
+      meta_params: θ, [num_instances, ...], on the host.
+      stopped_by: the signal that stopped the job before its end; None at the end.
+    """
+
+    run_path: Path
+    update: int
+    meta_params: Any
+    stopped_by: str | None
+
+
+def default_run_path(job: JobConfig) -> Path:
+    """`run_dir`, or runs/<experiment_name>/<time>."""
+    return Path(job.run_dir or f"runs/{job.experiment_name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
+
+
+def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
+    """Trains a job to its end, or until SIGINT or SIGTERM asks for a stop.
+
+    Args:
+      job: the job.
+      tell: shows the user a line.
+
+    Returns:
+      How it ended. The run directory holds the rest.
+
+    Raises:
+      InputError: the job does not fit the machine, or the run directory another job.
+      PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read.
+    """
+    set_up_devices(job.devices.cpu)
+    for warning in use_compilation_cache(job.compilation_cache_dir):
+        tell(f"warning: {warning}")
+    num_devices = jax.local_device_count()
+    validate_devices(job, num_devices)
+    program = build_program(job, num_devices)
+    fresh_state = jax.device_get(program.init(instance_settings(job)))
+
+    with RunDirectory(default_run_path(job), job_to_yaml(job)) as run_directory, StopRequest() as stop_request:
+        run_directory.write_environment(describe_provenance(describe_devices()))
+        tell(f"run directory: {run_directory.path}")
+        checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep)
+        checkpoints.recover()
+        state, progress = _start(job, checkpoints, fresh_state, tell)
+        metrics_writer = MetricsWriter(
+            run_directory,
+            resumed_update=progress.update,
+            tensorboard=job.logging.tensorboard,
+            wandb_project=job.logging.wandb_project if job.logging.wandb else None,
+        )
+        run_updates = _RunUpdates(program.run, num_devices)
+        saver = _Saver(job, checkpoints, progress)
+        device_state = replicate(state, DEVICE_AXIS, num_devices)
+        try:
+            with show_progress(job.num_updates, sys.stderr, job.logging.progress) as display:
+                while progress.update < job.num_updates and not stop_request.requested:
+                    num_updates = _updates_until_boundary(progress.update, job)
+                    device_state, metrics, seconds = run_updates(device_state, num_updates)
+                    _check_finite(metrics, progress.update, checkpoints)
+                    rate = program.env_steps_per_update * num_updates / seconds
+                    last_update = progress.update
+                    progress = Progress(last_update + num_updates, progress.seconds + seconds)
+                    for row in _rows(metrics, last_update, progress, program.env_steps_per_update, rate, job):
+                        metrics_writer.write(row)
+                    display.update(progress.update, float(np.mean(metrics["fitness_mean"][-1])), rate)
+                    if saver.due(progress):
+                        saver.save(unreplicate(device_state), progress)
+        finally:
+            metrics_writer.close()
+        state = unreplicate(device_state)
+        saver.save(state, progress)
+        finished = progress.update >= job.num_updates
+        if finished:
+            env_steps = progress.update * program.env_steps_per_update
+            summary = _summary(job, state, progress, env_steps, run_updates.compile_seconds)
+            write_atomically(run_directory.summary_path, json.dumps(summary, indent=2) + "\n")
+    return TrainingResult(
+        run_directory.path, progress.update, state.meta_params, None if finished else stop_request.signal_name
+    )
+
+
+class _RunUpdates:
+    """Runs updates on the devices, and keeps the time that compiling them takes apart."""
+
+    def __init__(self, run: Callable, num_devices: int) -> None:
+        self.compile_seconds = 0.0
+        self._run = run
+        self._num_devices = num_devices
+        self._compiled: dict[int, Callable] = {}
+
+    def __call__(self, device_state: Any, num_updates: int) -> tuple[Any, dict[str, np.ndarray], float]:
+        """The next state, the metrics [num_updates, num_instances] by name, and the seconds it took."""
+        if num_updates not in self._compiled:
+            start = time.perf_counter()
+            mapped = map_over_devices(lambda state: self._run(state, num_updates), DEVICE_AXIS, self._num_devices)
+            self._compiled[num_updates] = mapped.lower(device_state).compile()
+            self.compile_seconds += time.perf_counter() - start
+        start = time.perf_counter()
+        device_state, device_metrics = self._compiled[num_updates](device_state)
+        metrics = unreplicate(device_metrics)._asdict()
+        return device_state, metrics, time.perf_counter() - start
+
+
+class _Saver:
+    """Saves checkpoints when they are due."""
+
+    def __init__(self, job: JobConfig, checkpoints: Checkpoints, progress: Progress) -> None:
+        self._config = job.checkpoint
+        self._checkpoints = checkpoints
+        self._last_update = progress.update
+        self._last_time = time.monotonic()
+
+    def due(self, progress: Progress) -> bool:
+        every_updates, every_seconds = self._config.every_updates, self._config.every_seconds
+        updates_due = every_updates > 0 and progress.update - self._last_update >= every_updates
+        return updates_due or (every_seconds > 0 and time.monotonic() - self._last_time >= every_seconds)
+
+    def save(self, state: Any, progress: Progress) -> None:
+        """Saves, unless this update is saved already."""
+        if progress.update not in self._checkpoints.steps() or progress.update != self._last_update:
+            self._checkpoints.save(progress.update, state, {"seconds": progress.seconds})
+        self._last_update, self._last_time = progress.update, time.monotonic()
+
+
+def _start(
+    job: JobConfig, checkpoints: Checkpoints, fresh_state: Any, tell: Callable[[str], None]
+) -> tuple[Any, Progress]:
+    """The state to start from: the newest good checkpoint's, or a fresh one."""
+    if job.resume == "never" and checkpoints.steps():
+        raise InputError(
+            f"resume=never, but {checkpoints.directory} holds checkpoints: choose another run_dir, or resume=auto"
+        )
+    restored = checkpoints.restore_latest(fresh_state)
+    if restored is None:
+        return fresh_state, Progress(0, 0.0)
+    for warning in restored.warnings:
+        tell(f"warning: {warning}")
+    tell(f"going on from update {restored.step}")
+    return restored.tree, Progress(restored.step, float(restored.metadata["seconds"]))
+
+
+def _updates_until_boundary(update: int, job: JobConfig) -> int:
+    """Updates up to the next multiple of updates_per_call, so that every start of a job makes the same calls."""
+    per_call = job.architecture.updates_per_call
+    return min(per_call - update % per_call, job.num_updates - update)
+
+
+def _check_finite(metrics: dict[str, np.ndarray], last_update: int, checkpoints: Checkpoints) -> None:
+    """Stops a job whose fitness or θ is no longer finite, before it can be saved."""
+    finite = np.all([np.isfinite(metrics[name]) for name in ("fitness_mean", "meta_params_norm")], axis=0)
+    if not finite.all():
+        generation = last_update + int(np.argwhere(~finite)[0][0])
+        steps = checkpoints.steps()
+        kept = f"the checkpoint of update {steps[-1]} is intact" if steps else "no checkpoint had been saved"
+        raise PodmetaError(
+            f"the fitness or θ of generation {generation} is not finite; {kept}. "
+            "Try a smaller outer.learning_rate or outer.noise_std"
+        )
+
+
+def _rows(
+    metrics: dict[str, np.ndarray],
+    last_update: int,
+    progress: Progress,
+    env_steps_per_update: int,
+    rate: float,
+    job: JobConfig,
+) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl for one call: updates that are a multiple of logging.every_updates, and the last."""
+    num_updates = progress.update - last_update
+    rows = []
+    for index in range(num_updates):
+        update = last_update + index + 1
+        if update % job.logging.every_updates == 0 or update == job.num_updates:
+            values = {name: _single_or_list(values[index]) for name, values in metrics.items()}
+            rows.append(
+                {
+                    "update": update,
+                    "env_steps": update * env_steps_per_update,
+                    "seconds": progress.seconds,
+                    "env_steps_per_second": rate,
+                    **values,
+                }
+            )
+    return rows
+
+
+def _single_or_list(values: np.ndarray) -> float | list[float]:
+    """One number for one instance, else a list by instance."""
+    return float(values[0]) if len(values) == 1 else values.tolist()
+
+
+def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, compile_seconds: float) -> dict[str, Any]:
+    num_instances = job.architecture.num_instances
+    by_instance = [jax.tree.map(lambda leaf, i=i: leaf[i], state.meta_params) for i in range(num_instances)]
+    digests = [meta_params_sha256(meta_params) for meta_params in by_instance]
+    return {
+        "experiment_name": job.experiment_name,
+        "seed": job.seed,
+        "num_updates": progress.update,
+        "env_steps": env_steps,
+        "seconds": progress.seconds,
+        "compile_seconds": compile_seconds,
+        "env_steps_per_second": env_steps / progress.seconds if progress.seconds > 0 else None,
+        "num_meta_params": sum(leaf.size for leaf in jax.tree.leaves(by_instance[0])),
+        "meta_params_sha256": digests[0] if num_instances == 1 else digests,
+        "learner": dataclasses.asdict(job.learner),
+    }
