@@ -1,0 +1,102 @@
+"""Bernoulli bandits: the task is the probability that each arm pays 1 rather than 0."""
+
+from collections.abc import Callable
+
+import dm_env
+import jax
+import jax.numpy as jnp
+import numpy as np
+from dm_env import specs
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from podmeta.environments.base import Environment, restart, transition
+from podmeta.errors import InputError
+
+ArmProbabilities = Float[Array, "num_arms"]
+
+
+class BernoulliBandit(Environment[ArmProbabilities, tuple[()]]):
+    """A bandit whose lifetime is one episode of pulls that never ends; the observation is a constant 1.
+
+    Args:
+      num_arms: arms, at least 2.
+      distribution: how the arm probabilities of a task are drawn. `independent`: each uniform on [0, 1] (Duan
+        et al. 2016, arXiv 1611.02779, section 3.1). The dependent ones have two arms with p2 = 1 - p1 (Wang
+        et al. 2016, arXiv 1611.05763, section 3.1): `dependent_uniform` draws p1 uniformly from [0, 1];
+        `dependent_easy`, `dependent_medium` and `dependent_hard` from {.1, .9}, {.25, .75} and {.4, .6}.
+
+    Raises:
+      InputError: the number of arms or the distribution does not exist, or they do not go together.
+    """
+
+    def __init__(self, num_arms: int, distribution: str = "independent"):
+        if num_arms < 2:
+            raise InputError(f"environment.num_arms is {num_arms}: a bandit needs at least 2 arms")
+        if distribution not in DISTRIBUTIONS:
+            raise InputError(
+                f"environment.distribution: there is no {distribution!r}; choose one of {', '.join(DISTRIBUTIONS)}"
+            )
+        if distribution != "independent" and num_arms != 2:
+            raise InputError(
+                f"environment.num_arms is {num_arms}, but environment.distribution={distribution} has two "
+                "arms: set environment.num_arms=2, or environment.distribution=independent"
+            )
+        self._num_arms = num_arms
+        self._draw = DISTRIBUTIONS[distribution]
+
+    def observation_spec(self) -> specs.BoundedArray:
+        """The constant 1, shape [1]."""
+        return specs.BoundedArray((1,), np.float32, minimum=1.0, maximum=1.0, name="observation")
+
+    def action_spec(self) -> specs.DiscreteArray:
+        """One action per arm."""
+        return specs.DiscreteArray(self._num_arms, np.int32, name="action")
+
+    def sample_task(self, key: PRNGKeyArray) -> ArmProbabilities:
+        """Draws the arm probabilities, [num_arms]."""
+        return self._draw(key, self._num_arms)
+
+    def reset(self, key: PRNGKeyArray, task: ArmProbabilities) -> tuple[tuple[()], dm_env.TimeStep]:
+        """Starts the one episode of a lifetime. Nothing is drawn."""
+        del key, task
+        return (), restart(jnp.ones(1))
+
+    def step(
+        self, key: PRNGKeyArray, task: ArmProbabilities, state: tuple[()], action: Int[Array, ""]
+    ) -> tuple[tuple[()], dm_env.TimeStep]:
+        """Pulls an arm: the one random draw, straight from the step's key, decides whether it pays."""
+        pays = jax.random.uniform(key) < task[action]
+        return state, transition(pays.astype(jnp.float32), jnp.ones(1))
+
+    def expected_rewards(self, task: ArmProbabilities, state: tuple[()]) -> ArmProbabilities:
+        """The arm probabilities themselves."""
+        del state
+        return task
+
+
+def _independent(key: PRNGKeyArray, num_arms: int) -> ArmProbabilities:
+    return jax.random.uniform(key, (num_arms,))
+
+
+def _dependent_uniform(key: PRNGKeyArray, num_arms: int) -> ArmProbabilities:
+    del num_arms
+    first = jax.random.uniform(key)
+    return jnp.stack([first, 1.0 - first])
+
+
+def _dependent(lower: float) -> Callable[[PRNGKeyArray, int], ArmProbabilities]:
+    def draw(key: PRNGKeyArray, num_arms: int) -> ArmProbabilities:
+        del num_arms
+        return jax.random.permutation(key, jnp.array([lower, 1.0 - lower]))
+
+    return draw
+
+
+DISTRIBUTIONS: dict[str, Callable[[PRNGKeyArray, int], ArmProbabilities]] = {
+    "independent": _independent,
+    "dependent_uniform": _dependent_uniform,
+    "dependent_easy": _dependent(0.1),
+    "dependent_medium": _dependent(0.25),
+    "dependent_hard": _dependent(0.4),
+}
+"""How arm probabilities are drawn, by the value of `environment.distribution`."""

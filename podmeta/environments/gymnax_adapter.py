@@ -1,0 +1,163 @@
+"""gymnax environments as environments of ours.
+
+An episode's own draws (a start state, a goal) are made at its reset, as gymnax makes them, so the task is
+empty: task distributions over a gymnax environment come from the wrappers.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import dm_env
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from dm_env import specs
+from gymnax.environments import spaces
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from podmeta.environments.base import Action, Environment, restart, transition
+from podmeta.errors import InputError
+
+GymnaxState = Any  # the gymnax environment's own pytree of arrays
+
+
+class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
+    """A gymnax environment with a discrete or box action space, and discrete or box observations.
+
+    Bounds are those that gymnax declares, and a few of its environments exceed their own (MemoryChain-bsuite
+    shows -1 where it declares [0, 2]). Box actions are flattened to [num_actions]. Actions must lie in the
+    bounds of `action_spec`; what becomes of others is up to the gymnax environment.
+
+    Args:
+      id: the gymnax id, such as `CartPole-v1`.
+      parameters: the fields of the environment's gymnax parameters that differ from its defaults.
+
+    Raises:
+      InputError: an unknown id or parameter, a parameter of the wrong type, an environment whose data cannot
+        be loaded, or one with observations or actions of another kind of space.
+    """
+
+    def __init__(self, id: str, parameters: Mapping[str, Any]):
+        self._gymnax, defaults = _make(id)
+        self._parameters = _with_parameters(id, defaults, parameters)
+        self._action_space = _supported(id, "actions", self._gymnax.action_space(self._parameters))
+        observation_space = self._gymnax.observation_space(self._parameters)
+        self._observation_space = _supported(id, "observations", observation_space)
+        # A reset state may hold Python or weakly typed numbers where a stepped state holds arrays. `select`
+        # and `scan` need one type, so every state is cast to the types of a stepped one.
+        stepped = jax.eval_shape(self._first_step, jax.random.key(0))
+        self._state_types = jax.tree.map(lambda leaf: leaf.dtype, stepped)
+
+    def observation_spec(self) -> specs.BoundedArray:
+        """The shape of a box observation, or one component per value of a discrete one."""
+        space = self._observation_space
+        if isinstance(space, spaces.Discrete):
+            return specs.BoundedArray((space.n,), np.float32, minimum=0.0, maximum=1.0, name="observation")
+        return _bounded_array(space, space.shape, "observation")
+
+    def action_spec(self) -> specs.DiscreteArray | specs.BoundedArray:
+        """The actions of a discrete space, or the flattened bounds of a box."""
+        space = self._action_space
+        if isinstance(space, spaces.Discrete):
+            return specs.DiscreteArray(space.n, np.int32, name="action")
+        return _bounded_array(space, (int(np.prod(space.shape)),), "action")
+
+    def sample_task(self, key: PRNGKeyArray) -> tuple[()]:
+        """Draws nothing: every lifetime has the same task."""
+        del key
+        return ()
+
+    def reset(self, key: PRNGKeyArray, task: tuple[()]) -> tuple[GymnaxState, dm_env.TimeStep]:
+        """Starts an episode from a start state of the environment's own."""
+        del task
+        observation, state = self._gymnax.reset_env(key, self._parameters)
+        return self._typed(state), restart(self._observed(observation))
+
+    def step(
+        self, key: PRNGKeyArray, task: tuple[()], state: GymnaxState, action: Action
+    ) -> tuple[GymnaxState, dm_env.TimeStep]:
+        """Advances the episode. Where gymnax both terminates and truncates it, it terminated."""
+        del task
+        action = jnp.asarray(action, self._action_space.dtype).reshape(self._action_space.shape)
+        observation, state, reward, terminated, _ = self._gymnax.step_env(key, state, action, self._parameters)
+        truncated = self._gymnax.is_truncated(state, self._parameters)
+        timestep = transition(
+            jnp.asarray(reward, jnp.float32).reshape(()),
+            self._observed(observation),
+            jnp.asarray(terminated, bool).reshape(()),
+            jnp.asarray(truncated, bool).reshape(()),
+        )
+        return self._typed(state), timestep
+
+    def _first_step(self, key: PRNGKeyArray) -> GymnaxState:
+        _, state = self._gymnax.reset_env(key, self._parameters)
+        action = jnp.zeros(self._action_space.shape, self._action_space.dtype)
+        return jax.tree.map(jnp.asarray, self._gymnax.step_env(key, state, action, self._parameters)[1])
+
+    def _typed(self, state: GymnaxState) -> GymnaxState:
+        return jax.tree.map(lambda leaf, dtype: jnp.asarray(leaf, dtype), state, self._state_types)
+
+    def _observed(self, observation: Array) -> Float[Array, "..."]:
+        space = self._observation_space
+        if isinstance(space, spaces.Discrete):
+            return jax.nn.one_hot(jnp.reshape(observation, ()), space.n)
+        return jnp.asarray(observation, jnp.float32).reshape(space.shape)
+
+
+def _make(id: str) -> tuple[Any, Any]:
+    """The gymnax environment of that id, and its default parameters."""
+    if id not in gymnax.registered_envs:
+        raise InputError(f"environment.id: gymnax has no {id!r}; {_near(id, gymnax.registered_envs)}")
+    try:
+        return gymnax.make(id)
+    except OSError as error:  # some environments download data when they are made
+        raise InputError(
+            f"environment.id: gymnax could not load the data of {id!r} ({error}); "
+            "choose another environment, or make it once on this machine while it is online"
+        ) from error
+
+
+def _with_parameters(id: str, defaults: Any, changes: Mapping[str, Any]) -> Any:
+    """`defaults` with `changes`, each of which must name a parameter and be of its type."""
+    names = [field.name for field in dataclasses.fields(defaults)]
+    converted = {}
+    for name, value in changes.items():
+        if name not in names:
+            raise InputError(f"environment.parameters.{name}: {id} has no such parameter; {_near(name, names)}")
+        default = getattr(defaults, name)
+        wanted, given = np.asarray(default), np.asarray(value)
+        if given.shape != wanted.shape or not np.can_cast(given.dtype, wanted.dtype, "same_kind"):
+            raise InputError(
+                f"environment.parameters.{name} is {value!r}, but {id} needs a value like its default, {default!r}"
+            )
+        # A Python number stays one: it is a constant of the compiled program, and may even be a shape.
+        given = given.astype(wanted.dtype)
+        converted[name] = given.item() if given.ndim == 0 else jnp.asarray(given)
+    return dataclasses.replace(defaults, **converted)
+
+
+def _supported(id: str, what: str, space: Any) -> spaces.Discrete | spaces.Box:
+    if isinstance(space, spaces.Discrete | spaces.Box):
+        return space
+    raise InputError(
+        f"environment.id: {id} has {what} of a {type(space).__name__} space; podmeta runs gymnax "
+        "environments with Discrete or Box ones, so choose another"
+    )
+
+
+def _bounded_array(space: spaces.Box, shape: tuple[int, ...], name: str) -> specs.BoundedArray:
+    low = np.broadcast_to(np.asarray(space.low), space.shape).reshape(shape)
+    high = np.broadcast_to(np.asarray(space.high), space.shape).reshape(shape)
+    return specs.BoundedArray(shape, np.float32, minimum=low, maximum=high, name=name)
+
+
+def _near(name: str, known: list[str]) -> str:
+    """A hint: the known names that look like `name`, or all of them where none does."""
+    by_lower_case = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), by_lower_case, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(by_lower_case[match] for match in near)}?"
+    return f"it knows {', '.join(known)}"

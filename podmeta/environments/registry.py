@@ -1,0 +1,70 @@
+"""From an environment config to the environment."""
+
+from typing import Any
+
+from podmeta.config.schema import (
+    BanditConfig,
+    ContextualBanditConfig,
+    EnvironmentConfig,
+    GridWorldConfig,
+    GymnaxConfig,
+    ObjectGridWorldConfig,
+    TabularMDPConfig,
+)
+from podmeta.environments import wrappers
+from podmeta.environments.bandit import BernoulliBandit
+from podmeta.environments.base import Environment
+from podmeta.environments.contextual_bandit import ContextualBandit
+from podmeta.environments.grid_world import GridWorld
+from podmeta.environments.object_grid_world import ObjectGridWorld
+from podmeta.environments.tabular_mdp import TabularMDP
+from podmeta.errors import InputError
+
+
+def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
+    """The environment that `config` describes, in the wrappers that it asks for.
+
+    The wrappers go on from the inside out: the reward; the factors, which thereby belong to the environment's
+    own observation components in their own order; the signs; the permutations of observations and of actions.
+
+    Args:
+      config: the config of one of the environments.
+
+    Returns:
+      The environment.
+
+    Raises:
+      InputError: a key of the config does not fit the environment.
+    """
+    environment = _bare_environment(config)
+    if config.failure_reward:
+        environment = wrappers.FailureReward(environment)
+    if config.observation_scale:
+        environment = wrappers.ScaledObservations(environment, config.observation_scale)
+    if config.flip_observation_signs:
+        environment = wrappers.FlippedObservationSigns(environment)
+    if config.permute_observations:
+        environment = wrappers.PermutedObservations(environment)
+    if config.permute_actions:
+        environment = wrappers.PermutedActions(environment)
+    return environment
+
+
+def _bare_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
+    match config:
+        case BanditConfig():
+            return BernoulliBandit(config.num_arms, config.distribution)
+        case ContextualBanditConfig():
+            return ContextualBandit(config.num_contexts, config.num_actions)
+        case GridWorldConfig():
+            return GridWorld(config)
+        case ObjectGridWorldConfig():
+            return ObjectGridWorld(config.mode, config.positions)
+        case TabularMDPConfig():
+            return TabularMDP(config.num_states, config.num_actions, config.horizon)
+        case GymnaxConfig():
+            # Importing gymnax takes seconds (it brings matplotlib), which only its own jobs should wait for.
+            from podmeta.environments.gymnax_adapter import GymnaxEnvironment
+
+            return GymnaxEnvironment(config.id, config.parameters)
+    raise InputError(f"environment.name: there is no environment {config.name!r}")

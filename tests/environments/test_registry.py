@@ -1,0 +1,77 @@
+"""From configs to environments."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from podmeta.config.schema import BanditConfig, EnvironmentConfig, GymnaxConfig
+from podmeta.environments.gymnax_adapter import GymnaxEnvironment
+from podmeta.environments.registry import make_environment
+from podmeta.errors import InputError
+
+
+def test_bandit_config_reaches_the_bandit():
+    environment = make_environment(BanditConfig(num_arms=2, distribution="dependent_easy"))
+    task = environment.sample_task(jax.random.key(0))
+    np.testing.assert_allclose(np.sort(task), [0.1, 0.9], rtol=1e-6)
+
+
+def test_gymnax_config_reaches_gymnax():
+    environment = make_environment(GymnaxConfig(id="Acrobot-v1", parameters={"max_steps_in_episode": 1}))
+    state, _ = environment.reset(jax.random.key(0), ())
+    assert environment.step(jax.random.key(0), (), state, jnp.array(0))[1].last()
+    assert environment.observation_spec().shape == (6,)
+
+
+def test_wrappers_go_on_from_the_inside_out():
+    config = GymnaxConfig(
+        permute_observations=True,
+        permute_actions=True,
+        flip_observation_signs=True,
+        observation_scale=[1.0, 10.0, 100.0, 1000.0],
+        failure_reward=True,
+        parameters={"x_threshold": 0.0},
+    )
+    environment = make_environment(config)
+    task = environment.sample_task(jax.random.key(0))
+    action_order, (observation_order, (signs, (no_scale, (no_reward, inner_task)))) = _drawn_inwards(task)
+    assert no_scale == no_reward == inner_task == ()
+
+    inside = GymnaxEnvironment(config.id, config.parameters)
+    state, timestep = inside.reset(jax.random.key(1), ())
+    _, inner = inside.step(jax.random.key(1), (), state, action_order[0])
+    state, timestep = environment.reset(jax.random.key(1), task)
+    _, outer = environment.step(jax.random.key(1), task, state, jnp.array(0))
+    assert timestep.first()
+    expected = (inner.observation * np.array(config.observation_scale) * signs)[observation_order]
+    np.testing.assert_allclose(outer.observation, expected, rtol=1e-6)
+    assert outer.last()
+    assert outer.reward == -1.0
+    assert inner.reward != -1.0
+
+
+def test_nothing_is_wrapped_unasked():
+    assert type(make_environment(GymnaxConfig())) is GymnaxEnvironment
+
+
+def test_a_config_of_no_environment_is_told():
+    with pytest.raises(InputError, match=r"environment\.name"):
+        make_environment(EnvironmentConfig(name="cart"))
+
+
+def test_a_bandit_does_not_wait_for_gymnax():
+    program = (
+        "import sys; from podmeta.config.schema import BanditConfig; "
+        "from podmeta.environments.registry import make_environment; "
+        "make_environment(BanditConfig()); print('gymnax' in sys.modules)"
+    )
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "False"
+
+
+def _drawn_inwards(task):
+    return (task.drawn, _drawn_inwards(task.inner)) if hasattr(task, "drawn") else task
