@@ -83,18 +83,19 @@ def _evaluate(arguments: list[str], console: Console) -> None:
         raise InputError(f"{run_path} holds no checkpoint to meta-test: train it first")
     for warning in restored.warnings:
         console.print(f"warning: {warning}", markup=False)
-    evaluate_run(job, restored.tree.meta_params, run_path, Console())
+    evaluate_run(job, restored.tree.outer.meta_params, run_path, Console())
 
 
 def _bench(arguments: list[str], console: Console) -> None:
-    from podmeta.benchmarks import run_benchmark
-
-    if _wants_help(arguments) or len(arguments) != 1:
+    if _wants_help(arguments):
         print("podmeta bench NAME prints JSON lines; NAME is one of: core, anakin")
-        if not _wants_help(arguments):
-            raise InputError("name one benchmark")
         return
-    run_benchmark(arguments[0])
+    if arguments not in (["core"], ["anakin"]):
+        raise InputError("name one benchmark: podmeta bench core, or podmeta bench anakin")
+    from podmeta.benchmarks.anakin import bench_anakin
+    from podmeta.benchmarks.core import bench_core
+
+    {"core": bench_core, "anakin": bench_anakin}[arguments[0]]()
 
 
 def _wants_help(arguments: list[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import dm_env
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from podmeta.config.schema import EnvironmentConfig
 from podmeta.environments.base import Environment, is_first, is_last, step_or_reset
@@ -24,7 +24,8 @@ class LifetimeState(NamedTuple):
     """A lifetime under way.
 
     Attributes:
-      key: the randomness of the whole lifetime; env step t uses fold_in(key, t).
+      key_data: [2] the key of the whole lifetime, as plain numbers that a checkpoint can hold; env step t uses
+        fold_in(key, t).
       num_steps: [] env steps lived so far.
       task: the task of the lifetime.
       environment_state: the environment state at `timestep`.
@@ -33,7 +34,7 @@ class LifetimeState(NamedTuple):
       learner_state: the learner state.
     """
 
-    key: PRNGKeyArray
+    key_data: UInt32[Array, "2"]
     num_steps: Int[Array, ""]
     task: Any
     environment_state: Any
@@ -77,12 +78,18 @@ class InnerLoop(NamedTuple):
       birth: (θ, key) -> a lifetime at its first env step.
       unroll: (θ, lifetime, num_steps) -> the lifetime `num_steps` env steps later, and the experience
         [num_steps, ...] in between.
+      step: the learner's step, (θ, learner state, input) -> (output, learner state).
+      policy: what the learner's output means.
+      knows_expected_reward: whether `Experience.expected_reward` and `regret` are there.
     """
 
     lifetime_length: int
     init: Callable[[PRNGKeyArray], MetaParams]
     birth: Callable[[MetaParams, PRNGKeyArray], LifetimeState]
     unroll: Callable[[MetaParams, LifetimeState, int], tuple[LifetimeState, Experience]]
+    step: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]]
+    policy: Policy
+    knows_expected_reward: bool
 
     def live(self, meta_params: MetaParams, key: PRNGKeyArray) -> Experience:
         """A whole lifetime, [lifetime_length, ...]."""
@@ -97,7 +104,7 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
         task = environment.sample_task(task_key)
         environment_state, timestep = environment.reset(reset_key, task)
         return LifetimeState(
-            key=lifetime_key,
+            key_data=jax.random.key_data(lifetime_key),
             num_steps=jnp.zeros((), jnp.int32),
             task=task,
             environment_state=environment_state,
@@ -107,7 +114,9 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
         )
 
     def env_step(meta_params: MetaParams, lifetime: LifetimeState) -> tuple[LifetimeState, Experience]:
-        action_key, environment_key = jax.random.split(jax.random.fold_in(lifetime.key, lifetime.num_steps))
+        action_key, environment_key = jax.random.split(
+            jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), lifetime.num_steps)
+        )
         learner_input = see(lifetime.timestep, lifetime.previous_action)
         output, learner_state = learner.step(meta_params, lifetime.learner_state, learner_input)
         action = policy.sample(action_key, output.policy)
@@ -144,7 +153,12 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
     def unroll(meta_params: MetaParams, lifetime: LifetimeState, num_steps: int) -> tuple[LifetimeState, Experience]:
         return jax.lax.scan(lambda carry, _: env_step(meta_params, carry), lifetime, length=num_steps)
 
-    return InnerLoop(lifetime_length, learner.init, birth, unroll)
+    def expected_rewards(key: PRNGKeyArray) -> Float[Array, "num_actions"] | None:
+        task = environment.sample_task(key)
+        return environment.expected_rewards(task, environment.reset(key, task)[0])
+
+    knows_expected_reward = jax.eval_shape(expected_rewards, jax.random.key(0)) is not None
+    return InnerLoop(lifetime_length, learner.init, birth, unroll, learner.step, policy, knows_expected_reward)
 
 
 def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:

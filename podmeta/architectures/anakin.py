@@ -1,8 +1,8 @@
 """Anakin: environment and learner in one compiled program on the devices (Podracer, Hessel et al. 2021, section 3).
 
-What one device runs. Members live their lifetimes side by side under `vmap`, many updates follow one another in a
-scan, and nothing touches the host in between. The caller maps the program over devices under the axis `DEVICE_AXIS`;
-each device finds its own share of the population from its index.
+What one device runs. Rows of the outer loop live side by side under `vmap`, many updates follow one another in a scan,
+and nothing touches the host in between. The caller maps the program over devices under the axis `DEVICE_AXIS`; each
+device finds its own share of the rows from its index.
 """
 
 from collections.abc import Callable
@@ -10,100 +10,89 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt32
 
-from podmeta.lifetimes import InnerLoop
-from podmeta.outer.evolution import Evolution, EvolutionMetrics, EvolutionState
+from podmeta.outer.base import InstanceSettings, Metrics, OuterLoop, OuterState, RowLifetimes
 
 DEVICE_AXIS = "devices"
 
 
-class InstanceSettings(NamedTuple):
-    """What tells the independent meta-learners of one program apart, each [num_instances].
+class AnakinState(NamedTuple):
+    """What the devices carry from one update to the next.
 
     Attributes:
-      seed: of everything about the instance.
-      learning_rate: before its schedule.
-      noise_std: σ before its schedule.
+      outer: [num_instances, ...] the outer loop's state, the same on every device.
+      lifetimes: [rows, num_instances, ...] the lifetimes that go on across updates, divided over the devices.
     """
 
-    seed: UInt32[Array, "num_instances"]
-    learning_rate: Float[Array, "num_instances"]
-    noise_std: Float[Array, "num_instances"]
+    outer: OuterState
+    lifetimes: RowLifetimes
 
 
 class Anakin(NamedTuple):
     """The program of one device.
 
     Attributes:
-      init: instance settings -> state [num_instances, ...], the same on every device.
-      run: (state, num_updates) -> (state, metrics [num_updates, num_instances]); under the axis DEVICE_AXIS.
+      init: settings [num_instances] -> the state, with the rows of all devices.
+      run: (state with this device's rows, num_updates) -> (such a state, metrics [num_updates, num_instances]); under
+        the axis DEVICE_AXIS.
       env_steps_per_update: env steps of all devices and instances in one update.
     """
 
-    init: Callable[[InstanceSettings], EvolutionState]
-    run: Callable[[EvolutionState, int], tuple[EvolutionState, EvolutionMetrics]]
+    init: Callable[[InstanceSettings], AnakinState]
+    run: Callable[[AnakinState, int], tuple[AnakinState, Metrics]]
     env_steps_per_update: int
 
 
-def make_anakin(
-    evolution: Evolution,
-    inner_loop: InnerLoop,
-    *,
-    population_size: int,
-    lifetimes_per_member: int,
-    num_instances: int,
-    num_devices: int,
-) -> Anakin:
-    """Builds the program that runs evolution on `num_devices` devices.
+def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int) -> Anakin:
+    """Builds the program that runs an outer loop on `num_devices` devices.
 
     Args:
-      evolution: the outer loop.
-      inner_loop: the learner in its environment.
-      population_size: members over all devices; their pairs must divide over the devices.
-      lifetimes_per_member: lifetimes over which a member's fitness is averaged.
+      outer_loop: the outer loop; its rows must divide over the devices.
       num_instances: independent meta-learners side by side.
       num_devices: devices the program is mapped over.
 
     Returns:
       The program of one device.
     """
-    num_local_pairs = population_size // 2 // num_devices
-    signs = jnp.array([1.0, -1.0])
+    num_local_rows = outer_loop.num_rows // num_devices
 
-    def live(state: EvolutionState, noise: Any, keys: Array, sign: Float[Array, ""]) -> Float[Array, ""]:
-        """The fitness of one member."""
-        meta_params = evolution.behaviour(state, noise, sign)
-        return jnp.mean(jax.vmap(lambda key: evolution.summarise(inner_loop.live(meta_params, key)))(keys))
+    def update(outer: OuterState, lifetimes: RowLifetimes) -> tuple[OuterState, RowLifetimes, Metrics]:
+        rows = jax.lax.axis_index(DEVICE_AXIS) * num_local_rows + jnp.arange(num_local_rows)
+        lifetimes, summaries = jax.vmap(outer_loop.live, in_axes=(None, 0, 0))(outer, rows, lifetimes)
+        outer, metrics = outer_loop.update(outer, summaries, DEVICE_AXIS)
+        return outer, lifetimes, metrics
 
-    def live_pair(state: EvolutionState, noise: Any, pair: Int[Array, ""]) -> Float[Array, "2"]:
-        keys = evolution.lifetime_keys(state, pair)
-        return jax.vmap(lambda sign: live(state, noise, keys, sign))(signs)
+    over_instances = _over_instances(update, num_instances)
 
-    def update(state: EvolutionState) -> tuple[EvolutionState, EvolutionMetrics]:
-        first_pair = jax.lax.axis_index(DEVICE_AXIS) * num_local_pairs
-        pairs = first_pair + jnp.arange(num_local_pairs)
-        noise = jax.vmap(evolution.noise, in_axes=(None, 0))(state, pairs)
-        fitness = jax.vmap(live_pair, in_axes=(None, 0, 0))(state, noise, pairs)
-        return evolution.update(state, fitness, noise, DEVICE_AXIS)
+    def run(state: AnakinState, num_updates: int) -> tuple[AnakinState, Metrics]:
+        def step(state: AnakinState, _: None) -> tuple[AnakinState, Metrics]:
+            outer, lifetimes, metrics = over_instances(state.outer, state.lifetimes)
+            return AnakinState(outer, lifetimes), metrics
 
-    def run(state: EvolutionState, num_updates: int) -> tuple[EvolutionState, EvolutionMetrics]:
-        step = _over_instances(update, num_instances)
-        return jax.lax.scan(lambda carry, _: step(carry), state, length=num_updates)
+        return jax.lax.scan(step, state, length=num_updates)
 
-    def init(settings: InstanceSettings) -> EvolutionState:
-        return jax.vmap(evolution.init)(*settings)
+    def init(settings: InstanceSettings) -> AnakinState:
+        outer = jax.vmap(outer_loop.init)(settings)
+        rows = jnp.arange(outer_loop.num_rows)
+        return AnakinState(
+            outer, jax.vmap(jax.vmap(outer_loop.birth, in_axes=(0, None)), in_axes=(None, 0))(outer, rows)
+        )
 
-    env_steps = population_size * lifetimes_per_member * inner_loop.lifetime_length * num_instances
-    return Anakin(init, run, env_steps)
+    return Anakin(init, run, outer_loop.env_steps * num_instances)
 
 
 def _over_instances(update: Callable, num_instances: int) -> Callable:
     """Maps an update over instances. A single one goes without an axis, which would only cost speed."""
     if num_instances > 1:
-        return jax.vmap(update)
+        return jax.vmap(update, in_axes=(0, 1), out_axes=(0, 1, 0))
 
-    def update_the_one(state: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf[None], update(jax.tree.map(lambda leaf: leaf[0], state)))
+    def update_the_one(outer: OuterState, lifetimes: RowLifetimes) -> Any:
+        outer = jax.tree.map(lambda leaf: leaf[0], outer)
+        outer, lifetimes, metrics = update(outer, jax.tree.map(lambda leaf: leaf[:, 0], lifetimes))
+        return (
+            jax.tree.map(lambda leaf: leaf[None], outer),
+            jax.tree.map(lambda leaf: leaf[:, None], lifetimes),
+            jax.tree.map(lambda leaf: leaf[None], metrics),
+        )
 
     return update_the_one

@@ -110,8 +110,8 @@ class ContextualBanditConfig(EnvironmentConfig):
     """Contextual bandits: the reward of each action in each context is the task."""
 
     name: str = option("contextual_bandit", "contextual_bandit")
-    num_contexts: int = option(2, "contexts, seen one-hot")
-    num_actions: int = option(3, "actions")
+    num_contexts: int = option(2, "contexts, seen one-hot", minimum=2)
+    num_actions: int = option(3, "actions", minimum=2)
 
 
 @dataclasses.dataclass
@@ -119,24 +119,30 @@ class GridWorldConfig(EnvironmentConfig):
     """A grid of hearts and traps: what they are worth is the task."""
 
     name: str = option("grid_world", "grid_world")
-    height: int = option(4, "rows")
-    width: int = option(4, "columns")
-    num_hearts: int = option(3, "hearts")
-    num_traps: int = option(3, "traps")
-    border: str = option("torus", "torus: the grid's edges are joined; wall: they stop the agent")
-    num_inner_walls: int = option(0, "wall cells inside the grid, drawn per lifetime")
+    height: int = option(4, "rows", minimum=1)
+    width: int = option(4, "columns", minimum=1)
+    num_hearts: int = option(3, "hearts", minimum=0)
+    num_traps: int = option(3, "traps", minimum=0)
+    border: str = option(
+        "torus", "torus: the grid's edges are joined; wall: they stop the agent", choices=("torus", "wall")
+    )
+    num_inner_walls: int = option(0, "wall cells inside the grid, drawn per lifetime", minimum=0)
     view: str = option(
         "neighbours_4",
-        "what the agent sees of each kind: neighbours_4, neighbours_8, egocentric (a window) or full (the grid)",
+        "the cells in which the agent sees each kind: those next to it, a window around it (egocentric), or all",
+        choices=("neighbours_4", "neighbours_8", "egocentric", "full"),
     )
-    view_radius: int = option(1, "the egocentric window is 2 view_radius + 1 cells wide")
+    view_radius: int = option(1, "the egocentric window is 2 view_radius + 1 cells wide", minimum=0)
     rewards: str = option(
         "fixed",
-        "fixed (heart +1, trap -1), swapped (heart -1, trap +1), random_sign (either, per lifetime), "
-        "random (each kind U[-1, 1], per lifetime)",
+        "heart +1 and trap -1 (fixed), heart -1 and trap +1 (swapped), one of the two per lifetime (random_sign), or "
+        "U[-1, 1] for each kind per lifetime (random)",
+        choices=("fixed", "swapped", "random_sign", "random"),
     )
-    respawn_probability: float = option(1.0, "per step: a taken object reappears at a random empty cell")
-    episode_length: int = option(0, "steps after which an episode is truncated; 0: it never ends")
+    respawn_probability: float = option(
+        1.0, "per step: a taken object reappears at a random empty cell; 1: at once", minimum=0, maximum=1
+    )
+    episode_length: int = option(0, "steps after which an episode is truncated; 0: it never ends", minimum=0)
 
 
 @dataclasses.dataclass
@@ -144,10 +150,11 @@ class ObjectGridWorldConfig(EnvironmentConfig):
     """The object grid-worlds of LPG: where the objects are is the task."""
 
     name: str = option("object_grid_world", "object_grid_world")
-    mode: str = option("dense", "dense, sparse, long, longer or long_dense")
+    mode: str = option("dense", "which of them", choices=("dense", "sparse", "long", "longer", "long_dense"))
     positions: str = option(
         "task",
-        "task (tabular): drawn per task; episode: drawn per episode, and anew when an object reappears",
+        "where agent and objects are is drawn per task (tabular), or per episode and whenever an object reappears",
+        choices=("task", "episode"),
     )
 
 
@@ -156,10 +163,12 @@ class TabularMDPConfig(EnvironmentConfig):
     """Random tabular MDPs, as in RL²: transitions and rewards are the task."""
 
     name: str = option("tabular_mdp", "tabular_mdp")
-    lifetime_length: int = option(110, "T: env steps; horizon + 1 per episode, for the reset is a step too")
-    num_states: int = option(10, "states, seen one-hot")
-    num_actions: int = option(5, "actions")
-    horizon: int = option(10, "steps in an episode")
+    lifetime_length: int = option(
+        110, "T: env steps in a lifetime; horizon + 1 per episode, for the reset is a step too", minimum=1
+    )
+    num_states: int = option(10, "states, seen one-hot", minimum=1)
+    num_actions: int = option(5, "actions", minimum=1)
+    horizon: int = option(10, "steps in an episode", minimum=1)
 
 
 @dataclasses.dataclass
@@ -192,7 +201,15 @@ class EvolutionConfig:
     lifetimes_per_member: int = option(8, "lifetimes over which a member's fitness is averaged", minimum=1)
     noise_std: float = option(0.1, "σ of the perturbations", above=0)
     noise_std_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    unroll_length: int = option(
+        0, "env steps per update of lifetimes that go on across updates (noise reuse); 0: whole lifetimes", minimum=0
+    )
     noise_rank: int = option(0, "rank of each matrix's perturbation, u vᵀ / sqrt(rank); 0 is full rank", minimum=0)
+    fitness: str = option(
+        "reward",
+        "what a member is judged by; expected_reward (under its policy, where the environment knows it) has less noise",
+        choices=("reward", "expected_reward"),
+    )
     fitness_shaping: str = option(
         "centred_rank", "over the whole population", choices=("centred_rank", "z_score", "raw")
     )
@@ -204,6 +221,33 @@ class EvolutionConfig:
     learning_rate: float = option(0.03, "learning rate", above=0)
     learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
     weight_decay: float = option(0.0, "θ shrinks by learning_rate * weight_decay per update", minimum=0)
+
+
+@dataclasses.dataclass
+class ActorCriticConfig:
+    """Gradient meta-training through the learner's own recurrence (RL²), with V-trace."""
+
+    name: str = option("actor_critic", "actor_critic")
+    num_lifetimes: int = option(64, "lifetimes side by side, over all devices", minimum=1)
+    unroll_length: int = option(100, "env steps of every lifetime per update; it divides lifetime_length", minimum=1)
+    discount: float = option(0.99, "γ, per env step", minimum=0, maximum=1)
+    discount_across_episodes: bool = option(True, "the return runs on over episode ends, to the lifetime's end (RL²)")
+    td_lambda: float = option(1.0, "λ of V-trace's targets", minimum=0, maximum=1)
+    clip_ratio: float = option(1.0, "V-trace's clip of importance ratios", above=0)
+    ppo_clip: float = option(0.0, "PPO's clip of importance ratios; 0: the plain policy gradient", minimum=0)
+    num_epochs: int = option(1, "passes over the trajectories of an update", minimum=1)
+    num_minibatches: int = option(1, "gradient steps per pass; it divides the lifetimes of a device", minimum=1)
+    entropy_cost: float = option(0.01, "weight of the entropy bonus", minimum=0)
+    value_cost: float = option(0.5, "weight of the value loss, whose target is normalised", minimum=0)
+    normalise_advantages: bool = option(True, "advantages get mean 0 and standard deviation 1 in every gradient step")
+    max_gradient_norm: float = option(1.0, "gradients are clipped to this norm; 0: not at all", minimum=0)
+    remat_chunk: int = option(
+        0, "env steps per chunk whose learner states are made again for the gradient, to save memory; 0: off", minimum=0
+    )
+    optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
+    optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
+    learning_rate: float = option(0.001, "learning rate", above=0)
+    learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
 
 
 # --- architectures -----------------------------------------------------------------------------------------------
@@ -299,7 +343,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "tabular_mdp": TabularMDPConfig,
         "gymnax": GymnaxConfig,
     },
-    "outer": {"evolution": EvolutionConfig},
+    "outer": {"evolution": EvolutionConfig, "actor_critic": ActorCriticConfig},
     "architecture": {"anakin": AnakinConfig},
 }
 """The dataclass behind every `name` of every config group."""

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from podmeta.config.schema import AnakinConfig, BanditConfig, EvolutionConfig, JobConfig
+from podmeta.config.schema import ActorCriticConfig, AnakinConfig, BanditConfig, EvolutionConfig, JobConfig
 from podmeta.errors import InputError
 
 
@@ -24,11 +24,18 @@ def validate_job(job: JobConfig) -> None:
 
 
 def validate_devices(job: JobConfig, num_devices: int) -> None:
-    """Checks that the population divides over the devices.
+    """Checks that the population, or the lifetimes and minibatches, divide over the devices.
 
     Raises:
       InputError: it does not.
     """
+    if isinstance(job.outer, ActorCriticConfig):
+        num_lifetimes, num_minibatches = job.outer.num_lifetimes, job.outer.num_minibatches
+        if num_lifetimes % (num_devices * num_minibatches) != 0:
+            raise InputError(
+                f"outer.num_lifetimes={num_lifetimes} does not divide over {num_devices} devices with "
+                f"outer.num_minibatches={num_minibatches} each: take a multiple of {num_devices * num_minibatches}"
+            )
     if isinstance(job.outer, EvolutionConfig):
         num_pairs = job.outer.population_size // 2
         if num_pairs % num_devices != 0:

@@ -1,4 +1,4 @@
-"""Evolution: antithetic OpenAI-ES (Salimans et al. 2017, arXiv 1703.03864), without a device in sight.
+"""Evolution: antithetic OpenAI-ES (Salimans et al. 2017, arXiv 1703.03864).
 
 A generation perturbs θ into members, in pairs θ ± σε. Each member lives its lifetimes, its fitness is what it earned,
 and the fitnesses, shaped over the whole population, weight the noise into a gradient:
@@ -8,24 +8,32 @@ and the fitnesses, shaped over the whole population, weight the noise into a gra
 The noise of a pair comes from (seed, generation, pair) alone, so that any device can make it again; what travels is
 one fitness per member and one partial gradient per device. Both members of a pair live the same lifetimes (common
 random numbers).
+
+With `unroll_length` set, an update looks at that many env steps of lifetimes that go on across updates, and a pair
+keeps its noise for a whole lifetime: noise-reuse evolution strategies (Li et al. 2023, arXiv 2304.12180), an unbiased
+estimator like Persistent ES (Vicol et al. 2021, arXiv 2112.13835) with less variance. Pairs are staggered, so that an
+update sees every part of a lifetime.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from podmeta.config.schema import EvolutionConfig
+from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.lifetimes import Experience
+from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, RowLifetimes
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
 from podmeta.outer.perturbations import Noise, perturb, sample_noise, weighted_sum
 from podmeta.outer.shaping import SHAPINGS
 
 _META_PARAMS, _NOISE, _LIFETIMES = range(3)  # what a key is for
+_SIGNS = np.array([1.0, -1.0], np.float32)  # of the members of a pair
 
 
 class EvolutionState(NamedTuple):
@@ -35,142 +43,222 @@ class EvolutionState(NamedTuple):
       meta_params: θ.
       optimiser_state: the optimiser's.
       update: [] generations done.
-      seed: [] the seed of noise and lifetimes.
-      learning_rate: [] before its schedule.
-      noise_std: [] σ before its schedule.
+      settings: seed, and learning rate and σ before their schedules.
     """
 
     meta_params: MetaParams
     optimiser_state: optax.OptState
     update: Int[Array, ""]
-    seed: UInt32[Array, ""]
-    learning_rate: Float[Array, ""]
-    noise_std: Float[Array, ""]
+    settings: InstanceSettings
 
 
-class EvolutionMetrics(NamedTuple):
-    """What one generation reports, all []."""
+class PairSummary(NamedTuple):
+    """What a pair contributes to an update.
 
-    fitness_mean: Float[Array, ""]
-    fitness_std: Float[Array, ""]
-    fitness_max: Float[Array, ""]
-    fitness_min: Float[Array, ""]
-    gradient_norm: Float[Array, ""]
-    meta_params_norm: Float[Array, ""]
-    learning_rate: Float[Array, ""]
-    noise_std: Float[Array, ""]
+    Attributes:
+      fitness: [2, num_entries] of the members plus and minus, in each environment. It is all that travels.
+      noise: ε, which stays on the device that made it.
+    """
+
+    fitness: Float[Array, "*num_pairs 2 num_entries"]
+    noise: Noise
 
 
 class Evolution(NamedTuple):
-    """The outer loop as pure functions. Members come in pairs; pair p is members 2p (plus) and 2p + 1 (minus).
+    """The steps of evolution, of which `evolution_outer_loop` makes an outer loop. Sebulba takes them one by one.
 
     Attributes:
-      init: (seed, learning_rate, noise_std) -> state.
-      noise: (state, pair) -> the noise of a pair.
-      behaviour: (state, noise, sign) -> θ to act with.
-      lifetime_keys: (state, pair) -> [lifetimes_per_member] keys, the same for both members of the pair.
-      summarise: experience of a lifetime [T, ...] -> its fitness [].
-      update: (state, fitness [num_local_pairs, 2], noise [num_local_pairs, ...], axis_name) -> (state, metrics).
-    """
-
-    init: Callable[[UInt32[Array, ""], Float[Array, ""], Float[Array, ""]], EvolutionState]
-    noise: Callable[[EvolutionState, Int[Array, ""]], Noise]
-    behaviour: Callable[[EvolutionState, Noise, Float[Array, ""]], MetaParams]
-    lifetime_keys: Callable[[EvolutionState, Int[Array, ""]], PRNGKeyArray]
-    summarise: Callable[[Experience], Float[Array, ""]]
-    update: Callable[
-        [EvolutionState, Float[Array, "num_local_pairs 2"], Noise, str | None],
-        tuple[EvolutionState, EvolutionMetrics],
-    ]
-
-
-def make_evolution(
-    config: EvolutionConfig, init_meta_params: Callable[[PRNGKeyArray], MetaParams], num_updates: int
-) -> Evolution:
-    """Builds evolution.
-
-    Args:
-      config: its config.
-      init_meta_params: key -> θ.
+      config: the config.
+      entries: the environments.
       num_updates: the length of the job, which the schedules run over.
-
-    Returns:
-      The outer loop's functions.
+      updates_per_lifetime: 1, or the number of unrolls in a lifetime.
     """
-    shape_fitness = SHAPINGS[config.fitness_shaping]
-    optimiser_with_rate = make_optimiser(config.optimiser, config.optimiser_arguments)
-    rate_factor = make_schedule_factor(config.learning_rate_schedule, num_updates)
-    std_factor = make_schedule_factor(config.noise_std_schedule, num_updates)
 
-    def init(seed: UInt32[Array, ""], learning_rate: Float[Array, ""], noise_std: Float[Array, ""]) -> EvolutionState:
-        meta_params = init_meta_params(jax.random.fold_in(jax.random.key(seed), _META_PARAMS))
-        return EvolutionState(
-            meta_params=meta_params,
-            optimiser_state=optimiser_with_rate(learning_rate).init(meta_params),
-            update=jnp.zeros((), jnp.int32),
-            seed=jnp.asarray(seed, jnp.uint32),
-            learning_rate=jnp.asarray(learning_rate, jnp.float32),
-            noise_std=jnp.asarray(noise_std, jnp.float32),
-        )
+    config: EvolutionConfig
+    entries: tuple[Entry, ...]
+    num_updates: int
+    updates_per_lifetime: int
 
-    def noise(state: EvolutionState, pair: Int[Array, ""]) -> Noise:
-        return sample_noise(_key(state, _NOISE, pair), state.meta_params, config.noise_rank)
+    def init(self, settings: InstanceSettings) -> EvolutionState:
+        """A fresh θ, and an optimiser that has seen nothing."""
+        key = jax.random.fold_in(jax.random.key(settings.seed), _META_PARAMS)
+        meta_params = self.entries[0].inner_loop.init(key)
+        optimiser_state = self._optimiser(settings.learning_rate).init(meta_params)
+        return EvolutionState(meta_params, optimiser_state, jnp.zeros((), jnp.int32), settings)
 
-    def behaviour(state: EvolutionState, noise: Noise, sign: Float[Array, ""]) -> MetaParams:
-        return perturb(state.meta_params, noise, sign * state.noise_std * std_factor(state.update))
+    def noise(self, state: EvolutionState, pair: Int[Array, ""]) -> Noise:
+        """ε of a pair: the same on every device, and for a whole lifetime."""
+        return sample_noise(self._key(state, _NOISE, pair), state.meta_params, self.config.noise_rank)
 
-    def lifetime_keys(state: EvolutionState, pair: Int[Array, ""]) -> PRNGKeyArray:
-        return jax.random.split(_key(state, _LIFETIMES, pair), config.lifetimes_per_member)
+    def behaviour(self, state: EvolutionState, noise: Noise, sign: Float[Array, ""]) -> MetaParams:
+        """θ + sign σ ε."""
+        return perturb(state.meta_params, noise, sign * self._noise_std(state))
 
-    def summarise(experience: Experience) -> Float[Array, ""]:
-        lifetime_length = experience.reward.shape[0]
-        num_counted = max(1, round(config.fitness_fraction * lifetime_length))
-        return jnp.mean(experience.reward[lifetime_length - num_counted :])
+    def lifetime_keys(self, state: EvolutionState, pair: Int[Array, ""]) -> tuple[PRNGKeyArray, ...]:
+        """By entry, the keys [lifetimes] of the lifetimes that both members of a pair live."""
+        keys = jax.random.split(self._key(state, _LIFETIMES, pair), len(self.entries))
+        return tuple(jax.random.split(k, entry.lifetimes) for k, entry in zip(keys, self.entries, strict=True))
+
+    def summarise(self, experience: Experience) -> Float[Array, ""]:
+        """The fitness of what a member lived, [num_steps, ...]: its mean reward over the last part of it."""
+        rewards = experience.expected_reward if self.config.fitness == "expected_reward" else experience.reward
+        assert rewards is not None  # make_evolution has seen to it
+        num_counted = max(1, round(self.config.fitness_fraction * rewards.shape[0]))
+        return jnp.mean(rewards[rewards.shape[0] - num_counted :])
+
+    def birth(self, state: EvolutionState, pair: Int[Array, ""]) -> RowLifetimes:
+        """The lifetimes of both members at their first env step, where they go on across updates; else ()."""
+        if self.updates_per_lifetime == 1:
+            return ()
+        noise = self.noise(state, pair)
+        return self._both(lambda sign: self._born(state, noise, pair, sign))
+
+    def live(
+        self, state: EvolutionState, pair: Int[Array, ""], lifetimes: RowLifetimes
+    ) -> tuple[RowLifetimes, PairSummary]:
+        """Both members of a pair live on, for whole lifetimes or for one unroll."""
+        noise = self.noise(state, pair)
+        if self.updates_per_lifetime == 1:
+            fitness = self._both(lambda sign: self._live_whole(state, noise, pair, sign))
+            return (), PairSummary(fitness, noise)
+        starts = (state.update + pair) % self.updates_per_lifetime == 0
+        born = self.birth(state, pair)
+        lifetimes = jax.tree.map(lambda new, old: jnp.where(starts, new, old), born, lifetimes)
+        lifetimes, fitness = jax.vmap(lambda sign, lives: self._live_on(state, noise, lives, sign))(_SIGNS, lifetimes)
+        return lifetimes, PairSummary(fitness, noise)
 
     def update(
-        state: EvolutionState, fitness: Float[Array, "num_local_pairs 2"], noise: Noise, axis_name: str | None
-    ) -> tuple[EvolutionState, EvolutionMetrics]:
-        num_local_pairs = fitness.shape[0]
-        population, first_local_pair = _gather(fitness, axis_name)
-        weights = shape_fitness(population.reshape(-1)).reshape(-1, 2)
-        pair_weights = jax.lax.dynamic_slice_in_dim(weights[:, 0] - weights[:, 1], first_local_pair, num_local_pairs)
-        noise_std = state.noise_std * std_factor(state.update)
-        learning_rate = state.learning_rate * rate_factor(state.update)
-
-        ascent = weighted_sum(noise, pair_weights / (2.0 * population.shape[0] * noise_std))
+        self, state: EvolutionState, summaries: PairSummary, axis_name: str | None
+    ) -> tuple[EvolutionState, Metrics]:
+        """One step of the optimiser along the gradient that the whole population has found."""
+        population, first_local_pair = _gather(summaries.fitness, axis_name)
+        num_pairs, num_local_pairs = population.shape[0], summaries.fitness.shape[0]
+        weights = jnp.tensordot(self._shaped(population), self._entry_weights(), axes=1)
+        local = jax.lax.dynamic_slice_in_dim(weights[:, 0] - weights[:, 1], first_local_pair, num_local_pairs)
+        ascent = weighted_sum(summaries.noise, local / (2.0 * num_pairs * self._noise_std(state)))
         if axis_name is not None:
             ascent = jax.lax.psum(ascent, axis_name)
-        descent = jax.tree.map(jnp.negative, ascent)
-        changes, optimiser_state = optimiser_with_rate(learning_rate).update(
-            descent, state.optimiser_state, state.meta_params
+
+        learning_rate = state.settings.learning_rate * self._rate_factor(state.update)
+        changes, optimiser_state = self._optimiser(learning_rate).update(
+            jax.tree.map(jnp.negative, ascent), state.optimiser_state, state.meta_params
         )
-        decay = 1.0 - learning_rate * config.weight_decay
+        decay = 1.0 - learning_rate * self.config.weight_decay
         meta_params = jax.tree.map(lambda leaf, change: decay * leaf + change, state.meta_params, changes)
-        metrics = EvolutionMetrics(
-            fitness_mean=jnp.mean(population),
-            fitness_std=jnp.std(population),
-            fitness_max=jnp.max(population),
-            fitness_min=jnp.min(population),
-            gradient_norm=optax.global_norm(ascent),
-            meta_params_norm=optax.global_norm(meta_params),
-            learning_rate=learning_rate,
-            noise_std=noise_std,
+        total = jnp.tensordot(population, self._entry_weights(), axes=1)
+        metrics = {
+            "fitness_mean": jnp.mean(total),
+            "fitness_std": jnp.std(total),
+            "fitness_max": jnp.max(total),
+            "fitness_min": jnp.min(total),
+            "gradient_norm": optax.global_norm(ascent),
+            "meta_params_norm": optax.global_norm(meta_params),
+            "learning_rate": learning_rate,
+            "noise_std": self._noise_std(state),
+        }
+        if len(self.entries) > 1:
+            means = jnp.mean(population, axis=(0, 1))
+            metrics |= {f"fitness_mean/{entry.name}": means[i] for i, entry in enumerate(self.entries)}
+        return EvolutionState(meta_params, optimiser_state, state.update + 1, state.settings), metrics
+
+    def _live_whole(
+        self, state: EvolutionState, noise: Noise, pair: Int[Array, ""], sign: Float[Array, ""]
+    ) -> Float[Array, "num_entries"]:
+        meta_params = self.behaviour(state, noise, sign)
+        fitness = [
+            jnp.mean(jax.vmap(lambda key, loop=entry.inner_loop: self.summarise(loop.live(meta_params, key)))(keys))
+            for entry, keys in zip(self.entries, self.lifetime_keys(state, pair), strict=True)
+        ]
+        return jnp.stack(fitness)
+
+    def _born(self, state: EvolutionState, noise: Noise, pair: Int[Array, ""], sign: Float[Array, ""]) -> tuple:
+        meta_params = self.behaviour(state, noise, sign)
+        return tuple(
+            jax.vmap(entry.inner_loop.birth, in_axes=(None, 0))(meta_params, keys)
+            for entry, keys in zip(self.entries, self.lifetime_keys(state, pair), strict=True)
         )
-        state = state._replace(meta_params=meta_params, optimiser_state=optimiser_state, update=state.update + 1)
-        return state, metrics
 
-    return Evolution(init, noise, behaviour, lifetime_keys, summarise, update)
+    def _live_on(
+        self, state: EvolutionState, noise: Noise, lifetimes: tuple, sign: Float[Array, ""]
+    ) -> tuple[tuple, Float[Array, "num_entries"]]:
+        meta_params = self.behaviour(state, noise, sign)
+        lived, fitness = [], []
+        for entry, entry_lifetimes in zip(self.entries, lifetimes, strict=True):
+
+            def unroll(lifetime: Any, entry: Entry = entry) -> tuple[Any, Float[Array, ""]]:
+                lifetime, experience = entry.inner_loop.unroll(meta_params, lifetime, self.config.unroll_length)
+                return lifetime, self.summarise(experience)
+
+            entry_lifetimes, entry_fitness = jax.vmap(unroll)(entry_lifetimes)
+            lived.append(entry_lifetimes)
+            fitness.append(jnp.mean(entry_fitness))
+        return tuple(lived), jnp.stack(fitness)
+
+    def _both(self, member: Any) -> Any:
+        """What a function of the sign gives for both members of a pair, [2, ...]."""
+        return jax.vmap(member)(_SIGNS)
+
+    def _shaped(self, population: Float[Array, "num_pairs 2 num_entries"]) -> Float[Array, "num_pairs 2 num_entries"]:
+        """Fitness shaped in each environment by itself, so that a large scale of reward drowns no other."""
+        shape = SHAPINGS[self.config.fitness_shaping]
+        flat = population.reshape(-1, len(self.entries))
+        return jax.vmap(shape, in_axes=1, out_axes=1)(flat).reshape(population.shape)
+
+    def _entry_weights(self) -> Float[Array, "num_entries"]:
+        weights = jnp.array([entry.weight for entry in self.entries])
+        return weights / jnp.sum(weights)
+
+    def _optimiser(self, learning_rate: Float[Array, ""]) -> optax.GradientTransformation:
+        return make_optimiser(self.config.optimiser, self.config.optimiser_arguments)(learning_rate)
+
+    def _rate_factor(self, update: Int[Array, ""]) -> Float[Array, ""]:
+        return make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(update)
+
+    def _noise_std(self, state: EvolutionState) -> Float[Array, ""]:
+        factor = make_schedule_factor(self.config.noise_std_schedule, self.num_updates)
+        return state.settings.noise_std * factor(state.update)
+
+    def _key(self, state: EvolutionState, purpose: int, pair: Int[Array, ""]) -> PRNGKeyArray:
+        """The key of a pair in its current lifetime; no device and no other pair enters."""
+        lifetime = (state.update + pair % self.updates_per_lifetime) // self.updates_per_lifetime
+        root = jax.random.fold_in(jax.random.key(state.settings.seed), purpose)
+        return jax.random.fold_in(jax.random.fold_in(root, lifetime), pair)
 
 
-def _key(state: EvolutionState, purpose: int, pair: Int[Array, ""]) -> PRNGKeyArray:
-    """The key of a pair in this generation; no device and no other pair enters."""
-    root = jax.random.fold_in(jax.random.key(state.seed), purpose)
-    return jax.random.fold_in(jax.random.fold_in(root, state.update), pair)
+def make_evolution(config: EvolutionConfig, entries: tuple[Entry, ...], num_updates: int) -> Evolution:
+    """Evolution of one θ on the environments of `entries`, over a job of `num_updates` updates.
+
+    Raises:
+      InputError: lifetimes do not divide into unrolls, or the expected reward is asked for and unknown.
+    """
+    lengths = {entry.inner_loop.lifetime_length for entry in entries}
+    unroll_length = config.unroll_length or max(lengths)
+    if config.unroll_length and (len(lengths) > 1 or max(lengths) % unroll_length != 0):
+        raise InputError(
+            f"outer.unroll_length={unroll_length} must divide the lifetime_length of every environment, which must be "
+            f"the same for all: {sorted(lengths)}"
+        )
+    if config.fitness == "expected_reward" and not all(entry.inner_loop.knows_expected_reward for entry in entries):
+        raise InputError("outer.fitness=expected_reward needs environments that know it, such as bandits: take reward")
+    updates_per_lifetime = max(lengths) // unroll_length if config.unroll_length else 1
+    return Evolution(config, entries, num_updates, updates_per_lifetime)
+
+
+def evolution_outer_loop(evolution: Evolution) -> OuterLoop:
+    """Evolution as an outer loop, whose rows are antithetic pairs."""
+    config = evolution.config
+    env_steps = config.population_size * sum(
+        entry.lifetimes * entry.inner_loop.lifetime_length // evolution.updates_per_lifetime
+        for entry in evolution.entries
+    )
+    return OuterLoop(
+        config.population_size // 2, evolution.init, evolution.birth, evolution.live, evolution.update, env_steps
+    )
 
 
 def _gather(
-    fitness: Float[Array, "num_local_pairs 2"], axis_name: str | None
-) -> tuple[Float[Array, "num_pairs 2"], Int[Array, ""] | int]:
+    fitness: Float[Array, "num_local_pairs 2 num_entries"], axis_name: str | None
+) -> tuple[Float[Array, "num_pairs 2 num_entries"], Int[Array, ""] | int]:
     """The fitness of the whole population, and where in it the local pairs begin."""
     if axis_name is None:
         return fitness, 0

@@ -1,5 +1,6 @@
 """Devices: the only place that names pmap, meshes and `jax.distributed`."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,21 +12,19 @@ from podmeta.errors import InputError
 
 
 def set_up_devices(num_cpu_devices: int) -> None:
-    """Makes `num_cpu_devices` CPU devices and uses them; 0 leaves the choice to JAX.
+    """Makes the machine's CPU appear as `num_cpu_devices` devices, which are used where there is no accelerator.
 
-    It must come before anything touches a device: XLA reads its settings once.
+    It must come before anything touches a device: XLA reads its settings once. 0 leaves the number to JAX. On a
+    machine with an accelerator, JAX_PLATFORMS=cpu chooses the CPU.
 
     Raises:
       InputError: JAX had started with another number of devices.
     """
     if num_cpu_devices > 0:
-        try:
-            jax.config.update("jax_platforms", "cpu")
+        with contextlib.suppress(RuntimeError):  # JAX has started: whether with the right number is seen below
             jax.config.update("jax_num_cpu_devices", num_cpu_devices)
-        except RuntimeError:
-            pass  # JAX has started: whether with the right number is seen below
         found = jax.local_device_count()
-        if found != num_cpu_devices:
+        if jax.default_backend() == "cpu" and found != num_cpu_devices:
             raise InputError(
                 f"devices.cpu={num_cpu_devices}, but JAX had started with {found} devices: set it in a new process"
             )
@@ -46,13 +45,29 @@ def map_over_devices(function: Callable, axis_name: str, num_devices: int) -> An
 
 def replicate(tree: Any, axis_name: str, num_devices: int) -> Any:
     """A copy of every leaf on every device, along a new leading axis, laid out as `map_over_devices` returns it."""
-    mesh = Mesh(np.array(jax.local_devices()[:num_devices]), (axis_name,))
-    sharding = NamedSharding(mesh, PartitionSpec(axis_name))
     return jax.tree.map(
-        lambda leaf: jax.device_put(np.broadcast_to(np.asarray(leaf), (num_devices, *np.shape(leaf))), sharding), tree
+        lambda leaf: _put(np.broadcast_to(np.asarray(leaf), (num_devices, *np.shape(leaf))), axis_name), tree
     )
+
+
+def divide(tree: Any, axis_name: str, num_devices: int) -> Any:
+    """Divides the leading axis of every leaf over the devices: [n, ...] becomes [num_devices, n / num_devices, ...]."""
+    return jax.tree.map(
+        lambda leaf: _put(np.asarray(leaf).reshape(num_devices, -1, *np.shape(leaf)[1:]), axis_name), tree
+    )
+
+
+def join(tree: Any) -> Any:
+    """What `divide` has divided, whole again and on the host."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:]), tree)
 
 
 def unreplicate(tree: Any) -> Any:
     """The first device's copy, on the host."""
     return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_shards[0].data)[0], tree)
+
+
+def _put(array: np.ndarray, axis_name: str) -> jax.Array:
+    """Puts a slice of the leading axis on each device."""
+    mesh = Mesh(np.array(jax.local_devices()[: len(array)]), (axis_name,))
+    return jax.device_put(array, NamedSharding(mesh, PartitionSpec(axis_name)))

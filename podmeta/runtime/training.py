@@ -18,10 +18,10 @@ from podmeta.config.validate import validate_devices
 from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
 from podmeta.runtime.compilation_cache import use_compilation_cache
-from podmeta.runtime.devices import describe_devices, map_over_devices, replicate, set_up_devices, unreplicate
+from podmeta.runtime.devices import describe_devices, map_over_devices, set_up_devices, unreplicate
 from podmeta.runtime.files import write_atomically
 from podmeta.runtime.metrics import MetricsWriter
-from podmeta.runtime.program import build_program, instance_settings
+from podmeta.runtime.program import build_program, from_devices, instance_settings, to_devices
 from podmeta.runtime.progress import show_progress
 from podmeta.runtime.provenance import describe_provenance
 from podmeta.runtime.run_directory import RunDirectory
@@ -97,7 +97,7 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
         )
         run_updates = _RunUpdates(program.run, num_devices)
         saver = _Saver(job, checkpoints, progress)
-        device_state = replicate(state, DEVICE_AXIS, num_devices)
+        device_state = to_devices(state, num_devices)
         try:
             with show_progress(job.num_updates, sys.stderr, job.logging.progress) as display:
                 while progress.update < job.num_updates and not stop_request.requested:
@@ -111,10 +111,10 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
                         metrics_writer.write(row)
                     display.update(progress.update, float(np.mean(metrics["fitness_mean"][-1])), rate)
                     if saver.due(progress):
-                        saver.save(unreplicate(device_state), progress)
+                        saver.save(from_devices(device_state), progress)
         finally:
             metrics_writer.close()
-        state = unreplicate(device_state)
+        state = from_devices(device_state)
         saver.save(state, progress)
         finished = progress.update >= job.num_updates
         if finished:
@@ -122,7 +122,7 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
             summary = _summary(job, state, progress, env_steps, run_updates.compile_seconds)
             write_atomically(run_directory.summary_path, json.dumps(summary, indent=2) + "\n")
     return TrainingResult(
-        run_directory.path, progress.update, state.meta_params, None if finished else stop_request.signal_name
+        run_directory.path, progress.update, state.outer.meta_params, None if finished else stop_request.signal_name
     )
 
 
@@ -144,7 +144,7 @@ class _RunUpdates:
             self.compile_seconds += time.perf_counter() - start
         start = time.perf_counter()
         device_state, device_metrics = self._compiled[num_updates](device_state)
-        metrics = unreplicate(device_metrics)._asdict()
+        metrics = unreplicate(device_metrics)
         return device_state, metrics, time.perf_counter() - start
 
 
@@ -239,7 +239,7 @@ def _single_or_list(values: np.ndarray) -> float | list[float]:
 
 def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, compile_seconds: float) -> dict[str, Any]:
     num_instances = job.architecture.num_instances
-    by_instance = [jax.tree.map(lambda leaf, i=i: leaf[i], state.meta_params) for i in range(num_instances)]
+    by_instance = [jax.tree.map(lambda leaf, i=i: leaf[i], state.outer.meta_params) for i in range(num_instances)]
     digests = [meta_params_sha256(meta_params) for meta_params in by_instance]
     return {
         "experiment_name": job.experiment_name,

@@ -1,0 +1,59 @@
+"""`podmeta bench anakin`: env steps per second of whole updates, and what starting costs."""
+
+import dataclasses
+import time
+
+import jax
+
+from podmeta.architectures.anakin import DEVICE_AXIS
+from podmeta.benchmarks.measure import report
+from podmeta.config.compose import compose_job
+from podmeta.config.schema import JobConfig
+from podmeta.runtime.devices import map_over_devices, set_up_devices
+from podmeta.runtime.program import build_program, instance_settings, to_devices
+
+UPDATES_PER_CALL = 10
+CALLS = 5
+
+
+def bench_anakin() -> None:
+    """Measures the experiments `bandit` (full and low rank, and by the recurrent learner) and `cartpole`."""
+    set_up_devices(compose_job(["experiment=bandit"]).devices.cpu)
+    for experiment, overrides in [
+        ("bandit", []),
+        ("bandit", ["outer.noise_rank=1"]),
+        ("bandit", ["learner.activation=tanh"]),
+        ("bandit", ["learner=recurrent"]),
+        ("cartpole", []),
+    ]:
+        _measure(compose_job([f"experiment={experiment}", *overrides]), experiment, overrides)
+
+
+def _measure(job: JobConfig, experiment: str, overrides: list[str]) -> None:
+    num_devices = jax.local_device_count()
+    program = build_program(job, num_devices)
+    state = to_devices(jax.device_get(program.init(instance_settings(job))), num_devices)
+    mapped = map_over_devices(lambda state: program.run(state, UPDATES_PER_CALL), DEVICE_AXIS, num_devices)
+    start = time.perf_counter()
+    compiled = mapped.lower(state).compile()
+    compile_seconds = time.perf_counter() - start
+
+    state, metrics = compiled(state)
+    jax.block_until_ready(metrics)
+    seconds = []
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        state, metrics = compiled(state)
+        jax.block_until_ready(metrics)
+        seconds.append(time.perf_counter() - start)
+    setting = {
+        "experiment": experiment,
+        "overrides": overrides,
+        "num_devices": num_devices,
+        "population_size": job.outer.population_size,
+        "learner": dataclasses.asdict(job.learner),
+    }
+    report(
+        "anakin_env_steps_per_second", setting, UPDATES_PER_CALL * program.env_steps_per_update / min(seconds), "1/s"
+    )
+    report("anakin_compile_seconds", setting, compile_seconds, "s")

@@ -1,0 +1,82 @@
+"""`podmeta bench core`: the symmetric learner's step, fast form and plain form, against the machine's own GEMM."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from podmeta.benchmarks.measure import best_seconds, report
+from podmeta.benchmarks.plain_symmetric import plain_step
+from podmeta.config.schema import SymmetricConfig
+from podmeta.learners.base import LearnerInput, LearnerState, MetaParams
+from podmeta.learners.symmetric import make_symmetric_learner
+
+SIZES = [(1, 2), (4, 2), (32, 4), (147, 16)]
+NUM_STEPS = 20
+LSTM_UPDATES_SIDE_BY_SIDE = 20_000
+GEMM_SIZE = 1024
+
+
+def bench_core() -> None:
+    """Measures ns per LSTM update, the fraction of the GEMM rate reached, and fast over plain, at four sizes."""
+    gemm_rate = _gemm_flops_per_second()
+    report("core_gemm_flops_per_second", {"size": GEMM_SIZE}, gemm_rate, "1/s")
+    for activation in ("tanh", "rational"):
+        for observation_size, num_actions in SIZES:
+            _measure(SymmetricConfig(activation=activation), observation_size, num_actions, gemm_rate)
+
+
+def _measure(config: SymmetricConfig, observation_size: int, num_actions: int, gemm_rate: float) -> None:
+    learner = make_symmetric_learner(config, observation_size, num_actions, 1)
+    meta_params = learner.init(jax.random.key(0))
+    num_lifetimes = max(1, LSTM_UPDATES_SIDE_BY_SIDE // (observation_size * num_actions))
+    num_updates = num_lifetimes * NUM_STEPS * observation_size * num_actions
+
+    def plain(meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput) -> Any:
+        return plain_step(config, 1, meta_params, state, learner_input)
+
+    keys = jax.random.split(jax.random.key(1), num_lifetimes)
+    states = jax.vmap(learner.initial_state, in_axes=(None, 0))(meta_params, keys)
+    fast_seconds, plain_seconds = (
+        best_seconds(_rolled(step, meta_params, states, observation_size, num_actions))
+        for step in (learner.step, plain)
+    )
+    setting = {
+        "observation_size": observation_size,
+        "num_actions": num_actions,
+        "hidden_size": config.hidden_size,
+        "message_size": config.message_size,
+        "activation": config.activation,
+        "num_lifetimes": num_lifetimes,
+    }
+    flops_per_update = 2 * config.hidden_size * 4 * config.hidden_size
+    report("core_lstm_update", setting, fast_seconds / num_updates * 1e9, "ns")
+    report("core_plain_lstm_update", setting, plain_seconds / num_updates * 1e9, "ns")
+    report("core_gemm_fraction", setting, flops_per_update * num_updates / fast_seconds / gemm_rate, "1")
+    report("core_fast_over_plain_speedup", setting, plain_seconds / fast_seconds, "1")
+
+
+def _rolled(
+    step: Callable, meta_params: MetaParams, states: LearnerState, observation_size: int, num_actions: int
+) -> Callable[[], jax.Array]:
+    """Steps many learners side by side, `NUM_STEPS` times, their own logits fed back as the previous action."""
+
+    def one(carry: tuple[LearnerState, jax.Array], _: None) -> tuple[tuple[LearnerState, jax.Array], None]:
+        state, action = carry
+        observation = jnp.ones(observation_size)
+        output, state = step(meta_params, state, LearnerInput(observation, action, action[0], jnp.zeros(())))
+        return (state, output.policy[:, 0]), None
+
+    @jax.jit
+    @jax.vmap
+    def roll(state: LearnerState) -> jax.Array:
+        return jax.lax.scan(one, (state, jnp.zeros(num_actions)), length=NUM_STEPS)[0][1]
+
+    return lambda: roll(states)
+
+
+def _gemm_flops_per_second() -> float:
+    matrix = jnp.ones((GEMM_SIZE, GEMM_SIZE))
+    product = jax.jit(lambda matrix: matrix @ matrix)
+    return 2 * GEMM_SIZE**3 / best_seconds(lambda: product(matrix))

@@ -1,0 +1,24 @@
+"""Timing, and the lines that a benchmark prints."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def report(name: str, setting: dict[str, Any], value: float, unit: str) -> None:
+    """Prints one JSON line. The name of a ratio ends in `_speedup`."""
+    print(json.dumps({"name": name, "setting": setting, "value": round(value, 4), "unit": unit}), flush=True)
+
+
+def best_seconds(function: Callable[[], Any], repeats: int = 5) -> float:
+    """The shortest of some calls, after one that is not counted: other work on the machine only ever adds."""
+    jax.block_until_ready(function())
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(function())
+        times.append(time.perf_counter() - start)
+    return min(times)

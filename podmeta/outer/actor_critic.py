@@ -1,0 +1,394 @@
+"""Actor-critic: gradient meta-training through the learner's own recurrence (RL², Duan et al. 2016; Wang et al. 2016).
+
+θ itself acts. An update looks at an unroll of every lifetime, runs the learner over it again from the learner state it
+began with, and follows the gradient of an actor-critic loss back through messages and states. V-trace (Espeholt et al.
+2018, arXiv 1802.01561) corrects for the distance between the θ that acted and the θ that learns: none on Anakin with
+one epoch, some with several epochs or on Sebulba.
+
+Where an episode ends. With `discount_across_episodes` the return runs on over episode ends to the end of the
+lifetime, as in RL². Without it, a terminated episode is worth nothing more, and a truncated one what the value
+estimate says of its last observation. The reset that follows ignores its action, which is therefore not learned from.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+import rlax
+from jaxtyping import Array, Bool, Float, Int
+
+from podmeta.config.schema import ActorCriticConfig
+from podmeta.errors import InputError
+from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
+from podmeta.lifetimes import Experience, InnerLoop, LifetimeState, see
+from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop
+from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
+
+_META_PARAMS, _LIFETIMES, _MINIBATCHES = range(3)  # what a key is for
+_STATISTICS_DECAY = 0.99  # of the running mean and variance of value targets, per update
+_SMALLEST_STD = 1e-2  # of value targets, so that a reward that never changes blows nothing up
+
+
+class ValueStatistics(NamedTuple):
+    """Running statistics of the value targets, by which values are normalised.
+
+    Attributes:
+      mean: [] discounted sum of means.
+      mean_square: [] discounted sum of means of squares.
+      weight: [] the sum of the weights so far, which corrects the start.
+    """
+
+    mean: Float[Array, ""]
+    mean_square: Float[Array, ""]
+    weight: Float[Array, ""]
+
+
+class ActorCriticState(NamedTuple):
+    """All that actor-critic carries from one update to the next, lifetimes left out.
+
+    Attributes:
+      meta_params: θ.
+      optimiser_state: the optimiser's.
+      update: [] updates done.
+      settings: seed, and learning rate before its schedule.
+      value_statistics: by entry, of its value targets.
+    """
+
+    meta_params: MetaParams
+    optimiser_state: optax.OptState
+    update: Int[Array, ""]
+    settings: InstanceSettings
+    value_statistics: tuple[ValueStatistics, ...]
+
+
+class Trajectory(NamedTuple):
+    """One unroll of one lifetime, as an update needs it. Leading axes, of lifetimes, may stand before all of it.
+
+    Attributes:
+      learner_state: the learner state at the first env step.
+      experience: [unroll_length, ...] what happened.
+      final_input: what the learner is told after the last env step, which the value of the rest is asked of.
+      lifetime_end: [] whether the lifetime ends there: then there is no rest.
+    """
+
+    learner_state: LearnerState
+    experience: Experience
+    final_input: LearnerInput
+    lifetime_end: Bool[Array, "*lifetimes"]
+
+
+class ActorCritic(NamedTuple):
+    """The steps of actor-critic, of which `actor_critic_outer_loop` makes an outer loop. Sebulba takes them singly.
+
+    Attributes:
+      config: the config.
+      entries: the environments.
+      num_updates: the length of the job, which the schedule runs over.
+    """
+
+    config: ActorCriticConfig
+    entries: tuple[Entry, ...]
+    num_updates: int
+
+    def init(self, settings: InstanceSettings) -> ActorCriticState:
+        """A fresh θ, and an optimiser and statistics that have seen nothing."""
+        key = jax.random.fold_in(jax.random.key(settings.seed), _META_PARAMS)
+        meta_params = self.entries[0].inner_loop.init(key)
+        nothing = ValueStatistics(*(jnp.zeros(()) for _ in ValueStatistics._fields))
+        return ActorCriticState(
+            meta_params=meta_params,
+            optimiser_state=self._optimiser(settings.learning_rate).init(meta_params),
+            update=jnp.zeros((), jnp.int32),
+            settings=settings,
+            value_statistics=(nothing,) * len(self.entries),
+        )
+
+    def birth(self, state: ActorCriticState, row: Int[Array, ""]) -> tuple[LifetimeState, ...]:
+        """By entry, the lifetimes [lifetimes] of a row at their first env step.
+
+        Rows are staggered: the first lifetime of some rows ends early, so that an update sees every part of one.
+        """
+        born = []
+        for index, entry in enumerate(self.entries):
+            unrolls = entry.inner_loop.lifetime_length // self.config.unroll_length
+            key = jax.random.fold_in(jax.random.key(state.settings.seed), _LIFETIMES)
+            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, index), row), entry.lifetimes)
+            lifetimes = jax.vmap(entry.inner_loop.birth, in_axes=(None, 0))(state.meta_params, keys)
+            lived = jnp.full((entry.lifetimes,), self.config.unroll_length * (row % unrolls), jnp.int32)
+            born.append(lifetimes._replace(num_steps=lived))
+        return tuple(born)
+
+    def live(
+        self, state: ActorCriticState, row: Int[Array, ""], lifetimes: tuple[LifetimeState, ...]
+    ) -> tuple[tuple[LifetimeState, ...], tuple[Trajectory, ...]]:
+        """The lifetimes of a row live one unroll on; one that ends is followed by another, on a fresh task."""
+        del row
+        lived, trajectories = [], []
+        for entry, entry_lifetimes in zip(self.entries, lifetimes, strict=True):
+            entry_lifetimes, trajectory = jax.vmap(self._live_on, in_axes=(None, None, 0))(
+                entry.inner_loop, state.meta_params, entry_lifetimes
+            )
+            lived.append(entry_lifetimes)
+            trajectories.append(trajectory)
+        return tuple(lived), tuple(trajectories)
+
+    def update(
+        self, state: ActorCriticState, trajectories: tuple[Trajectory, ...], axis_name: str | None
+    ) -> tuple[ActorCriticState, Metrics]:
+        """`num_epochs` passes over the trajectories [num_local_rows, lifetimes, ...] of every entry."""
+        num_rows = jax.tree.leaves(trajectories)[0].shape[0]
+        minibatch_size = num_rows // self.config.num_minibatches
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(state.settings.seed), _MINIBATCHES), state.update)
+        if axis_name is not None:
+            key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+
+        def step(state: ActorCriticState, rows: Int[Array, "minibatch_size"]) -> tuple[ActorCriticState, Metrics]:
+            return self._step(state, jax.tree.map(lambda leaf: leaf[rows], trajectories), axis_name)
+
+        def epoch(state: ActorCriticState, epoch_key: Array) -> tuple[ActorCriticState, Metrics]:
+            order = jnp.arange(num_rows)
+            if self.config.num_minibatches > 1:
+                order = jax.random.permutation(epoch_key, num_rows)
+            return jax.lax.scan(step, state, order.reshape(-1, minibatch_size))
+
+        state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, self.config.num_epochs))
+        return state._replace(update=state.update + 1), {name: jnp.mean(values) for name, values in metrics.items()}
+
+    def _live_on(
+        self, inner_loop: InnerLoop, meta_params: MetaParams, lifetime: LifetimeState
+    ) -> tuple[LifetimeState, Trajectory]:
+        learner_state = lifetime.learner_state
+        lifetime, experience = inner_loop.unroll(meta_params, lifetime, self.config.unroll_length)
+        lifetime_end = lifetime.num_steps >= inner_loop.lifetime_length
+        final_input = see(lifetime.timestep, lifetime.previous_action)
+        # Env steps use fold_in(key, t) for t below the lifetime's length: the next number is the next lifetime's.
+        next_key = jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), inner_loop.lifetime_length)
+        born = inner_loop.birth(meta_params, next_key)
+        lifetime = jax.tree.map(lambda new, old: jnp.where(lifetime_end, new, old), born, lifetime)
+        return lifetime, Trajectory(learner_state, experience, final_input, lifetime_end)
+
+    def _step(
+        self, state: ActorCriticState, trajectories: tuple[Trajectory, ...], axis_name: str | None
+    ) -> tuple[ActorCriticState, Metrics]:
+        """One gradient step on trajectories [num_rows, lifetimes, ...] of every entry."""
+
+        def loss(meta_params: MetaParams) -> tuple[Float[Array, ""], tuple[list, Metrics]]:
+            losses, moments = [], []
+            metrics: Metrics = {}
+            for index, entry in enumerate(self.entries):
+                entry_loss, entry_moments, entry_metrics = self._entry_loss(
+                    entry, meta_params, trajectories[index], state.value_statistics[index], axis_name
+                )
+                losses.append(entry.weight * entry_loss)
+                moments.append(entry_moments)
+                prefix = f"/{entry.name}" if len(self.entries) > 1 else ""
+                metrics |= {name + prefix: value for name, value in entry_metrics.items()}
+            return jnp.sum(jnp.stack(losses)) / sum(entry.weight for entry in self.entries), (moments, metrics)
+
+        gradient, (moments, metrics) = jax.grad(loss, has_aux=True)(state.meta_params)
+        if axis_name is not None:
+            gradient, moments, metrics = jax.lax.pmean((gradient, moments, metrics), axis_name)
+        learning_rate = state.settings.learning_rate * self._rate_factor(state.update)
+        changes, optimiser_state = self._optimiser(learning_rate).update(
+            gradient, state.optimiser_state, state.meta_params
+        )
+        meta_params = optax.apply_updates(state.meta_params, changes)
+        if len(self.entries) > 1:
+            metrics["fitness_mean"] = sum(metrics[f"fitness_mean/{entry.name}"] for entry in self.entries)
+        metrics |= {
+            "gradient_norm": optax.global_norm(gradient),
+            "meta_params_norm": optax.global_norm(meta_params),
+            "learning_rate": learning_rate,
+        }
+        statistics = tuple(_updated(old, new) for old, new in zip(state.value_statistics, moments, strict=True))
+        return ActorCriticState(meta_params, optimiser_state, state.update, state.settings, statistics), metrics
+
+    def _entry_loss(
+        self,
+        entry: Entry,
+        meta_params: MetaParams,
+        trajectories: Trajectory,
+        statistics: ValueStatistics,
+        axis_name: str | None,
+    ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, ""]], Metrics]:
+        """The loss on one environment, the first two moments of its value targets, and its metrics."""
+        config, policy = self.config, entry.inner_loop.policy
+        trajectories = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trajectories)
+        outputs = jax.vmap(self._run_again, in_axes=(None, None, 0))(entry.inner_loop, meta_params, trajectories)
+        experience = trajectories.experience
+
+        over_time = jax.vmap(jax.vmap(policy.log_prob))
+        policy_outputs = outputs.policy[:, :-1]
+        log_probs = over_time(policy_outputs, experience.action)
+        log_ratios = log_probs - over_time(experience.learner_output.policy, experience.action)
+        counted = 1.0 - experience.action_ignored
+        ratios = jnp.exp(log_ratios * counted)
+
+        mean, std = _mean_and_std(statistics)
+        values = mean + std * outputs.value
+        targets, advantages = jax.vmap(self.targets_and_advantages)(
+            jax.lax.stop_gradient(values), jax.lax.stop_gradient(ratios), experience, trajectories.lifetime_end
+        )
+        if config.normalise_advantages:
+            advantages = _normalised(advantages, counted, axis_name)
+        if config.ppo_clip > 0:
+            clipped = jnp.clip(ratios, 1.0 - config.ppo_clip, 1.0 + config.ppo_clip)
+            policy_loss = -jnp.minimum(ratios * advantages, clipped * advantages)
+        else:
+            policy_loss = -log_probs * advantages
+        value_loss = 0.5 * ((targets - values[:, :-1]) / std) ** 2
+        entropy = jax.vmap(jax.vmap(policy.entropy))(policy_outputs)
+        total = jnp.mean(counted * (policy_loss + config.value_cost * value_loss - config.entropy_cost * entropy))
+        metrics = {
+            "fitness_mean": jnp.mean(experience.reward),
+            "episode_end_rate": jnp.mean(experience.episode_end),
+            "policy_loss": jnp.mean(counted * policy_loss),
+            "value_loss": jnp.mean(counted * value_loss),
+            "entropy": jnp.mean(entropy),
+            "importance_ratio_max": jnp.max(ratios),
+        }
+        return total, (jnp.mean(targets), jnp.mean(targets**2)), metrics
+
+    def _run_again(self, inner_loop: InnerLoop, meta_params: MetaParams, trajectory: Trajectory) -> LearnerOutput:
+        """The learner's outputs [unroll_length + 1, ...] by θ, for the inputs of a trajectory and the one after it.
+
+        With `remat_chunk` set, only the learner states between chunks are kept for the gradient, and those inside a
+        chunk are made again (Chen et al. 2016, arXiv 1604.06174).
+        """
+
+        def step(learner_state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerState, LearnerOutput]:
+            output, learner_state = inner_loop.step(meta_params, learner_state, learner_input)
+            return learner_state, output
+
+        inputs = trajectory.experience.learner_input
+        if self.config.remat_chunk == 0:
+            learner_state, outputs = jax.lax.scan(step, trajectory.learner_state, inputs)
+        else:
+            chunk = jax.checkpoint(lambda state, chunk_inputs: jax.lax.scan(step, state, chunk_inputs))
+            in_chunks = jax.tree.map(lambda leaf: leaf.reshape(-1, self.config.remat_chunk, *leaf.shape[1:]), inputs)
+            learner_state, outputs = jax.lax.scan(chunk, trajectory.learner_state, in_chunks)
+            outputs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
+        _, final_output = step(learner_state, trajectory.final_input)
+        return jax.tree.map(lambda leaf, final: jnp.append(leaf, final[None], axis=0), outputs, final_output)
+
+    def targets_and_advantages(
+        self,
+        values: Float[Array, "num_values"],
+        ratios: Float[Array, "unroll_length"],
+        experience: Experience,
+        lifetime_end: Bool[Array, ""],
+    ) -> tuple[Float[Array, "unroll_length"], Float[Array, "unroll_length"]]:
+        """V-trace targets of the values, and advantages of the actions, of one trajectory.
+
+        Args:
+          values: [unroll_length + 1] value estimates.
+          ratios: [unroll_length] probability of each action under the θ that learns over that under the one that
+            acted.
+          experience: [unroll_length, ...] what happened.
+          lifetime_end: [] whether the lifetime ends after the last env step.
+
+        Returns:
+          Targets and advantages, each [unroll_length]. Advantages carry V-trace's clipped ratio, but for PPO, which
+          clips by itself.
+        """
+        config = self.config
+        ignored = experience.action_ignored
+        if config.discount_across_episodes:
+            is_final = jnp.arange(experience.reward.shape[0]) == experience.reward.shape[0] - 1
+            discounts = jnp.where(lifetime_end & is_final, 0.0, config.discount)
+            rewards = experience.reward
+        else:
+            # At a last observation the value is its own target: it serves to bootstrap a truncated episode.
+            discounts = jnp.where(ignored, 0.0, config.discount * experience.discount)
+            rewards = jnp.where(ignored, values[:-1], experience.reward)
+        traced = rlax.vtrace_td_error_and_advantage(
+            values[:-1],
+            values[1:],
+            rewards,
+            discounts,
+            ratios,
+            lambda_=config.td_lambda,
+            clip_rho_threshold=config.clip_ratio,
+            clip_pg_rho_threshold=config.clip_ratio,
+        )
+        advantages = traced.q_estimate - values[:-1] if config.ppo_clip > 0 else traced.pg_advantage
+        return traced.errors + values[:-1], advantages
+
+    def _optimiser(self, learning_rate: Float[Array, ""]) -> optax.GradientTransformation:
+        optimiser = make_optimiser(self.config.optimiser, self.config.optimiser_arguments)(learning_rate)
+        if self.config.max_gradient_norm == 0:
+            return optimiser
+        return optax.chain(optax.clip_by_global_norm(self.config.max_gradient_norm), optimiser)
+
+    def _rate_factor(self, update: Int[Array, ""]) -> Float[Array, ""]:
+        return make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(update)
+
+
+def make_actor_critic(config: ActorCriticConfig, entries: tuple[Entry, ...], num_updates: int) -> ActorCritic:
+    """Actor-critic of one θ on the environments of `entries`, over a job of `num_updates` updates.
+
+    Raises:
+      InputError: a lifetime does not divide into unrolls, or an unroll into chunks.
+    """
+    for entry in entries:
+        length = entry.inner_loop.lifetime_length
+        if length % config.unroll_length != 0:
+            raise InputError(
+                f"outer.unroll_length={config.unroll_length} does not divide lifetime_length={length} of {entry.name}: "
+                "an update looks at whole unrolls of a lifetime"
+            )
+    if config.remat_chunk and config.unroll_length % config.remat_chunk != 0:
+        raise InputError(
+            f"outer.remat_chunk={config.remat_chunk} does not divide outer.unroll_length={config.unroll_length}"
+        )
+    return ActorCritic(config, entries, num_updates)
+
+
+def actor_critic_outer_loop(actor_critic: ActorCritic) -> OuterLoop:
+    """Actor-critic as an outer loop, whose rows are lifetimes (of each entry, as many as it asks for)."""
+    config = actor_critic.config
+    env_steps = config.num_lifetimes * config.unroll_length * sum(entry.lifetimes for entry in actor_critic.entries)
+    return OuterLoop(
+        config.num_lifetimes,
+        actor_critic.init,
+        actor_critic.birth,
+        actor_critic.live,
+        actor_critic.update,
+        env_steps,
+    )
+
+
+def _mean_and_std(statistics: ValueStatistics) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean and standard deviation of value targets; 0 and 1 before any was seen."""
+    seen = statistics.weight > 0
+    weight = jnp.where(seen, statistics.weight, 1.0)
+    mean = statistics.mean / weight
+    variance = statistics.mean_square / weight - mean**2
+    std = jnp.maximum(jnp.sqrt(jnp.maximum(variance, 0.0)), _SMALLEST_STD)
+    return mean, jnp.where(seen, std, 1.0)
+
+
+def _updated(statistics: ValueStatistics, moments: tuple[Float[Array, ""], Float[Array, ""]]) -> ValueStatistics:
+    def moved(old: Float[Array, ""], new: Float[Array, ""] | float) -> Float[Array, ""]:
+        return _STATISTICS_DECAY * old + (1.0 - _STATISTICS_DECAY) * new
+
+    mean, mean_square = moments
+    return ValueStatistics(
+        moved(statistics.mean, mean), moved(statistics.mean_square, mean_square), moved(statistics.weight, 1.0)
+    )
+
+
+def _normalised(
+    advantages: Float[Array, "lifetimes unroll_length"],
+    counted: Float[Array, "lifetimes unroll_length"],
+    axis_name: str | None,
+) -> Float[Array, "lifetimes unroll_length"]:
+    """Mean 0 and standard deviation 1, over all devices and the actions that count."""
+    moments = jnp.stack([jnp.mean(counted), jnp.mean(counted * advantages), jnp.mean(counted * advantages**2)])
+    if axis_name is not None:
+        moments = jax.lax.pmean(moments, axis_name)
+    count, total, total_square = moments
+    mean = total / jnp.maximum(count, 1e-8)
+    variance = total_square / jnp.maximum(count, 1e-8) - mean**2
+    return (advantages - mean) * jax.lax.rsqrt(jnp.maximum(variance, 1e-8))
