@@ -1,0 +1,352 @@
+"""Checkpoints that are whole or not there, and that tell when a byte of them has changed.
+
+Orbax writes and reads the arrays. It restores a flipped byte without complaint and does not fall back from a broken
+newest checkpoint, so two checksums stand around it: one over the files, checked before orbax reads them, and one
+over the arrays, checked after. A checkpoint is a folder:
+
+    step_00000123/arrays/        orbax's files
+    step_00000123/manifest.json  the step, the caller's metadata, and path, shape, dtype and SHA-256 of every array
+    step_00000123/SHA256SUMS     of every file above, as `sha256sum --check` reads it
+
+Process 0 of a job saves, and any may restore; neither needs the other processes to take part.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from podmeta.errors import InputError, PodmetaError
+from podmeta.runtime.files import (
+    TEMPORARY_PREFIX,
+    flush_entries_to_disk,
+    flush_tree_to_disk,
+    is_disk_full,
+    reason,
+)
+
+_ARRAYS = "arrays"
+_MANIFEST = "manifest.json"
+_CHECKSUMS = "SHA256SUMS"
+_STEP_NAME = re.compile(r"step_(\d{8,})")
+_REPLACED_PREFIX = ".replaced-"
+_MAX_DIFFERENCES_TOLD = 5
+
+
+class RestoredCheckpoint(NamedTuple):
+    """What `Checkpoints.restore_latest` found.
+
+    Attributes:
+      step: the step it was saved at.
+      tree: the target's structure, with NumPy arrays for leaves.
+      metadata: as given to `save`.
+      warnings: one line for every newer checkpoint that is broken.
+    """
+
+    step: int
+    tree: Any
+    metadata: dict[str, Any]
+    warnings: list[str]
+
+
+class _BrokenCheckpointError(Exception):
+    """Why a checkpoint cannot be used."""
+
+
+class Checkpoints:
+    """The checkpoints of one run. Only the holder of the run directory's lock may `recover` and `save`."""
+
+    def __init__(self, directory: Path, keep: int = 1) -> None:
+        """Names the directory; it need not exist yet.
+
+        Args:
+          directory: where the checkpoints are.
+          keep: the last n stay.
+
+        Raises:
+          InputError: `keep` is less than 1.
+        """
+        if keep < 1:
+            raise InputError(f"checkpoint.keep is {keep}, and must be at least 1.")
+        self.directory = directory.absolute()
+        self._keep = keep
+        self._known_broken: set[int] = set()
+
+    def steps(self) -> list[int]:
+        """The steps of all checkpoints, good or broken, ascending."""
+        if not self.directory.is_dir():
+            return []
+        matches = (_STEP_NAME.fullmatch(entry.name) for entry in self.directory.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
+
+    def recover(self) -> None:
+        """Puts right what a kill in the middle of `save` has left. Call it once the lock is held."""
+        if not self.directory.is_dir():
+            return
+        for entry in list(self.directory.iterdir()):
+            if entry.name.startswith(_REPLACED_PREFIX):
+                original = entry.with_name(entry.name.removeprefix(_REPLACED_PREFIX))
+                if original.exists():
+                    _delete(entry)
+                else:
+                    entry.rename(original)
+            elif entry.name.startswith(TEMPORARY_PREFIX):
+                _delete(entry)
+
+    def save(self, step: int, tree: Any, metadata: Mapping[str, Any]) -> None:
+        """Saves a checkpoint and then deletes those that are too old. It is on the disk when this returns.
+
+        Args:
+          step: its number. A checkpoint of the same step is replaced.
+          tree: a pytree of NumPy or JAX arrays, without typed PRNG keys.
+          metadata: anything JSON can hold.
+
+        Raises:
+          PodmetaError: it could not be written. The earlier checkpoints are untouched.
+          ValueError: this is not process 0 of the job: orbax writes no NumPy arrays from any other.
+        """
+        if jax.process_index() != 0:
+            raise ValueError(f"process {jax.process_index()} may not save checkpoints: process 0 does.")
+        temporary = self.directory / f"{TEMPORARY_PREFIX}{_name(step)}"
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if temporary.exists():
+                _delete(temporary)
+            _write(temporary, step, tree, metadata)
+            self._publish(temporary, step)
+        except Exception as error:
+            _delete(temporary)
+            self.recover()
+            if not (isinstance(error, OSError) or is_disk_full(error)):
+                raise
+            earlier = [other for other in self.steps() if other not in self._known_broken]
+            consequence = f"{_name(earlier[-1])} is intact" if earlier else "there is no earlier one"
+            raise PodmetaError(
+                f"checkpoint {_name(step)} could not be saved in {self.directory}: {reason(error)}; {consequence}."
+            ) from error
+        self._known_broken.discard(step)
+        self._delete_old(step)
+
+    def restore_latest(self, target: Any) -> RestoredCheckpoint | None:
+        """Restores the newest checkpoint that is good.
+
+        Args:
+          target: a pytree of the structure, shapes and dtypes that are expected, such as a fresh state.
+
+        Returns:
+          The checkpoint; None where there is none at all.
+
+        Raises:
+          InputError: the newest good checkpoint holds other arrays than the target.
+          PodmetaError: there are checkpoints, and every one is broken.
+        """
+        warnings = []
+        for step in reversed(self.steps()):
+            try:
+                tree, metadata = self._restore(step, target)
+            except _BrokenCheckpointError as error:
+                self._known_broken.add(step)
+                warnings.append(f"checkpoint {self.directory / _name(step)} is broken and passed over: {error}")
+            else:
+                return RestoredCheckpoint(step, tree, metadata, warnings)
+        if warnings:
+            raise PodmetaError(
+                "\n".join(
+                    [
+                        f"no checkpoint in {self.directory} is good:",
+                        *(f"  {warning}" for warning in warnings),
+                        "Put a good copy back, or choose another run_dir to start afresh.",
+                    ]
+                )
+            )
+        return None
+
+    def _publish(self, temporary: Path, step: int) -> None:
+        final = self.directory / _name(step)
+        if final.exists():
+            replaced = self.directory / f"{_REPLACED_PREFIX}{final.name}"
+            final.rename(replaced)
+            temporary.rename(final)
+            _delete(replaced)
+        else:
+            temporary.rename(final)
+        flush_entries_to_disk(self.directory)
+
+    def _delete_old(self, newest: int) -> None:
+        older = [step for step in self.steps() if step < newest]
+        good = [step for step in older if step not in self._known_broken]
+        kept = good[::-1][: self._keep - 1]
+        for step in set(older) - set(kept):
+            # Under another name first: a kill in the middle of deleting must not leave half a checkpoint.
+            doomed = self.directory / f"{TEMPORARY_PREFIX}deleted-{_name(step)}"
+            with contextlib.suppress(OSError):
+                (self.directory / _name(step)).rename(doomed)
+                _delete(doomed)
+
+    def _restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
+        path = self.directory / _name(step)
+        _check_files(path)
+        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest["step"] != step:
+            raise _BrokenCheckpointError(f"its manifest is of step {manifest['step']}")
+        _check_fits(path, manifest["arrays"], target)
+        try:
+            tree = _read_arrays(path / _ARRAYS, target)
+        except Exception as error:
+            raise _BrokenCheckpointError(f"orbax cannot read it: {reason(error)}") from error
+        for saved, read in zip(manifest["arrays"], _describe(tree, with_content=True), strict=True):
+            if saved != read:
+                raise _BrokenCheckpointError(f"the content of {saved['path']} differs from what was saved")
+        return tree, manifest["metadata"]
+
+
+def meta_params_sha256(meta_params: Any) -> str:
+    """SHA-256 of θ, as hexadecimal digits: of the bytes of its leaves, in the order of `jax.tree.leaves`.
+
+    Bytes are little-endian and C-contiguous, so equal θ have equal digests on any machine.
+    """
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(meta_params):
+        digest.update(_little_endian_bytes(np.asarray(leaf)))
+    return digest.hexdigest()
+
+
+def _name(step: int) -> str:
+    return f"step_{step:08d}"
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _write(directory: Path, step: int, tree: Any, metadata: Mapping[str, Any]) -> None:
+    tree = jax.tree.map(np.asarray, jax.device_get(tree))
+    manifest = {"step": step, "metadata": metadata, "arrays": _describe(tree, with_content=True)}
+    directory.mkdir()
+    with _orbax() as orbax:
+        orbax.save(directory / _ARRAYS, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
+    (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    (directory / _CHECKSUMS).write_text("".join(_checksum_lines(directory)), encoding="utf-8")
+    flush_tree_to_disk(directory)
+
+
+def _read_arrays(path: Path, target: Any) -> Any:
+    """Reads the arrays as NumPy's, in the target's structure, whose paths, shapes and dtypes have been checked."""
+    target = jax.tree.map(lambda leaf: np.empty(_shape(leaf), _dtype(leaf)), target)
+    stored = _without_empty_arrays(target)
+    arguments = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray, dtype=leaf.dtype), stored)
+    with _orbax() as orbax:
+        restored = orbax.restore(path, args=ocp.args.PyTreeRestore(stored, restore_args=arguments))
+    read = iter(jax.tree.leaves(restored))
+    return jax.tree.map(lambda leaf: next(read) if leaf.size else leaf, target)
+
+
+def _without_empty_arrays(tree: Any) -> Any:
+    # Orbax refuses arrays of size zero. They hold nothing that the manifest does not tell.
+    return jax.tree.map(lambda leaf: leaf if leaf.size else None, tree)
+
+
+@contextlib.contextmanager
+def _orbax() -> Iterator[ocp.Checkpointer]:
+    """Orbax in this thread and process alone: it waits for no other process, and logs nothing.
+
+    What goes wrong it also raises, so that its log says nothing more.
+    """
+    process = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process_{process}"
+    )
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as orbax:
+            yield orbax
+    finally:
+        logger.setLevel(level)
+
+
+def _checksum_lines(directory: Path) -> list[str]:
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != _CHECKSUMS)
+    return [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(directory).as_posix()}\n" for path in files
+    ]
+
+
+def _check_files(directory: Path) -> None:
+    try:
+        expected = (directory / _CHECKSUMS).read_bytes()
+        found = _checksum_lines(directory)
+    except OSError as error:
+        raise _BrokenCheckpointError(reason(error) + (f": {error.filename}" if error.filename else "")) from error
+    if expected == "".join(found).encode():
+        return
+    differing = set(expected.decode(errors="replace").splitlines(keepends=True)) ^ set(found)
+    names = sorted({line.rstrip("\n").partition("  ")[2] or _CHECKSUMS for line in differing} or {_CHECKSUMS})
+    raise _BrokenCheckpointError(f"{', '.join(names)}: missing, added or not as saved, by {_CHECKSUMS}")
+
+
+def _check_fits(path: Path, saved: list[dict[str, Any]], target: Any) -> None:
+    there = {array["path"]: f"{array['dtype']}{array['shape']}" for array in saved}
+    now = {array["path"]: f"{array['dtype']}{array['shape']}" for array in _describe(target)}
+    differences = [
+        f"  {name}: {there.get(name, 'absent')} there, {now.get(name, 'absent')} now"
+        for name in [*there, *(name for name in now if name not in there)]
+        if there.get(name) != now.get(name)
+    ]
+    if differences:
+        told = differences[:_MAX_DIFFERENCES_TOLD]
+        if len(differences) > len(told):
+            told.append(f"  and {len(differences) - len(told)} more")
+        raise InputError(
+            "\n".join(
+                [
+                    f"checkpoint {path} does not fit this job's config:",
+                    *told,
+                    "Use the config it was saved with, or choose another run_dir.",
+                ]
+            )
+        )
+
+
+def _describe(tree: Any, with_content: bool = False) -> list[dict[str, Any]]:
+    """Path, shape and dtype of every leaf, and with its content a SHA-256 over all of it."""
+    descriptions = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        description: dict[str, Any] = {
+            "path": jax.tree_util.keystr(path),
+            "shape": list(_shape(leaf)),
+            "dtype": str(_dtype(leaf)),
+        }
+        if with_content:
+            digest = hashlib.sha256(json.dumps(description).encode())
+            digest.update(_little_endian_bytes(leaf))
+            description["sha256"] = digest.hexdigest()
+        descriptions.append(description)
+    return descriptions
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return tuple(leaf.shape) if hasattr(leaf, "shape") else np.shape(leaf)
+
+
+def _dtype(leaf: Any) -> np.dtype:
+    return np.dtype(leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype)
+
+
+def _little_endian_bytes(array: np.ndarray) -> bytes:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -1,0 +1,208 @@
+"""Metrics: JSON lines always, TensorBoard and Weights & Biases when asked."""
+
+import contextlib
+import importlib
+import json
+import math
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from podmeta.errors import InputError
+from podmeta.runtime.files import explained_write_errors, write_atomically
+from podmeta.runtime.run_directory import RunDirectory, read_config
+
+_SECONDS_BETWEEN_FLUSHES = 10.0
+
+
+class MetricsWriter:
+    """Writes the rows of `metrics.jsonl`, one JSON object a line, each at once; other sinks see the same rows.
+
+    A number that is not finite is null in the file: valid JSON, and every reader of the column still sees numbers.
+    TensorBoard and Weights & Biases get it as it is.
+    """
+
+    def __init__(
+        self,
+        run_directory: RunDirectory,
+        *,
+        resumed_update: int = 0,
+        tensorboard: bool = False,
+        wandb_project: str | None = None,
+    ) -> None:
+        """Opens all sinks.
+
+        Args:
+          run_directory: the run directory, held by this process.
+          resumed_update: the update the job goes on from. What was written about later ones is dropped, for it
+            will be written again; so is half a line that a kill has left.
+          tensorboard: whether to write TensorBoard event files too.
+          wandb_project: the Weights & Biases project to log to; None is none.
+
+        Raises:
+          InputError: Weights & Biases is asked for and not installed.
+        """
+        self._path = run_directory.metrics_path
+        # First, because it alone may find something amiss with the user's input.
+        self._wandb = None if wandb_project is None else _Wandb(run_directory, wandb_project)
+        _drop_rows_after(self._path, resumed_update)
+        with explained_write_errors(self._path):
+            self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        self._tensorboard = _TensorBoard(run_directory.tensorboard_path, resumed_update) if tensorboard else None
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Writes one row: `update`, and any numbers, arrays of them (as lists) or texts.
+
+        Raises:
+          PodmetaError: the disk is full.
+        """
+        values = {name: _to_python(value) for name, value in row.items()}
+        with explained_write_errors(self._path):
+            self._file.write(json.dumps(_finite_or_null(values), allow_nan=False) + "\n")
+        if self._tensorboard is not None:
+            self._tensorboard.write(values)
+        if self._wandb is not None:
+            self._wandb.write(values)
+
+    def close(self) -> None:
+        """Closes all sinks. May be called twice."""
+        # A line that did not fit on a full disk is still in the buffer, and closing fails again: the others close.
+        with contextlib.ExitStack() as sinks:
+            if self._wandb is not None:
+                sinks.callback(self._wandb.close)
+            if self._tensorboard is not None:
+                sinks.callback(self._tensorboard.close)
+            with explained_write_errors(self._path):
+                self._file.close()
+
+    def __enter__(self) -> "MetricsWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _TensorBoard:
+    """One event file, written in this thread.
+
+    tensorboardX's `SummaryWriter` writes from a thread behind a bounded queue: when that thread dies on a full
+    disk, the training loop waits for the queue for ever. The event file underneath it has no thread.
+    """
+
+    def __init__(self, directory: Path, resumed_update: int) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        self._directory = directory
+        with explained_write_errors(directory):
+            directory.mkdir(exist_ok=True)
+            self._events = EventsWriter(str(directory / "events"), f".from_{resumed_update}")
+            if resumed_update:
+                # TensorBoard hides what earlier files say about updates from here on.
+                start = SessionLog(status=SessionLog.START)
+                self._events.write_event(Event(step=resumed_update + 1, session_log=start))
+        self._next_flush = 0.0
+        self._closed = False
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        with explained_write_errors(self._directory):
+            summary = Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in _scalars(values)])
+            self._events.write_event(Event(step=values["update"], wall_time=time.time(), summary=summary))
+            if time.monotonic() >= self._next_flush:
+                self._events.flush()
+                self._next_flush = time.monotonic() + _SECONDS_BETWEEN_FLUSHES
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            with explained_write_errors(self._directory):
+                self._events.close()
+
+
+class _Wandb:
+    """One Weights & Biases run for one run directory, however often the job is resumed."""
+
+    def __init__(self, run_directory: RunDirectory, project: str) -> None:
+        try:
+            wandb = importlib.import_module("wandb")
+        except ImportError as error:
+            raise InputError(
+                "logging.wandb is true, but Weights & Biases is not installed. Run pip install 'podmeta[wandb]', or "
+                "set logging.wandb=false."
+            ) from error
+        id_path = run_directory.path / "wandb_id"
+        if not id_path.exists():
+            write_atomically(id_path, uuid.uuid4().hex)
+        config = read_config(run_directory.config_path)
+        self._run = wandb.init(
+            project=project,
+            name=config.get("experiment_name"),
+            id=id_path.read_text(encoding="utf-8"),
+            resume="allow",
+            dir=str(run_directory.path),
+            config=config,
+        )
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        self._run.log(dict(_scalars(values)), step=values["update"])
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def _drop_rows_after(path: Path, update: int) -> None:
+    """Keeps the whole rows about this update and earlier ones, in place and atomically."""
+    if not path.exists():
+        return
+    with explained_write_errors(path):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    kept = "".join(line for line in text.splitlines(keepends=True) if _is_row_up_to(line, update))
+    if kept != text:
+        write_atomically(path, kept)
+
+
+def _is_row_up_to(line: str, update: int) -> bool:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return line.endswith("\n") and isinstance(row, dict) and row.get("update", 0) <= update
+
+
+def _to_python(value: Any) -> Any:
+    """Python numbers and lists for NumPy's and JAX's; anything else as it is."""
+    if not hasattr(value, "dtype"):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "biu":
+        array = array.astype(np.float64)  # bfloat16 has no Python counterpart
+    return array.tolist()
+
+
+def _finite_or_null(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite_or_null(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_or_null(entry) for entry in value]
+    return value
+
+
+def _scalars(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The numbers of a row; `name/0`, `name/1`, … for those of a list. Texts and `update` itself are left out."""
+    for name, value in values.items():
+        if isinstance(value, list | tuple):
+            yield from _scalars({f"{name}/{index}": entry for index, entry in enumerate(value)})
+        elif isinstance(value, int | float) and name != "update":
+            yield name, value

@@ -1,0 +1,212 @@
+"""The run directory: one job's files, held by one process at a time, for one config.
+
+config.yaml  environment.json  metrics.jsonl  checkpoints/  tensorboard/  evaluation.jsonl  summary.json  lock
+"""
+
+import fcntl
+import fnmatch
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from podmeta.errors import InputError
+from podmeta.runtime.files import reason, write_atomically
+
+CHANGEABLE_KEYS = (
+    "run_dir",
+    "num_updates",
+    "resume",
+    "compilation_cache_dir",
+    "checkpoint.*",
+    "devices.*",
+    "evaluation.*",
+    "logging.*",
+)
+"""Config keys that may differ when a run goes on: where it runs, what is written about it, and how long it takes.
+
+A schedule over `num_updates` stretches with it."""
+
+ABSENT = "(absent)"
+"""Stands for the value of a key that one of two configs does not have."""
+
+
+class RunDirectory:
+    """A run directory that this process alone may write, until `release` or the end of the `with` block.
+
+    In a job of many processes one of them holds it. The operating system frees the lock of a killed process, so
+    there is nothing to clean up by hand.
+
+    Attributes:
+      path: the directory, absolute.
+      config_path, environment_path, metrics_path, evaluation_path, summary_path: its files.
+      checkpoints_path, tensorboard_path: its folders.
+    """
+
+    def __init__(self, path: Path, config_text: str, changeable_keys: Sequence[str] = CHANGEABLE_KEYS) -> None:
+        """Creates the directory, or opens the one that a run with this config has left.
+
+        Args:
+          path: where.
+          config_text: the whole resolved config, as YAML. It becomes `config.yaml`.
+          changeable_keys: keys (dotted, with shell wildcards) that may differ from the run's earlier config.
+
+        Raises:
+          InputError: it cannot be written, another job holds it, or it belongs to another experiment or config.
+        """
+        self.path = path.absolute()
+        self.config_path = self.path / "config.yaml"
+        self.environment_path = self.path / "environment.json"
+        self.metrics_path = self.path / "metrics.jsonl"
+        self.evaluation_path = self.path / "evaluation.jsonl"
+        self.summary_path = self.path / "summary.json"
+        self.checkpoints_path = self.path / "checkpoints"
+        self.tensorboard_path = self.path / "tensorboard"
+        self._lock = _Lock(self.path)
+        try:
+            self._check_config(config_text, changeable_keys)
+            write_atomically(self.config_path, config_text)
+        except BaseException:
+            self.release()
+            raise
+
+    def write_environment(self, provenance: Mapping[str, Any]) -> None:
+        """Writes `environment.json`: what this start of the job runs with."""
+        write_atomically(self.environment_path, json.dumps(provenance, indent=2) + "\n")
+
+    def release(self) -> None:
+        """Lets other jobs have the directory. May be called twice."""
+        self._lock.release()
+
+    def __enter__(self) -> "RunDirectory":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _check_config(self, config_text: str, changeable_keys: Sequence[str]) -> None:
+        if not self.config_path.exists():
+            if self.checkpoints_path.exists() or self.metrics_path.exists():
+                raise InputError(
+                    f"run_dir {self.path} holds a run without its config.yaml, so nothing tells whether it is this "
+                    "one. Put its config.yaml back, or choose another run_dir."
+                )
+            return
+        old = read_config(self.config_path)
+        new = _parse_config(config_text, "the job's config")
+        old_name, new_name = old.get("experiment_name"), new.get("experiment_name")
+        if old_name != new_name:
+            raise InputError(
+                f"run_dir {self.path} belongs to another experiment: experiment_name is {old_name!r} there and "
+                f"{new_name!r} now. Choose another run_dir."
+            )
+        changes = [
+            f"  {key}: {before!r} there, {after!r} now"
+            for key, before, after in differing_keys(old, new)
+            if not any(fnmatch.fnmatchcase(key, pattern) for pattern in changeable_keys)
+        ]
+        if changes:
+            raise InputError(
+                "\n".join(
+                    [
+                        f"run_dir {self.path} holds a run with another config:",
+                        *changes,
+                        "Set these back to go on with that run, or choose another run_dir.",
+                    ]
+                )
+            )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The config that a run directory's `config.yaml` holds.
+
+    Raises:
+      InputError: the file cannot be read, or is not a YAML mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {reason(error)}.") from error
+    return _parse_config(text, str(path))
+
+
+def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Where two nested configs differ: `(dotted key, old value, new value)`, sorted by key.
+
+    Lists are compared whole. A key that one side lacks has the value `ABSENT` there.
+    """
+    old_values, new_values = _flatten(old), _flatten(new)
+    pairs = [
+        (key, old_values.get(key, ABSENT), new_values.get(key, ABSENT))
+        for key in sorted(old_values.keys() | new_values.keys())
+    ]
+    return [(key, before, after) for key, before, after in pairs if before != after]
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _parse_config(text: str, source: str) -> dict[str, Any]:
+    try:
+        config = OmegaConf.to_container(OmegaConf.create(text))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise InputError(f"{source} is not valid YAML: {reason(error)}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{source} is not a mapping of config keys.")
+    return {str(key): value for key, value in config.items()}
+
+
+class _Lock:
+    """An exclusive `flock` on the file `lock` of a directory, which is created where it does not exist."""
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / "lock"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise InputError(
+                f"run_dir {directory} cannot be written: {reason(error)}. Choose another run_dir."
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            raise InputError(
+                f"run_dir {directory} is in use by {holder}. Wait for it, stop it, or choose another run_dir."
+            ) from None
+        except OSError as error:
+            os.close(descriptor)
+            raise InputError(
+                f"run_dir {directory} cannot be locked: {reason(error)}. Choose a run_dir on a file system that "
+                "has space and file locks."
+            ) from error
+        self._descriptor: int | None = descriptor
+        # A forked child (a worker of a host environment) shares the lock. Were it to outlive a killed job, it
+        # would keep the directory from the job's next start.
+        os.register_at_fork(after_in_child=self.release)
+
+    def release(self) -> None:
+        # Closing gives up this process's share only: a child's `release` does not take the lock from its parent.
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,205 @@
+"""The run directory against real other processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podmeta.errors import InputError
+from podmeta.runtime.run_directory import ABSENT, RunDirectory, differing_keys, read_config
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIG = """\
+experiment_name: bandit
+seed: 0
+num_updates: 100
+outer:
+  learning_rate: 0.03
+  betas: [0.9, 0.999]
+logging:
+  wandb: false
+"""
+
+
+@contextmanager
+def process_running(script: str, *arguments: str):
+    """A Python process that has printed its first line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), *arguments],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        process.first_line = process.stdout.readline().strip()
+        assert process.first_line
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+# --- one holder --------------------------------------------------------------------------------------------------
+
+HOLD = """
+    import sys, time
+    from pathlib import Path
+    from podmeta.runtime.run_directory import RunDirectory
+    run = RunDirectory(Path(sys.argv[1]), sys.argv[2])
+    print("held", flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_another_process_is_refused_until_the_holder_is_killed(tmp_path):
+    with process_running(HOLD, str(tmp_path), CONFIG) as holder:
+        with pytest.raises(InputError, match=f"in use by process {holder.pid} on "):
+            RunDirectory(tmp_path, CONFIG)
+        holder.kill()
+        holder.wait()
+        RunDirectory(tmp_path, CONFIG).release()
+
+
+def test_the_same_process_is_refused_too(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        with pytest.raises(InputError, match=f"in use by process {os.getpid()} on "):
+            RunDirectory(tmp_path, CONFIG)
+        run.release()
+        RunDirectory(tmp_path, CONFIG).release()
+
+
+def test_a_forked_child_that_outlives_a_killed_job_does_not_hold_the_directory(tmp_path):
+    fork = """
+        import os, sys, time
+        from pathlib import Path
+        from podmeta.runtime.run_directory import RunDirectory
+        run = RunDirectory(Path(sys.argv[1]), sys.argv[2])
+        child = os.fork()
+        if not child:
+            print(os.getpid(), flush=True)
+        time.sleep(1000)
+    """
+    with process_running(fork, str(tmp_path), CONFIG) as job:
+        child = int(job.first_line)
+        try:
+            with pytest.raises(InputError, match="in use"):
+                RunDirectory(tmp_path, CONFIG)
+            job.kill()
+            job.wait()
+            RunDirectory(tmp_path, CONFIG).release()
+            os.kill(child, 0)  # it does live on
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("path", ["{file}", "{file}/below", "/proc/podmeta"])
+def test_a_place_that_cannot_be_written_is_refused(tmp_path, path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(InputError, match=r"run_dir .* cannot be written"):
+        RunDirectory(Path(path.format(file=file)), CONFIG)
+
+
+# --- one config --------------------------------------------------------------------------------------------------
+
+
+def leave_run(path: Path, config: str = CONFIG) -> None:
+    RunDirectory(path, config).release()
+
+
+def test_the_config_is_written_and_the_same_one_goes_on(tmp_path):
+    leave_run(tmp_path / "a" / "run")
+    leave_run(tmp_path / "a" / "run")
+    assert (tmp_path / "a" / "run" / "config.yaml").read_text() == CONFIG
+
+
+def test_changed_keys_are_listed_with_both_values(tmp_path):
+    leave_run(tmp_path)
+    changed = CONFIG.replace("0.03", "0.1").replace("seed: 0", "extra: {key: x}")
+    with pytest.raises(InputError) as caught:
+        RunDirectory(tmp_path, changed)
+    told = str(caught.value)
+    assert "outer.learning_rate: 0.03 there, 0.1 now" in told
+    assert f"extra.key: {ABSENT!r} there, 'x' now" in told
+    assert f"seed: 0 there, {ABSENT!r} now" in told
+    assert "num_updates" not in told
+    assert (tmp_path / "config.yaml").read_text() == CONFIG
+    leave_run(tmp_path)  # the refused one does not hold the lock
+
+
+def test_keys_that_may_change_do_and_are_recorded(tmp_path):
+    leave_run(tmp_path)
+    changed = CONFIG.replace("num_updates: 100", "num_updates: 200").replace("wandb: false", "wandb: true")
+    leave_run(tmp_path, changed)
+    assert read_config(tmp_path / "config.yaml")["num_updates"] == 200
+    with pytest.raises(InputError, match="num_updates: 200 there, 300 now"):
+        RunDirectory(tmp_path, changed.replace("200", "300"), changeable_keys=())
+
+
+def test_another_experiment_is_named_as_such(tmp_path):
+    leave_run(tmp_path)
+    with pytest.raises(InputError, match=r"another experiment.*'bandit' there and 'cartpole' now") as caught:
+        RunDirectory(tmp_path, CONFIG.replace("bandit", "cartpole").replace("0.03", "0.1"))
+    assert "learning_rate" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe", b"- 1\n", b"a: ${b"])
+def test_a_config_that_is_not_one_is_refused(tmp_path, content):
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"config\.yaml"):
+        RunDirectory(tmp_path, CONFIG)
+
+
+def test_results_without_a_config_are_refused_and_other_files_are_not(tmp_path):
+    (tmp_path / "slurm.out").write_text("")
+    leave_run(tmp_path)
+    (tmp_path / "config.yaml").unlink()
+    (tmp_path / "metrics.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"without its config\.yaml"):
+        RunDirectory(tmp_path, CONFIG)
+
+
+def test_the_environment_is_written(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        run.write_environment({"devices": ["cpu:0"]})
+        assert json.loads(run.environment_path.read_text()) == {"devices": ["cpu:0"]}
+
+
+# --- differing keys ----------------------------------------------------------------------------------------------
+
+keys = st.sampled_from("abc")
+leaves = st.none() | st.booleans() | st.integers(2, 5) | st.text("xyz", max_size=2) | st.lists(st.integers(0, 2))
+configs = st.dictionaries(keys, leaves | st.dictionaries(keys, leaves, min_size=1), max_size=3)
+
+
+def set_keys(config: dict, changes) -> dict:
+    """Applies `differing_keys`'s answer to a config; the inverse that proves it complete."""
+    flat = {
+        key if inner is None else f"{key}.{inner}": value
+        for key, entry in config.items()
+        for inner, value in (entry.items() if isinstance(entry, dict) else [(None, entry)])
+    }
+    for key, _, after in changes:
+        if after == ABSENT:
+            del flat[key]
+        else:
+            flat[key] = after
+    return flat
+
+
+@given(configs, configs)
+def test_the_differences_lead_from_one_config_to_the_other(old, new):
+    changes = differing_keys(old, new)
+    assert set_keys(old, changes) == set_keys(new, [])
+    assert all(before != after for _, before, after in changes)
+    assert differing_keys(new, old) == [(key, after, before) for key, before, after in changes]
+    assert differing_keys(old, old) == []
