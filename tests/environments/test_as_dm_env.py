@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from dm_env import specs, test_utils
 
-from podmeta.config.schema import BanditConfig, GymnaxConfig
+from podmeta.config.schema import (
+    BanditConfig,
+    ContextualBanditConfig,
+    GridWorldConfig,
+    GymnaxConfig,
+    ObjectGridWorldConfig,
+    TabularMDPConfig,
+)
 from podmeta.environments.as_dm_env import DmEnvAdapter
 from podmeta.environments.bandit import DISTRIBUTIONS, BernoulliBandit
 from podmeta.environments.registry import make_environment
@@ -30,6 +37,12 @@ CONFIGS = {
             "FrozenLake-misc",
         ]
     },
+    "contextual bandit": ContextualBanditConfig(),
+    "grid-world": GridWorldConfig(border="wall", num_inner_walls=2, respawn_probability=0.2, episode_length=15),
+    "endless grid-world": GridWorldConfig(view="full"),
+    "object grid-world": ObjectGridWorldConfig(mode="sparse"),
+    "random object grid-world": ObjectGridWorldConfig(mode="longer", positions="episode"),
+    "tabular MDP": TabularMDPConfig(),
     "wrapped": GymnaxConfig(
         id="CartPole-v1",
         permute_observations=True,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from podmeta.config.schema import BanditConfig, EnvironmentConfig, GymnaxConfig
+from podmeta.config.schema import GROUPS, BanditConfig, EnvironmentConfig, GymnaxConfig
 from podmeta.environments.gymnax_adapter import GymnaxEnvironment
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
@@ -25,6 +25,14 @@ def test_gymnax_config_reaches_gymnax():
     state, _ = environment.reset(jax.random.key(0), ())
     assert environment.step(jax.random.key(0), (), state, jnp.array(0))[1].last()
     assert environment.observation_spec().shape == (6,)
+
+
+@pytest.mark.parametrize("name", GROUPS["environment"])
+def test_every_name_has_an_environment(name):
+    environment = make_environment(GROUPS["environment"][name]())
+    task = environment.sample_task(jax.random.key(0))
+    _, timestep = environment.reset(jax.random.key(0), task)
+    environment.observation_spec().validate(np.asarray(timestep.observation))
 
 
 def test_wrappers_go_on_from_the_inside_out():
