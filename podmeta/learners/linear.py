@@ -50,14 +50,14 @@ def matmul(inputs: Float[Array, "*batch num_inputs"], matrix: Matrix) -> Float[A
     return inputs @ matrix
 
 
-def leading_rows(matrix: Matrix, num_rows: int) -> Matrix:
+def leading_rows(matrix: Matrix, num_rows: int) -> Float[Array, "num_rows num_outputs"] | LowRankMatrix:
     """The first `num_rows` rows of a matrix."""
     if isinstance(matrix, LowRankMatrix):
         return LowRankMatrix(matrix.base[:num_rows], matrix.left[:num_rows], matrix.right)
     return matrix[:num_rows]
 
 
-def get_matrix(name: str, num_inputs: int, num_outputs: int, fan_in: int | None = None) -> Matrix:
+def get_matrix(name: str, num_inputs: int, num_outputs: int, fan_in: float | None = None) -> Matrix:
     """A matrix of the calling haiku module, drawn with standard deviation 1 / sqrt(fan_in or num_inputs)."""
     init = hk.initializers.TruncatedNormal(stddev=(fan_in or num_inputs) ** -0.5)
     return hk.get_parameter(name, (num_inputs, num_outputs), init=init)
@@ -66,12 +66,13 @@ def get_matrix(name: str, num_inputs: int, num_outputs: int, fan_in: int | None 
 class Linear(hk.Module):
     """A dense layer whose matrix may be perturbed at low rank."""
 
-    def __init__(self, num_outputs: int, name: str):
+    def __init__(self, num_outputs: int, name: str, scale_at_birth: float = 1.0):
         super().__init__(name=name)
         self.num_outputs = num_outputs
+        self.scale_at_birth = scale_at_birth
 
     def __call__(self, inputs: Float[Array, "*batch num_inputs"]) -> Float[Array, "*batch num_outputs"]:
         """Maps [..., num_inputs] to [..., num_outputs]."""
-        matrix = get_matrix("w", inputs.shape[-1], self.num_outputs)
+        matrix = get_matrix("w", inputs.shape[-1], self.num_outputs, inputs.shape[-1] / self.scale_at_birth**2)
         bias = hk.get_parameter("b", (self.num_outputs,), init=jnp.zeros)
         return matmul(inputs, matrix) + bias

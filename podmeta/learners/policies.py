@@ -71,8 +71,8 @@ def _gaussian(action_spec: specs.BoundedArray) -> Policy:
     minimum = np.broadcast_to(action_spec.minimum, action_spec.shape).astype(np.float32)
     maximum = np.broadcast_to(action_spec.maximum, action_spec.shape).astype(np.float32)
     bounded = np.isfinite(minimum) & np.isfinite(maximum)
-    centre = np.where(bounded, 0.5 * minimum + 0.5 * maximum, 0.0)
-    half_width = np.where(bounded, 0.5 * maximum - 0.5 * minimum, 1.0)
+    minimum, maximum = np.where(bounded, minimum, -1.0), np.where(bounded, maximum, 1.0)
+    centre, half_width = 0.5 * minimum + 0.5 * maximum, 0.5 * maximum - 0.5 * minimum
 
     def sample(key: PRNGKeyArray, parameters: PolicyParameters) -> Action:
         mean, log_std = parameters[:, 0], _log_std(parameters)

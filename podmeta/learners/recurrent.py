@@ -1,7 +1,8 @@
 """The recurrent learner: MetaRNN, RL² (Duan et al. 2016, arXiv 1611.02779; Wang et al. 2016, arXiv 1611.05763).
 
 One LSTM or GRU over [observation, previous action, reward, episode start], with linear heads for policy and value.
-Its θ is tied to the sizes of observation and action.
+Its θ is tied to the sizes of observation and action. Without a cell it is a plain feed-forward policy of the
+observation, which learns nothing inside a lifetime: ordinary RL.
 """
 
 import haiku as hk
@@ -27,7 +28,8 @@ def make_recurrent_learner(
       num_policy_channels: 1 for logits, 2 for mean and log standard deviation.
 
     Returns:
-      The learner. Its state is [hidden_size] for a GRU, and such a pair, hidden state and cell, for an LSTM.
+      The learner. Its state is the hidden state and the cell, each [hidden_size], for an LSTM; the hidden state for a
+      GRU; nothing without a cell.
     """
 
     def network(state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
@@ -38,7 +40,7 @@ def make_recurrent_learner(
     def initial_state(meta_params: MetaParams, key: PRNGKeyArray) -> LearnerState:
         del meta_params, key
         zeros = jnp.zeros(config.hidden_size)
-        return (zeros, zeros) if config.cell == "lstm" else zeros
+        return {"lstm": (zeros, zeros), "gru": zeros, "none": ()}[config.cell]
 
     def init(key: PRNGKeyArray) -> MetaParams:
         nothing = LearnerInput(jnp.zeros(observation_size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(()))
@@ -58,8 +60,10 @@ class RecurrentNetwork(hk.Module):
 
     def __call__(self, state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         """Takes the state and the input of one env step; returns the output and the next state."""
-        scalars = jnp.stack([learner_input.reward, learner_input.episode_start])
-        inputs = jnp.concatenate([learner_input.observation.reshape(-1), learner_input.previous_action, scalars])
+        inputs = learner_input.observation.reshape(-1)
+        if self.config.cell != "none":
+            scalars = jnp.stack([learner_input.reward, learner_input.episode_start])
+            inputs = jnp.concatenate([inputs, learner_input.previous_action, scalars])
         for index, width in enumerate(self.config.torso_layers):
             inputs = jax.nn.relu(Linear(width, name=f"torso_{index}")(inputs))
 
@@ -68,11 +72,14 @@ class RecurrentNetwork(hk.Module):
             gates = Linear(4 * self.config.hidden_size, name="lstm")(jnp.concatenate([inputs, hidden]))
             hidden, cell = lstm(gates, cell, ACTIVATIONS["tanh"], forget_bias=1.0)
             state = (hidden, cell)
-        else:
+        elif self.config.cell == "gru":
             hidden = state = _gru(inputs, state)
+        else:
+            hidden = inputs
 
         # Small weights at birth, so that the first policy is close to uniform.
-        policy = 0.1 * Linear(self.num_actions * self.num_policy_channels, name="policy")(hidden)
+        num_parameters = self.num_actions * self.num_policy_channels
+        policy = Linear(num_parameters, name="policy", scale_at_birth=0.1)(hidden)
         value = Linear(1, name="value")(hidden)[0]
         return LearnerOutput(policy.reshape(self.num_actions, self.num_policy_channels), value), state
 
