@@ -1,0 +1,30 @@
+"""What all tests share: four CPU devices, checked array shapes, few examples, compiled programs that are kept."""
+
+import jax
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from jaxtyping import install_import_hook
+
+# Both must come first: JAX reads its settings once, and modules are checked as they are imported.
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 4)
+# An int will do for a float, as it does for mypy (PEP 484's numeric tower).
+install_import_hook("podmeta", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+# An example often compiles a program, which takes seconds, so there are few of them and none has a deadline.
+settings.register_profile(
+    "podmeta",
+    max_examples=10,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("podmeta")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # beartype looks at random elements of a list, also where hypothesis builds a config.
+    config.addinivalue_line("filterwarnings", "ignore:Do not use the `random` module inside strategies")
+    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
