@@ -44,6 +44,11 @@ class BernoulliBandit(Environment[ArmProbabilities, tuple[()]]):
         self._num_arms = num_arms
         self._draw = DISTRIBUTIONS[distribution]
 
+    @property
+    def episodes_end(self) -> bool:
+        """A lifetime is one unending episode of pulls."""
+        return False
+
     def observation_spec(self) -> specs.BoundedArray:
         """The constant 1, shape [1]."""
         return specs.BoundedArray((1,), np.float32, minimum=1.0, maximum=1.0, name="observation")

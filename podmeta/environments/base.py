@@ -29,6 +29,11 @@ class Environment(abc.ABC, Generic[Task, EnvironmentState]):
     All functions are pure, unbatched, and safe under `jit` and `vmap`. Arrays carry no batch axis.
     """
 
+    @property
+    def episodes_end(self) -> bool:
+        """Whether an episode ever ends. Where none does, no reset is computed at every env step for nothing."""
+        return True
+
     @abc.abstractmethod
     def observation_spec(self) -> specs.Array:
         """Shape, dtype (float32) and bounds of an observation. Discrete observations are one-hot."""
@@ -98,8 +103,10 @@ def step_or_reset(
     Returns:
       The next environment state and time step.
     """
-    ended = is_last(timestep)
     stepped = environment.step(key, task, state, action)
+    if not environment.episodes_end:
+        return stepped
+    ended = is_last(timestep)
     restarted = environment.reset(key, task)
     return jax.tree.map(lambda new, old: jnp.where(ended, new, old), restarted, stepped)
 

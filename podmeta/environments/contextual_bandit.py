@@ -57,6 +57,11 @@ class ContextualBandit(Environment[ContextualBanditTask, ContextualBanditState])
         self._num_contexts = num_contexts
         self._num_actions = num_actions
 
+    @property
+    def episodes_end(self) -> bool:
+        """A lifetime is one unending episode of pulls."""
+        return False
+
     def observation_spec(self) -> specs.BoundedArray:
         """[num_contexts], one-hot."""
         return specs.BoundedArray((self._num_contexts,), "float32", 0.0, 1.0, "observation")

@@ -98,6 +98,11 @@ class GridWorld(Environment[GridWorldTask, GridWorldState]):
         border_is_seen = config.border == "wall" and config.view != "full"
         self._walls_are_seen = border_is_seen or config.num_inner_walls > 0
 
+    @property
+    def episodes_end(self) -> bool:
+        """Only where `episode_length` truncates it."""
+        return self._config.episode_length > 0
+
     def observation_spec(self) -> specs.BoundedArray:
         """[num_blocks * num_view_cells], zeros and ones."""
         if self._config.view == "full":

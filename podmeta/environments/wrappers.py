@@ -40,6 +40,11 @@ class TaskWrapper(Environment[WrappedTask, EnvironmentState]):
     def __init__(self, environment: Environment[Any, EnvironmentState]):
         self._environment = environment
 
+    @property
+    def episodes_end(self) -> bool:
+        """As inside."""
+        return self._environment.episodes_end
+
     def draw(self, key: PRNGKeyArray) -> Any:
         """Draws this wrapper's own part of a task."""
         del key

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from podmeta.config.schema import BanditConfig, ContextualBanditConfig, GridWorldConfig, GymnaxConfig
 from podmeta.environments.base import is_first, is_last, restart, step_or_reset, transition
 from podmeta.environments.gymnax_adapter import GymnaxEnvironment
+from podmeta.environments.registry import make_environment
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,28 @@ def test_step_or_reset_ignores_the_action_after_last(two_step_cart_pole):
 
 def _assert_trees_close(actual, expected):
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), actual, expected)
+
+
+@pytest.mark.parametrize(
+    ("config", "episodes_end"),
+    [
+        (BanditConfig(permute_actions=True), False),
+        (ContextualBanditConfig(flip_observation_signs=True), False),
+        (GridWorldConfig(episode_length=0), False),
+        (GridWorldConfig(episode_length=20), True),
+        (GymnaxConfig(permute_actions=True), True),
+    ],
+)
+def test_an_environment_knows_whether_its_episodes_end(config, episodes_end):
+    environment = make_environment(config)
+    task = environment.sample_task(jax.random.key(0))
+
+    def live_on(carry, key):
+        carry = step_or_reset(environment, key, task, *carry, jnp.zeros((), int))
+        return carry, carry[1].step_type
+
+    start = environment.reset(jax.random.key(1), task)
+    step_types = jax.jit(lambda start: jax.lax.scan(live_on, start, jax.random.split(jax.random.key(2), 200))[1])(start)
+    assert environment.episodes_end == episodes_end
+    assert (step_types == int(dm_env.StepType.LAST)).any() == episodes_end
+    assert (step_types == int(dm_env.StepType.FIRST)).any() == episodes_end
