@@ -18,16 +18,30 @@ def set_up_devices(num_cpu_devices: int) -> None:
     machine with an accelerator, JAX_PLATFORMS=cpu chooses the CPU.
 
     Raises:
-      InputError: JAX had started with another number of devices.
+      InputError: JAX finds no device, or had started with another number of them.
     """
     if num_cpu_devices > 0:
         with contextlib.suppress(RuntimeError):  # JAX has started: whether with the right number is seen below
             jax.config.update("jax_num_cpu_devices", num_cpu_devices)
-        found = jax.local_device_count()
-        if jax.default_backend() == "cpu" and found != num_cpu_devices:
-            raise InputError(
-                f"devices.cpu={num_cpu_devices}, but JAX had started with {found} devices: set it in a new process"
-            )
+    found = _count_local_devices()
+    if jax.default_backend() == "cpu" and num_cpu_devices not in (0, found):
+        raise InputError(
+            f"devices.cpu={num_cpu_devices}, but JAX had started with {found} devices: set it in a new process"
+        )
+
+
+def _count_local_devices() -> int:
+    try:
+        return jax.local_device_count()
+    # AssertionError: what JAX makes of a platform for which no plugin is installed.
+    except (RuntimeError, AssertionError) as error:
+        platforms = jax.config.values["jax_platforms"]
+        asked = f"JAX_PLATFORMS={platforms}" if platforms else "JAX"
+        reason = f" ({str(error).splitlines()[0]})" if str(error) else ""
+        raise InputError(
+            f"{asked} finds no device here{reason}: install what drives it, such as podmeta[cuda] or podmeta[tpu], or "
+            "choose the CPU with JAX_PLATFORMS=cpu"
+        ) from error
 
 
 def describe_devices() -> list[str]:
