@@ -1,0 +1,99 @@
+"""Jobs that are killed or asked to stop: the same command goes on, and ends where it would have ended anyway."""
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.job import (
+    JOB,
+    NUM_UPDATES,
+    UPDATES_PER_CHECKPOINT,
+    Command,
+    checkpoint_steps,
+    digest,
+    read_rows,
+    read_until,
+)
+
+NUM_KILLS = 4
+LONGEST_LIFE_S = 2.0  # after the start of the run directory: about as long as the job takes
+
+
+def test_a_job_killed_again_and_again_ends_bit_for_bit_as_if_it_had_not_been(podmeta, finished_run, tmp_path):
+    seed = random.randrange(2**32)
+    print(f"random.Random({seed})")  # shown when the test fails
+    moments = random.Random(seed)
+    command = ("train", *JOB, f"run_dir={tmp_path}")
+    for _ in range(NUM_KILLS):
+        job = podmeta.start(*command)
+        said = read_until(job, "run directory:")
+        time.sleep(moments.uniform(0, LONGEST_LIFE_S))
+        job.send_signal(signal.SIGKILL)
+        reached = _last_update(tmp_path)
+        said += job.communicate()[1]
+        assert "warning" not in said and "Traceback" not in said, said
+        assert reached - max(checkpoint_steps(tmp_path), default=0) <= UPDATES_PER_CHECKPOINT
+    podmeta.succeeds(*command)
+    assert digest(tmp_path) == digest(finished_run)
+    assert _without_times(tmp_path) == _without_times(finished_run)
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def _last_update(run_path: Path) -> int:
+    """The last update that the metrics tell of. A kill may have left half a line after it."""
+    path = run_path / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return max((json.loads(line)["update"] for line in lines if line.endswith("\n")), default=0)
+
+
+def _without_times(run_path: Path) -> list[dict]:
+    times = ("seconds", "env_steps_per_second")
+    rows = read_rows(run_path / "metrics.jsonl")
+    return [{name: value for name, value in row.items() if name not in times} for row in rows]
+
+
+# The first comes before the first update, the second between two.
+@pytest.mark.parametrize(("number", "after"), [(signal.SIGTERM, "run directory:"), (signal.SIGINT, "update ")])
+def test_a_job_asked_to_stop_saves_and_goes_on_later(podmeta, finished_run, tmp_path, number, after):
+    command = ("train", *JOB, f"run_dir={tmp_path}")
+    job = podmeta.start(*command)
+    said = read_until(job, after)
+    job.send_signal(number)
+    said += job.communicate()[1]
+    assert job.returncode == 0, said
+    stopped_at = max(checkpoint_steps(tmp_path))
+    assert stopped_at < NUM_UPDATES
+    assert f"stopped by {number.name} at update {stopped_at} of {NUM_UPDATES}" in said
+    assert not (tmp_path / "summary.json").exists()
+
+    if after == "update ":
+        podmeta.succeeds("evaluate", f"run={tmp_path}", "evaluation.settings=[{num_arms: 2}]")
+        assert {row["algorithm"] for row in read_rows(tmp_path / "evaluation.jsonl")} >= {"learner", "random"}
+
+    assert f"going on from update {stopped_at}" in podmeta.succeeds(*command)
+    assert digest(tmp_path) == digest(finished_run)
+    assert _without_times(tmp_path) == _without_times(finished_run)
+
+
+def test_a_second_interrupt_ends_a_job_at_once(podmeta: Command, finished_run, tmp_path):
+    job = podmeta.start("train", *JOB, f"run_dir={tmp_path}")
+    read_until(job, "run directory:")
+    job.send_signal(signal.SIGINT)
+    time.sleep(0.01)  # two signals of one number that arrive together are one
+    job.send_signal(signal.SIGINT)
+    said = job.communicate()[1]
+    assert job.returncode == 130, said
+    assert "Traceback" not in said
+    podmeta.succeeds("train", *JOB, f"run_dir={tmp_path}")
+    assert digest(tmp_path) == digest(finished_run)
+
+
+def test_more_updates_go_on_from_the_end_of_a_shorter_job(podmeta, finished_run, tmp_path):
+    shorter = [override for override in JOB if not override.startswith("num_updates=")]
+    podmeta.succeeds("train", *shorter, f"num_updates={NUM_UPDATES // 2}", f"run_dir={tmp_path}")
+    podmeta.succeeds("train", *JOB, f"run_dir={tmp_path}")
+    assert digest(tmp_path) == digest(finished_run)

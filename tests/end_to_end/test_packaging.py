@@ -1,0 +1,68 @@
+"""The wheel: it has all that the repository has, and works without it."""
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.job import REPOSITORY, TINY, Command
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy, for building leaves its traces."""
+    copy = tmp_path_factory.mktemp("source")
+    for folder in ("podmeta", "configs"):
+        shutil.copytree(REPOSITORY / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, copy)
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        "dist",
+    ]
+    subprocess.run([*build, "."], cwd=copy, check=True)
+    (built,) = (copy / "dist").iterdir()
+    return built
+
+
+def test_the_wheel_has_every_module_every_preset_the_licence_and_the_types(wheel):
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "podmeta").rglob("*.py")}
+    presets = {
+        f"podmeta/{path.relative_to(REPOSITORY).as_posix()}" for path in (REPOSITORY / "configs").rglob("*.yaml")
+    }
+    assert modules | presets | {"podmeta/py.typed"} <= inside
+    assert any(name.endswith("/LICENSE") for name in inside)
+
+
+def test_an_installed_podmeta_trains_without_the_repository(wheel, variables, tmp_path):
+    """In a virtual environment that has podmeta from the wheel, and what it needs from this one."""
+    fresh = tmp_path / "fresh"
+    venv.create(fresh)
+    bin_folder = fresh / "bin"
+    pip = [sys.executable, "-m", "pip", "--python", str(bin_folder / "python")]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", str(wheel)], check=True)
+    (site_packages,) = fresh.glob("lib/python*/site-packages")
+    (site_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+
+    without_repository = {name: value for name, value in variables.items() if name != "PYTHONPATH"}
+    installed = Command(without_repository, tmp_path, [str(bin_folder / "podmeta")])
+    assert re.search(r"^  bandit ", installed.succeeds("train", "--help"), re.MULTILINE)
+    installed.succeeds("train", *TINY, "num_updates=4", "evaluation.enabled=false", "run_dir=run")
+    assert (tmp_path / "run" / "summary.json").exists()
+    imported = [str(bin_folder / "python"), "-c", "import podmeta; print(podmeta.__file__)"]
+    where = subprocess.run(imported, cwd=tmp_path, env=without_repository, capture_output=True, text=True, check=True)
+    assert Path(where.stdout.strip()).is_relative_to(fresh)

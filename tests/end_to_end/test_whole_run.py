@@ -1,0 +1,181 @@
+"""Runs that nothing disturbs: what they leave behind, and what they say."""
+
+import json
+import math
+import os
+import pty
+import re
+from pathlib import Path
+
+import pytest
+
+from podmeta.cli import main
+from podmeta.config.compose import compose_job, job_from_yaml
+from tests.end_to_end.job import (
+    NUM_UPDATES,
+    TINY,
+    UPDATES_PER_CALL,
+    Command,
+    checkpoint_steps,
+    digest,
+    read_rows,
+)
+
+TESTED = (*TINY, f"num_updates={NUM_UPDATES}", "evaluation.settings=[{num_arms: 2}, {num_arms: 5}]")
+
+
+@pytest.fixture(scope="module")
+def tested_run(podmeta: Command, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The run directory of a job that was trained and meta-tested, and what it printed."""
+    path = tmp_path_factory.mktemp("tested") / "run"
+    return path, podmeta.succeeds("train", *TESTED, f"run_dir={path}")
+
+
+def test_every_file_of_the_run_directory_is_there_and_nothing_else(tested_run):
+    path, _ = tested_run
+    assert {entry.name for entry in path.iterdir()} == {
+        "checkpoints",
+        "config.yaml",
+        "environment.json",
+        "evaluation.jsonl",
+        "learning_curves.png",
+        "lock",
+        "metrics.jsonl",
+        "summary.json",
+        "tensorboard",
+    }
+
+
+def test_the_summary_tells_what_was_trained(tested_run):
+    summary = json.loads((tested_run[0] / "summary.json").read_text())
+    assert re.fullmatch(r"[0-9a-f]{64}", summary["meta_params_sha256"])
+    assert summary["num_updates"] == NUM_UPDATES
+    assert summary["env_steps"] == NUM_UPDATES * 8 * 10
+    assert summary["env_steps_per_second"] > 0
+    assert summary["num_meta_params"] > 0
+    assert summary["experiment_name"] == "bandit"
+    assert summary["learner"]["hidden_size"] == 4
+
+
+def test_the_metrics_tell_of_every_call_once(tested_run):
+    rows = read_rows(tested_run[0] / "metrics.jsonl")
+    updates = list(range(UPDATES_PER_CALL, NUM_UPDATES + 1, UPDATES_PER_CALL))
+    assert [row["update"] for row in rows] == updates
+    assert [row["env_steps"] for row in rows] == [update * 8 * 10 for update in updates]
+    assert [row["seconds"] for row in rows] == sorted(row["seconds"] for row in rows)
+    for row in rows:
+        assert 0 <= row["fitness_min"] <= row["fitness_mean"] <= row["fitness_max"] <= 1
+        assert all(math.isfinite(value) for value in row.values())
+    assert any(row["gradient_norm"] > 0 for row in rows)  # or equal digests would mean nothing
+
+
+def test_tensorboard_has_the_metrics(tested_run):
+    (file,) = (tested_run[0] / "tensorboard").iterdir()
+    assert file.read_bytes().count(b"fitness_mean") == NUM_UPDATES // UPDATES_PER_CALL
+
+
+def test_the_evaluation_has_a_tidy_row_for_every_algorithm_and_setting(tested_run):
+    rows = read_rows(tested_run[0] / "evaluation.jsonl")
+    algorithms = ("learner", "random", "thompson", "ucb1", "gittins")
+    assert sorted((row["setting"]["num_arms"], row["algorithm"], row["metric"]) for row in rows) == sorted(
+        (num_arms, algorithm, metric)
+        for num_arms in (2, 5)
+        for algorithm in algorithms
+        for metric in ("regret", "return")
+    )
+    for row in rows:
+        assert row["low"] <= row["mean"] <= row["high"]
+        assert (row["environment"], row["setting"]["lifetime_length"], row["num_tasks"]) == ("bandit", 10, 8)
+
+
+def test_the_curves_are_a_picture(tested_run):
+    assert (tested_run[0] / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_environment_tells_what_the_job_ran_with(tested_run):
+    environment = json.loads((tested_run[0] / "environment.json").read_text())
+    assert environment["packages"]["jax"]
+    assert len(environment["devices"]) == 2
+    assert "experiment=bandit" in environment["command_line"]
+
+
+def test_the_config_makes_the_same_job_again(tested_run):
+    path, _ = tested_run
+    assert job_from_yaml(path / "config.yaml", []) == compose_job([*TESTED, f"run_dir={path}"])
+
+
+def test_the_last_checkpoints_are_kept(tested_run):
+    assert checkpoint_steps(tested_run[0]) == [NUM_UPDATES - 24, NUM_UPDATES - 12, NUM_UPDATES]
+
+
+def test_without_a_terminal_there_are_plain_lines_only(tested_run):
+    _, said = tested_run
+    assert f"update {NUM_UPDATES}/{NUM_UPDATES}" in said
+    assert "regret per lifetime" in said
+    assert [character for character in said if not character.isprintable() and character != "\n"] == []
+
+
+def test_the_same_seed_gives_the_same_meta_parameters(tested_run, finished_run):
+    assert digest(tested_run[0]) == digest(finished_run)
+
+
+def test_on_a_terminal_a_bar_moves(podmeta, tested_run):
+    """And without run_dir, the run directory lies below the folder the user is in."""
+    terminal, its_end = pty.openpty()
+    overrides = ("num_updates=12", "evaluation.enabled=false", "seed=1")
+    job = podmeta.start("train", *TINY, *overrides, stderr=its_end, TERM="xterm-256color")
+    os.close(its_end)
+    said = _read_all(terminal)
+    assert job.wait() == 0, said
+    assert "update 12/12" in said
+    assert "\x1b[?25l" in said and said.count("\x1b[?25h") >= 1, "the cursor hides, and comes back"
+    (run_path,) = (podmeta.folder / "runs" / "bandit").iterdir()
+    assert digest(run_path) != digest(tested_run[0])
+
+
+def _read_all(terminal: int) -> str:
+    said = b""
+    try:
+        while read := os.read(terminal, 4096):
+            said += read
+    except OSError:  # Linux's way to say that the other end is closed
+        pass
+    os.close(terminal)
+    return said.decode()
+
+
+def test_a_finished_run_can_be_meta_tested_again_and_in_other_settings(podmeta, tested_run):
+    path, _ = tested_run
+    before = read_rows(path / "evaluation.jsonl")
+    settings = "evaluation.settings=[{num_arms: 2}, {num_arms: 3}]"
+    assert "num_arms=3" in podmeta.succeeds("evaluate", f"run={path}", settings)
+    after = read_rows(path / "evaluation.jsonl")
+    assert all(row in after for row in before)
+    assert {row["setting"]["num_arms"] for row in after} == {2, 3, 5}
+    assert len(after) == len(before) * 3 // 2
+
+
+def test_a_job_without_updates_leaves_its_first_state(podmeta, tmp_path):
+    podmeta.succeeds("train", *TINY, "num_updates=0", "evaluation.enabled=false", f"run_dir={tmp_path}")
+    assert checkpoint_steps(tmp_path) == [0]
+    assert json.loads((tmp_path / "summary.json").read_text())["env_steps"] == 0
+
+
+def test_a_finished_run_is_finished(podmeta, finished_run):
+    modified = (finished_run / "checkpoints").stat().st_mtime_ns
+    said = podmeta.succeeds(
+        "train", *TINY, f"num_updates={NUM_UPDATES}", "evaluation.enabled=false", f"run_dir={finished_run}"
+    )
+    assert f"going on from update {NUM_UPDATES}" in said
+    assert (finished_run / "checkpoints").stat().st_mtime_ns == modified
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["evaluate", "-h"], ["bench", "--help"]])
+def test_help_is_there_without_waiting_for_jax(arguments, capsys):
+    assert main(arguments) == 0
+    assert "podmeta" in capsys.readouterr().out
+
+
+def test_help_lists_experiments_and_what_they_are_for(capsys):
+    main(["train", "--help"])
+    assert re.search(r"^  bandit +A symmetric learner .*bandits", capsys.readouterr().out, re.MULTILINE)

@@ -1,0 +1,163 @@
+"""Wrong input: one line that names the key or file and the cure, exit code 2, and nothing written."""
+
+import os
+import shutil
+
+import pytest
+
+from podmeta.cli import main
+from tests.end_to_end.job import JOB, TINY, digest
+
+# What is found while a job is composed. No process is needed to see it, for jax is not imported before that.
+COMPOSED = {
+    # names
+    "experiment=bandti": ["experiment=bandti does not exist", "Did you mean bandit?"],
+    "learner=symetric": ["learner=symetric does not exist", "Did you mean symmetric?"],
+    "environment=frogger": ["environment=frogger does not exist", "Choose one of: bandit,"],
+    "outer=evolutoin": ["outer=evolutoin does not exist", "evolution"],
+    "architecture=anakim": ["architecture=anakim does not exist", "anakin"],
+    "learner=null": ["learner=null does not exist", "symmetric"],
+    "learner.name=recurrent": ["learner.name=recurrent", "learner=recurrent"],
+    # keys
+    "sead=1": ["unknown config key 'sead'", "Did you mean seed?"],
+    "learner.hidden_sise=4": ["unknown config key 'learner.hidden_sise'", "learner.hidden_size"],
+    "+extra=1": ["extra"],
+    "outer.learning_rate_schedule.nam=linear": [
+        "outer.learning_rate_schedule.nam",
+        "outer.learning_rate_schedule.name",
+    ],
+    "hydra.run.dir=here": ["hydra.run.dir", "run_dir"],
+    # how it is written
+    "seed": ["'seed'", "KEY=VALUE"],
+    "--seed=1": ["'--seed=1'", "KEY=VALUE"],
+    "seed=[": ["'seed=['", "KEY=VALUE"],
+    "seed=1,2": ["seed=1,2"],
+    # types
+    "learner.hidden_size=big": ["learner.hidden_size", "big"],
+    "learner.hidden_size=2.5": ["learner.hidden_size", "2.5"],
+    "num_updates=null": ["num_updates"],
+    "seed=${nowhere}": ["seed", "nowhere"],
+    "devices=3": ["devices"],
+    "logging.tensorboard=perhaps": ["logging.tensorboard", "perhaps"],
+    "learner.hidden_layers=3": ["learner.hidden_layers"],
+    # values
+    "outer.population_size=7": ["outer.population_size=7 is odd", "take 8"],
+    "outer.population_size=0": ["outer.population_size=0", "at least 2"],
+    "outer.learning_rate=nan": ["outer.learning_rate=nan", "finite"],
+    "outer.noise_std=inf": ["outer.noise_std=inf", "finite"],
+    "outer.learning_rate=0": ["outer.learning_rate=0", "above 0"],
+    "outer.learning_rate=-1": ["outer.learning_rate=-1", "above 0"],
+    "num_updates=-2": ["num_updates=-2", "at least"],
+    "num_updates=99999999999": ["num_updates=99999999999", "at most"],
+    "seed=-1": ["seed=-1", "at least 0"],
+    "environment.lifetime_length=0": ["environment.lifetime_length=0", "at least 1"],
+    "learner.hidden_layers=[4, 0]": ["learner.hidden_layers=0", "at least 1"],
+    "checkpoint.keep=0": ["checkpoint.keep=0", "at least 1"],
+    "devices.cpu=-1": ["devices.cpu=-1", "at least 0"],
+    "outer.fitness_shaping=rank": ["outer.fitness_shaping=rank", "centred_rank"],
+    "resume=maybe": ["resume=maybe", "auto, never"],
+    "architecture.instance_seeds=[1, 2]": ["architecture.instance_seeds", "architecture.num_instances=1"],
+    "environment.distribution=dependent_easy": ["environment.distribution=dependent_easy", "environment.num_arms=2"],
+    "evaluation.settings=[{num_arm: 3}]": ["evaluation.settings", "num_arm"],
+    "evaluation.settings=[{num_arms: many}]": ["evaluation.settings", "num_arms", "many"],
+    "evaluation.settings=[{num_arms: -3}]": ["evaluation.settings", "num_arms=-3", "at least 2"],
+}
+
+
+@pytest.mark.parametrize("override", COMPOSED)
+def test_what_is_wrong_on_the_command_line_is_told_before_anything_starts(override, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "experiment=bandit", override]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert [part for part in COMPOSED[override] if part not in told] == [], told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["trian"], ["'trian'", "train"]),
+        (["evaluate"], ["run="]),
+        (["evaluate", "run=nowhere"], ["nowhere/config.yaml", "directory of a run"]),
+        (["evaluate", "run={run}", "evaluation.num_task=4"], ["evaluation.num_task", "evaluation.num_tasks"]),
+        (["evaluate", "run={run}", "evaluation.settings=[{"], ["evaluation.settings=[{", "KEY=VALUE"]),
+        (["evaluate", "run={run}", "evaluation.num_tasks=some"], ["evaluation.num_tasks", "some"]),
+        (["bench", "everything"], ["core", "anakin"]),
+    ],
+)
+def test_wrong_commands_are_told(arguments, parts, capsys, finished_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([argument.replace("{run}", str(finished_run)) for argument in arguments]) == 2
+    told = capsys.readouterr().err
+    assert [part for part in parts if part not in told] == [], told
+
+
+def test_keys_that_the_schema_leaves_open_can_be_set_as_any_other(podmeta, tmp_path):
+    said = podmeta.fails(2, "train", *JOB, "outer.optimiser_arguments={b7: 0.9}", f"run_dir={tmp_path}/run")
+    assert "outer.optimiser_arguments" in said and "b7" in said
+    assert not (tmp_path / "run").exists()
+
+
+# What is found once the devices are there.
+MACHINE = [
+    (["devices.cpu=3"], ["outer.population_size=8", "3 devices", "take 6"]),
+    (["outer.optimiser=adamm"], ["outer.optimiser='adamm'", "adam"]),
+    (["environment=gymnax", "environment.id=CartPol-v1"], ["environment.id", "CartPole-v1"]),
+    (["learner=recurrent", "evaluation.enabled=true"], ["evaluation.settings", "learner.name=recurrent"]),
+]
+
+
+@pytest.mark.parametrize(("overrides", "parts"), MACHINE)
+def test_what_does_not_fit_is_told_before_a_run_directory_is_made(podmeta, tmp_path, overrides, parts):
+    said = podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/run", *overrides)
+    assert [part for part in parts if part not in said] == [], said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_platform_that_is_not_there_is_told(podmeta, tmp_path):
+    said = podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/run", JAX_PLATFORMS="cuda")
+    assert "JAX_PLATFORMS=cuda" in said
+    assert "JAX_PLATFORMS=cpu" in said
+
+
+def test_a_run_directory_that_cannot_be_written_is_told(podmeta, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    said = podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/file")
+    assert f"run_dir {tmp_path}/file cannot be written" in said
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_run_directory_without_permission_is_told(podmeta, tmp_path):
+    tmp_path.chmod(0o500)
+    assert "Permission denied" in podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/run")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (
+            ["outer.learning_rate=0.5", "seed=7"],
+            ["outer.learning_rate: 0.03 there, 0.5 now", "seed: 0 there, 7 now", "choose another run_dir"],
+        ),
+        (["experiment_name=other"], ["belongs to another experiment", "'bandit' there and 'other' now"]),
+        (["resume=never"], ["resume=never", "holds checkpoints"]),
+    ],
+)
+def test_the_run_of_another_job_is_refused_and_left_as_it_is(podmeta, finished_run, tmp_path, overrides, parts):
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "lock"}
+    said = podmeta.fails(2, "train", *JOB, f"run_dir={run}", *overrides)
+    assert [part for part in parts if part not in said] == [], said
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert digest(run) == digest(finished_run)
+
+
+def test_a_recurrent_learner_cannot_be_tested_on_other_sizes(podmeta, tmp_path):
+    run = tmp_path / "run"
+    podmeta.succeeds("train", *TINY, "learner=recurrent", "num_updates=0", "evaluation.enabled=false", f"run_dir={run}")
+    said = podmeta.fails(2, "evaluate", f"run={run}", "evaluation.settings=[{num_arms: 7}]")
+    assert "learner.name=recurrent" in said and "learner=symmetric" in said
+    assert not (run / "evaluation.jsonl").exists()
