@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from podmeta.config.compose import compose_job, job_from_yaml, list_options
+from podmeta.config.compose import compose_job, job_from_yaml
+from podmeta.config.presets import list_options
 from podmeta.config.schema import GROUPS
 from podmeta.errors import InputError, PodmetaError
 
@@ -73,14 +74,11 @@ def _evaluate(arguments: list[str], console: Console) -> None:
     overrides = [argument for argument in arguments if not argument.startswith("run=")]
     job = job_from_yaml(run_path / "config.yaml", overrides)
     from podmeta.evaluation.run import evaluate_run
-    from podmeta.runtime.checkpoints import Checkpoints
     from podmeta.runtime.devices import set_up_devices
-    from podmeta.runtime.program import state_shapes
+    from podmeta.runtime.meta_params import restore_run
 
     set_up_devices(job.devices.cpu)
-    restored = Checkpoints(run_path / "checkpoints").restore_latest(state_shapes(job))
-    if restored is None:
-        raise InputError(f"{run_path} holds no checkpoint to meta-test: train it first")
+    restored = restore_run(job, run_path)
     for warning in restored.warnings:
         console.print(f"warning: {warning}", markup=False)
     evaluate_run(job, restored.tree.outer.meta_params, run_path, Console())

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from podmeta.learners.base import MetaParams
 from podmeta.outer.base import InstanceSettings, Metrics, OuterLoop, OuterState, RowLifetimes
 
 DEVICE_AXIS = "devices"
@@ -32,13 +33,14 @@ class Anakin(NamedTuple):
     """The program of one device.
 
     Attributes:
-      init: settings [num_instances] -> the state, with the rows of all devices.
+      init: (settings [num_instances], θ [num_instances, ...] or None for a fresh one) -> the state, with the rows of
+        all devices.
       run: (state with this device's rows, num_updates) -> (such a state, metrics [num_updates, num_instances]); under
         the axis DEVICE_AXIS.
       env_steps_per_update: env steps of all devices and instances in one update.
     """
 
-    init: Callable[[InstanceSettings], AnakinState]
+    init: Callable[..., AnakinState]
     run: Callable[[AnakinState, int], tuple[AnakinState, Metrics]]
     env_steps_per_update: int
 
@@ -71,8 +73,8 @@ def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int) 
 
         return jax.lax.scan(step, state, length=num_updates)
 
-    def init(settings: InstanceSettings) -> AnakinState:
-        outer = jax.vmap(outer_loop.init)(settings)
+    def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> AnakinState:
+        outer = jax.vmap(outer_loop.init)(settings, meta_params)
         rows = jnp.arange(outer_loop.num_rows)
         return AnakinState(
             outer, jax.vmap(jax.vmap(outer_loop.birth, in_axes=(0, None)), in_axes=(None, 0))(outer, rows)

@@ -1,37 +1,21 @@
 """From files and overrides to a `JobConfig`: Hydra's composition over the typed schema."""
 
 import dataclasses
-import difflib
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from podmeta.config.messages import explain_overrides, no_such_choice
+from podmeta.config.presets import hydra_over_presets
+from podmeta.config.resolve import evaluation_settings, resolve_job
 from podmeta.config.schema import GROUPS, JobConfig
 from podmeta.config.validate import validate_job
 from podmeta.errors import InputError
-
-
-def config_directory() -> Path:
-    """The folder of the YAML files: inside an installed package, beside the package in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
-
-
-def list_options(group: str) -> dict[str, str]:
-    """The choices of a config group, by name, each with the first comment line of its file."""
-    options = {}
-    for path in sorted((config_directory() / group).glob("*.yaml")):
-        comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("# ")]
-        options[path.stem] = comments[0] if comments else ""
-    return options
 
 
 def compose_job(overrides: list[str]) -> JobConfig:
@@ -46,21 +30,24 @@ def compose_job(overrides: list[str]) -> JobConfig:
     Raises:
       InputError: a key, a type, a value or a file is wrong; the message names it and the cure.
     """
-    _register_schema()
     try:
-        GlobalHydra.instance().clear()
-        with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
+        with hydra_over_presets():
             composed = hydra.compose("job", overrides)
         return job_from_config(composed)
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(_explain(error, overrides)) from error
+        raise InputError(explain_overrides(error, overrides)) from error
 
 
 def job_from_config(config: DictConfig | ListConfig) -> JobConfig:
-    """The validated job that a composed config describes."""
+    """The validated job that a composed config describes, whole: nothing in it still refers to a preset by name.
+
+    The one exception is `evaluation.settings`, which are checked here and looked up when they are needed.
+    """
     job = OmegaConf.to_object(config)
     assert isinstance(job, JobConfig)
+    job = resolve_job(job)
     validate_job(job)
+    evaluation_settings(job)
     return job
 
 
@@ -90,75 +77,11 @@ def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
         schema = OmegaConf.structured(JobConfig)
         return job_from_config(OmegaConf.merge(schema, content, typed, OmegaConf.from_dotlist(overrides)))
     except OmegaConfBaseException as error:
-        raise InputError(f"{path}: {_explain(error, [])}") from error
-
-
-def environment_with(environment: Any, changes: dict[str, Any], where: str) -> Any:
-    """A copy of an environment config with some keys changed.
-
-    Raises:
-      InputError: a key does not exist or a value has the wrong type; the message starts with `where`.
-    """
-    try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(environment), changes))
-    except OmegaConfBaseException as error:
-        raise InputError(f"{where}: {_explain(error, [])}") from error
+        raise InputError(f"{path}: {explain_overrides(error, [])}") from error
 
 
 def _typed(group: str, content: dict[str, Any]) -> DictConfig | ListConfig:
     name = content.get("name")
     if name not in GROUPS[group]:
-        raise InputError(_unknown(group, str(name), list(GROUPS[group])))
+        raise InputError(no_such_choice(group, str(name), GROUPS[group]))
     return OmegaConf.merge(OmegaConf.structured(GROUPS[group][name]), content)
-
-
-def _register_schema() -> None:
-    store = ConfigStore.instance()
-    store.store(name="job_schema", node=JobConfig)
-    for group, members in GROUPS.items():
-        for name, schema in members.items():
-            store.store(group=group, name=f"{name}_schema", node=schema)
-
-
-def _explain(error: Exception, overrides: list[str]) -> str:
-    """What was wrong, in a line or two, with the nearest names that exist."""
-    for override in overrides:
-        group, _, name = override.partition("=")
-        choices = list_options(group) if group.isidentifier() and "=" in override else {}
-        if choices and name and name not in choices:
-            return _unknown(group, name, list(choices))
-    cause = error
-    while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
-        cause = cause.__cause__ if isinstance(cause.__cause__, Exception) else error
-    message = str(cause).splitlines()[0]
-    key = str(getattr(cause, "full_key", None) or "")
-    if not key:
-        return str(error).splitlines()[0]
-    if "not in" in message or "is not in struct" in message:
-        hint = _nearest(key, _all_keys())
-        return f"unknown config key {key!r}.{hint} `podmeta train --help` lists the experiments and groups"
-    return f"{key}: {message}"
-
-
-def _unknown(group: str, name: str, choices: list[str]) -> str:
-    hint = _nearest(name, choices)
-    return f"{group}={name} does not exist.{hint} Choose one of: {', '.join(choices)}"
-
-
-def _nearest(word: str, choices: list[str]) -> str:
-    near = difflib.get_close_matches(word, choices, n=3)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
-
-
-def _all_keys() -> list[str]:
-    """Every key of the schema, dotted."""
-    keys = [field.name for field in dataclasses.fields(JobConfig)]
-    sections: list[tuple[str, type]] = [(group, schema) for group in GROUPS for schema in GROUPS[group].values()]
-    sections += [
-        (field.name, field.type)
-        for field in dataclasses.fields(JobConfig)
-        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type)
-    ]
-    for name, schema in sections:
-        keys += [f"{name}.{field.name}" for field in dataclasses.fields(schema)]
-    return keys

@@ -68,7 +68,11 @@ class RecurrentConfig:
     """The recurrent learner (MetaRNN, RL²)."""
 
     name: str = option("recurrent", "recurrent")
-    cell: str = option("lstm", "the recurrent cell", choices=("lstm", "gru"))
+    cell: str = option(
+        "lstm",
+        "the recurrent cell; none is a plain feed-forward policy of the observation",
+        choices=("lstm", "gru", "none"),
+    )
     hidden_size: int = option(48, "units of the cell", minimum=1)
     torso_layers: list[int] = option([], "widths of an MLP between the input and the cell; [] is none", minimum=1)
 
@@ -89,6 +93,16 @@ class EnvironmentConfig:
     flip_observation_signs: bool = option(False, "flip the sign of each observation component or not, per lifetime")
     observation_scale: list[float] = option([], "factor on each observation component (one: on all); [] is 1")
     failure_reward: bool = option(False, "pay -1 when an episode terminates and 0 otherwise, instead of its reward")
+    padded_observation_size: int = option(
+        0,
+        "observations get zeros up to this many components; 0: none. With it a recurrent learner fits several sizes",
+        minimum=0,
+    )
+    padded_num_actions: int = option(
+        0,
+        "actions up to this many, of which action i does what action i modulo the real number does; 0: none",
+        minimum=0,
+    )
 
 
 @dataclasses.dataclass
@@ -180,6 +194,37 @@ class GymnaxConfig(EnvironmentConfig):
     parameters: dict[str, Any] = option({}, "gymnax environment parameters to change, such as max_steps_in_episode")
 
 
+@dataclasses.dataclass
+class MixtureEntryConfig:
+    """One environment of a mixture: {environment: bandit, num_arms: 10, lifetimes: 4, weight: 2.0}.
+
+    `environment` is a preset's name, and the keys of the environment that change stand beside it.
+    """
+
+    environment: Any = option(None, "the environment")
+    lifetimes: int = option(
+        0,
+        "lifetimes of it per member (evolution) or per row (actor-critic); "
+        "0: as many as in a job on it alone, which is outer.lifetimes_per_member or 1",
+        minimum=0,
+    )
+    weight: float = option(1.0, "its share in the update, relative to the other entries", minimum=0)
+    label: str = option("", "its name in metrics; default: the preset's, with the changed keys if it has namesakes")
+
+
+@dataclasses.dataclass
+class MixtureConfig:
+    """Several environments in every update, of any sizes and lengths."""
+
+    name: str = option("mixture", "mixture")
+    entries: list[Any] = option([], "the environments: a list of such as {environment: bandit, num_arms: 10}")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the entries are typed and whole, as in a composed job, or still as the user wrote them."""
+        return bool(self.entries) and all(isinstance(entry, MixtureEntryConfig) for entry in self.entries)
+
+
 # --- outer loops -------------------------------------------------------------------------------------------------
 
 
@@ -207,7 +252,8 @@ class EvolutionConfig:
     noise_rank: int = option(0, "rank of each matrix's perturbation, u vᵀ / sqrt(rank); 0 is full rank", minimum=0)
     fitness: str = option(
         "reward",
-        "what a member is judged by; expected_reward (under its policy, where the environment knows it) has less noise",
+        "what a member is judged by; expected_reward, under its policy, has less noise, and holds in those "
+        "environments that know it: the others go on with the reward",
         choices=("reward", "expected_reward"),
     )
     fitness_shaping: str = option(
@@ -303,10 +349,26 @@ class EvaluationConfig:
 
     enabled: bool = option(True, "meta-test when training ends")
     num_tasks: int = option(1000, "held-out tasks per setting", minimum=2)
-    settings: list[dict[str, Any]] = option(
-        [{}], "one meta-test per entry: environment keys changed, such as {num_arms: 10}"
+    settings: list[Any] = option(
+        [{}],
+        "one meta-test per entry: keys changed in the environment trained on, such as {num_arms: 10}, or in a preset, "
+        "such as {environment: bandit, num_arms: 10}; {} is the environment itself, or every entry of a mixture",
     )
     seed: int = option(1_000_003, "seed of the held-out tasks, apart from every training seed", minimum=0)
+
+
+@dataclasses.dataclass
+class StageConfig:
+    """One stage of a curriculum: {environment: bandit, num_arms: 2, num_updates: 50, outer: {learning_rate: 0.01}}.
+
+    `environment` is a preset's name, and the keys of the environment that change stand beside it; without it they
+    change the job's environment. A stage is like a job that starts from the θ of the stage before it: its optimiser
+    has seen nothing, its lifetimes are new, and its schedules run over its own updates.
+    """
+
+    environment: Any = option(None, "what is learnt")
+    num_updates: int = option(0, "updates of the stage", minimum=1)
+    outer: Any = option({}, "keys of the outer loop that change for this stage")
 
 
 @dataclasses.dataclass
@@ -318,7 +380,13 @@ class JobConfig:
     outer: Any = option("???", "what changes θ")
     architecture: Any = option("???", "where it runs")
     seed: int = option(0, "the seed of everything", minimum=0, maximum=2**32 - 1)
-    num_updates: int = option(100, "updates of θ: ES generations or gradient steps", minimum=0)
+    num_updates: int = option(
+        -1, "updates of θ: ES generations or gradient steps; -1: those of all stages, or 100 without stages", minimum=-1
+    )
+    stages: list[Any] = option(
+        [], "a curriculum: a list of such as {environment: bandit, num_updates: 100}, one after the other"
+    )
+    init_from: str = option("", "a run directory, or an .npz file of a θ, whose θ the job starts from")
     experiment_name: str = option("unnamed", "names the run directory")
     run_dir: str = option("", "the run directory; default: runs/<experiment_name>/<time>")
     resume: str = option(
@@ -342,6 +410,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "object_grid_world": ObjectGridWorldConfig,
         "tabular_mdp": TabularMDPConfig,
         "gymnax": GymnaxConfig,
+        "mixture": MixtureConfig,
     },
     "outer": {"evolution": EvolutionConfig, "actor_critic": ActorCriticConfig},
     "architecture": {"anakin": AnakinConfig},

@@ -4,7 +4,17 @@ import dataclasses
 import math
 from typing import Any
 
-from podmeta.config.schema import ActorCriticConfig, AnakinConfig, BanditConfig, EvolutionConfig, JobConfig
+from podmeta.config.schema import (
+    ActorCriticConfig,
+    AnakinConfig,
+    BanditConfig,
+    EvolutionConfig,
+    JobConfig,
+    MixtureConfig,
+    MixtureEntryConfig,
+    StageConfig,
+)
+from podmeta.config.stages import Stage, stages_of
 from podmeta.errors import InputError
 
 
@@ -15,12 +25,13 @@ def validate_job(job: JobConfig) -> None:
       InputError: the first value that makes no sense.
     """
     _check_fields(job, "")
-    if isinstance(job.outer, EvolutionConfig):
-        _check_evolution(job.outer)
     if isinstance(job.architecture, AnakinConfig):
         _check_anakin(job.architecture)
-    if isinstance(job.environment, BanditConfig):
-        _check_bandit(job.environment)
+    for stage in stages_of(job):
+        _check_environment(stage.environment, f"{stage.name}.")
+        if isinstance(stage.outer, EvolutionConfig):
+            _check_evolution(stage.outer)
+        _check_instances(job, stage)
 
 
 def validate_devices(job: JobConfig, num_devices: int) -> None:
@@ -29,19 +40,24 @@ def validate_devices(job: JobConfig, num_devices: int) -> None:
     Raises:
       InputError: it does not.
     """
-    if isinstance(job.outer, ActorCriticConfig):
-        num_lifetimes, num_minibatches = job.outer.num_lifetimes, job.outer.num_minibatches
+    for stage in stages_of(job):
+        _check_division(stage.outer, num_devices)
+
+
+def _check_division(outer: EvolutionConfig | ActorCriticConfig, num_devices: int) -> None:
+    if isinstance(outer, ActorCriticConfig):
+        num_lifetimes, num_minibatches = outer.num_lifetimes, outer.num_minibatches
         if num_lifetimes % (num_devices * num_minibatches) != 0:
             raise InputError(
                 f"outer.num_lifetimes={num_lifetimes} does not divide over {num_devices} devices with "
                 f"outer.num_minibatches={num_minibatches} each: take a multiple of {num_devices * num_minibatches}"
             )
-    if isinstance(job.outer, EvolutionConfig):
-        num_pairs = job.outer.population_size // 2
+    else:
+        num_pairs = outer.population_size // 2
         if num_pairs % num_devices != 0:
             nearest = max(1, round(num_pairs / num_devices)) * num_devices * 2
             raise InputError(
-                f"outer.population_size={job.outer.population_size} does not divide into antithetic pairs over "
+                f"outer.population_size={outer.population_size} does not divide into antithetic pairs over "
                 f"{num_devices} devices: take {nearest}, or another devices.cpu"
             )
 
@@ -52,11 +68,15 @@ def _check_fields(config: Any, prefix: str) -> None:
         raise InputError(f"unknown config key {prefix + min(unknown)!r}: the schema has no such key, take it away")
     for field in dataclasses.fields(config):
         key, value = prefix + field.name, getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            _check_fields(value, key + ".")
+        if field.name == "environment" and isinstance(config, MixtureEntryConfig | StageConfig):
+            _check_fields(value, prefix)  # its keys stand beside those of the entry or stage
             continue
-        for element in value if isinstance(value, list) else [value]:
-            _check_value(key, element, dict(field.metadata))
+        in_list = isinstance(value, list)
+        for index, element in enumerate(value if in_list else [value]):
+            if dataclasses.is_dataclass(element):
+                _check_fields(element, f"{key}[{index}]." if in_list else f"{key}.")
+            else:
+                _check_value(key, element, dict(field.metadata))
 
 
 def _check_value(key: str, value: Any, allowed: dict[str, Any]) -> None:
@@ -94,9 +114,38 @@ def _check_anakin(architecture: AnakinConfig) -> None:
             )
 
 
-def _check_bandit(environment: BanditConfig) -> None:
+def _check_instances(job: JobConfig, stage: Stage) -> None:
+    """A value that each instance has of its own holds for the whole job, so no stage can change it."""
+    for key, own in (("learning_rate", "instance_learning_rates"), ("noise_std", "instance_noise_stds")):
+        changed = getattr(stage.outer, key, None) != getattr(job.outer, key, None)
+        if changed and getattr(job.architecture, own, []):
+            raise InputError(
+                f"{stage.name}.outer.{key} and architecture.{own} both set {key}: take one of the two away"
+            )
+
+
+def _check_environment(environment: Any, prefix: str) -> None:
+    if isinstance(environment, MixtureConfig):
+        _check_mixture(environment, prefix)
+    elif isinstance(environment, BanditConfig):
+        _check_bandit(environment, prefix)
+
+
+def _check_mixture(mixture: MixtureConfig, prefix: str) -> None:
+    if not mixture.entries:
+        raise InputError(
+            f"{prefix}entries is empty: a mixture needs environments, such as "
+            "[{environment: bandit}, {environment: cartpole}]"
+        )
+    if all(entry.weight == 0 for entry in mixture.entries):
+        raise InputError(f"{prefix}entries all have weight 0, so that nothing is learned from: give one some weight")
+    for index, entry in enumerate(mixture.entries):
+        _check_environment(entry.environment, f"{prefix}entries[{index}].")
+
+
+def _check_bandit(environment: BanditConfig, prefix: str) -> None:
     if environment.distribution != "independent" and environment.num_arms != 2:
         raise InputError(
-            f"environment.distribution={environment.distribution} is for two arms: set environment.num_arms=2, "
-            "or environment.distribution=independent"
+            f"{prefix}distribution={environment.distribution} is for two arms: set {prefix}num_arms=2, "
+            f"or {prefix}distribution=independent"
         )

@@ -17,6 +17,7 @@ from podmeta.environments.base import Environment
 from podmeta.environments.contextual_bandit import ContextualBandit
 from podmeta.environments.grid_world import GridWorld
 from podmeta.environments.object_grid_world import ObjectGridWorld
+from podmeta.environments.padding import Padded
 from podmeta.environments.tabular_mdp import TabularMDP
 from podmeta.errors import InputError
 
@@ -25,7 +26,8 @@ def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
     """The environment that `config` describes, in the wrappers that it asks for.
 
     The wrappers go on from the inside out: the reward; the factors, which thereby belong to the environment's
-    own observation components in their own order; the signs; the permutations of observations and of actions.
+    own observation components in their own order; the signs; the permutations of observations and of actions; the
+    padding, which is therefore not shuffled in.
 
     Args:
       config: the config of one of the environments.
@@ -47,6 +49,8 @@ def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
         environment = wrappers.PermutedObservations(environment)
     if config.permute_actions:
         environment = wrappers.PermutedActions(environment)
+    if config.padded_observation_size or config.padded_num_actions:
+        environment = Padded(environment, config.padded_observation_size, config.padded_num_actions)
     return environment
 
 

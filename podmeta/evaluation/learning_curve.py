@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from podmeta.evaluation.meta_test import Lifetimes
+from podmeta.evaluation.meta_test import Lifetimes, headline_metric, metric_values
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {
@@ -22,8 +22,7 @@ def draw_learning_curves(path: Path, curves: dict[str, dict[str, Lifetimes]]) ->
 
     Args:
       path: the PNG to write.
-      curves: by setting, by algorithm, the lifetimes. Cumulative regret is drawn where it is known, else the
-        failures so far.
+      curves: by setting, by algorithm, the lifetimes, of which the headline metric is drawn, added up over env steps.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -32,13 +31,13 @@ def draw_learning_curves(path: Path, curves: dict[str, dict[str, Lifetimes]]) ->
     FigureCanvasAgg(figure)
     all_axes = figure.subplots(1, len(curves), squeeze=False)[0]
     for axes, (setting, measured) in zip(all_axes, curves.items(), strict=True):
+        metric = headline_metric(measured)
         for algorithm, lifetimes in measured.items():
-            regrets = lifetimes.regrets
-            _draw(axes, algorithm, np.cumsum(lifetimes.failures if regrets is None else regrets, axis=1))
+            _draw(axes, algorithm, np.cumsum(metric_values(lifetimes, metric), axis=1))
         num_tasks = len(lifetimes.rewards)
         axes.set_title(setting, fontsize="small")
         axes.set_xlabel(f"env step of the lifetime ({num_tasks:,} tasks)")
-        axes.set_ylabel("failures so far" if regrets is None else "cumulative regret")
+        axes.set_ylabel(f"{metric} so far")
         axes.grid(alpha=0.3)
     all_axes[0].legend(frameon=False, fontsize="small")
     figure.savefig(path, dpi=130)

@@ -100,16 +100,30 @@ def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: PRNGKey
 def tabulate(
     suite: str, setting: dict[str, Any], environment: str, measured: dict[str, Lifetimes]
 ) -> list[EvaluationRow]:
-    """The tidy rows of one setting: regret where it is known, else failures; and the return."""
+    """The tidy rows of one setting, of every algorithm's headline metric first."""
     rows = []
     for algorithm, lifetimes in measured.items():
-        per_metric = {"return": lifetimes.rewards, "failures": lifetimes.failures}
-        if lifetimes.regrets is not None:
-            per_metric = {"regret": lifetimes.regrets, "return": lifetimes.rewards}
-        for metric, values in per_metric.items():
+        headline = headline_metric(measured)
+        others = ["return"] if lifetimes.regrets is not None else ["return", "failures"]
+        for metric in dict.fromkeys([headline, *others]):
+            values = metric_values(lifetimes, metric)
             interval: Interval = mean_interval(values.sum(axis=1))
             rows.append(EvaluationRow(suite, environment, setting, algorithm, metric, *interval))
     return rows
+
+
+def headline_metric(measured: dict[str, Lifetimes]) -> str:
+    """What tells good from bad here: the regret where it is known, else failures if there are any, else the return."""
+    if all(lifetimes.regrets is not None for lifetimes in measured.values()):
+        return "regret"
+    return "failures" if any(lifetimes.failures.any() for lifetimes in measured.values()) else "return"
+
+
+def metric_values(lifetimes: Lifetimes, metric: str) -> Float[np.ndarray, "num_tasks lifetime_length"]:
+    """A metric by env step: "regret" (where it is known), "failures" or "return"."""
+    values = {"regret": lifetimes.regrets, "failures": lifetimes.failures, "return": lifetimes.rewards}[metric]
+    assert values is not None
+    return values
 
 
 def _measure(experience: Experience) -> tuple[Array, Array, Array | None]:
@@ -145,7 +159,7 @@ def _random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
 def _arm_probabilities(
     inner_loop: InnerLoop, environment_config: BanditConfig, meta_params: MetaParams, keys: PRNGKeyArray
 ) -> Float[np.ndarray, "num_tasks num_arms"]:
-    """The arm probabilities that the learner meets in the lifetimes of these keys."""
+    """The arm probabilities that the learner meets in the lifetimes of these keys, padding left out."""
     environment = make_environment(environment_config)
     probabilities: Callable = environment.expected_rewards
 
@@ -153,6 +167,6 @@ def _arm_probabilities(
     @jax.vmap
     def draw(key: PRNGKeyArray) -> Float[Array, "num_arms"]:
         lifetime = inner_loop.birth(meta_params, key)
-        return probabilities(lifetime.task, lifetime.environment_state)
+        return probabilities(lifetime.task, lifetime.environment_state)[: environment_config.num_arms]
 
     return np.asarray(draw(keys))

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from podmeta.config.compose import environment_with
+from podmeta.config.resolve import evaluation_settings
 from podmeta.config.schema import BanditConfig, JobConfig
 from podmeta.evaluation.learning_curve import draw_learning_curves
 from podmeta.evaluation.meta_test import EvaluationRow, Lifetimes, meta_test, tabulate
@@ -39,10 +39,9 @@ def evaluate_run(job: JobConfig, meta_params: MetaParams, run_path: Path, consol
     rows: list[EvaluationRow] = []
     curves: dict[str, dict[str, Lifetimes]] = {}
     num_instances = jax.tree.leaves(meta_params)[0].shape[0]
-    for changes in job.evaluation.settings:
-        environment_config = environment_with(job.environment, changes, "evaluation.settings")
+    for environment_config, told in evaluation_settings(job):
         for instance in range(num_instances):
-            setting = _setting(environment_config, changes) | ({"instance": instance} if num_instances > 1 else {})
+            setting = _setting(environment_config, told) | ({"instance": instance} if num_instances > 1 else {})
             measured = meta_test(
                 jax.tree.map(lambda leaf, instance=instance: leaf[instance], meta_params),
                 job.learner,
@@ -58,10 +57,10 @@ def evaluate_run(job: JobConfig, meta_params: MetaParams, run_path: Path, consol
     return rows
 
 
-def _setting(environment_config: Any, changes: dict[str, Any]) -> dict[str, Any]:
+def _setting(environment_config: Any, told: dict[str, Any]) -> dict[str, Any]:
     """What tells this meta-test from its neighbours."""
     always = ("num_arms", "lifetime_length") if isinstance(environment_config, BanditConfig) else ("lifetime_length",)
-    return {key: getattr(environment_config, key) for key in always} | changes
+    return {key: getattr(environment_config, key) for key in always} | told
 
 
 def _write_rows(path: Path, rows: list[EvaluationRow]) -> None:

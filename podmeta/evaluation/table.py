@@ -8,20 +8,19 @@ from podmeta.evaluation.meta_test import EvaluationRow
 
 
 def make_table(rows: list[EvaluationRow]) -> Table:
-    """One line per algorithm, one column per setting and headline metric, each with its 95% interval.
-
-    The headline is the regret where the optimum is known, and failures elsewhere.
-    """
-    headline = "regret" if any(row.metric == "regret" for row in rows) else "failures"
-    shown = [row for row in rows if row.metric == headline]
+    """One line per algorithm, one column per setting, of its headline metric: the first that its rows are about."""
+    headlines: dict[str, str] = {}
+    for row in rows:
+        headlines.setdefault(_key(row), row.metric)
+    shown = [row for row in rows if row.metric == headlines[_key(row)]]
     settings = list(dict.fromkeys(_key(row) for row in shown))
     algorithms = list(dict.fromkeys(row.algorithm for row in shown))
     num_tasks = shown[0].num_tasks
 
-    table = Table(title=f"{headline} per lifetime, mean of {num_tasks:,} held-out tasks with its 95% interval")
+    table = Table(title=f"per lifetime, mean of {num_tasks:,} held-out tasks with its 95% interval")
     table.add_column("algorithm")
     for setting in settings:
-        table.add_column(_heading(setting), justify="right")
+        table.add_column(f"{_heading(setting)}\n{headlines[setting]}", justify="right")
     for algorithm in algorithms:
         cells = {
             _key(row): f"{row.mean:.2f} ± {row.high - row.mean:.2f}" for row in shown if row.algorithm == algorithm

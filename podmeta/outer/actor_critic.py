@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import rlax
 from jaxtyping import Array, Bool, Float, Int
@@ -50,7 +51,7 @@ class ActorCriticState(NamedTuple):
     Attributes:
       meta_params: θ.
       optimiser_state: the optimiser's.
-      update: [] updates done.
+      update: [] updates done, over all stages.
       settings: seed, and learning rate before its schedule.
       value_statistics: by entry, of its value targets.
     """
@@ -84,22 +85,25 @@ class ActorCritic(NamedTuple):
     Attributes:
       config: the config.
       entries: the environments.
-      num_updates: the length of the job, which the schedule runs over.
+      num_updates: the length of the stage, which the schedule runs over.
+      first_update: updates that earlier stages have done.
     """
 
     config: ActorCriticConfig
     entries: tuple[Entry, ...]
     num_updates: int
+    first_update: int
 
-    def init(self, settings: InstanceSettings) -> ActorCriticState:
-        """A fresh θ, and an optimiser and statistics that have seen nothing."""
-        key = jax.random.fold_in(jax.random.key(settings.seed), _META_PARAMS)
-        meta_params = self.entries[0].inner_loop.init(key)
+    def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> ActorCriticState:
+        """θ, fresh unless it is given, and an optimiser and statistics that have seen nothing."""
+        if meta_params is None:
+            key = jax.random.fold_in(jax.random.key(settings.seed), _META_PARAMS)
+            meta_params = self.entries[0].inner_loop.init(key)
         nothing = ValueStatistics(*(jnp.zeros(()) for _ in ValueStatistics._fields))
         return ActorCriticState(
             meta_params=meta_params,
             optimiser_state=self._optimiser(settings.learning_rate).init(meta_params),
-            update=jnp.zeros((), jnp.int32),
+            update=jnp.array(self.first_update, jnp.int32),
             settings=settings,
             value_statistics=(nothing,) * len(self.entries),
         )
@@ -110,10 +114,11 @@ class ActorCritic(NamedTuple):
         Rows are staggered: the first lifetime of some rows ends early, so that an update sees every part of one.
         """
         born = []
+        root = jax.random.fold_in(jax.random.key(state.settings.seed), _LIFETIMES)
+        row_key = jax.random.fold_in(jax.random.fold_in(root, state.update), row)
         for index, entry in enumerate(self.entries):
             unrolls = entry.inner_loop.lifetime_length // self.config.unroll_length
-            key = jax.random.fold_in(jax.random.key(state.settings.seed), _LIFETIMES)
-            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, index), row), entry.lifetimes)
+            keys = jax.random.split(jax.random.fold_in(row_key, index), entry.lifetimes)
             lifetimes = jax.vmap(entry.inner_loop.birth, in_axes=(None, 0))(state.meta_params, keys)
             lived = jnp.full((entry.lifetimes,), self.config.unroll_length * (row % unrolls), jnp.int32)
             born.append(lifetimes._replace(num_steps=lived))
@@ -180,11 +185,15 @@ class ActorCritic(NamedTuple):
                 entry_loss, entry_moments, entry_metrics = self._entry_loss(
                     entry, meta_params, trajectories[index], state.value_statistics[index], axis_name
                 )
-                losses.append(entry.weight * entry_loss)
+                losses.append(entry_loss)
                 moments.append(entry_moments)
                 prefix = f"/{entry.name}" if len(self.entries) > 1 else ""
                 metrics |= {name + prefix: value for name, value in entry_metrics.items()}
-            return jnp.sum(jnp.stack(losses)) / sum(entry.weight for entry in self.entries), (moments, metrics)
+            if len(self.entries) > 1:
+                metrics["fitness_mean"] = self._weighted_mean(
+                    [metrics[f"fitness_mean/{entry.name}"] for entry in self.entries]
+                )
+            return self._weighted_mean(losses), (moments, metrics)
 
         gradient, (moments, metrics) = jax.grad(loss, has_aux=True)(state.meta_params)
         if axis_name is not None:
@@ -194,8 +203,6 @@ class ActorCritic(NamedTuple):
             gradient, state.optimiser_state, state.meta_params
         )
         meta_params = optax.apply_updates(state.meta_params, changes)
-        if len(self.entries) > 1:
-            metrics["fitness_mean"] = sum(metrics[f"fitness_mean/{entry.name}"] for entry in self.entries)
         metrics |= {
             "gradient_norm": optax.global_norm(gradient),
             "meta_params_norm": optax.global_norm(meta_params),
@@ -315,6 +322,10 @@ class ActorCritic(NamedTuple):
         advantages = traced.q_estimate - values[:-1] if config.ppo_clip > 0 else traced.pg_advantage
         return traced.errors + values[:-1], advantages
 
+    def _weighted_mean(self, by_entry: list[Float[Array, ""]]) -> Float[Array, ""]:
+        weights = np.array([entry.weight for entry in self.entries])
+        return jnp.dot(weights / weights.sum(), jnp.stack(by_entry))
+
     def _optimiser(self, learning_rate: Float[Array, ""]) -> optax.GradientTransformation:
         optimiser = make_optimiser(self.config.optimiser, self.config.optimiser_arguments)(learning_rate)
         if self.config.max_gradient_norm == 0:
@@ -322,11 +333,15 @@ class ActorCritic(NamedTuple):
         return optax.chain(optax.clip_by_global_norm(self.config.max_gradient_norm), optimiser)
 
     def _rate_factor(self, update: Int[Array, ""]) -> Float[Array, ""]:
-        return make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(update)
+        return make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(update - self.first_update)
 
 
-def make_actor_critic(config: ActorCriticConfig, entries: tuple[Entry, ...], num_updates: int) -> ActorCritic:
-    """Actor-critic of one θ on the environments of `entries`, over a job of `num_updates` updates.
+def make_actor_critic(
+    config: ActorCriticConfig, entries: tuple[Entry, ...], num_updates: int, first_update: int = 0
+) -> ActorCritic:
+    """Actor-critic of one θ on the environments of `entries`, over a stage of `num_updates` updates.
+
+    `first_update` is the number of updates that earlier stages have done.
 
     Raises:
       InputError: a lifetime does not divide into unrolls, or an unroll into chunks.
@@ -342,7 +357,7 @@ def make_actor_critic(config: ActorCriticConfig, entries: tuple[Entry, ...], num
         raise InputError(
             f"outer.remat_chunk={config.remat_chunk} does not divide outer.unroll_length={config.unroll_length}"
         )
-    return ActorCritic(config, entries, num_updates)
+    return ActorCritic(config, entries, num_updates, first_update)
 
 
 def actor_critic_outer_loop(actor_critic: ActorCritic) -> OuterLoop:

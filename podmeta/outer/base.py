@@ -53,7 +53,7 @@ class OuterLoop(NamedTuple):
 
     Attributes:
       num_rows: rows of one update, over all devices.
-      init: settings -> state.
+      init: (settings, θ or None) -> state. Without a θ a fresh one is drawn.
       birth: (state, row) -> the row's lifetimes that go on across updates.
       live: (state, row, row's lifetimes) -> (row's lifetimes, row's summary).
       update: (state, summaries [num_local_rows, ...], axis name) -> (state, metrics). Under a mapped axis, device i
@@ -62,7 +62,7 @@ class OuterLoop(NamedTuple):
     """
 
     num_rows: int
-    init: Callable[[InstanceSettings], OuterState]
+    init: Callable[..., OuterState]
     birth: Callable[[OuterState, Int[Array, ""]], RowLifetimes]
     live: Callable[[OuterState, Int[Array, ""], RowLifetimes], tuple[RowLifetimes, RowSummary]]
     update: Callable[[OuterState, RowSummary, str | None], tuple[OuterState, Metrics]]

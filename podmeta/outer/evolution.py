@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from podmeta.config.schema import EvolutionConfig
 from podmeta.errors import InputError
@@ -42,7 +42,7 @@ class EvolutionState(NamedTuple):
     Attributes:
       meta_params: θ.
       optimiser_state: the optimiser's.
-      update: [] generations done.
+      update: [] generations done, over all stages.
       settings: seed, and learning rate and σ before their schedules.
     """
 
@@ -70,21 +70,24 @@ class Evolution(NamedTuple):
     Attributes:
       config: the config.
       entries: the environments.
-      num_updates: the length of the job, which the schedules run over.
+      num_updates: the length of the stage, which the schedules run over.
       updates_per_lifetime: 1, or the number of unrolls in a lifetime.
+      first_update: updates that earlier stages have done.
     """
 
     config: EvolutionConfig
     entries: tuple[Entry, ...]
     num_updates: int
     updates_per_lifetime: int
+    first_update: int
 
-    def init(self, settings: InstanceSettings) -> EvolutionState:
-        """A fresh θ, and an optimiser that has seen nothing."""
-        key = jax.random.fold_in(jax.random.key(settings.seed), _META_PARAMS)
-        meta_params = self.entries[0].inner_loop.init(key)
+    def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> EvolutionState:
+        """θ, fresh unless it is given, and an optimiser that has seen nothing."""
+        if meta_params is None:
+            key = jax.random.fold_in(jax.random.key(settings.seed), _META_PARAMS)
+            meta_params = self.entries[0].inner_loop.init(key)
         optimiser_state = self._optimiser(settings.learning_rate).init(meta_params)
-        return EvolutionState(meta_params, optimiser_state, jnp.zeros((), jnp.int32), settings)
+        return EvolutionState(meta_params, optimiser_state, jnp.array(self.first_update, jnp.int32), settings)
 
     def noise(self, state: EvolutionState, pair: Int[Array, ""]) -> Noise:
         """ε of a pair: the same on every device, and for a whole lifetime."""
@@ -94,15 +97,16 @@ class Evolution(NamedTuple):
         """θ + sign σ ε."""
         return perturb(state.meta_params, noise, sign * self._noise_std(state))
 
-    def lifetime_keys(self, state: EvolutionState, pair: Int[Array, ""]) -> tuple[PRNGKeyArray, ...]:
+    def lifetime_keys(self, state: EvolutionState, pair: Int[Array, ""]) -> tuple[Key[Array, "_"], ...]:
         """By entry, the keys [lifetimes] of the lifetimes that both members of a pair live."""
         keys = jax.random.split(self._key(state, _LIFETIMES, pair), len(self.entries))
         return tuple(jax.random.split(k, entry.lifetimes) for k, entry in zip(keys, self.entries, strict=True))
 
     def summarise(self, experience: Experience) -> Float[Array, ""]:
         """The fitness of what a member lived, [num_steps, ...]: its mean reward over the last part of it."""
-        rewards = experience.expected_reward if self.config.fitness == "expected_reward" else experience.reward
-        assert rewards is not None  # make_evolution has seen to it
+        rewards = experience.reward
+        if self.config.fitness == "expected_reward" and experience.expected_reward is not None:
+            rewards = experience.expected_reward
         num_counted = max(1, round(self.config.fitness_fraction * rewards.shape[0]))
         return jnp.mean(rewards[rewards.shape[0] - num_counted :])
 
@@ -121,7 +125,7 @@ class Evolution(NamedTuple):
         if self.updates_per_lifetime == 1:
             fitness = self._both(lambda sign: self._live_whole(state, noise, pair, sign))
             return (), PairSummary(fitness, noise)
-        starts = (state.update + pair) % self.updates_per_lifetime == 0
+        starts = (state.update - self.first_update + pair) % self.updates_per_lifetime == 0
         born = self.birth(state, pair)
         lifetimes = jax.tree.map(lambda new, old: jnp.where(starts, new, old), born, lifetimes)
         lifetimes, fitness = jax.vmap(lambda sign, lives: self._live_on(state, noise, lives, sign))(_SIGNS, lifetimes)
@@ -151,8 +155,8 @@ class Evolution(NamedTuple):
             "fitness_std": jnp.std(total),
             "fitness_max": jnp.max(total),
             "fitness_min": jnp.min(total),
-            "gradient_norm": optax.global_norm(ascent),
-            "meta_params_norm": optax.global_norm(meta_params),
+            "gradient_norm": optax.tree.norm(ascent),
+            "meta_params_norm": optax.tree.norm(meta_params),
             "learning_rate": learning_rate,
             "noise_std": self._noise_std(state),
         }
@@ -212,24 +216,32 @@ class Evolution(NamedTuple):
         return make_optimiser(self.config.optimiser, self.config.optimiser_arguments)(learning_rate)
 
     def _rate_factor(self, update: Int[Array, ""]) -> Float[Array, ""]:
-        return make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(update)
+        return make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(update - self.first_update)
 
     def _noise_std(self, state: EvolutionState) -> Float[Array, ""]:
         factor = make_schedule_factor(self.config.noise_std_schedule, self.num_updates)
-        return state.settings.noise_std * factor(state.update)
+        return state.settings.noise_std * factor(state.update - self.first_update)
 
     def _key(self, state: EvolutionState, purpose: int, pair: Int[Array, ""]) -> PRNGKeyArray:
-        """The key of a pair in its current lifetime; no device and no other pair enters."""
-        lifetime = (state.update + pair % self.updates_per_lifetime) // self.updates_per_lifetime
+        """The key of a pair in its current lifetime; no device and no other pair enters.
+
+        Lifetimes are counted from `first_update`, and are never more than updates: no stage uses another's keys.
+        """
+        updates = state.update - self.first_update + pair % self.updates_per_lifetime
+        lifetime = self.first_update + updates // self.updates_per_lifetime
         root = jax.random.fold_in(jax.random.key(state.settings.seed), purpose)
         return jax.random.fold_in(jax.random.fold_in(root, lifetime), pair)
 
 
-def make_evolution(config: EvolutionConfig, entries: tuple[Entry, ...], num_updates: int) -> Evolution:
-    """Evolution of one θ on the environments of `entries`, over a job of `num_updates` updates.
+def make_evolution(
+    config: EvolutionConfig, entries: tuple[Entry, ...], num_updates: int, first_update: int = 0
+) -> Evolution:
+    """Evolution of one θ on the environments of `entries`, over a stage of `num_updates` updates.
+
+    `first_update` is the number of updates that earlier stages have done.
 
     Raises:
-      InputError: lifetimes do not divide into unrolls, or the expected reward is asked for and unknown.
+      InputError: lifetimes do not divide into unrolls, or the expected reward is asked for and nowhere known.
     """
     lengths = {entry.inner_loop.lifetime_length for entry in entries}
     unroll_length = config.unroll_length or max(lengths)
@@ -238,10 +250,12 @@ def make_evolution(config: EvolutionConfig, entries: tuple[Entry, ...], num_upda
             f"outer.unroll_length={unroll_length} must divide the lifetime_length of every environment, which must be "
             f"the same for all: {sorted(lengths)}"
         )
-    if config.fitness == "expected_reward" and not all(entry.inner_loop.knows_expected_reward for entry in entries):
-        raise InputError("outer.fitness=expected_reward needs environments that know it, such as bandits: take reward")
+    if config.fitness == "expected_reward" and not any(entry.inner_loop.knows_expected_reward for entry in entries):
+        raise InputError(
+            "outer.fitness=expected_reward needs an environment that knows it, such as bandits: take reward"
+        )
     updates_per_lifetime = max(lengths) // unroll_length if config.unroll_length else 1
-    return Evolution(config, entries, num_updates, updates_per_lifetime)
+    return Evolution(config, entries, num_updates, updates_per_lifetime, first_update)
 
 
 def evolution_outer_loop(evolution: Evolution) -> OuterLoop:

@@ -140,7 +140,8 @@ class Checkpoints:
         """Restores the newest checkpoint that is good.
 
         Args:
-          target: a pytree of the structure, shapes and dtypes that are expected, such as a fresh state.
+          target: a pytree of the structure, shapes and dtypes that are expected, such as a fresh state; or, where they
+            depend on the step, a function from the step to one.
 
         Returns:
           The checkpoint; None where there is none at all.
@@ -152,7 +153,7 @@ class Checkpoints:
         warnings = []
         for step in reversed(self.steps()):
             try:
-                tree, metadata = self._restore(step, target)
+                tree, metadata = self._restore(step, target(step) if callable(target) else target)
             except _BrokenCheckpointError as error:
                 self._known_broken.add(step)
                 warnings.append(f"checkpoint {self.directory / _name(step)} is broken and passed over: {error}")

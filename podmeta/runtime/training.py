@@ -11,17 +11,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from podmeta.architectures.anakin import DEVICE_AXIS
+from podmeta.architectures.anakin import DEVICE_AXIS, Anakin, AnakinState
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.schema import JobConfig
+from podmeta.config.stages import Stage, stages_of
 from podmeta.config.validate import validate_devices
 from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
 from podmeta.runtime.compilation_cache import use_compilation_cache
 from podmeta.runtime.devices import describe_devices, map_over_devices, set_up_devices, unreplicate
 from podmeta.runtime.files import write_atomically
+from podmeta.runtime.meta_params import load_meta_params
 from podmeta.runtime.metrics import MetricsWriter
-from podmeta.runtime.program import build_program, from_devices, instance_settings, to_devices
+from podmeta.runtime.program import build_programs, from_devices, instance_settings, state_shapes, to_devices
 from podmeta.runtime.progress import show_progress
 from podmeta.runtime.provenance import describe_provenance
 from podmeta.runtime.run_directory import RunDirectory
@@ -80,10 +82,11 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
         tell(f"warning: {warning}")
     num_devices = jax.local_device_count()
     validate_devices(job, num_devices)
-    program = build_program(job, num_devices)
-    fresh_state = jax.device_get(program.init(instance_settings(job)))
+    stages, programs = stages_of(job), build_programs(job, num_devices)
+    run_path = default_run_path(job)
+    fresh_state = _fresh_state(job, programs[0], run_path)
 
-    with RunDirectory(default_run_path(job), job_to_yaml(job)) as run_directory, StopRequest() as stop_request:
+    with RunDirectory(run_path, job_to_yaml(job)) as run_directory, StopRequest() as stop_request:
         run_directory.write_environment(describe_provenance(describe_devices()))
         tell(f"run directory: {run_directory.path}")
         checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep)
@@ -95,30 +98,36 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
             tensorboard=job.logging.tensorboard,
             wandb_project=job.logging.wandb_project if job.logging.wandb else None,
         )
-        run_updates = _RunUpdates(program.run, num_devices)
+        run_updates = _RunUpdates(num_devices)
         saver = _Saver(job, checkpoints, progress)
-        device_state = to_devices(state, num_devices)
         try:
             with show_progress(job.num_updates, sys.stderr, job.logging.progress) as display:
-                while progress.update < job.num_updates and not stop_request.requested:
-                    num_updates = _updates_until_boundary(progress.update, job)
-                    device_state, metrics, seconds = run_updates(device_state, num_updates)
-                    _check_finite(metrics, progress.update, checkpoints)
-                    rate = program.env_steps_per_update * num_updates / seconds
-                    last_update = progress.update
-                    progress = Progress(last_update + num_updates, progress.seconds + seconds)
-                    for row in _rows(metrics, last_update, progress, program.env_steps_per_update, rate, job):
-                        metrics_writer.write(row)
-                    display.update(progress.update, float(np.mean(metrics["fitness_mean"][-1])), rate)
-                    if saver.due(progress):
-                        saver.save(from_devices(device_state), progress)
+                for stage, program in zip(stages, programs, strict=True):
+                    end = min(stage.end, job.num_updates)
+                    if progress.update >= end or stop_request.requested:
+                        continue
+                    if progress.update == stage.first_update > 0:
+                        state = program.init(instance_settings(job, stage.number), state.outer.meta_params)
+                    device_state = to_devices(state, num_devices)
+                    while progress.update < end and not stop_request.requested:
+                        num_updates = _updates_until_boundary(progress.update, stage, job)
+                        device_state, metrics, seconds = run_updates(program.run, device_state, num_updates)
+                        _check_finite(metrics, progress.update, checkpoints)
+                        rate = program.env_steps_per_update * num_updates / seconds
+                        last_update = progress.update
+                        progress = Progress(last_update + num_updates, progress.seconds + seconds)
+                        for row in _rows(metrics, last_update, progress, stage, programs, rate, job):
+                            metrics_writer.write(row)
+                        display.update(progress.update, float(np.mean(metrics["fitness_mean"][-1])), rate)
+                        if saver.due(progress):
+                            saver.save(from_devices(device_state), progress)
+                    state = from_devices(device_state)
         finally:
             metrics_writer.close()
-        state = from_devices(device_state)
         saver.save(state, progress)
         finished = progress.update >= job.num_updates
         if finished:
-            env_steps = progress.update * program.env_steps_per_update
+            env_steps = _env_steps(progress.update, stages, programs)
             summary = _summary(job, state, progress, env_steps, run_updates.compile_seconds)
             write_atomically(run_directory.summary_path, json.dumps(summary, indent=2) + "\n")
     return TrainingResult(
@@ -129,21 +138,20 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
 class _RunUpdates:
     """Runs updates on the devices, and keeps the time that compiling them takes apart."""
 
-    def __init__(self, run: Callable, num_devices: int) -> None:
+    def __init__(self, num_devices: int) -> None:
         self.compile_seconds = 0.0
-        self._run = run
         self._num_devices = num_devices
-        self._compiled: dict[int, Callable] = {}
+        self._compiled: dict[tuple[Callable, int], Callable] = {}
 
-    def __call__(self, device_state: Any, num_updates: int) -> tuple[Any, dict[str, np.ndarray], float]:
+    def __call__(self, run: Callable, device_state: Any, num_updates: int) -> tuple[Any, dict[str, np.ndarray], float]:
         """The next state, the metrics [num_updates, num_instances] by name, and the seconds it took."""
-        if num_updates not in self._compiled:
+        if (run, num_updates) not in self._compiled:
             start = time.perf_counter()
-            mapped = map_over_devices(lambda state: self._run(state, num_updates), DEVICE_AXIS, self._num_devices)
-            self._compiled[num_updates] = mapped.lower(device_state).compile()
+            mapped = map_over_devices(lambda state: run(state, num_updates), DEVICE_AXIS, self._num_devices)
+            self._compiled[run, num_updates] = mapped.lower(device_state).compile()
             self.compile_seconds += time.perf_counter() - start
         start = time.perf_counter()
-        device_state, device_metrics = self._compiled[num_updates](device_state)
+        device_state, device_metrics = self._compiled[run, num_updates](device_state)
         metrics = unreplicate(device_metrics)
         return device_state, metrics, time.perf_counter() - start
 
@@ -169,6 +177,16 @@ class _Saver:
         self._last_update, self._last_time = progress.update, time.monotonic()
 
 
+def _fresh_state(job: JobConfig, program: Anakin, run_path: Path) -> AnakinState:
+    """The state of a job that has just begun, with the θ of `init_from`, unless it is not going to be needed."""
+    settings = instance_settings(job)
+    meta_params = None
+    if job.init_from and not Checkpoints(run_path / "checkpoints").steps():
+        expected = jax.eval_shape(program.init, settings).outer.meta_params
+        meta_params = load_meta_params(Path(job.init_from), expected)
+    return jax.device_get(program.init(settings, meta_params))
+
+
 def _start(
     job: JobConfig, checkpoints: Checkpoints, fresh_state: Any, tell: Callable[[str], None]
 ) -> tuple[Any, Progress]:
@@ -177,7 +195,7 @@ def _start(
         raise InputError(
             f"resume=never, but {checkpoints.directory} holds checkpoints: choose another run_dir, or resume=auto"
         )
-    restored = checkpoints.restore_latest(fresh_state)
+    restored = checkpoints.restore_latest(lambda update: state_shapes(job, update))
     if restored is None:
         return fresh_state, Progress(0, 0.0)
     for warning in restored.warnings:
@@ -186,10 +204,19 @@ def _start(
     return restored.tree, Progress(restored.step, float(restored.metadata["seconds"]))
 
 
-def _updates_until_boundary(update: int, job: JobConfig) -> int:
-    """Updates up to the next multiple of updates_per_call, so that every start of a job makes the same calls."""
+def _updates_until_boundary(update: int, stage: Stage, job: JobConfig) -> int:
+    """Updates until the stage has done a multiple of updates_per_call, so that every start makes the same calls."""
     per_call = job.architecture.updates_per_call
-    return min(per_call - update % per_call, job.num_updates - update)
+    return min(per_call - (update - stage.first_update) % per_call, min(stage.end, job.num_updates) - update)
+
+
+def _env_steps(update: int, stages: tuple[Stage, ...], programs: tuple[Anakin, ...]) -> int:
+    """Env steps of the first `update` updates."""
+    return sum(
+        (min(update, stage.end) - stage.first_update) * program.env_steps_per_update
+        for stage, program in zip(stages, programs, strict=True)
+        if update > stage.first_update
+    )
 
 
 def _check_finite(metrics: dict[str, np.ndarray], last_update: int, checkpoints: Checkpoints) -> None:
@@ -209,7 +236,8 @@ def _rows(
     metrics: dict[str, np.ndarray],
     last_update: int,
     progress: Progress,
-    env_steps_per_update: int,
+    stage: Stage,
+    programs: tuple[Anakin, ...],
     rate: float,
     job: JobConfig,
 ) -> list[dict[str, Any]]:
@@ -223,7 +251,8 @@ def _rows(
             rows.append(
                 {
                     "update": update,
-                    "env_steps": update * env_steps_per_update,
+                    "stage": stage.number,
+                    "env_steps": _env_steps(update, stages_of(job), programs),
                     "seconds": progress.seconds,
                     "env_steps_per_second": rate,
                     **values,

@@ -1,0 +1,65 @@
+"""What a user is told about a key, a type or a name that is wrong."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable
+
+from omegaconf.errors import OmegaConfBaseException
+
+from podmeta.config.presets import list_options
+from podmeta.config.schema import GROUPS, JobConfig
+
+
+def explain_overrides(error: Exception, overrides: list[str]) -> str:
+    """What was wrong with a command line, in a line or two, with the nearest names that exist."""
+    for override in overrides:
+        group, _, name = override.partition("=")
+        choices = list_options(group) if group.isidentifier() and "=" in override else {}
+        if choices and name and name not in choices:
+            return no_such_choice(group, name, choices)
+    return explain(error, _all_keys(), "`podmeta train --help` lists the experiments and groups")
+
+
+def explain(error: Exception, keys: Iterable[str], where_to_look: str, prefix: str = "") -> str:
+    """What was wrong with a key or its value, in a line or two.
+
+    Args:
+      error: what OmegaConf or Hydra raised.
+      keys: the keys there are.
+      where_to_look: a sentence about them, for a user who has mistaken one.
+      prefix: what the user writes before a key.
+    """
+    cause = error
+    while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
+        cause = cause.__cause__ if isinstance(cause.__cause__, Exception) else error
+    message = str(cause).splitlines()[0]
+    key = str(getattr(cause, "full_key", None) or "")
+    if not key:
+        return str(error).splitlines()[0]
+    if "not in" in message or "is not in struct" in message:
+        return f"unknown config key {prefix + key!r}.{_nearest(key, keys)} {where_to_look}"
+    return f"{prefix}{key}: {message}"
+
+
+def no_such_choice(key: str, name: str, choices: Iterable[str]) -> str:
+    """That a choice does not exist, with the nearest and all that do."""
+    return f"{key}={name} does not exist.{_nearest(name, choices)} Choose one of: {', '.join(choices)}"
+
+
+def _nearest(word: str, choices: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(choices), n=3)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _all_keys() -> list[str]:
+    """Every key of the schema, dotted."""
+    keys = [field.name for field in dataclasses.fields(JobConfig)]
+    sections: list[tuple[str, type]] = [(group, schema) for group in GROUPS for schema in GROUPS[group].values()]
+    sections += [
+        (field.name, field.type)
+        for field in dataclasses.fields(JobConfig)
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type)
+    ]
+    for name, schema in sections:
+        keys += [f"{name}.{field.name}" for field in dataclasses.fields(schema)]
+    return keys

@@ -1,0 +1,51 @@
+"""The presets: the YAML files of `configs/`, over the typed schema."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from podmeta.config.schema import GROUPS, EnvironmentConfig, JobConfig, MixtureConfig
+
+
+def config_directory() -> Path:
+    """The folder of the YAML files: inside an installed package, beside the package in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def list_options(group: str) -> dict[str, str]:
+    """The choices of a config group, by name, each with the first comment line of its file."""
+    options = {}
+    for path in sorted((config_directory() / group).glob("*.yaml")):
+        comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("# ")]
+        options[path.stem] = comments[0] if comments else ""
+    return options
+
+
+@functools.cache
+def environment_preset(name: str) -> EnvironmentConfig | MixtureConfig:
+    """The config of configs/environment/<name>.yaml, which must exist. It is shared: do not change it."""
+    with hydra_over_presets():
+        environment = OmegaConf.to_object(hydra.compose(None, [f"+environment={name}"]).environment)
+    assert isinstance(environment, EnvironmentConfig | MixtureConfig)
+    return environment
+
+
+@contextlib.contextmanager
+def hydra_over_presets() -> Iterator[None]:
+    """Hydra, ready to compose the presets."""
+    store = ConfigStore.instance()
+    store.store(name="job_schema", node=JobConfig)
+    for group, members in GROUPS.items():
+        for name, schema in members.items():
+            store.store(group=group, name=f"{name}_schema", node=schema)
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
+        yield
