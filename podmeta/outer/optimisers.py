@@ -13,13 +13,17 @@ from podmeta.errors import InputError
 
 
 def make_schedule_factor(config: ScheduleConfig, num_updates: int) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
-    """The factor, update -> [], by which a schedule scales its rate. It starts at 1 and ends at `end_factor`."""
-    num_updates = max(num_updates, 1)
+    """The factor, update -> [], by which a schedule scales its rate. It starts at 1, and is `end_factor` at the last.
+
+    After it, a job that goes on for longer keeps that factor.
+    """
+    num_steps = max(num_updates - 1, 1)  # from the first update to the last
+    end_factor = config.end_factor
     shape = {
         "constant": lambda: optax.constant_schedule(1.0),
-        "linear": lambda: optax.linear_schedule(1.0, config.end_factor, num_updates),
-        "cosine": lambda: optax.cosine_decay_schedule(1.0, num_updates, config.end_factor),
-        "exponential": lambda: optax.exponential_decay(1.0, num_updates, config.end_factor),
+        "linear": lambda: optax.linear_schedule(1.0, end_factor, num_steps),
+        "cosine": lambda: optax.cosine_decay_schedule(1.0, num_steps, end_factor),
+        "exponential": lambda: optax.exponential_decay(1.0, num_steps, end_factor, end_value=end_factor),
     }[config.name]()
     if config.warmup_updates == 0:
         return lambda update: jnp.asarray(shape(update), jnp.float32)

@@ -18,9 +18,10 @@ def centred_rank(fitness: Fitness) -> Fitness:
 
 def z_score(fitness: Fitness) -> Fitness:
     """Mean 0 and standard deviation 1; zeros where all are equal."""
-    centred = fitness - jnp.mean(fitness)
     std = jnp.std(fitness)
-    return jnp.where(std > 0, centred / jnp.where(std > 0, std, 1.0), 0.0)
+    # Where all are equal, std may be a rounding error; where they hardly differ, it may underflow to 0.
+    flat = (jnp.max(fitness) == jnp.min(fitness)) | (std == 0)
+    return jnp.where(flat, 0.0, (fitness - jnp.mean(fitness)) / jnp.where(flat, 1.0, std))
 
 
 def raw(fitness: Fitness) -> Fitness:

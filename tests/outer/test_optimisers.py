@@ -1,0 +1,61 @@
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podmeta.config.schema import ScheduleConfig
+from podmeta.errors import InputError
+from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
+
+SHAPES = ["constant", "linear", "cosine", "exponential"]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@given(st.integers(2, 1000), st.sampled_from([0.01, 0.5, 1.0]))
+def test_schedules_fall_from_1_to_the_end_factor_at_the_last_update(name, num_updates, end_factor):
+    factor = make_schedule_factor(ScheduleConfig(name=name, end_factor=end_factor), num_updates)
+    values = [float(factor(jnp.array(update))) for update in (0, num_updates // 2, num_updates - 1)]
+    assert values[0] == 1.0
+    assert values == sorted(values, reverse=True)
+    np.testing.assert_allclose(values[-1], 1.0 if name == "constant" else end_factor, rtol=1e-5)
+    np.testing.assert_allclose(factor(jnp.array(2 * num_updates)), values[-1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_job_of_one_update_has_the_whole_rate(name):
+    assert float(make_schedule_factor(ScheduleConfig(name=name), 1)(jnp.array(0))) == 1.0
+
+
+def test_warmup_rises_linearly_and_then_leaves_the_schedule_alone():
+    plain = make_schedule_factor(ScheduleConfig(name="linear"), 100)
+    warm = make_schedule_factor(ScheduleConfig(name="linear", warmup_updates=4), 100)
+    ratios = [float(warm(jnp.array(update)) / plain(jnp.array(update))) for update in range(6)]
+    np.testing.assert_allclose(ratios, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "oracle"),
+    [("sgd", {"momentum": 0.9}, optax.sgd(0.1, 0.9)), ("adam", {"b1": 0.5}, optax.adam(0.1, b1=0.5))],
+)
+def test_an_optimiser_is_optaxs_of_that_name_with_those_arguments(name, arguments, oracle):
+    optimiser = make_optimiser(name, arguments)(0.1)
+    meta_params, gradients = jnp.ones(3), jnp.array([1.0, -2.0, 0.5])
+    state, oracle_state = optimiser.init(meta_params), oracle.init(meta_params)
+    for _ in range(2):
+        changes, state = optimiser.update(gradients, state, meta_params)
+        expected, oracle_state = oracle.update(gradients, oracle_state, meta_params)
+        np.testing.assert_allclose(changes, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adm", "chain", "losses", "clip_by_global_norm", "__doc__", ""])
+def test_what_is_not_an_optimiser_is_an_input_error(name):
+    with pytest.raises(InputError, match=r"outer\.optimiser="):
+        make_optimiser(name, {})
+
+
+@pytest.mark.parametrize("arguments", [{"beta": 0.9}, {"learning_rate": 0.1}])
+def test_arguments_that_do_not_fit_are_an_input_error(arguments):
+    with pytest.raises(InputError, match=r"outer\.optimiser_arguments do not fit optax\.adam"):
+        make_optimiser("adam", arguments)
