@@ -6,7 +6,7 @@ import dm_env
 import jax.numpy as jnp
 import numpy as np
 from dm_env import specs
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from podmeta.environments.base import Action, Environment, EnvironmentState
 from podmeta.environments.wrappers import TaskWrapper, WrappedTask
@@ -75,7 +75,7 @@ class Padded(TaskWrapper[EnvironmentState]):
             spec.name,
         )
 
-    def inner_action(self, drawn: tuple[()], action: Action) -> Action:
+    def inner_action(self, drawn: tuple[()], action: Action) -> Int[Array, ""] | Float[Array, "num_inner_actions"]:
         """The discrete action modulo the number inside; the first components of a box."""
         del drawn
         return action % self._num_inner_actions if self._is_discrete else action[: self._num_inner_actions]
