@@ -7,7 +7,7 @@ from rich.console import Console
 
 from podmeta.config.compose import compose_job, job_from_yaml
 from podmeta.config.presets import list_options
-from podmeta.config.schema import GROUPS
+from podmeta.config.schema import GROUPS, JobConfig
 from podmeta.errors import InputError, PodmetaError
 
 USAGE = """\
@@ -48,10 +48,12 @@ def _train(arguments: list[str], console: Console) -> None:
         print(_train_help())
         return
     job = compose_job(arguments)
-    # Only now, so that a wrong key is told before the seconds that jax takes to import.
-    from podmeta.evaluation.run import evaluate_run
+    _set_up(job, console)
+    from podmeta.evaluation.run import check_settings, evaluate_run
     from podmeta.runtime.training import train
 
+    if job.evaluation.enabled:
+        check_settings(job)
     result = train(job, lambda line: console.print(line, markup=False))
     if result.stopped_by is not None:
         console.print(
@@ -73,15 +75,24 @@ def _evaluate(arguments: list[str], console: Console) -> None:
     run_path = Path(runs[0])
     overrides = [argument for argument in arguments if not argument.startswith("run=")]
     job = job_from_yaml(run_path / "config.yaml", overrides)
+    _set_up(job, console)
     from podmeta.evaluation.run import evaluate_run
-    from podmeta.runtime.devices import set_up_devices
     from podmeta.runtime.meta_params import restore_run
 
-    set_up_devices(job.devices.cpu)
     restored = restore_run(job, run_path)
     for warning in restored.warnings:
         console.print(f"warning: {warning}", markup=False)
     evaluate_run(job, restored.tree.outer.meta_params, run_path, Console())
+
+
+def _set_up(job: JobConfig, console: Console) -> None:
+    """Readies JAX, which is imported only now: a wrong key must be told before the seconds that takes."""
+    from podmeta.runtime.compilation_cache import use_compilation_cache
+    from podmeta.runtime.devices import set_up_devices
+
+    set_up_devices(job.devices.cpu)
+    for warning in use_compilation_cache(job.compilation_cache_dir):
+        console.print(f"warning: {warning}", markup=False)
 
 
 def _bench(arguments: list[str], console: Console) -> None:

@@ -10,11 +10,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from podmeta.config.messages import explain_overrides, no_such_choice
+from podmeta.config.messages import HOW_TO_OVERRIDE, explain_overrides, no_such_choice
 from podmeta.config.presets import hydra_over_presets
 from podmeta.config.resolve import evaluation_settings, resolve_job
-from podmeta.config.schema import GROUPS, JobConfig
-from podmeta.config.validate import validate_job
+from podmeta.config.schema import GROUPS, JobConfig, open_keys
+from podmeta.config.validate import check_known, validate_environment, validate_job
 from podmeta.errors import InputError
 
 
@@ -32,9 +32,13 @@ def compose_job(overrides: list[str]) -> JobConfig:
     """
     try:
         with hydra_over_presets():
-            composed = hydra.compose("job", overrides)
+            composed = hydra.compose("job", [_as_hydra_writes(override) for override in overrides])
+    # ValueError: what Hydra makes of a group that is chosen to be null.
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise InputError(explain_overrides(error, overrides)) from error
+    try:
         return job_from_config(composed)
-    except (HydraException, OmegaConfBaseException) as error:
+    except OmegaConfBaseException as error:
         raise InputError(explain_overrides(error, overrides)) from error
 
 
@@ -45,9 +49,11 @@ def job_from_config(config: DictConfig | ListConfig) -> JobConfig:
     """
     job = OmegaConf.to_object(config)
     assert isinstance(job, JobConfig)
+    check_known(job)
     job = resolve_job(job)
     validate_job(job)
-    evaluation_settings(job)
+    for setting in evaluation_settings(job):
+        validate_environment(setting.environment, "evaluation.settings: ")
     return job
 
 
@@ -68,7 +74,9 @@ def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
     """
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, UnicodeDecodeError, OmegaConfBaseException, YAMLError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}. Name the directory of a run, which holds that file") from error
+    except (UnicodeDecodeError, OmegaConfBaseException, YAMLError) as error:
         raise InputError(f"{path} cannot be read as a run's config: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(group), dict) for group in GROUPS):
         raise InputError(f"{path} is not the config of a run")
@@ -76,8 +84,19 @@ def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
         typed = {group: _typed(group, content.pop(group)) for group in GROUPS}
         schema = OmegaConf.structured(JobConfig)
         return job_from_config(OmegaConf.merge(schema, content, typed, OmegaConf.from_dotlist(overrides)))
+    except YAMLError as error:
+        raise InputError(f"{' '.join(overrides)!r} cannot be read. {HOW_TO_OVERRIDE}") from error
     except OmegaConfBaseException as error:
         raise InputError(f"{path}: {explain_overrides(error, [])}") from error
+
+
+def _as_hydra_writes(override: str) -> str:
+    """The override; with the prefix by which Hydra adds a key, where the schema leaves open which keys there are."""
+    key = override.partition("=")[0]
+    if key.startswith("hydra."):
+        raise InputError(f"{key} is a key of Hydra's own, and podmeta has none of these: it has run_dir")
+    is_open = any(key == open_key or key.startswith(f"{open_key}.") for open_key in open_keys())
+    return f"++{override}" if is_open else override
 
 
 def _typed(group: str, content: dict[str, Any]) -> DictConfig | ListConfig:

@@ -1,13 +1,15 @@
 """What a user is told about a key, a type or a name that is wrong."""
 
-import dataclasses
 import difflib
 from collections.abc import Iterable
 
+from hydra.errors import OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from podmeta.config.presets import list_options
-from podmeta.config.schema import GROUPS, JobConfig
+from podmeta.config.schema import schema_fields
+
+HOW_TO_OVERRIDE = "Write KEY=VALUE, with quotes around it where the value has brackets, braces or commas"
 
 
 def explain_overrides(error: Exception, overrides: list[str]) -> str:
@@ -17,7 +19,11 @@ def explain_overrides(error: Exception, overrides: list[str]) -> str:
         choices = list_options(group) if group.isidentifier() and "=" in override else {}
         if choices and name and name not in choices:
             return no_such_choice(group, name, choices)
-    return explain(error, _all_keys(), "`podmeta train --help` lists the experiments and groups")
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} cannot be read. {HOW_TO_OVERRIDE}"
+    return explain(
+        error, [key for key, _ in schema_fields()], "`podmeta train --help` lists the experiments and groups"
+    )
 
 
 def explain(error: Exception, keys: Iterable[str], where_to_look: str, prefix: str = "") -> str:
@@ -47,19 +53,5 @@ def no_such_choice(key: str, name: str, choices: Iterable[str]) -> str:
 
 
 def _nearest(word: str, choices: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(choices), n=3)
+    near = difflib.get_close_matches(word, list(dict.fromkeys(choices)), n=3)
     return f" Did you mean {' or '.join(near)}?" if near else ""
-
-
-def _all_keys() -> list[str]:
-    """Every key of the schema, dotted."""
-    keys = [field.name for field in dataclasses.fields(JobConfig)]
-    sections: list[tuple[str, type]] = [(group, schema) for group in GROUPS for schema in GROUPS[group].values()]
-    sections += [
-        (field.name, field.type)
-        for field in dataclasses.fields(JobConfig)
-        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type)
-    ]
-    for name, schema in sections:
-        keys += [f"{name}.{field.name}" for field in dataclasses.fields(schema)]
-    return keys

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def list_options(group: str) -> dict[str, str]:
     """The choices of a config group, by name, each with the first comment line of its file."""
     options = {}
     for path in sorted((config_directory() / group).glob("*.yaml")):
-        comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("# ")]
+        comments = [line[1:].strip() for line in path.read_text().splitlines() if re.match("# [^@]", line)]
         options[path.stem] = comments[0] if comments else ""
     return options
 

@@ -51,7 +51,7 @@ def resolve_job(job: JobConfig) -> JobConfig:
     """
     stages = [_stage(described, job, f"stages[{index}]") for index, described in enumerate(job.stages)]
     num_updates = job.num_updates
-    if num_updates < 0:
+    if num_updates == -1:
         num_updates = sum(stage.num_updates for stage in stages) if stages else _DEFAULT_NUM_UPDATES
     environment = _with_whole_entries(job.environment, "environment.")
     return dataclasses.replace(job, environment=environment, stages=stages, num_updates=num_updates)

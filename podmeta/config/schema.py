@@ -5,6 +5,8 @@ in `configs/` name presets and hold only what differs from the defaults below.
 """
 
 import dataclasses
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -416,3 +418,24 @@ GROUPS: dict[str, dict[str, type]] = {
     "architecture": {"anakin": AnakinConfig},
 }
 """The dataclass behind every `name` of every config group."""
+
+
+def schema_fields() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Every key of the schema, dotted, and its field. Members of a group that share a key each have their own."""
+
+    def below(prefix: str, schema: type) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+        for field in dataclasses.fields(schema):
+            yield prefix + field.name, field
+            if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+                yield from below(f"{prefix}{field.name}.", field.type)
+
+    yield from below("", JobConfig)
+    for group, members in GROUPS.items():
+        for schema in members.values():
+            yield from below(f"{group}.", schema)
+
+
+@functools.cache
+def open_keys() -> frozenset[str]:
+    """The keys that hold a mapping in which the schema leaves open which keys there are."""
+    return frozenset(key for key, field in schema_fields() if field.type == dict[str, Any])

@@ -5,9 +5,11 @@ import math
 from typing import Any
 
 from podmeta.config.schema import (
+    GROUPS,
     ActorCriticConfig,
     AnakinConfig,
     BanditConfig,
+    EnvironmentConfig,
     EvolutionConfig,
     JobConfig,
     MixtureConfig,
@@ -17,6 +19,9 @@ from podmeta.config.schema import (
 from podmeta.config.stages import Stage, stages_of
 from podmeta.errors import InputError
 
+_LARGEST_INTEGER = 2**31 - 1
+"""Unless a key says otherwise: what JAX's integers hold."""
+
 
 def validate_job(job: JobConfig) -> None:
     """Checks every value of a job by itself, then those that depend on one another.
@@ -24,7 +29,13 @@ def validate_job(job: JobConfig) -> None:
     Raises:
       InputError: the first value that makes no sense.
     """
+    for group, members in GROUPS.items():
+        config = getattr(job, group)
+        if members.get(config.name) is not type(config):
+            raise InputError(f"{group}.name={config.name} does not choose the {group}: write {group}={config.name}")
     _check_fields(job, "")
+    if job.evaluation.enabled and not job.evaluation.settings:
+        raise InputError("evaluation.settings is empty: write [{}] for the job's own, or evaluation.enabled=false")
     if isinstance(job.architecture, AnakinConfig):
         _check_anakin(job.architecture)
     for stage in stages_of(job):
@@ -32,6 +43,20 @@ def validate_job(job: JobConfig) -> None:
         if isinstance(stage.outer, EvolutionConfig):
             _check_evolution(stage.outer)
         _check_instances(job, stage)
+
+
+def validate_environment(environment: EnvironmentConfig | MixtureConfig, prefix: str) -> None:
+    """Checks every value of an environment's config by itself, then those that depend on one another.
+
+    Args:
+      environment: the config.
+      prefix: what a message says before a key.
+
+    Raises:
+      InputError: the first value that makes no sense.
+    """
+    _check_fields(environment, prefix)
+    _check_environment(environment, prefix)
 
 
 def validate_devices(job: JobConfig, num_devices: int) -> None:
@@ -62,10 +87,19 @@ def _check_division(outer: EvolutionConfig | ActorCriticConfig, num_devices: int
             )
 
 
-def _check_fields(config: Any, prefix: str) -> None:
+def check_known(config: Any, prefix: str = "") -> None:
+    """Checks that a config holds no key that its schema has not, as Hydra lets a user add with `+`.
+
+    Raises:
+      InputError: it does.
+    """
     unknown = vars(config).keys() - {field.name for field in dataclasses.fields(config)}
     if unknown:
         raise InputError(f"unknown config key {prefix + min(unknown)!r}: the schema has no such key, take it away")
+
+
+def _check_fields(config: Any, prefix: str) -> None:
+    check_known(config, prefix)
     for field in dataclasses.fields(config):
         key, value = prefix + field.name, getattr(config, field.name)
         if field.name == "environment" and isinstance(config, MixtureEntryConfig | StageConfig):
@@ -88,6 +122,8 @@ def _check_value(key: str, value: Any, allowed: dict[str, Any]) -> None:
     if not math.isfinite(value):
         raise InputError(f"{key}={value} is not a finite number")
     minimum, above, maximum = (allowed.get(bound) for bound in ("minimum", "above", "maximum"))
+    if maximum is None and isinstance(value, int):
+        maximum = _LARGEST_INTEGER
     if minimum is not None and value < minimum:
         raise InputError(f"{key}={value} is too small: it must be at least {minimum}")
     if above is not None and value <= above:

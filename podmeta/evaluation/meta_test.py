@@ -73,8 +73,8 @@ def meta_test(
     Raises:
       InputError: θ does not fit the environment (a recurrent learner's θ is tied to its sizes).
     """
+    check_fit(meta_params, learner_config, environment_config)
     inner_loop = build_inner_loop(learner_config, environment_config)
-    _check_fit(meta_params, inner_loop, learner_config, environment_config)
     keys = jax.random.split(jax.random.key(seed), num_tasks)
 
     measured = {"learner": live_lifetimes(inner_loop, meta_params, keys)}
@@ -85,6 +85,25 @@ def meta_test(
             history = run_reference(algorithm, arm_probabilities, environment_config.lifetime_length, seed)
             measured[algorithm] = Lifetimes(history.rewards, np.zeros_like(history.rewards), history.regrets)
     return measured
+
+
+def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> None:
+    """Checks that θ, or one of its shapes, can live in an environment.
+
+    Raises:
+      InputError: it cannot.
+    """
+
+    def shapes(tree: MetaParams) -> Any:
+        return jax.tree.map(lambda leaf: leaf.shape, tree)
+
+    inner_loop = build_inner_loop(learner_config, environment_config)
+    if shapes(meta_params) != shapes(jax.eval_shape(inner_loop.init, jax.random.key(0))):
+        raise InputError(
+            f"θ of learner.name={learner_config.name} does not fit environment.name={environment_config.name} as "
+            "evaluation.settings ask for it: its sizes are those it is trained on. Test it on those, or train "
+            "learner=symmetric, whose θ fits every number of observations and actions"
+        )
 
 
 def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: PRNGKeyArray) -> Lifetimes:
@@ -130,20 +149,6 @@ def _measure(experience: Experience) -> tuple[Array, Array, Array | None]:
     """The fields of `Lifetimes`, for one lifetime and still on the device."""
     failures = experience.episode_end & (experience.discount == 0.0)
     return experience.reward, failures.astype(jnp.float32), experience.regret
-
-
-def _check_fit(
-    meta_params: MetaParams, inner_loop: InnerLoop, learner_config: LearnerConfig, environment_config: EnvironmentConfig
-) -> None:
-    def shapes(tree: MetaParams) -> Any:
-        return jax.tree.map(lambda leaf: leaf.shape, tree)
-
-    if shapes(meta_params) != shapes(jax.eval_shape(inner_loop.init, jax.random.key(0))):
-        raise InputError(
-            f"θ of learner.name={learner_config.name} does not fit environment.name={environment_config.name} as "
-            "asked for: its sizes are those it was trained on. Test it on those, or train learner=symmetric, "
-            "whose θ fits every number of observations and actions"
-        )
 
 
 def _random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:

@@ -11,10 +11,11 @@ from rich.console import Console
 from podmeta.config.resolve import evaluation_settings
 from podmeta.config.schema import BanditConfig, JobConfig
 from podmeta.evaluation.learning_curve import draw_learning_curves
-from podmeta.evaluation.meta_test import EvaluationRow, Lifetimes, meta_test, tabulate
+from podmeta.evaluation.meta_test import EvaluationRow, Lifetimes, check_fit, meta_test, tabulate
 from podmeta.evaluation.table import make_table
 from podmeta.learners.base import MetaParams
 from podmeta.runtime.files import write_atomically
+from podmeta.runtime.program import state_shapes
 
 SUITE = "experiment"
 
@@ -55,6 +56,18 @@ def evaluate_run(job: JobConfig, meta_params: MetaParams, run_path: Path, consol
     draw_learning_curves(run_path / "learning_curves.png", curves)
     console.print(make_table(rows))
     return rows
+
+
+def check_settings(job: JobConfig) -> None:
+    """Checks that the θ of a job will fit every setting it is to be meta-tested in. Nothing is computed.
+
+    Raises:
+      InputError: it will not, which is better told before training than after.
+    """
+    meta_params = state_shapes(job).outer.meta_params
+    of_one_instance = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), meta_params)
+    for environment_config, _ in evaluation_settings(job):
+        check_fit(of_one_instance, job.learner, environment_config)
 
 
 def _setting(environment_config: Any, told: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from podmeta.config.stages import Stage, stages_of
 from podmeta.config.validate import validate_devices
 from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
-from podmeta.runtime.compilation_cache import use_compilation_cache
-from podmeta.runtime.devices import describe_devices, map_over_devices, set_up_devices, unreplicate
+from podmeta.runtime.devices import describe_devices, map_over_devices, unreplicate
 from podmeta.runtime.files import write_atomically
 from podmeta.runtime.meta_params import load_meta_params
 from podmeta.runtime.metrics import MetricsWriter
@@ -64,7 +63,7 @@ def default_run_path(job: JobConfig) -> Path:
 
 
 def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
-    """Trains a job to its end, or until SIGINT or SIGTERM asks for a stop.
+    """Trains a job to its end, or until SIGINT or SIGTERM asks for a stop, on the devices that have been set up.
 
     Args:
       job: the job.
@@ -77,13 +76,12 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
       InputError: the job does not fit the machine, or the run directory another job.
       PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read.
     """
-    set_up_devices(job.devices.cpu)
-    for warning in use_compilation_cache(job.compilation_cache_dir):
-        tell(f"warning: {warning}")
     num_devices = jax.local_device_count()
     validate_devices(job, num_devices)
     stages, programs = stages_of(job), build_programs(job, num_devices)
     run_path = default_run_path(job)
+    if job.resume == "never" and Checkpoints(run_path / "checkpoints").steps():
+        raise InputError(f"resume=never, but {run_path} holds checkpoints: choose another run_dir, or resume=auto")
     fresh_state = _fresh_state(job, programs[0], run_path)
 
     with RunDirectory(run_path, job_to_yaml(job)) as run_directory, StopRequest() as stop_request:
@@ -191,10 +189,6 @@ def _start(
     job: JobConfig, checkpoints: Checkpoints, fresh_state: Any, tell: Callable[[str], None]
 ) -> tuple[Any, Progress]:
     """The state to start from: the newest good checkpoint's, or a fresh one."""
-    if job.resume == "never" and checkpoints.steps():
-        raise InputError(
-            f"resume=never, but {checkpoints.directory} holds checkpoints: choose another run_dir, or resume=auto"
-        )
     restored = checkpoints.restore_latest(lambda update: state_shapes(job, update))
     if restored is None:
         return fresh_state, Progress(0, 0.0)

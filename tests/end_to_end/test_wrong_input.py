@@ -21,7 +21,8 @@ COMPOSED = {
     # keys
     "sead=1": ["unknown config key 'sead'", "Did you mean seed?"],
     "learner.hidden_sise=4": ["unknown config key 'learner.hidden_sise'", "learner.hidden_size"],
-    "+extra=1": ["extra"],
+    "+extra=1": ["unknown config key 'extra'"],
+    "+learner.extra=1": ["unknown config key 'learner.extra'"],
     "outer.learning_rate_schedule.nam=linear": [
         "outer.learning_rate_schedule.nam",
         "outer.learning_rate_schedule.name",
@@ -58,6 +59,7 @@ COMPOSED = {
     "resume=maybe": ["resume=maybe", "auto, never"],
     "architecture.instance_seeds=[1, 2]": ["architecture.instance_seeds", "architecture.num_instances=1"],
     "environment.distribution=dependent_easy": ["environment.distribution=dependent_easy", "environment.num_arms=2"],
+    "evaluation.settings=[]": ["evaluation.settings", "evaluation.enabled=false"],
     "evaluation.settings=[{num_arm: 3}]": ["evaluation.settings", "num_arm"],
     "evaluation.settings=[{num_arms: many}]": ["evaluation.settings", "num_arms", "many"],
     "evaluation.settings=[{num_arms: -3}]": ["evaluation.settings", "num_arms=-3", "at least 2"],
@@ -103,7 +105,10 @@ def test_keys_that_the_schema_leaves_open_can_be_set_as_any_other(podmeta, tmp_p
 MACHINE = [
     (["devices.cpu=3"], ["outer.population_size=8", "3 devices", "take 6"]),
     (["outer.optimiser=adamm"], ["outer.optimiser='adamm'", "adam"]),
-    (["environment=gymnax", "environment.id=CartPol-v1"], ["environment.id", "CartPole-v1"]),
+    (
+        ["environment=gymnax", "environment.id=CartPol-v1", "evaluation.settings=[{}]"],
+        ["environment.id", "CartPole-v1"],
+    ),
     (["learner=recurrent", "evaluation.enabled=true"], ["evaluation.settings", "learner.name=recurrent"]),
 ]
 
