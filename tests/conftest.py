@@ -26,6 +26,8 @@ settings.load_profile("podmeta")
 def pytest_configure(config: pytest.Config) -> None:
     # beartype looks at random elements of a list, also where hypothesis builds a config.
     config.addinivalue_line("filterwarnings", "ignore:Do not use the `random` module inside strategies")
+    # OmegaConf's annotations are not ours to bring up to date.
+    config.addinivalue_line("filterwarnings", "ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")
     if config.pluginmanager.has_plugin("cacheprovider"):  # -p no:cacheprovider compiles everything anew
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

@@ -81,9 +81,9 @@ def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
     if not isinstance(content, dict) or not all(isinstance(content.get(group), dict) for group in GROUPS):
         raise InputError(f"{path} is not the config of a run")
     try:
-        typed = {group: _typed(group, content.pop(group)) for group in GROUPS}
         schema = OmegaConf.structured(JobConfig)
-        return job_from_config(OmegaConf.merge(schema, content, typed, OmegaConf.from_dotlist(overrides)))
+        members = {group: OmegaConf.structured(_member(group, content[group])) for group in GROUPS}
+        return job_from_config(OmegaConf.merge(schema, members, content, OmegaConf.from_dotlist(overrides)))
     except YAMLError as error:
         raise InputError(f"{' '.join(overrides)!r} cannot be read. {HOW_TO_OVERRIDE}") from error
     except OmegaConfBaseException as error:
@@ -99,8 +99,9 @@ def _as_hydra_writes(override: str) -> str:
     return f"++{override}" if is_open else override
 
 
-def _typed(group: str, content: dict[str, Any]) -> DictConfig | ListConfig:
+def _member(group: str, content: dict[str, Any]) -> type:
+    """The dataclass that the name in a group's part of a file calls for."""
     name = content.get("name")
     if name not in GROUPS[group]:
         raise InputError(no_such_choice(group, str(name), GROUPS[group]))
-    return OmegaConf.merge(OmegaConf.structured(GROUPS[group][name]), content)
+    return GROUPS[group][name]
