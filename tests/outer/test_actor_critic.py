@@ -1,0 +1,276 @@
+"""Actor-critic: V-trace against a plain form, gradients against finite differences, episode ends, unrolls, remat."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from podmeta.config.schema import ActorCriticConfig, BanditConfig, GymnaxConfig, RecurrentConfig, SymmetricConfig
+from podmeta.errors import InputError
+from podmeta.lifetimes import Experience, build_inner_loop
+from podmeta.outer.actor_critic import Trajectory, actor_critic_outer_loop, make_actor_critic
+from podmeta.outer.base import Entry, InstanceSettings
+
+SETTINGS = InstanceSettings(jnp.array(0, jnp.uint32), jnp.array(0.01), jnp.array(0.0))
+UNROLL_LENGTH = 6
+
+
+def make(config: ActorCriticConfig, environment_config=None, learner_config=None):
+    environment_config = environment_config or GymnaxConfig(
+        id="CartPole-v1", lifetime_length=12, parameters={"max_steps_in_episode": 4}
+    )
+    inner_loop = build_inner_loop(learner_config or RecurrentConfig(hidden_size=3), environment_config)
+    return make_actor_critic(config, (Entry("e", inner_loop, 1, 1.0),), num_updates=10)
+
+
+def live(actor_critic, num_rows: int = 4, num_unrolls: int = 1):
+    """The state, and the trajectories of the last of some unrolls."""
+    loop = actor_critic_outer_loop(actor_critic)
+    state = loop.init(SETTINGS)
+    rows = jnp.arange(num_rows)
+    lifetimes = jax.vmap(loop.birth, in_axes=(None, 0))(state, rows)
+    one_unroll = jax.jit(jax.vmap(loop.live, in_axes=(None, 0, 0)))
+    for _ in range(num_unrolls):
+        lifetimes, trajectories = one_unroll(state, rows, lifetimes)
+    return state, lifetimes, trajectories
+
+
+@pytest.fixture(scope="module")
+def cartpole():
+    config = ActorCriticConfig(num_lifetimes=4, unroll_length=UNROLL_LENGTH, learning_rate=0.01)
+    actor_critic = make(config)
+    return actor_critic, *live(actor_critic)
+
+
+def plain_vtrace(values, rewards, discounts, ratios, td_lambda, clip):
+    """V-trace as a sum (Espeholt et al. 2018, equation 1), one target at a time, with no recursion."""
+    num_steps = len(rewards)
+    deltas = np.minimum(clip, ratios) * (rewards + discounts * values[1:] - values[:-1])
+    traces = td_lambda * np.minimum(1.0, ratios)
+    targets = np.array(
+        [
+            values[s] + sum(np.prod(discounts[s:t]) * np.prod(traces[s:t]) * deltas[t] for t in range(s, num_steps))
+            for s in range(num_steps)
+        ]
+    )
+    following = np.append(td_lambda * targets[1:] + (1 - td_lambda) * values[1:-1], values[-1])
+    advantages = np.minimum(clip, ratios) * (rewards + discounts * following - values[:-1])
+    return targets, advantages
+
+
+def scripted_experience(rewards, terminated, ended, ignored) -> Experience:
+    return Experience(
+        None, None, None, jnp.array(ignored), jnp.array(rewards), 1.0 - jnp.array(terminated, jnp.float32),
+        jnp.array(ended), None, None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("td_lambda", "clip"), [(1.0, 1.0), (0.9, 1.0), (0.95, 2.0)])
+@pytest.mark.parametrize("lifetime_end", [False, True])
+def test_targets_equal_a_plain_vtrace_across_episodes(td_lambda, clip, lifetime_end):
+    generator = np.random.default_rng(0)
+    values, rewards = generator.normal(size=7), generator.normal(size=6)
+    ratios = np.exp(generator.normal(size=6))
+    config = ActorCriticConfig(unroll_length=6, discount=0.9, td_lambda=td_lambda, clip_ratio=clip)
+    experience = scripted_experience(rewards, [0, 0, 1, 0, 0, 0], [0, 0, 1, 0, 0, 0], [False] * 6)
+    targets, advantages = make(config).targets_and_advantages(
+        jnp.array(values), jnp.array(ratios), experience, jnp.array(lifetime_end)
+    )
+    discounts = np.full(6, 0.9)
+    discounts[-1] *= not lifetime_end
+    expected = plain_vtrace(values, rewards, discounts, ratios, td_lambda, clip)
+    np.testing.assert_allclose(targets, expected[0], rtol=1e-5)
+    np.testing.assert_allclose(advantages, expected[1], rtol=1e-4, atol=1e-5)
+
+
+def test_termination_ends_the_return_and_truncation_bootstraps_from_the_last_observation():
+    # Two episodes of two steps: the first terminates, the second is truncated; a reset follows each.
+    config = ActorCriticConfig(unroll_length=6, discount=0.5, discount_across_episodes=False)
+    values = jnp.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    experience = scripted_experience(
+        rewards=[10.0, 20.0, 0.0, 30.0, 40.0, 0.0],
+        terminated=[0, 1, 0, 0, 0, 0],
+        ended=[False, True, False, False, True, False],
+        ignored=[False, False, True, False, False, True],
+    )
+    targets, _ = make(config).targets_and_advantages(values, jnp.ones(6), experience, jnp.array(False))
+    truncated = 40.0 + 0.5 * 6.0
+    np.testing.assert_allclose(targets, [10.0 + 0.5 * 20.0, 20.0, 3.0, 30.0 + 0.5 * truncated, truncated, 6.0])
+
+
+def test_gradient_equals_finite_differences(cartpole):
+    actor_critic, state, _, trajectories = cartpole
+    config = dataclasses.replace(actor_critic.config, optimiser="sgd", max_gradient_norm=0.0, entropy_cost=0.3)
+    actor_critic = actor_critic._replace(config=config)
+    with jax.enable_x64():
+        wide = jax.tree.map(
+            lambda leaf: np.asarray(leaf, np.float64) if leaf.dtype == np.float32 else np.asarray(leaf),
+            (state.meta_params, trajectories),
+        )
+        meta_params, trajectories = jax.tree.map(jnp.asarray, wide)
+        entry, statistics = actor_critic.entries[0], state.value_statistics[0]
+        fixed = _targets_at(actor_critic, entry, meta_params, trajectories)
+
+        def loss(meta_params):
+            return _loss_by_hand(config, entry, meta_params, trajectories, fixed)
+
+        gradient = jax.grad(
+            lambda meta_params: actor_critic._entry_loss(entry, meta_params, trajectories[0], statistics, None)[0]
+        )(meta_params)
+        flat, unravel = jax.flatten_util.ravel_pytree(meta_params)
+        flat_gradient = jax.flatten_util.ravel_pytree(gradient)[0]
+        flat_loss = jax.jit(lambda flat: loss(unravel(flat)))
+        step = 1e-5
+        for index in np.random.default_rng(1).choice(flat.size, 12, replace=False):
+            moved = jnp.zeros_like(flat).at[index].set(step)
+            slope = (flat_loss(flat + moved) - flat_loss(flat - moved)) / (2 * step)
+            np.testing.assert_allclose(flat_gradient[index], slope, rtol=1e-4, atol=1e-7)
+
+
+def _outputs(entry, meta_params, trajectories):
+    """The learner run over each trajectory, one env step after another."""
+    outputs = []
+    for row in range(trajectories[0].experience.reward.shape[0]):
+        trajectory = jax.tree.map(lambda leaf, row=row: leaf[row, 0], trajectories[0])
+        learner_state, of_row = trajectory.learner_state, []
+        for t in range(UNROLL_LENGTH):
+            learner_input = jax.tree.map(lambda leaf, t=t: leaf[t], trajectory.experience.learner_input)
+            output, learner_state = entry.inner_loop.step(meta_params, learner_state, learner_input)
+            of_row.append(output)
+        of_row.append(entry.inner_loop.step(meta_params, learner_state, trajectory.final_input)[0])
+        outputs.append(of_row)
+    return outputs
+
+
+def _targets_at(actor_critic, entry, meta_params, trajectories):
+    outputs = _outputs(entry, meta_params, trajectories)
+    values = np.array([[output.value for output in row] for row in outputs])
+    fixed = []
+    for row, row_values in enumerate(values):
+        experience = jax.tree.map(lambda leaf, row=row: leaf[row, 0], trajectories[0].experience)
+        discounts = np.full(UNROLL_LENGTH, actor_critic.config.discount)
+        discounts[-1] *= not trajectories[0].lifetime_end[row, 0]
+        rewards = np.asarray(experience.reward)
+        fixed.append(plain_vtrace(row_values, rewards, discounts, np.ones(UNROLL_LENGTH), 1.0, 1.0))
+    targets, advantages = (np.array(part) for part in zip(*fixed, strict=True))
+    counted = ~np.asarray(trajectories[0].experience.action_ignored[:, 0])
+    chosen = advantages[counted]
+    return targets, (advantages - chosen.mean()) / chosen.std(), counted
+
+
+def _loss_by_hand(config, entry, meta_params, trajectories, fixed):
+    targets, advantages, counted = fixed
+    outputs = _outputs(entry, meta_params, trajectories)
+    total = 0.0
+    for row, of_row in enumerate(outputs):
+        for t, output in enumerate(of_row[:-1]):
+            log_probs = jax.nn.log_softmax(output.policy[:, 0])
+            action = trajectories[0].experience.action[row, 0, t]
+            entropy = -jnp.sum(jnp.exp(log_probs) * log_probs)
+            value_loss = 0.5 * (targets[row, t] - output.value) ** 2
+            step_loss = -log_probs[action] * advantages[row, t] + config.value_cost * value_loss
+            total += counted[row, t] * (step_loss - config.entropy_cost * entropy)
+    return total / counted.size
+
+
+@pytest.mark.parametrize("learner_config", [RecurrentConfig(hidden_size=3), SymmetricConfig(hidden_size=3)])
+def test_chunks_made_again_change_no_gradient(learner_config):
+    config = ActorCriticConfig(num_lifetimes=4, unroll_length=UNROLL_LENGTH)
+    whole = make(config, learner_config=learner_config)
+    state, _, trajectories = live(whole)
+    chunked = whole._replace(config=dataclasses.replace(config, remat_chunk=3))
+    by_whole, by_chunks = (jax.jit(a.update, static_argnums=2)(state, trajectories, None)[0] for a in (whole, chunked))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), by_whole.meta_params, by_chunks.meta_params
+    )
+    assert not np.allclose(
+        jax.flatten_util.ravel_pytree(state.meta_params)[0], jax.flatten_util.ravel_pytree(by_whole.meta_params)[0]
+    )
+
+
+def test_ignored_actions_are_not_learned_from(cartpole):
+    actor_critic, state, _, trajectories = cartpole
+    ignored = trajectories[0].experience.action_ignored
+    assert ignored.any()
+    flipped = jnp.where(ignored, 1 - trajectories[0].experience.action, trajectories[0].experience.action)
+    other = (trajectories[0]._replace(experience=trajectories[0].experience._replace(action=flipped)),)
+    update = jax.jit(actor_critic.update, static_argnums=2)
+    one, two = update(state, trajectories, None)[0], update(state, other, None)[0]
+    jax.tree.map(np.testing.assert_array_equal, one.meta_params, two.meta_params)
+
+
+def test_lifetimes_go_on_across_updates_and_end_on_time():
+    config = ActorCriticConfig(num_lifetimes=2, unroll_length=6)
+    actor_critic = make(config, BanditConfig(num_arms=3, lifetime_length=12), RecurrentConfig(hidden_size=3))
+    _, first_lifetimes, first = live(actor_critic, num_rows=2)
+    _, second_lifetimes, second = live(actor_critic, num_rows=2, num_unrolls=2)
+    # Row 1 is staggered: its first lifetime ends after one unroll, that of row 0 after two.
+    assert first[0].lifetime_end[:, 0].tolist() == [False, True]
+    assert second[0].lifetime_end[:, 0].tolist() == [True, False]
+    np.testing.assert_array_equal(first_lifetimes[0].num_steps[:, 0], [6, 0])
+    np.testing.assert_array_equal(second_lifetimes[0].num_steps[:, 0], [0, 6])
+    hidden = second[0].learner_state[0][:, 0]
+    assert np.any(hidden[0] != 0), "the learner state goes on within a lifetime"
+    assert np.all(hidden[1] == 0), "and is born anew with the next one"
+    before, after = (np.asarray(lifetimes[0].task[:, 0]) for lifetimes in (first_lifetimes, second_lifetimes))
+    assert not np.array_equal(before[0], after[0]) and np.array_equal(before[1], after[1])
+
+
+def test_several_epochs_with_the_ppo_clip_stay_near_the_behaviour():
+    config = ActorCriticConfig(
+        num_lifetimes=4, unroll_length=UNROLL_LENGTH, learning_rate=0.05, num_epochs=8, num_minibatches=2, ppo_clip=0.02
+    )
+    clipped = make(config)
+    state, _, trajectories = live(clipped)
+    free = clipped._replace(config=dataclasses.replace(config, ppo_clip=1e6))
+    distances = []
+    for actor_critic in (clipped, free):
+        after, metrics = jax.jit(actor_critic.update, static_argnums=2)(state, trajectories, None)
+        assert after.update == 1 and np.isfinite(metrics["gradient_norm"])
+        entry, statistics = actor_critic.entries[0], after.value_statistics[0]
+        at_the_end = actor_critic._entry_loss(entry, after.meta_params, trajectories[0], statistics, None)[2]
+        distances.append(float(at_the_end["importance_ratio_max"]))
+    assert 1.0 < distances[0] < distances[1]
+
+
+def test_a_learner_without_a_cell_learns_a_bandit_with_a_best_arm():
+    config = ActorCriticConfig(num_lifetimes=32, unroll_length=8, learning_rate=0.05, entropy_cost=0.0)
+    environment_config = BanditConfig(num_arms=2, lifetime_length=8, distribution="dependent_easy")
+    inner_loop = build_inner_loop(RecurrentConfig(cell="none"), environment_config)
+    unfair = inner_loop._replace(
+        birth=lambda meta_params, key: inner_loop.birth(meta_params, key)._replace(task=jnp.array([0.1, 0.9]))
+    )
+    loop = actor_critic_outer_loop(make_actor_critic(config, (Entry("e", unfair, 1, 1.0),), 60))
+    rows = jnp.arange(32)
+
+    def update(carry, _):
+        state, lifetimes = carry
+        lifetimes, trajectories = jax.vmap(loop.live, in_axes=(None, 0, 0))(state, rows, lifetimes)
+        state, metrics = loop.update(state, trajectories, None)
+        return (state, lifetimes), metrics["fitness_mean"]
+
+    state = loop.init(SETTINGS)
+    start = (state, jax.vmap(loop.birth, in_axes=(None, 0))(state, rows))
+    fitness = jax.jit(lambda start: jax.lax.scan(update, start, length=60)[1])(start)
+    assert fitness[:5].mean() < 0.7 and fitness[-5:].mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        (ActorCriticConfig(unroll_length=5), "outer.unroll_length"),
+        (ActorCriticConfig(unroll_length=24), "outer.unroll_length"),
+        (ActorCriticConfig(unroll_length=6, remat_chunk=4), "outer.remat_chunk"),
+    ],
+)
+def test_lengths_that_do_not_divide_are_refused(config, key):
+    with pytest.raises(InputError, match=key):
+        make(config)
+
+
+def test_trajectory_is_what_the_update_needs(cartpole):
+    _, _, _, trajectories = cartpole
+    assert isinstance(trajectories[0], Trajectory)
+    assert trajectories[0].experience.reward.shape == (4, 1, UNROLL_LENGTH)
