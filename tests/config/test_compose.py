@@ -57,8 +57,15 @@ def test_overrides_win_over_the_experiment_and_the_experiment_over_presets():
 
 
 def test_a_group_can_be_chosen_over_the_experiments():
-    job = compose_job(["experiment=bandit", "outer=actor_critic", "learner=recurrent"])
-    assert (job.outer.name, job.learner.name, job.experiment_name) == ("actor_critic", "recurrent", "bandit")
+    job = compose_job(["experiment=bandit", "learner=recurrent"])
+    assert (job.learner.name, job.experiment_name) == ("recurrent", "bandit")
+
+
+def test_an_experiments_keys_may_not_fit_another_member_of_a_group_and_that_is_told():
+    with pytest.raises(
+        InputError, match=r"experiment=cartpole sets learner\..*, which learner=recurrent does not have"
+    ):
+        compose_job(["experiment=cartpole", "learner=recurrent"])
 
 
 def test_composing_leaves_nothing_behind():
