@@ -1,14 +1,14 @@
 """Devices: the only place that names pmap, meshes and `jax.distributed`."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from podmeta.errors import InputError
+from podmeta.errors import InputError, PodmetaError
 
 
 def set_up_devices(num_cpu_devices: int) -> None:
@@ -47,6 +47,18 @@ def _count_local_devices() -> int:
 def describe_devices() -> list[str]:
     """The devices of this process, in words."""
     return [f"{device.device_kind} {device.id} ({device.platform})" for device in jax.local_devices()]
+
+
+@contextlib.contextmanager
+def explained_memory_errors(cure: str) -> Iterator[None]:
+    """Turns XLA's error about a device without enough memory into a `PodmetaError` that says what to do."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        message = str(error).splitlines()[0]
+        if "RESOURCE_EXHAUSTED" not in message:
+            raise
+        raise PodmetaError(f"the devices have too little memory ({message}): {cure}") from error
 
 
 def map_over_devices(function: Callable, axis_name: str, num_devices: int) -> Any:

@@ -18,7 +18,7 @@ from podmeta.config.stages import Stage, stages_of
 from podmeta.config.validate import validate_devices
 from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
-from podmeta.runtime.devices import describe_devices, map_over_devices, unreplicate
+from podmeta.runtime.devices import describe_devices, explained_memory_errors, map_over_devices, unreplicate
 from podmeta.runtime.files import write_atomically
 from podmeta.runtime.meta_params import load_meta_params
 from podmeta.runtime.metrics import MetricsWriter
@@ -27,6 +27,8 @@ from podmeta.runtime.progress import show_progress
 from podmeta.runtime.provenance import describe_provenance
 from podmeta.runtime.run_directory import RunDirectory
 from podmeta.runtime.signals import StopRequest
+
+_LESS_MEMORY = "take fewer members or lifetimes, a smaller learner, shorter lifetimes, or more devices"
 
 
 class Progress(NamedTuple):
@@ -109,7 +111,8 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
                     device_state = to_devices(state, num_devices)
                     while progress.update < end and not stop_request.requested:
                         num_updates = _updates_until_boundary(progress.update, stage, job)
-                        device_state, metrics, seconds = run_updates(program.run, device_state, num_updates)
+                        with explained_memory_errors(_LESS_MEMORY):
+                            device_state, metrics, seconds = run_updates(program.run, device_state, num_updates)
                         _check_finite(metrics, progress.update, checkpoints)
                         rate = program.env_steps_per_update * num_updates / seconds
                         last_update = progress.update

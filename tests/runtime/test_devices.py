@@ -1,0 +1,47 @@
+"""What is said where the devices are not what a job needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+from podmeta.errors import InputError, PodmetaError
+from podmeta.runtime.devices import explained_memory_errors, set_up_devices
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_too_little_memory_is_explained():
+    with (
+        pytest.raises(PodmetaError, match=r"too little memory \(RESOURCE_EXHAUSTED.*\): take less"),
+        explained_memory_errors("take less"),
+    ):
+        jnp.zeros(2**46).block_until_ready()
+
+
+def test_any_other_error_is_left_alone():
+    with pytest.raises(ZeroDivisionError), explained_memory_errors("take less"):
+        raise ZeroDivisionError
+
+
+def test_the_number_of_devices_cannot_change_once_jax_has_started():
+    set_up_devices(4)  # as the tests have set up
+    with pytest.raises(InputError, match=r"devices\.cpu=3, but JAX had started with 4 devices"):
+        set_up_devices(3)
+
+
+def test_a_platform_that_is_not_there_is_named_with_the_cure():
+    script = "from podmeta.runtime.devices import set_up_devices\nset_up_devices(0)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        env=os.environ | {"JAX_PLATFORMS": "abacus"},
+        capture_output=True,
+        text=True,
+    )
+    said = done.stderr.splitlines()[-1]
+    assert "InputError" in said and "JAX_PLATFORMS=abacus finds no device" in said
+    assert "JAX_PLATFORMS=cpu" in said
