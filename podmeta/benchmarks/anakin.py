@@ -17,7 +17,7 @@ CALLS = 5
 
 
 def bench_anakin() -> None:
-    """Measures the experiments `bandit` (full and low rank, and by the recurrent learner) and `cartpole`."""
+    """Measures the experiments `bandit` (at full and low rank, with the exact tanh, by the recurrent learner) and `cartpole`."""
     set_up_devices(compose_job(["experiment=bandit"]).devices.cpu)
     for experiment, overrides in [
         ("bandit", []),
@@ -50,7 +50,6 @@ def _measure(job: JobConfig, experiment: str, overrides: list[str]) -> None:
         "experiment": experiment,
         "overrides": overrides,
         "num_devices": num_devices,
-        "population_size": job.outer.population_size,
         "learner": dataclasses.asdict(job.learner),
     }
     report(

@@ -14,6 +14,7 @@ from podmeta.learners.symmetric import make_symmetric_learner
 
 SIZES = [(1, 2), (4, 2), (32, 4), (147, 16)]
 NUM_STEPS = 20
+NUM_MEMBERS = (1, 64)  # one θ for all lifetimes, as in evaluation and actor-critic; a θ per member, as in evolution
 LSTM_UPDATES_SIDE_BY_SIDE = 20_000
 GEMM_SIZE = 1024
 
@@ -23,21 +24,24 @@ def bench_core() -> None:
     gemm_rate = _gemm_flops_per_second()
     report("core_gemm_flops_per_second", {"size": GEMM_SIZE}, gemm_rate, "1/s")
     for activation in ("tanh", "rational"):
-        for observation_size, num_actions in SIZES:
-            _measure(SymmetricConfig(activation=activation), observation_size, num_actions, gemm_rate)
+        for num_members in NUM_MEMBERS:
+            for observation_size, num_actions in SIZES:
+                _measure(SymmetricConfig(activation=activation), num_members, observation_size, num_actions, gemm_rate)
 
 
-def _measure(config: SymmetricConfig, observation_size: int, num_actions: int, gemm_rate: float) -> None:
+def _measure(
+    config: SymmetricConfig, num_members: int, observation_size: int, num_actions: int, gemm_rate: float
+) -> None:
     learner = make_symmetric_learner(config, observation_size, num_actions, 1)
-    meta_params = learner.init(jax.random.key(0))
-    num_lifetimes = max(1, LSTM_UPDATES_SIDE_BY_SIDE // (observation_size * num_actions))
-    num_updates = num_lifetimes * NUM_STEPS * observation_size * num_actions
+    meta_params = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_members))
+    num_lifetimes = max(1, LSTM_UPDATES_SIDE_BY_SIDE // (num_members * observation_size * num_actions))
+    num_updates = num_members * num_lifetimes * NUM_STEPS * observation_size * num_actions
 
     def plain(meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput) -> Any:
         return plain_step(config, 1, meta_params, state, learner_input)
 
     keys = jax.random.split(jax.random.key(1), num_lifetimes)
-    states = jax.vmap(learner.initial_state, in_axes=(None, 0))(meta_params, keys)
+    states = jax.vmap(learner.initial_state, in_axes=(None, 0))(None, keys)
     fast_seconds, plain_seconds = (
         best_seconds(_rolled(step, meta_params, states, observation_size, num_actions))
         for step in (learner.step, plain)
@@ -48,6 +52,7 @@ def _measure(config: SymmetricConfig, observation_size: int, num_actions: int, g
         "hidden_size": config.hidden_size,
         "message_size": config.message_size,
         "activation": config.activation,
+        "num_members": num_members,
         "num_lifetimes": num_lifetimes,
     }
     flops_per_update = 2 * config.hidden_size * 4 * config.hidden_size
@@ -60,20 +65,19 @@ def _measure(config: SymmetricConfig, observation_size: int, num_actions: int, g
 def _rolled(
     step: Callable, meta_params: MetaParams, states: LearnerState, observation_size: int, num_actions: int
 ) -> Callable[[], jax.Array]:
-    """Steps many learners side by side, `NUM_STEPS` times, their own logits fed back as the previous action."""
+    """Steps the lifetimes of every member side by side, `NUM_STEPS` times, their logits fed back as previous action."""
 
-    def one(carry: tuple[LearnerState, jax.Array], _: None) -> tuple[tuple[LearnerState, jax.Array], None]:
-        state, action = carry
-        observation = jnp.ones(observation_size)
-        output, state = step(meta_params, state, LearnerInput(observation, action, action[0], jnp.zeros(())))
-        return (state, output.policy[:, 0]), None
+    def live(meta_params: MetaParams, state: LearnerState) -> jax.Array:
+        def one(carry: tuple[LearnerState, jax.Array], _: None) -> tuple[tuple[LearnerState, jax.Array], None]:
+            state, action = carry
+            learner_input = LearnerInput(jnp.ones(observation_size), action, action[0], jnp.zeros(()))
+            output, state = step(meta_params, state, learner_input)
+            return (state, output.policy[:, 0]), None
 
-    @jax.jit
-    @jax.vmap
-    def roll(state: LearnerState) -> jax.Array:
         return jax.lax.scan(one, (state, jnp.zeros(num_actions)), length=NUM_STEPS)[0][1]
 
-    return lambda: roll(states)
+    roll = jax.jit(jax.vmap(jax.vmap(live, in_axes=(None, 0)), in_axes=(0, None)))
+    return lambda: roll(meta_params, states)
 
 
 def _gemm_flops_per_second() -> float:
