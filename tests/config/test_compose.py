@@ -62,9 +62,8 @@ def test_a_group_can_be_chosen_over_the_experiments():
 
 
 def test_an_experiments_keys_may_not_fit_another_member_of_a_group_and_that_is_told():
-    with pytest.raises(
-        InputError, match=r"experiment=cartpole sets learner\..*, which learner=recurrent does not have"
-    ):
+    message = r"experiment=cartpole sets learner\..*, which learner=recurrent does not have"
+    with pytest.raises(InputError, match=message):
         compose_job(["experiment=cartpole", "learner=recurrent"])
 
 
