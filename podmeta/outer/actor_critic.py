@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 import rlax
 from jaxtyping import Array, Bool, Float, Int
@@ -323,8 +322,8 @@ class ActorCritic(NamedTuple):
         return traced.errors + values[:-1], advantages
 
     def _weighted_mean(self, by_entry: list[Float[Array, ""]]) -> Float[Array, ""]:
-        weights = np.array([entry.weight for entry in self.entries])
-        return jnp.dot(weights / weights.sum(), jnp.stack(by_entry))
+        weights = jnp.array([entry.weight for entry in self.entries])
+        return jnp.dot(weights / jnp.sum(weights), jnp.stack(by_entry))
 
     def _optimiser(self, learning_rate: Float[Array, ""]) -> optax.GradientTransformation:
         optimiser = make_optimiser(self.config.optimiser, self.config.optimiser_arguments)(learning_rate)
