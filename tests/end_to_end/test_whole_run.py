@@ -178,4 +178,4 @@ def test_help_is_there_without_waiting_for_jax(arguments, capsys):
 
 def test_help_lists_experiments_and_what_they_are_for(capsys):
     main(["train", "--help"])
-    assert re.search(r"^  bandit +A symmetric learner .*bandits", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^  bandit +Evolution of a symmetric learner .*bandits", capsys.readouterr().out, re.MULTILINE)
