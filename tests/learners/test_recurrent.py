@@ -109,7 +109,7 @@ def test_without_a_cell_only_the_observation_counts():
 
 def test_the_first_policy_is_close_to_uniform():
     learner = make_recurrent_learner(RecurrentConfig(), OBSERVATION_SIZE, NUM_ACTIONS, 1)
-    meta_params = learner.init(jax.random.key(0))
+    meta_params = jax.jit(learner.init)(jax.random.key(0))
     first_input = jax.tree.map(lambda leaf: leaf[0], draw_script())
     output, _ = learner.step(meta_params, learner.initial_state(meta_params, jax.random.key(1)), first_input)
     np.testing.assert_allclose(jax.nn.softmax(output.policy[:, 0]), 0.5, atol=0.05)
