@@ -1,0 +1,81 @@
+"""From a config to programs: θ of one size, and mixtures on any number of devices."""
+
+import jax
+import numpy as np
+import pytest
+
+from podmeta.architectures.anakin import DEVICE_AXIS
+from podmeta.config.compose import compose_job
+from podmeta.errors import InputError
+from podmeta.runtime.devices import map_over_devices
+from podmeta.runtime.program import build_programs, from_devices, instance_settings, to_devices
+
+QUICKLY = {"xla_backend_optimization_level": 0}  # the programs take longer to optimise than to run
+ENTRIES = (
+    "[{environment: bandit, num_arms: 3, lifetime_length: 8, padded_observation_size: 2},"
+    " {environment: contextual_bandit, lifetime_length: 12, weight: 2}]"
+)
+OUTER = {
+    "evolution": ["outer.population_size=8", "outer.lifetimes_per_member=1", "outer.noise_std=1"],
+    "actor_critic": ["outer=actor_critic", "outer.num_lifetimes=4", "outer.unroll_length=4"],
+}
+
+
+@pytest.mark.parametrize("outer", OUTER)
+def test_a_mixture_is_the_same_on_any_number_of_devices(outer):
+    learner = ["learner=recurrent", "learner.cell=gru", "learner.hidden_size=3"]
+    mixture = ["environment=mixture", f"environment.entries={ENTRIES}", "num_updates=3"]
+    job = compose_job([*learner, *mixture, *OUTER[outer]])
+
+    def trained(num_devices):
+        (program,) = build_programs(job, num_devices)
+        run = map_over_devices(lambda state: program.run(state, 3), DEVICE_AXIS, num_devices)
+        state = to_devices(program.init(instance_settings(job)), num_devices)
+        return from_devices(run.lower(state).compile(QUICKLY)(state)[0]).outer.meta_params
+
+    for one, two in zip(jax.tree.leaves(trained(1)), jax.tree.leaves(trained(2)), strict=True):
+        np.testing.assert_allclose(two, one, atol=1e-5)
+
+
+BANDIT, CARTPOLE = "environment: bandit, num_arms: 3", "environment: cartpole"
+DIFFERENT = {
+    "entries[1]": ["environment=mixture", f"environment.entries=[{{{BANDIT}}}, {{{CARTPOLE}}}]"],
+    "stages[1]": [f"stages=[{{num_updates: 1, {BANDIT}}}, {{num_updates: 1, {CARTPOLE}}}]"],
+}
+
+
+@pytest.mark.parametrize("place", DIFFERENT)
+def test_a_learner_tied_to_sizes_is_told_of_padding_and_fits_with_it(place):
+    overrides = ["learner=recurrent", *DIFFERENT[place]]
+    with pytest.raises(InputError, match="tied to sizes") as refusal:
+        build_programs(compose_job(overrides), 1)
+    said = str(refusal.value)
+    for part in (place, "observation_size=1", "learner=symmetric", "padded_observation_size=4", "padded_num_actions=3"):
+        assert part in said
+    padding = "padded_observation_size: 4, padded_num_actions: 3"
+    padded = [override.replace("}", f", {padding}}}") for override in overrides]
+    assert len(build_programs(compose_job(padded), 1)) == (2 if place == "stages[1]" else 1)
+
+
+def test_any_sizes_fit_the_symmetric_learner():
+    for overrides in DIFFERENT.values():
+        build_programs(compose_job(overrides), 1)
+
+
+def test_an_environment_that_cannot_be_made_is_told_with_its_place():
+    entries = "[{environment: bandit}, {environment: grid_world, height: 1, width: 2}]"
+    job = compose_job(["environment=mixture", f"environment.entries={entries}"])
+    with pytest.raises(InputError, match=r"environment\.entries\[1\].*height times width"):
+        build_programs(job, 1)
+
+
+def test_lifetimes_are_those_of_the_entry_or_of_the_outer_loop():
+    entries = "[{environment: bandit, lifetime_length: 10}, {environment: bandit, lifetime_length: 20, lifetimes: 3}]"
+    overrides = ["environment=mixture", f"environment.entries={entries}"]
+    (evolution,) = build_programs(
+        compose_job([*overrides, "outer.population_size=4", "outer.lifetimes_per_member=5"]), 1
+    )
+    assert evolution.env_steps_per_update == 4 * (5 * 10 + 3 * 20)
+    actor_critic = ["outer=actor_critic", "outer.num_lifetimes=4", "outer.unroll_length=10"]
+    (program,) = build_programs(compose_job([*overrides, *actor_critic]), 1)
+    assert program.env_steps_per_update == 4 * 10 * (1 + 3)
