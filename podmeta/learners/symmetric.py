@@ -12,7 +12,7 @@ for every number of observations and actions, and a permutation of either permut
 
 The fast form. f's input projection is linear, so it is made once per node (A + B products) and broadcast over the
 A x B LSTMs, and F and G, being linear, come after the aggregation. Only the hidden-to-hidden product is made for
-every LSTM. The plain form, one LSTM after another, is the oracle in tests/learners.
+every LSTM. The plain form is podmeta.benchmarks.plain_symmetric, to which the tests hold this one.
 """
 
 import itertools
