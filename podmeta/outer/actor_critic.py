@@ -24,24 +24,9 @@ from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, Met
 from podmeta.lifetimes import Experience, InnerLoop, LifetimeState, see
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
+from podmeta.outer.value_statistics import ValueStatistics, mean_and_std, no_statistics, updated_statistics
 
 _META_PARAMS, _LIFETIMES, _MINIBATCHES = range(3)  # what a key is for
-_STATISTICS_DECAY = 0.99  # of the running mean and variance of value targets, per update
-_SMALLEST_STD = 1e-2  # of value targets, so that a reward that never changes blows nothing up
-
-
-class ValueStatistics(NamedTuple):
-    """Running statistics of the value targets, by which values are normalised.
-
-    Attributes:
-      mean: [] discounted sum of means.
-      mean_square: [] discounted sum of means of squares.
-      weight: [] the sum of the weights so far, which corrects the start.
-    """
-
-    mean: Float[Array, ""]
-    mean_square: Float[Array, ""]
-    weight: Float[Array, ""]
 
 
 class ActorCriticState(NamedTuple):
@@ -98,13 +83,12 @@ class ActorCritic(NamedTuple):
         if meta_params is None:
             key = jax.random.fold_in(jax.random.key(settings.seed), _META_PARAMS)
             meta_params = self.entries[0].inner_loop.init(key)
-        nothing = ValueStatistics(*(jnp.zeros(()) for _ in ValueStatistics._fields))
         return ActorCriticState(
             meta_params=meta_params,
             optimiser_state=self._optimiser(settings.learning_rate).init(meta_params),
             update=jnp.array(self.first_update, jnp.int32),
             settings=settings,
-            value_statistics=(nothing,) * len(self.entries),
+            value_statistics=(no_statistics(),) * len(self.entries),
         )
 
     def birth(self, state: ActorCriticState, row: Int[Array, ""]) -> tuple[LifetimeState, ...]:
@@ -207,7 +191,9 @@ class ActorCritic(NamedTuple):
             "meta_params_norm": optax.global_norm(meta_params),
             "learning_rate": learning_rate,
         }
-        statistics = tuple(_updated(old, new) for old, new in zip(state.value_statistics, moments, strict=True))
+        statistics = tuple(
+            updated_statistics(old, new) for old, new in zip(state.value_statistics, moments, strict=True)
+        )
         return ActorCriticState(meta_params, optimiser_state, state.update, state.settings, statistics), metrics
 
     def _entry_loss(
@@ -231,7 +217,7 @@ class ActorCritic(NamedTuple):
         counted = 1.0 - experience.action_ignored
         ratios = jnp.exp(log_ratios * counted)
 
-        mean, std = _mean_and_std(statistics)
+        mean, std = mean_and_std(statistics)
         values = mean + std * outputs.value
         targets, advantages = jax.vmap(self.targets_and_advantages)(
             jax.lax.stop_gradient(values), jax.lax.stop_gradient(ratios), experience, trajectories.lifetime_end
@@ -370,26 +356,6 @@ def actor_critic_outer_loop(actor_critic: ActorCritic) -> OuterLoop:
         actor_critic.live,
         actor_critic.update,
         env_steps,
-    )
-
-
-def _mean_and_std(statistics: ValueStatistics) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Mean and standard deviation of value targets; 0 and 1 before any was seen."""
-    seen = statistics.weight > 0
-    weight = jnp.where(seen, statistics.weight, 1.0)
-    mean = statistics.mean / weight
-    variance = statistics.mean_square / weight - mean**2
-    std = jnp.maximum(jnp.sqrt(jnp.maximum(variance, 0.0)), _SMALLEST_STD)
-    return mean, jnp.where(seen, std, 1.0)
-
-
-def _updated(statistics: ValueStatistics, moments: tuple[Float[Array, ""], Float[Array, ""]]) -> ValueStatistics:
-    def moved(old: Float[Array, ""], new: Float[Array, ""] | float) -> Float[Array, ""]:
-        return _STATISTICS_DECAY * old + (1.0 - _STATISTICS_DECAY) * new
-
-    mean, mean_square = moments
-    return ValueStatistics(
-        moved(statistics.mean, mean), moved(statistics.mean_square, mean_square), moved(statistics.weight, 1.0)
     )
 
 

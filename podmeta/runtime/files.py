@@ -14,8 +14,8 @@ TEMPORARY_PREFIX = ".tmp-"
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all: beside it first, to the disk, then under its name.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a file, text as UTF-8, whole or not at all: beside it first, to the disk, then under its name.
 
     Raises:
       PodmetaError: it could not be written; what was there before is untouched.
@@ -23,8 +23,8 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(TEMPORARY_PREFIX + path.name)
     with explained_write_errors(path):
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

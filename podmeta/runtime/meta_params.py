@@ -1,6 +1,6 @@
 """θ by itself: out of a run directory, or in an .npz file."""
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.runtime.checkpoints import Checkpoints, RestoredCheckpoint
-from podmeta.runtime.files import TEMPORARY_PREFIX, explained_write_errors, flush_entries_to_disk, reason
+from podmeta.runtime.files import reason, write_atomically
 from podmeta.runtime.program import state_shapes
 
 
@@ -37,18 +37,9 @@ def save_meta_params(path: Path, meta_params: MetaParams) -> None:
     Raises:
       PodmetaError: it could not be written.
     """
-    temporary = path.with_name(TEMPORARY_PREFIX + path.name)
-    with explained_write_errors(path):
-        try:
-            with temporary.open("wb") as file:
-                np.savez(file, **_by_name(jax.device_get(meta_params)))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        flush_entries_to_disk(path.parent)
+    content = io.BytesIO()
+    np.savez(content, **_by_name(jax.device_get(meta_params)))
+    write_atomically(path, content.getvalue())
 
 
 def load_meta_params(source: Path, expected: MetaParams) -> MetaParams:

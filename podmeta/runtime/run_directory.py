@@ -46,7 +46,7 @@ class RunDirectory:
 
     Attributes:
       path: the directory, absolute.
-      config_path, environment_path, metrics_path, evaluation_path, summary_path: its files.
+      config_path, environment_path, metrics_path, summary_path: its files.
       checkpoints_path, tensorboard_path: its folders.
     """
 
@@ -65,7 +65,6 @@ class RunDirectory:
         self.config_path = self.path / "config.yaml"
         self.environment_path = self.path / "environment.json"
         self.metrics_path = self.path / "metrics.jsonl"
-        self.evaluation_path = self.path / "evaluation.jsonl"
         self.summary_path = self.path / "summary.json"
         self.checkpoints_path = self.path / "checkpoints"
         self.tensorboard_path = self.path / "tensorboard"

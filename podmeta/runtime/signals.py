@@ -20,7 +20,7 @@ class StopRequest:
 
     A second SIGINT ends the process with exit code 130, even while the main thread is inside a compiled program:
     Python's own handlers would wait for that to return, so a thread reads the signals from the wakeup descriptor.
-    Enter it in the main thread, and after `jax.distributed.initialize`, which sets a SIGTERM handler of its own.
+    Enter it in the main thread, and after whatever else sets handlers of these signals.
 
     Attributes:
       signal_name: "SIGINT" or "SIGTERM", whichever came first, or None.
