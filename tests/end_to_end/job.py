@@ -19,6 +19,7 @@ TINY = (
     "outer.population_size=8",
     "outer.lifetimes_per_member=1",
     "outer.noise_std=1",
+    "outer.learning_rate_schedule.name=constant",  # a schedule over num_updates changes with their number
     "environment.lifetime_length=10",
     "learner.hidden_size=4",
     f"architecture.updates_per_call={UPDATES_PER_CALL}",
