@@ -15,7 +15,9 @@ podmeta meta-trains reinforcement learning algorithms.
 
   podmeta train experiment=NAME [KEY=VALUE ...]   meta-train, then meta-test
   podmeta evaluate run=DIR [KEY=VALUE ...]        meta-test a finished or interrupted run again
-  podmeta bench NAME                              measure this machine: core, anakin
+  podmeta export run=DIR to=FILE.npz              make a learned algorithm of a finished run: θ and a card
+  podmeta list                                    the learned algorithms that ship with podmeta
+  podmeta bench NAME                              measure this machine: core, anakin, agent
   podmeta COMMAND --help                          more about a command
 """
 
@@ -24,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line. Exit codes: 0 done, 1 failed while running, 2 wrong input, 130 interrupted twice."""
     arguments = sys.argv[1:] if arguments is None else arguments
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    commands = {"train": _train, "evaluate": _evaluate, "bench": _bench}
+    commands = {"train": _train, "evaluate": _evaluate, "export": _export, "list": _list, "bench": _bench}
     try:
         if not arguments or arguments[0] in ("--help", "-h", "help"):
             print(USAGE, end="")
@@ -85,6 +87,50 @@ def _evaluate(arguments: list[str], console: Console) -> None:
     evaluate_run(job, restored.tree.outer.meta_params, run_path, Console())
 
 
+def _export(arguments: list[str], console: Console) -> None:
+    usage = "podmeta export run=DIR to=FILE.npz [instance=N] [description=TEXT] [limits=TEXT]"
+    if _wants_help(arguments):
+        print(usage)
+        return
+    given = _values(arguments, usage, needed=("run", "to"), optional=("instance", "description", "limits"))
+    instance = given.get("instance", "0")
+    if not instance.isdecimal():
+        raise InputError(f"instance={instance} is not a number: {usage}")
+    from podmeta.runtime.export import export_run
+
+    target = Path(given["to"])
+    card = export_run(Path(given["run"]), target, int(instance), given.get("description", ""), given.get("limits", ""))
+    console.print(f"wrote {target} and its card {target.with_suffix('.json')}", markup=False)
+    if not card.results:
+        console.print("warning: the card has no results: podmeta evaluate run=… gives the run some", markup=False)
+
+
+def _list(arguments: list[str], console: Console) -> None:
+    if _wants_help(arguments):
+        print("podmeta list tells which learned algorithms ship with podmeta")
+        return
+    _values(arguments, "podmeta list takes no further word", needed=(), optional=())
+    from podmeta.runtime.pretrained import list_pretrained, load_pretrained
+
+    for name in list_pretrained():
+        card = load_pretrained(name).card
+        print(f"{name}\n  {card.description}\n  limits: {card.limits}\n  {card.command} (seed {card.seed})")
+
+
+def _values(arguments: list[str], usage: str, needed: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, str]:
+    """The KEY=VALUE arguments of a command that has no config."""
+    given = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key not in (*needed, *optional) or not equals:
+            raise InputError(f"{argument!r} is not understood: {usage}")
+        given[key] = value
+    for key in needed:
+        if not given.get(key):
+            raise InputError(f"{key}= is missing: {usage}")
+    return given
+
+
 def _set_up(job: JobConfig, console: Console) -> None:
     """Readies JAX, which is imported only now: a wrong key must be told before the seconds that takes."""
     from podmeta.runtime.compilation_cache import use_compilation_cache
@@ -97,14 +143,15 @@ def _set_up(job: JobConfig, console: Console) -> None:
 
 def _bench(arguments: list[str], console: Console) -> None:
     if _wants_help(arguments):
-        print("podmeta bench NAME prints JSON lines; NAME is one of: core, anakin")
+        print("podmeta bench NAME prints JSON lines; NAME is one of: core, anakin, agent")
         return
-    if arguments not in (["core"], ["anakin"]):
-        raise InputError("name one benchmark: podmeta bench core, or podmeta bench anakin")
+    if arguments not in (["core"], ["anakin"], ["agent"]):
+        raise InputError("name one benchmark: podmeta bench core, podmeta bench anakin, or podmeta bench agent")
+    from podmeta.benchmarks.agent import bench_agent
     from podmeta.benchmarks.anakin import bench_anakin
     from podmeta.benchmarks.core import bench_core
 
-    {"core": bench_core, "anakin": bench_anakin}[arguments[0]]()
+    {"core": bench_core, "anakin": bench_anakin, "agent": bench_agent}[arguments[0]]()
 
 
 def _wants_help(arguments: list[str]) -> bool:

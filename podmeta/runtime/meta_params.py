@@ -1,8 +1,6 @@
 """θ by itself: out of a run directory, or in an .npz file."""
 
-import io
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +11,7 @@ from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.runtime.checkpoints import Checkpoints, RestoredCheckpoint
 from podmeta.runtime.files import reason, write_atomically
+from podmeta.runtime.named_arrays import by_path, differences, from_npz, to_npz
 from podmeta.runtime.program import state_shapes
 
 
@@ -37,9 +36,7 @@ def save_meta_params(path: Path, meta_params: MetaParams) -> None:
     Raises:
       PodmetaError: it could not be written.
     """
-    content = io.BytesIO()
-    np.savez(content, **_by_name(jax.device_get(meta_params)))
-    write_atomically(path, content.getvalue())
+    write_atomically(path, to_npz(meta_params))
 
 
 def load_meta_params(source: Path, expected: MetaParams) -> MetaParams:
@@ -62,15 +59,19 @@ def load_meta_params(source: Path, expected: MetaParams) -> MetaParams:
     num_instances = jax.tree.leaves(expected)[0].shape[0]
     if source.is_dir():
         run = restore_run(job_from_yaml(source / "config.yaml", []), source)
-        found = _by_name(run.tree.outer.meta_params)
+        found = by_path(run.tree.outer.meta_params)
     else:
         found = {name: array[None] for name, array in _read(source).items()}
-    wanted = _by_name(expected)
-    _check_shapes(
-        source,
+    wanted = by_path(expected)
+    told = differences(
         {name: array.shape[1:] for name, array in found.items()},
         {name: leaf.shape[1:] for name, leaf in wanted.items()},
     )
+    if told is not None:
+        raise InputError(
+            f"the θ of init_from={source} does not fit this job's learner: {told}. Use the learner it was trained "
+            "with; and if that is the recurrent one, an environment of the same sizes"
+        )
     found_instances = next(iter(found.values())).shape[0]
     if found_instances not in (1, num_instances):
         raise InputError(
@@ -81,31 +82,10 @@ def load_meta_params(source: Path, expected: MetaParams) -> MetaParams:
     return jax.tree.unflatten(jax.tree.structure(expected), leaves)
 
 
-def _by_name(meta_params: MetaParams) -> dict[str, Any]:
-    """The leaves of θ, in order, by their path."""
-    leaves = jax.tree_util.tree_leaves_with_path(meta_params)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except Exception as error:  # NumPy raises a different one for every way in which a file is not an .npz file
+        return from_npz(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise InputError(
             f"init_from={path} cannot be read: {reason(error)}. Name a run directory, or an .npz file of a θ"
         ) from error
-
-
-def _check_shapes(source: Path, found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]) -> None:
-    differences = [
-        f"{name} is {found.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
-        for name in sorted(found.keys() | wanted.keys())
-        if found.get(name) != wanted.get(name)
-    ]
-    if differences:
-        more = f", and {len(differences) - 1} more differ" if len(differences) > 1 else ""
-        raise InputError(
-            f"the θ of init_from={source} does not fit this job's learner: {differences[0]}{more}. Use the learner it "
-            "was trained with; and if that is the recurrent one, an environment of the same sizes"
-        )

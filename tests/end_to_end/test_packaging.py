@@ -38,13 +38,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_has_every_module_every_preset_the_licence_and_the_types(wheel):
+def test_the_wheel_has_every_module_preset_and_learned_algorithm_the_licence_and_the_types(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "podmeta").rglob("*.py")}
     presets = {
         f"podmeta/{path.relative_to(REPOSITORY).as_posix()}" for path in (REPOSITORY / "configs").rglob("*.yaml")
     }
-    assert modules | presets | {"podmeta/py.typed"} <= inside
+    pretrained = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "podmeta/pretrained").iterdir()}
+    assert modules | presets | pretrained | {"podmeta/py.typed"} <= inside
     assert any(name.endswith("/LICENSE") for name in inside)
 
 

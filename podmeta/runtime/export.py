@@ -1,0 +1,114 @@
+"""From a run to a learned algorithm by itself: θ and a card of how it came to be."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from podmeta.config.compose import job_from_yaml
+from podmeta.config.schema import EnvironmentConfig, JobConfig, MixtureConfig
+from podmeta.config.stages import stages_of
+from podmeta.errors import InputError
+from podmeta.runtime.checkpoints import meta_params_sha256
+from podmeta.runtime.files import reason
+from podmeta.runtime.meta_params import restore_run
+from podmeta.runtime.pretrained import Card, save_pretrained
+from podmeta.runtime.program import instance_settings
+
+_PACKAGES = ("podmeta", "jax", "jaxlib", "dm-haiku", "optax", "rlax", "gymnax", "numpy")
+_WHERE_KEYS = ("run_dir", "compilation_cache_dir")
+"""Keys of a command that say where, and not what."""
+
+
+def export_run(run_path: Path, target: Path, instance: int = 0, description: str = "", limits: str = "") -> Card:
+    """Makes a learned algorithm of a finished run.
+
+    Args:
+      run_path: the run directory.
+      target: the .npz file to write; its card goes beside it.
+      instance: which of several instances.
+      description: what it is for, for the card.
+      limits: what it is known not to do, for the card.
+
+    Returns:
+      The card.
+
+    Raises:
+      InputError: the run has not ended, has no checkpoint or no such instance, or the target is no .npz file.
+      PodmetaError: all checkpoints are broken, or a file could not be written.
+    """
+    if target.suffix != ".npz":
+        raise InputError(f"to={target} must end in .npz: the card goes beside it and ends in .json")
+    job = job_from_yaml(run_path / "config.yaml", [])
+    num_instances = job.architecture.num_instances
+    if not 0 <= instance < num_instances:
+        raise InputError(f"instance={instance} does not exist: the run has {num_instances}, counted from 0")
+    summary = _read_json(run_path / "summary.json", "the run has not ended. Give its command once more")
+    provenance = _read_json(run_path / "environment.json", "without it nothing tells what the run ran with")
+    meta_params = jax.tree.map(lambda leaf: leaf[instance], restore_run(job, run_path).tree.outer.meta_params)
+    git = provenance["git"]
+    card = Card(
+        description=description,
+        limits=limits,
+        learner=dataclasses.asdict(job.learner),
+        trained_on=list(_trained_on(job)),
+        command=_command(provenance["command_line"]),
+        seed=int(instance_settings(job).seed[instance]),
+        revision=git and git["revision"] + ("+" if git["dirty"] else ""),
+        versions={name: provenance["packages"][name] for name in _PACKAGES if name in provenance["packages"]},
+        devices=provenance["devices"],
+        num_updates=summary["num_updates"],
+        env_steps=summary["env_steps"],
+        seconds=summary["seconds"],
+        results=_results(run_path / "evaluation.jsonl", instance),
+        meta_params_sha256=meta_params_sha256(meta_params),
+        file_sha256="",
+    )
+    save_pretrained(target, meta_params, card)
+    return card
+
+
+def _trained_on(job: JobConfig) -> Iterator[dict[str, Any]]:
+    """Every environment that the job trains on, by its name and the keys that differ from their defaults."""
+    told: list[dict[str, Any]] = []
+    for stage in stages_of(job):
+        in_mixture = isinstance(stage.environment, MixtureConfig)
+        for environment in [e.environment for e in stage.environment.entries] if in_mixture else [stage.environment]:
+            described = _brief(environment)
+            if described not in told:
+                told.append(described)
+                yield described
+
+
+def _brief(environment: EnvironmentConfig) -> dict[str, Any]:
+    defaults = type(environment)()
+    keys = [field.name for field in dataclasses.fields(environment)]
+    always = ("name", "id", "lifetime_length")
+    return {
+        key: getattr(environment, key)
+        for key in keys
+        if key in always or getattr(environment, key) != getattr(defaults, key)
+    }
+
+
+def _command(command_line: list[str]) -> str:
+    """The command, without what belongs to one machine."""
+    arguments = [argument for argument in command_line[1:] if argument.partition("=")[0] not in _WHERE_KEYS]
+    return shlex.join(["podmeta", *arguments])
+
+
+def _results(path: Path, instance: int) -> list[dict[str, Any]]:
+    """The rows of a meta-test about one instance; none where the run was not tested."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [row for row in map(json.loads, lines) if row["setting"].get("instance", instance) == instance]
+
+
+def _read_json(path: Path, why: str) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({reason(error)}): {why}") from error

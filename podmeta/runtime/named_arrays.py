@@ -1,0 +1,66 @@
+"""Pytrees of arrays as .npz files, in which every array has its path in the tree for a name."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def by_path(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree, in order, by their path, whose parts are joined by slashes."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def to_npz(tree: Any) -> bytes:
+    """The content of an .npz file. Equal trees make equal files."""
+    content = io.BytesIO()
+    np.savez(content, **by_path(jax.device_get(tree)))
+    return content.getvalue()
+
+
+def from_npz(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, by path.
+
+    Raises:
+      ValueError: it is not the content of an .npz file, or a part of it is damaged.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:  # NumPy raises a different one for every way in which a file is not an .npz file
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def differences(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str | None:
+    """How the shapes found differ from those wanted, in words; None where they do not."""
+    told = [
+        f"{name} is {found.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]
+    if not told:
+        return None
+    return told[0] + (f", and {len(told) - 1} more differ" if len(told) > 1 else "")
+
+
+def filled(target: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """The tree of the target's structure and types whose leaves are these arrays.
+
+    Args:
+      target: a tree of arrays, or of their shapes and types.
+      arrays: by path.
+
+    Raises:
+      ValueError: names or shapes differ from the target's; the message says how.
+    """
+    wanted = by_path(target)
+    told = differences(
+        {name: array.shape for name, array in arrays.items()}, {name: leaf.shape for name, leaf in wanted.items()}
+    )
+    if told is not None:
+        raise ValueError(told)
+    leaves = [arrays[name].astype(leaf.dtype) for name, leaf in wanted.items()]
+    return jax.tree.unflatten(jax.tree.structure(target), leaves)
