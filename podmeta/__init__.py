@@ -1,3 +1,22 @@
 """podmeta meta-trains reinforcement learning algorithms on the Podracer architectures."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from podmeta.agent import load_agent as load_agent
+    from podmeta.environments.from_gymnasium import from_gymnasium as from_gymnasium
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """What a user calls, imported when it is asked for: `import podmeta` by itself must not bring JAX."""
+    if name == "load_agent":
+        from podmeta.agent import load_agent
+
+        return load_agent
+    if name == "from_gymnasium":
+        from podmeta.environments.from_gymnasium import from_gymnasium
+
+        return from_gymnasium
+    raise AttributeError(f"module 'podmeta' has no attribute {name!r}")

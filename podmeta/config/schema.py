@@ -63,6 +63,10 @@ class SymmetricConfig:
         choices=("tanh", "rational"),
     )
     forget_bias: float = option(1.0, "added to the forget gate")
+    scale_observations: bool = option(
+        False,
+        "divide each observation component by the largest magnitude it has had in the lifetime, whatever its unit",
+    )
 
 
 @dataclasses.dataclass
@@ -77,6 +81,10 @@ class RecurrentConfig:
     )
     hidden_size: int = option(48, "units of the cell", minimum=1)
     torso_layers: list[int] = option([], "widths of an MLP between the input and the cell; [] is none", minimum=1)
+    scale_observations: bool = option(
+        False,
+        "divide each observation component by the largest magnitude it has had in the lifetime, whatever its unit",
+    )
 
 
 # --- environments ------------------------------------------------------------------------------------------------

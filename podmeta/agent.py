@@ -1,0 +1,274 @@
+"""A learned algorithm at work: an agent that learns one task of yours within one lifetime, from reward alone.
+
+    algorithm = podmeta.load_agent("symla-control")
+    agent = algorithm.reset(environment.observation_spec(), environment.action_spec(), seed=0)
+    timestep = environment.reset()
+    for _ in range(1000):
+        timestep = environment.step(agent.step(timestep))
+
+No gradient is computed and nothing is tuned: all that changes is the agent's state, in which its policy is held. The
+agent follows dm_env's contract as training does: it is stepped at every time step, the last one of an episode
+included, whose action the environment ignores, and it keeps its state across episode ends.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dm_env
+import jax
+import jax.numpy as jnp
+import numpy as np
+from dm_env import specs
+from jaxtyping import Array, Float, Int, UInt32
+
+from podmeta.errors import InputError
+from podmeta.learners.base import Learner, LearnerState, MetaParams
+from podmeta.learners.policies import Policy, make_policy
+from podmeta.learners.registry import make_learner
+from podmeta.lifetimes import see
+from podmeta.runtime.files import reason, write_atomically
+from podmeta.runtime.named_arrays import filled, from_npz, to_npz
+from podmeta.runtime.pretrained import Card, Pretrained, load_pretrained
+
+_LARGEST_GRID = 1000  # components; what has three axes and more of them is taken for an image
+_META_PARAMS_SHA256 = "meta_params_sha256"
+
+
+class AgentState(NamedTuple):
+    """All that an agent carries from one step to the next.
+
+    Attributes:
+      key_data: [2] the key of the lifetime; step t draws its action with fold_in(key, t).
+      num_steps: [] steps so far.
+      previous_action: [num_actions] the last action, encoded.
+      learner_state: the learner state.
+    """
+
+    key_data: UInt32[Array, "2"]
+    num_steps: Int[Array, ""]
+    previous_action: Float[Array, "num_actions"]
+    learner_state: LearnerState
+
+
+def load_agent(source: str) -> "LearnedAlgorithm":
+    """A learned algorithm, from which `reset` makes agents.
+
+    Args:
+      source: the name of one that ships with podmeta (`podmeta list` tells them), or the path of an .npz file that
+        `podmeta export` has made.
+
+    Raises:
+      InputError: there is none of that name, or a file is missing or damaged.
+    """
+    return LearnedAlgorithm(load_pretrained(source))
+
+
+class LearnedAlgorithm:
+    """θ and the learner it belongs to. Programs are compiled once per size of observations and actions."""
+
+    def __init__(self, pretrained: Pretrained) -> None:
+        self._pretrained = pretrained
+        self._programs: dict[str, _Program] = {}
+
+    @property
+    def card(self) -> Card:
+        """How it was trained, what it reaches, and what it does not."""
+        return self._pretrained.card
+
+    def reset(self, observation_spec: Any, action_spec: Any, seed: int) -> "Agent":
+        """An agent at the beginning of a lifetime, which knows nothing of its task.
+
+        Args:
+          observation_spec: dm_env spec of an observation, of any shape but an image's, with any bounds or none.
+          action_spec: a `DiscreteArray`, or a `BoundedArray` of floats with finite bounds.
+          seed: of the agent's own draws.
+
+        Raises:
+          InputError: it cannot live with such observations or actions; the message says what to do.
+        """
+        program = self._program(observation_spec, action_spec)
+        return Agent(program, program.state_at_birth(seed))
+
+    def load(self, path: str | Path, observation_spec: Any, action_spec: Any) -> "Agent":
+        """The agent that `Agent.save` has saved, in the middle of its lifetime. It goes on as if nothing had been.
+
+        Args:
+          path: the file.
+          observation_spec: as given to `reset`.
+          action_spec: as given to `reset`.
+
+        Raises:
+          InputError: there is no such file, it is damaged, or it is of another algorithm or other sizes.
+        """
+        program = self._program(observation_spec, action_spec)
+        try:
+            arrays = from_npz(Path(path).read_bytes())
+            trained = str(arrays.pop(_META_PARAMS_SHA256, None))
+            if trained != self.card.meta_params_sha256:
+                raise ValueError(f"it is of another algorithm than {self._pretrained.name}")
+            state = filled(program.state_at_birth(seed=0), arrays)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} holds no agent that can go on here: {reason(error)}") from error
+        return Agent(program, state)
+
+    def _program(self, observation_spec: Any, action_spec: Any) -> "_Program":
+        observation_size = check_observation_spec(observation_spec)
+        flat_action_spec = check_action_spec(action_spec)
+        key = repr((observation_spec, action_spec))
+        if key not in self._programs:
+            policy = make_policy(flat_action_spec)
+            config = dataclasses.replace(self._pretrained.learner_config, scale_observations=True)
+            learner = make_learner(config, (observation_size,), policy.num_actions, policy.num_policy_channels)
+            meta_params = self._pretrained.meta_params(jax.eval_shape(learner.init, jax.random.key(0)))
+            self._programs[key] = _Program(
+                learner, policy, meta_params, self.card.meta_params_sha256, observation_spec, action_spec
+            )
+        return self._programs[key]
+
+
+class Agent:
+    """One lifetime of a learned algorithm. It is made by `LearnedAlgorithm.reset` or `LearnedAlgorithm.load`."""
+
+    def __init__(self, program: "_Program", state: AgentState) -> None:
+        self._program = program
+        # A step gives its state's buffers up to the next, so they must be the agent's own, each of them.
+        self._state = jax.tree.map(jnp.array, state)
+
+    def step(self, timestep: dm_env.TimeStep) -> Any:
+        """Takes in a time step, learns from its reward, and acts.
+
+        Every observation component is divided by the largest magnitude it has had in this lifetime, whether or not θ
+        was trained so (`learner.scale_observations`): what is one-hot or constantly 1 stays as it is, and the rest
+        comes to lie within ±1. Rewards are taken as they are.
+
+        Args:
+          timestep: what the environment shows. On a LAST one the action is ignored, as dm_env has it.
+
+        Returns:
+          The action: a NumPy integer, or an array of the action spec's shape.
+
+        Raises:
+          InputError: the observation has another size than was told, or it or the reward is not finite.
+        """
+        self._state, action = self._program.step(self._state, timestep)
+        return action
+
+    def save(self, path: str | Path) -> None:
+        """Writes the agent's whole state to an .npz file, from which `LearnedAlgorithm.load` makes it again.
+
+        Raises:
+          PodmetaError: it could not be written.
+        """
+        state = self._state._asdict() | {_META_PARAMS_SHA256: np.array(self._program.meta_params_sha256)}
+        write_atomically(Path(path), to_npz(state))
+
+
+class _Program:
+    """The compiled step of a learned algorithm on one pair of specs."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        policy: Policy,
+        meta_params: MetaParams,
+        meta_params_sha256: str,
+        observation_spec: Any,
+        action_spec: Any,
+    ) -> None:
+        self.meta_params_sha256 = meta_params_sha256
+        self._learner, self._policy = learner, policy
+        self._meta_params = jax.device_put(meta_params)
+        self._observation_size = check_observation_spec(observation_spec)
+        self._one_hot = isinstance(observation_spec, specs.DiscreteArray)
+        self._action_spec = action_spec
+        self._step = jax.jit(self._traced_step, donate_argnums=1)
+
+    def state_at_birth(self, seed: int) -> AgentState:
+        learner_key, lifetime_key = jax.random.split(jax.random.key(seed))
+        return AgentState(
+            key_data=jax.random.key_data(lifetime_key),
+            num_steps=jnp.zeros((), jnp.int32),
+            previous_action=jnp.zeros(self._policy.num_actions),
+            learner_state=self._learner.initial_state(self._meta_params, learner_key),
+        )
+
+    def step(self, state: AgentState, timestep: dm_env.TimeStep) -> tuple[AgentState, Any]:
+        told = np.zeros(self._observation_size + 2, np.float32)  # in one array, for each costs its transfer
+        if self._one_hot:
+            told[int(timestep.observation)] = 1.0
+        else:
+            observation = np.asarray(timestep.observation)
+            if observation.size != self._observation_size:
+                raise InputError(
+                    f"an observation has {observation.size} components, and the observation_spec that the agent was "
+                    f"reset with {self._observation_size}: reset it with the spec of this environment"
+                )
+            told[:-2] = observation.reshape(-1)
+        told[-2] = 0.0 if timestep.reward is None else timestep.reward
+        told[-1] = timestep.step_type
+        if not np.isfinite(told).all():
+            raise InputError("an observation or reward is not finite, which no agent can learn from: mend it first")
+        state, action = self._step(self._meta_params, state, told)
+        return state, np.asarray(action).astype(self._action_spec.dtype).reshape(self._action_spec.shape)[()]
+
+    def _traced_step(
+        self, meta_params: MetaParams, state: AgentState, told: Float[Array, "observation_size_and_two"]
+    ) -> tuple[AgentState, Array]:
+        observation, reward, step_type = told[:-2], told[-2], told[-1].astype(jnp.int32)
+        learner_input = see(dm_env.TimeStep(step_type, reward, jnp.ones(()), observation), state.previous_action)
+        output, learner_state = self._learner.step(meta_params, state.learner_state, learner_input)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key_data), state.num_steps)
+        action = self._policy.sample(key, output.policy)
+        state = AgentState(state.key_data, state.num_steps + 1, self._policy.encode(action), learner_state)
+        return state, self._policy.to_environment(action)
+
+
+def check_observation_spec(spec: Any) -> int:
+    """The number of components of an observation, one per value of a discrete one.
+
+    Raises:
+      InputError: an agent cannot live with such observations.
+    """
+    if not isinstance(spec, specs.Array):
+        raise InputError(
+            f"observation_spec is a {type(spec).__name__}, and an agent needs one dm_env spec of an array: for a "
+            "Gymnasium environment use podmeta.from_gymnasium(environment), and flatten what is nested"
+        )
+    if isinstance(spec, specs.DiscreteArray):
+        return spec.num_values
+    if spec.dtype.kind not in "fiub":
+        raise InputError(f"observation_spec has dtype {spec.dtype}: an agent needs numbers")
+    size = int(np.prod(spec.shape))
+    if size == 0:
+        raise InputError(f"observation_spec has shape {spec.shape}, and so no component: show a constant 1 instead")
+    if (len(spec.shape) >= 2 and spec.dtype == np.uint8) or (len(spec.shape) >= 3 and size > _LARGEST_GRID):
+        raise InputError(
+            f"observation_spec is an image's (shape {spec.shape}, {spec.dtype}), which would take a small LSTM for "
+            "every pixel and action: show features of it instead, such as positions or a coarse grid, in a flat array"
+        )
+    return size
+
+
+def check_action_spec(spec: Any) -> specs.DiscreteArray | specs.BoundedArray:
+    """The action spec with its shape flattened.
+
+    Raises:
+      InputError: an agent cannot act so.
+    """
+    if isinstance(spec, specs.DiscreteArray):
+        return spec
+    if not isinstance(spec, specs.Array):
+        raise InputError(
+            f"action_spec is a {type(spec).__name__}, and an agent needs one dm_env spec: for a Gymnasium environment "
+            "use podmeta.from_gymnasium(environment), and flatten what is nested"
+        )
+    if spec.dtype.kind != "f":
+        raise InputError(f"action_spec has dtype {spec.dtype}: make it a DiscreteArray, or a BoundedArray of floats")
+    if not isinstance(spec, specs.BoundedArray) or not np.all(np.isfinite([spec.minimum, spec.maximum])):
+        raise InputError(
+            "action_spec has no finite bounds, so nothing tells how large an action is: give a BoundedArray with a "
+            "finite minimum and maximum for every component"
+        )
+    minimum, maximum = (np.broadcast_to(bound, spec.shape).reshape(-1) for bound in (spec.minimum, spec.maximum))
+    return specs.BoundedArray(minimum.shape, spec.dtype, minimum, maximum, spec.name)

@@ -1,0 +1,217 @@
+"""Agents: what the learner inside is told, what comes out, and what they refuse."""
+
+import subprocess
+import sys
+
+import dm_env
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dm_env import specs
+from hypothesis import given
+from hypothesis import strategies as st
+
+import podmeta
+from podmeta import agent as agent_module
+from podmeta.config.schema import RecurrentConfig, SymmetricConfig
+from podmeta.environments.as_dm_env import DmEnvAdapter
+from podmeta.environments.bandit import BernoulliBandit
+from podmeta.errors import InputError
+from podmeta.learners.base import Learner, LearnerOutput
+from podmeta.runtime.named_arrays import from_npz
+from tests.pretrained_files import save_untrained
+
+OBSERVATIONS = specs.BoundedArray((3,), "float32", -1.0, 1.0)
+ACTIONS = specs.DiscreteArray(2)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("algorithms")
+    config = SymmetricConfig(hidden_size=4, message_size=2, state_noise=1.0)
+    return {
+        "mine": save_untrained(folder / "mine.npz", config),
+        "other": save_untrained(folder / "other.npz", config, seed=1),
+        "recurrent": save_untrained(folder / "recurrent.npz", RecurrentConfig(hidden_size=4)),
+    }
+
+
+@pytest.fixture(scope="module")
+def algorithm(files):
+    return podmeta.load_agent(files["mine"])
+
+
+def random_timesteps(seed, number):
+    """An experience that no environment gave, with an episode end now and then."""
+    generator = np.random.default_rng(seed)
+    step_type = dm_env.StepType.LAST
+    for _ in range(number):
+        starts = step_type == dm_env.StepType.LAST
+        step_type = dm_env.StepType.FIRST if starts else dm_env.StepType(generator.integers(1, 3))
+        observation = generator.normal(size=3).astype(np.float32)
+        reward, discount = (None, None) if starts else (float(generator.normal()), 1.0)
+        yield dm_env.TimeStep(step_type, reward, discount, observation)
+
+
+def test_the_learner_is_told_what_training_tells_it(algorithm, monkeypatch, tmp_path):
+    """By a learner that keeps what it is told, and takes action 1 whatever comes."""
+
+    def keeping_learner(config, observation_shape, num_actions, num_policy_channels):
+        assert config.scale_observations
+        size = observation_shape[0]
+        nothing = (jnp.zeros(size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(()))
+        always_1 = LearnerOutput(jnp.array([[-1e9], [0.0]]), jnp.zeros(()))
+        return Learner(
+            init=make_learner(config, observation_shape, num_actions, num_policy_channels).init,
+            initial_state=lambda meta_params, key: nothing,
+            step=lambda meta_params, state, learner_input: (always_1, tuple(learner_input)),
+        )
+
+    make_learner = agent_module.make_learner
+    monkeypatch.setattr(agent_module, "make_learner", keeping_learner)
+    agent = podmeta.load_agent(algorithm_path(algorithm, tmp_path)).reset(OBSERVATIONS, ACTIONS, seed=0)
+    for timestep in random_timesteps(0, 20):
+        assert agent.step(timestep) == 1
+        agent.save(tmp_path / "state.npz")
+        arrays = from_npz((tmp_path / "state.npz").read_bytes())
+        observation, previous_action, reward, starts = (arrays[f"learner_state/{i}"] for i in range(4))
+        np.testing.assert_array_equal(observation, timestep.observation)
+        assert starts == timestep.first()
+        assert reward == (0 if timestep.first() else np.float32(timestep.reward))
+        np.testing.assert_array_equal(previous_action, [0, 0] if timestep.first() else [0, 1])
+
+
+def algorithm_path(algorithm, tmp_path):
+    """A copy's path: programs are kept per algorithm, and this one's must not have been made yet."""
+    path = tmp_path / "copy.npz"
+    return save_untrained(path, SymmetricConfig(**algorithm.card.learner))
+
+
+@given(seed=st.integers(0, 2**31 - 1), moment=st.integers(0, 12))
+def test_a_saved_agent_goes_on_as_if_nothing_had_been(algorithm, tmp_path_factory, seed, moment):
+    path = tmp_path_factory.mktemp("saved") / "agent.npz"
+    agent = algorithm.reset(OBSERVATIONS, specs.BoundedArray((2,), "float64", -1.0, 3.0), seed)
+    timesteps = list(random_timesteps(seed, 24))
+    for timestep in timesteps[:moment]:
+        agent.step(timestep)
+    agent.save(path)
+    loaded = algorithm.load(path, OBSERVATIONS, specs.BoundedArray((2,), "float64", -1.0, 3.0))
+    for timestep in timesteps[moment:]:
+        np.testing.assert_array_equal(agent.step(timestep), loaded.step(timestep))
+
+
+def test_lifetimes_of_one_seed_are_equal_and_of_two_are_not(algorithm):
+    def actions(seed):
+        agent = algorithm.reset(OBSERVATIONS, ACTIONS, seed)
+        return [int(agent.step(timestep)) for timestep in random_timesteps(0, 40)]
+
+    assert actions(0) == actions(0) != actions(1)
+
+
+@pytest.mark.parametrize(
+    ("observation_spec", "observation", "action_spec"),
+    [
+        (specs.BoundedArray((10, 5), "float32", 0.0, 1.0), np.eye(10, 5, dtype=np.float32), specs.DiscreteArray(5)),
+        (specs.Array((1,), "float64"), np.array([1e30]), specs.DiscreteArray(2, np.int64)),
+        (
+            specs.BoundedArray((4,), "float32", -np.inf, np.inf),
+            np.zeros(4, np.float32),
+            specs.BoundedArray((3,), "float32", -1.0, 1.0),
+        ),
+        (
+            specs.DiscreteArray(6),
+            np.array(5),
+            specs.BoundedArray((2, 2), "float64", [[0.0, 1.0], [2.0, 3.0]], [[4.0] * 2] * 2),
+        ),
+        (
+            specs.BoundedArray((2,), "uint8", 0, 255),
+            np.array([0, 255], np.uint8),
+            specs.BoundedArray((), "float32", -2.0, 2.0),
+        ),
+    ],
+)
+def test_any_size_and_kind_of_observation_and_action_will_do(algorithm, observation_spec, observation, action_spec):
+    agent = algorithm.reset(observation_spec, action_spec, seed=0)
+    timesteps = [dm_env.restart(observation), *[dm_env.transition(1.0, observation)] * 3]
+    for timestep in timesteps:
+        action_spec.validate(agent.step(timestep))
+
+
+def test_it_lives_in_an_environment_of_ours(algorithm):
+    environment = DmEnvAdapter(BernoulliBandit(3), seed=0)
+    agent = algorithm.reset(environment.observation_spec(), environment.action_spec(), seed=0)
+    timestep = environment.reset()
+    for _ in range(10):
+        timestep = environment.step(agent.step(timestep))
+    assert timestep.reward in (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("observation_spec", "parts"),
+    [
+        (specs.BoundedArray((84, 84), "uint8", 0, 255), ["image", "(84, 84)", "features"]),
+        (specs.BoundedArray((64, 64, 3), "float32", 0, 1), ["image", "features"]),
+        ({"position": OBSERVATIONS}, ["a dict", "flatten"]),
+        (specs.StringArray(()), ["numbers"]),
+        (specs.Array((0,), "float32"), ["no component", "constant 1"]),
+    ],
+)
+def test_observations_that_it_cannot_live_with_are_told(algorithm, observation_spec, parts):
+    with pytest.raises(InputError, match="observation_spec") as raised:
+        algorithm.reset(observation_spec, ACTIONS, seed=0)
+    assert [part for part in parts if part not in str(raised.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("action_spec", "parts"),
+    [
+        (specs.Array((2,), "float32"), ["no finite bounds", "BoundedArray"]),
+        (specs.BoundedArray((2,), "float32", 0.0, np.inf), ["no finite bounds"]),
+        (specs.BoundedArray((2,), "int32", 0, 3), ["DiscreteArray"]),
+        ([ACTIONS, ACTIONS], ["a list", "flatten"]),
+    ],
+)
+def test_actions_that_it_cannot_take_are_told(algorithm, action_spec, parts):
+    with pytest.raises(InputError, match="action_spec") as raised:
+        algorithm.reset(OBSERVATIONS, action_spec, seed=0)
+    assert [part for part in parts if part not in str(raised.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("timestep", "part"),
+    [
+        (dm_env.restart(np.zeros(4)), "4 components.*observation_spec.*3"),
+        (dm_env.restart(np.array([0.0, np.nan, 0.0])), "not finite"),
+        (dm_env.transition(np.inf, np.zeros(3)), "not finite"),
+    ],
+)
+def test_a_time_step_that_is_wrong_is_told_and_does_no_harm(algorithm, timestep, part):
+    agent, undisturbed = (algorithm.reset(OBSERVATIONS, ACTIONS, seed=0) for _ in range(2))
+    with pytest.raises(InputError, match=part):
+        agent.step(timestep)
+    for good in random_timesteps(1, 20):
+        assert agent.step(good) == undisturbed.step(good)
+
+
+def test_a_state_that_does_not_fit_is_told(algorithm, files, tmp_path):
+    path = tmp_path / "agent.npz"
+    algorithm.reset(OBSERVATIONS, ACTIONS, seed=0).save(path)
+    with pytest.raises(InputError, match="of another algorithm than other"):
+        podmeta.load_agent(files["other"]).load(path, OBSERVATIONS, ACTIONS)
+    with pytest.raises(InputError, match=r"learner_state.* there and .* here"):
+        algorithm.load(path, OBSERVATIONS, specs.DiscreteArray(3))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"agent\.npz holds no agent"):
+        algorithm.load(path, OBSERVATIONS, ACTIONS)
+
+
+def test_a_recurrent_learner_acts_in_its_own_sizes_only(files):
+    algorithm = podmeta.load_agent(files["recurrent"])
+    assert algorithm.reset(OBSERVATIONS, ACTIONS, seed=0).step(dm_env.restart(np.zeros(3))) in (0, 1)
+    with pytest.raises(InputError, match="tied to the sizes"):
+        algorithm.reset(OBSERVATIONS, specs.DiscreteArray(3), seed=0)
+
+
+def test_importing_podmeta_by_itself_does_not_bring_jax():
+    code = "import sys, podmeta; assert 'jax' not in sys.modules; podmeta.load_agent; assert 'jax' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
