@@ -9,8 +9,14 @@ from dm_env import specs
 from jaxtyping import Array, Float, Int
 
 from podmeta.environments.base import Action, Environment, EnvironmentState
+from podmeta.environments.wrapper_specs import (
+    check_padding,
+    count_actions,
+    num_components,
+    padded_action_spec,
+    padded_observation_spec,
+)
 from podmeta.environments.wrappers import TaskWrapper, WrappedTask
-from podmeta.errors import InputError
 
 
 class Padded(TaskWrapper[EnvironmentState]):
@@ -31,49 +37,19 @@ class Padded(TaskWrapper[EnvironmentState]):
 
     def __init__(self, environment: Environment[Any, EnvironmentState], observation_size: int, num_actions: int):
         super().__init__(environment)
-        self._inner_size = int(np.prod(environment.observation_spec().shape))
-        inner_actions = environment.action_spec()
-        self._is_discrete = isinstance(inner_actions, specs.DiscreteArray)
-        self._num_inner_actions = inner_actions.num_values if self._is_discrete else int(np.prod(inner_actions.shape))
+        self._inner_size = num_components(environment.observation_spec())
+        self._is_discrete = isinstance(environment.action_spec(), specs.DiscreteArray)
+        self._num_inner_actions = count_actions(environment.action_spec())
         self._observation_size, self._num_actions = observation_size, num_actions
-        for key, padded, real, what in (
-            ("padded_observation_size", observation_size, self._inner_size, "components in an observation"),
-            ("padded_num_actions", num_actions, self._num_inner_actions, "actions"),
-        ):
-            if padded and padded < real:
-                raise InputError(
-                    f"environment.{key} is {padded}, but this environment has {real} {what}: make it {real} or more"
-                )
+        check_padding(environment.observation_spec(), environment.action_spec(), observation_size, num_actions)
 
     def observation_spec(self) -> specs.Array:
         """That inside, flat, and then zeros."""
-        spec = super().observation_spec()
-        if not self._observation_size:
-            return spec
-        shape = (self._observation_size,)
-        if not isinstance(spec, specs.BoundedArray):
-            return specs.Array(shape, spec.dtype, spec.name)
-        minimum, maximum = (
-            self._with_zeros(np.broadcast_to(bound, spec.shape)) for bound in (spec.minimum, spec.maximum)
-        )
-        return specs.BoundedArray(shape, spec.dtype, minimum, maximum, spec.name)
+        return padded_observation_spec(super().observation_spec(), self._observation_size)
 
     def action_spec(self) -> specs.DiscreteArray | specs.BoundedArray:
         """That inside, with more actions. Further components of a box go from -1 to 1."""
-        spec = super().action_spec()
-        if not self._num_actions:
-            return spec
-        if self._is_discrete:
-            return specs.DiscreteArray(self._num_actions, spec.dtype, spec.name)
-        further = np.ones(self._num_actions - self._num_inner_actions, spec.dtype)
-        minimum, maximum = (np.broadcast_to(bound, spec.shape) for bound in (spec.minimum, spec.maximum))
-        return specs.BoundedArray(
-            (self._num_actions,),
-            spec.dtype,
-            np.concatenate([minimum, -further]),
-            np.concatenate([maximum, further]),
-            spec.name,
-        )
+        return padded_action_spec(super().action_spec(), self._num_actions)
 
     def inner_action(self, drawn: tuple[()], action: Action) -> Int[Array, ""] | Float[Array, "num_inner_actions"]:
         """The discrete action modulo the number inside; the first components of a box."""
@@ -94,6 +70,3 @@ class Padded(TaskWrapper[EnvironmentState]):
         if inner is None or not self._num_actions:
             return inner
         return inner[np.arange(self._num_actions) % self._num_inner_actions]
-
-    def _with_zeros(self, components: np.ndarray) -> np.ndarray:
-        return np.pad(components.ravel(), (0, self._observation_size - self._inner_size))

@@ -10,12 +10,19 @@ from typing import Any, NamedTuple
 import dm_env
 import jax
 import jax.numpy as jnp
-import numpy as np
 from dm_env import specs
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from podmeta.environments.base import Action, Environment, EnvironmentState, is_last
-from podmeta.errors import InputError
+from podmeta.environments.wrapper_specs import (
+    check_permutable_actions,
+    count_actions,
+    flipped_observation_spec,
+    num_components,
+    observation_factors,
+    permuted_observation_spec,
+    scaled_observation_spec,
+)
 
 
 class WrappedTask(NamedTuple):
@@ -96,14 +103,11 @@ class PermutedObservations(TaskWrapper[EnvironmentState]):
 
     def observation_spec(self) -> specs.Array:
         """Any component may appear anywhere, so all have the widest bounds of any."""
-        spec = super().observation_spec()
-        if not isinstance(spec, specs.BoundedArray):
-            return spec
-        return spec.replace(minimum=np.min(spec.minimum), maximum=np.max(spec.maximum))
+        return permuted_observation_spec(super().observation_spec())
 
     def draw(self, key: PRNGKeyArray) -> Int[Array, "observation_size"]:
         """A permutation, uniform over all."""
-        return jax.random.permutation(key, _num_components(self.observation_spec()))
+        return jax.random.permutation(key, num_components(self.observation_spec()))
 
     def outer_timestep(self, drawn: Int[Array, "observation_size"], timestep: dm_env.TimeStep) -> dm_env.TimeStep:
         """Permutes the observation."""
@@ -121,18 +125,11 @@ class PermutedActions(TaskWrapper[EnvironmentState]):
 
     def __init__(self, environment: Environment[Any, EnvironmentState]):
         super().__init__(environment)
-        spec = environment.action_spec()
-        if np.unique(spec.minimum).size > 1 or np.unique(spec.maximum).size > 1:
-            raise InputError(
-                "environment.permute_actions: the bounds of this environment's actions differ between "
-                "components, which then cannot be shuffled; set environment.permute_actions=false"
-            )
+        check_permutable_actions(environment.action_spec())
 
     def draw(self, key: PRNGKeyArray) -> Int[Array, "num_actions"]:
         """A permutation, uniform over all."""
-        spec = self.action_spec()
-        discrete = isinstance(spec, specs.DiscreteArray)
-        return jax.random.permutation(key, spec.num_values if discrete else _num_components(spec))
+        return jax.random.permutation(key, count_actions(self.action_spec()))
 
     def inner_action(self, drawn: Int[Array, "num_actions"], action: Action) -> Action:
         """Looks up a discrete action, or moves the components of a continuous one."""
@@ -151,15 +148,11 @@ class FlippedObservationSigns(TaskWrapper[EnvironmentState]):
 
     def observation_spec(self) -> specs.Array:
         """Either sign may appear, so the bounds are symmetric."""
-        spec = super().observation_spec()
-        if not isinstance(spec, specs.BoundedArray):
-            return spec
-        bound = np.maximum(np.abs(spec.minimum), np.abs(spec.maximum))
-        return spec.replace(minimum=-bound, maximum=bound)
+        return flipped_observation_spec(super().observation_spec())
 
     def draw(self, key: PRNGKeyArray) -> Float[Array, "observation_size"]:
         """The sign of each component."""
-        return jax.random.rademacher(key, (_num_components(self.observation_spec()),), jnp.float32)
+        return jax.random.rademacher(key, (num_components(self.observation_spec()),), jnp.float32)
 
     def outer_timestep(self, drawn: Float[Array, "observation_size"], timestep: dm_env.TimeStep) -> dm_env.TimeStep:
         """Multiplies the observation by its signs."""
@@ -179,27 +172,11 @@ class ScaledObservations(TaskWrapper[EnvironmentState]):
 
     def __init__(self, environment: Environment[Any, EnvironmentState], factors: Sequence[float]):
         super().__init__(environment)
-        shape = environment.observation_spec().shape
-        size = int(np.prod(shape))
-        if len(factors) not in (1, size):
-            raise InputError(
-                f"environment.observation_scale has {len(factors)} factors, but an observation has {size} "
-                f"components: give {size} factors, or one for all"
-            )
-        if not np.all(np.isfinite(factors)):
-            raise InputError(f"environment.observation_scale is {list(factors)}: every factor must be finite")
-        self._factors = np.broadcast_to(np.asarray(factors, np.float32), size).reshape(shape)
+        self._factors = observation_factors(environment.observation_spec(), factors)
 
     def observation_spec(self) -> specs.Array:
         """The bounds times the factors; a negative factor swaps them."""
-        spec = super().observation_spec()
-        if not isinstance(spec, specs.BoundedArray):
-            return spec
-        # Beyond float32 is infinite; infinite times 0 is put right below.
-        with np.errstate(over="ignore", invalid="ignore"):
-            ends = np.stack([spec.minimum * self._factors, spec.maximum * self._factors])
-        ends = np.where(self._factors == 0, np.float32(0), ends)
-        return spec.replace(minimum=ends.min(axis=0), maximum=ends.max(axis=0))
+        return scaled_observation_spec(super().observation_spec(), self._factors)
 
     def outer_timestep(self, drawn: tuple[()], timestep: dm_env.TimeStep) -> dm_env.TimeStep:
         """Multiplies the observation by the factors."""
@@ -219,7 +196,3 @@ class FailureReward(TaskWrapper[EnvironmentState]):
     def expected_rewards(self, task: WrappedTask, state: EnvironmentState) -> None:
         """Not known, whatever the environment inside knows of its own rewards."""
         del task, state
-
-
-def _num_components(spec: specs.Array) -> int:
-    return int(np.prod(spec.shape))
