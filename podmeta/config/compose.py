@@ -14,6 +14,7 @@ from podmeta.config.messages import HOW_TO_OVERRIDE, explain_overrides, no_such_
 from podmeta.config.presets import hydra_over_presets
 from podmeta.config.resolve import evaluation_settings, resolve_job
 from podmeta.config.schema import GROUPS, JobConfig, open_keys
+from podmeta.config.shorthand import expand_overrides
 from podmeta.config.validate import check_known, validate_environment, validate_job
 from podmeta.errors import InputError
 
@@ -30,6 +31,7 @@ def compose_job(overrides: list[str]) -> JobConfig:
     Raises:
       InputError: a key, a type, a value or a file is wrong; the message names it and the cure.
     """
+    overrides = expand_overrides(overrides)
     try:
         with hydra_over_presets():
             composed = hydra.compose("job", [_as_hydra_writes(override) for override in overrides])

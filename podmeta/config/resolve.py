@@ -1,8 +1,9 @@
 """Environments that a job describes by a preset and changes to it, made whole: mixtures, stages, evaluation settings.
 
 They all share one form. `{environment: bandit, num_arms: 10}` is the preset configs/environment/bandit.yaml with a key
-changed; without `environment` the changes are made to the job's own environment. In the `config.yaml` of a run,
-`environment` holds the whole of it in the place of a name, so that a run does not depend on presets.
+changed; `{environment: gymnax/Acrobot-v1}` is a preset with its id; without `environment` the changes are made to the
+job's own environment. In the `config.yaml` of a run, `environment` holds the whole of it in the place of a name, so
+that a run does not depend on presets.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from podmeta.config.schema import (
     MixtureEntryConfig,
     StageConfig,
 )
+from podmeta.config.shorthand import split_reference
 from podmeta.errors import InputError
 
 _DEFAULT_NUM_UPDATES = 100
@@ -97,16 +99,18 @@ def _environment(
 
 
 def _named_environment(reference: Any, where: str) -> EnvironmentConfig | MixtureConfig:
-    """The preset of a name; or a whole environment, typed."""
+    """The preset of a name, or of a name and an id; or a whole environment, typed."""
     if isinstance(reference, Mapping):
         name, choices = reference.get("name"), GROUPS["environment"]
         if name not in choices:
             raise InputError(no_such_choice(f"{where}.environment.name", str(name), choices))
         return _merged(choices[name], reference, _keys(choices[name]), f"{where}.environment")
     presets = list_options("environment")
-    if reference not in presets:
+    preset, id = split_reference(str(reference))
+    if preset not in presets:
         raise InputError(no_such_choice(f"{where}.environment", str(reference), presets))
-    return environment_preset(reference)
+    whole = environment_preset(preset)
+    return _merged(whole, {"id": id}, ["id"], where) if id else whole
 
 
 def _with_whole_entries(environment: Any, prefix: str) -> EnvironmentConfig | MixtureConfig:

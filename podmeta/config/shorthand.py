@@ -1,0 +1,40 @@
+"""How an environment that has an id is written in one word: `gymnasium/CartPole-v1`, `dm_control/cartpole/swingup`."""
+
+import dataclasses
+
+from podmeta.config.schema import GROUPS
+
+_WITH_IDS = tuple(
+    name
+    for name, schema in GROUPS["environment"].items()
+    if any(field.name == "id" for field in dataclasses.fields(schema))
+)
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """The preset and the id of an environment written in one word; any other word, and no id."""
+    preset, _, id = reference.partition("/")
+    return (preset, id) if id and preset in _WITH_IDS else (reference, "")
+
+
+def expand_overrides(overrides: list[str]) -> list[str]:
+    """The overrides as Hydra knows them.
+
+    `environment=gymnasium/CartPole-v1` becomes a preset and its id; `environment.factory=…` alone implies
+    `environment=factory`.
+    """
+    expanded: list[str] = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        preset, id = split_reference(value) if key == "environment" else ("", "")
+        expanded += [f"environment={preset}", f"environment.id={_quoted(id)}"] if id else [override]
+    keys = [override.partition("=")[0] for override in expanded]
+    if "environment.factory" in keys and "environment" not in keys:
+        expanded.insert(0, "environment=factory")
+    return expanded
+
+
+def _quoted(word: str) -> str:
+    """A word with the quotes that keep Hydra from reading more into it."""
+    escaped = word.replace("'", "\\'")
+    return f"'{escaped}'"
