@@ -8,6 +8,7 @@ from podmeta.config.schema import (
     EnvironmentConfig,
     GridWorldConfig,
     GymnaxConfig,
+    HostEnvironmentConfig,
     ObjectGridWorldConfig,
     TabularMDPConfig,
 )
@@ -71,4 +72,9 @@ def _bare_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
             from podmeta.environments.gymnax_adapter import GymnaxEnvironment
 
             return GymnaxEnvironment(config.id, config.parameters)
+        case HostEnvironmentConfig():
+            raise InputError(
+                f"environment.name={config.name} lives on the host, where no compiled program can step it: set "
+                "architecture=sebulba"
+            )
     raise InputError(f"environment.name: there is no environment {config.name!r}")

@@ -10,6 +10,7 @@ import pytest
 
 from podmeta.config.schema import GROUPS, BanditConfig, EnvironmentConfig, GymnaxConfig
 from podmeta.environments.gymnax_adapter import GymnaxEnvironment
+from podmeta.environments.host.registry import lives_on_host
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
 
@@ -27,12 +28,21 @@ def test_gymnax_config_reaches_gymnax():
     assert environment.observation_spec().shape == (6,)
 
 
-@pytest.mark.parametrize("name", [name for name in GROUPS["environment"] if name != "mixture"])
+NAMES = [name for name in GROUPS["environment"] if name != "mixture"]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not lives_on_host(GROUPS["environment"][name]())])
 def test_every_name_has_an_environment(name):
     environment = make_environment(GROUPS["environment"][name]())
     task = environment.sample_task(jax.random.key(0))
     _, timestep = environment.reset(jax.random.key(0), task)
     environment.observation_spec().validate(np.asarray(timestep.observation))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if lives_on_host(GROUPS["environment"][name]())])
+def test_what_lives_on_the_host_is_told_apart(name):
+    with pytest.raises(InputError, match=rf"environment\.name={name} lives on the host.*architecture=sebulba"):
+        make_environment(GROUPS["environment"][name]())
 
 
 def test_wrappers_go_on_from_the_inside_out():

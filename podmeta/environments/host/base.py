@@ -1,0 +1,127 @@
+"""The interface that every batch of host environments follows.
+
+Episode ends follow the contract of podmeta/environments/base.py, row by row: a LAST time step has discount 0 where the
+episode terminated (also where it was truncated at the same moment) and 1 where it was truncated only; the step after it
+ignores its action and gives a FIRST time step with reward 0 and discount 1, and that reset is an env step.
+"""
+
+import abc
+from types import TracebackType
+
+import dm_env
+import numpy as np
+from dm_env import specs
+from jaxtyping import Bool, Float, Int, UInt32
+
+Actions = Int[np.ndarray, "B"] | Float[np.ndarray, "B num_actions"]
+
+
+class HostEnvironment(abc.ABC):
+    """A batch of B environments on the host's CPU. One thread at a time may use it; any may close it.
+
+    A `dm_env.TimeStep` of the batch holds step_type int32 [B], reward float32 [B], discount float32 [B] and
+    observation [B, ...]. Its arrays belong to the caller: nothing writes to them again.
+
+    Attributes:
+      name: what messages call it, such as "envpool CartPole-v1".
+      num_environments: B.
+    """
+
+    def __init__(self, name: str, num_environments: int):
+        self.name = name
+        self.num_environments = num_environments
+
+    @abc.abstractmethod
+    def observation_spec(self) -> specs.Array:
+        """Of one environment: dtype float32, or uint8 for images and memory. Discrete observations are one-hot."""
+
+    @abc.abstractmethod
+    def action_spec(self) -> specs.DiscreteArray | specs.BoundedArray:
+        """Of one environment: a `DiscreteArray`, or a `BoundedArray` float32 [num_actions]."""
+
+    @abc.abstractmethod
+    def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
+        """Begins a lifetime, with a task drawn from the seed and a new episode, in every environment of `starts`.
+
+        The others are left as they are. The first call must start all.
+
+        Returns:
+          The current time step of the whole batch.
+
+        Raises:
+          PodmetaError: an environment failed; the message names it.
+        """
+
+    @abc.abstractmethod
+    def step(self, actions: Actions) -> dm_env.TimeStep:
+        """Advances every environment by one env step.
+
+        Raises:
+          PodmetaError: an environment failed; the message names it.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Lets go of what the environments hold. A step under way in another thread fails or is abandoned."""
+
+    def __enter__(self) -> "HostEnvironment":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class HostWrapper(HostEnvironment):
+    """Passes everything on to the batch inside; each wrapper overrides what it changes.
+
+    Args:
+      environment: the batch inside.
+    """
+
+    def __init__(self, environment: HostEnvironment):
+        super().__init__(environment.name, environment.num_environments)
+        self._environment = environment
+
+    def observation_spec(self) -> specs.Array:
+        """As inside."""
+        return self._environment.observation_spec()
+
+    def action_spec(self) -> specs.DiscreteArray | specs.BoundedArray:
+        """As inside."""
+        return self._environment.action_spec()
+
+    def inner_actions(self, actions: Actions) -> Actions:
+        """The actions that the batch inside takes for `actions`."""
+        return actions
+
+    def outer_timestep(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        """The time step shown for a `timestep` of the batch inside, whose arrays it leaves as they are."""
+        return timestep
+
+    def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
+        """Begins lifetimes inside."""
+        return self.outer_timestep(self._environment.reset(starts, seeds))
+
+    def step(self, actions: Actions) -> dm_env.TimeStep:
+        """Steps the batch inside."""
+        return self.outer_timestep(self._environment.step(self.inner_actions(actions)))
+
+    def close(self) -> None:
+        """Closes the batch inside."""
+        self._environment.close()
+
+
+class FaultyEnvironmentError(Exception):
+    """One environment of a batch failed. `Checked` turns it into a PodmetaError with the batch's name and the env step.
+
+    Attributes:
+      index: the environment's place in the batch.
+      what: what happened to it, such as "showed a NaN", with a traceback where there is one.
+    """
+
+    def __init__(self, index: int, what: str):
+        super().__init__(index, what)
+        self.index = index
+        self.what = what

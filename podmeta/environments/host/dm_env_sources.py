@@ -1,0 +1,155 @@
+"""Sources of `dm_env.Environment`s, one at a time: bsuite, dm_control, and factories of the user's own."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dm_env
+
+from podmeta.environments.host.arrays import ObservationSpec
+from podmeta.environments.host.imports import import_extra, near
+from podmeta.environments.host.single import SingleEnvironment
+from podmeta.errors import InputError
+
+
+class DmEnvEnvironment(SingleEnvironment):
+    """A `dm_env.Environment`, and how it begins a lifetime.
+
+    Args:
+      environment: the environment.
+      for_lifetime: (the environment so far, seed) -> the environment of the next lifetime, which may be the same.
+    """
+
+    def __init__(
+        self,
+        environment: dm_env.Environment,
+        for_lifetime: Callable[[dm_env.Environment, int], dm_env.Environment],
+    ):
+        self._environment = environment
+        self._for_lifetime = for_lifetime
+
+    def observation_spec(self) -> ObservationSpec:
+        """Its own."""
+        return self._environment.observation_spec()
+
+    def action_spec(self) -> Any:
+        """Its own."""
+        return self._environment.action_spec()
+
+    def begin_lifetime(self, seed: int) -> dm_env.TimeStep:
+        """Takes the environment of the next lifetime, and starts an episode."""
+        self._environment = self._for_lifetime(self._environment, seed)
+        return self._environment.reset()
+
+    def step(self, action: Any) -> dm_env.TimeStep:
+        """Steps the environment, which by dm_env's contract starts the next episode after a LAST time step."""
+        return self._environment.step(action)
+
+    def close(self) -> None:
+        """Closes it."""
+        self._environment.close()
+
+
+def bsuite_environment(id: str) -> DmEnvEnvironment:
+    """A bsuite environment, made anew for every lifetime with its seed, where it takes one.
+
+    What a bsuite id fixes, such as the `mapping_seed` of its bandits, stays fixed.
+
+    Args:
+      id: the experiment and the number of its setting, such as `catch/0`.
+
+    Raises:
+      InputError: bsuite is not installed, the id does not exist, or its data cannot be loaded.
+    """
+    bsuite = import_extra("bsuite.bsuite", "bsuite")
+    sweep = import_extra("bsuite.sweep", "bsuite")
+    if id not in sweep.SETTINGS:
+        raise InputError(f"environment.id: bsuite has no {id!r}; {near(id, sweep.SETTINGS)}")
+    experiment, _ = bsuite.unpack_bsuite_id(id)
+    load = bsuite.EXPERIMENT_NAME_TO_ENVIRONMENT[experiment]
+    try:
+        return _made_by(load, sweep.SETTINGS[id], _takes_seed(load))
+    except OSError as error:  # the environments on MNIST download it
+        raise InputError(
+            f"environment.id: bsuite could not load the data of {id!r} ({error}); choose another environment, or make "
+            "it once on this machine while it is online"
+        ) from error
+
+
+def dm_control_environment(id: str) -> DmEnvEnvironment:
+    """A task of the control suite, whose random numbers are seeded anew for every lifetime.
+
+    Args:
+      id: the domain and the task, such as `cartpole/swingup`.
+
+    Raises:
+      InputError: dm_control is not installed, or there is no such task.
+    """
+    suite = import_extra("dm_control.suite", "dm_control")
+    tasks = {f"{domain}/{task}": (domain, task) for domain, task in suite.ALL_TASKS}
+    if id not in tasks:
+        raise InputError(f"environment.id: dm_control has no {id!r}; {near(id, tasks)}")
+
+    def reseeded(environment: Any, seed: int) -> dm_env.Environment:
+        environment.task.random.seed(seed)
+        return environment
+
+    return DmEnvEnvironment(suite.load(*tasks[id]), reseeded)
+
+
+def factory_environment(factory: str, options: Mapping[str, Any]) -> DmEnvEnvironment:
+    """The environment that a function of the user's returns.
+
+    Args:
+      factory: `my_module:make_env`. Where the function has a parameter `seed`, it is called for every lifetime.
+      options: its further arguments.
+
+    Raises:
+      InputError: it cannot be imported or called, or returns something else than a `dm_env.Environment`.
+    """
+    module, _, name = factory.partition(":")
+    if not module or not name:
+        raise InputError(f"environment.factory={factory!r} names no function: write it as my_module:make_env")
+    try:
+        make = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise InputError(
+            f"environment.factory={factory}: {module} cannot be imported ({error}): run podmeta where Python finds it, "
+            "or add its folder to PYTHONPATH"
+        ) from error
+    except AttributeError as error:
+        raise InputError(f"environment.factory={factory}: {module} has no {name}") from error
+    if not callable(make):
+        raise InputError(f"environment.factory={factory} is a {type(make).__name__}, which cannot be called")
+    try:
+        inspect.signature(make).bind(**{**options, **({"seed": 0} if _takes_seed(make) else {})})
+    except TypeError as error:
+        raise InputError(f"environment.options: {factory} cannot be called with {dict(options)}: {error}") from error
+
+    def make_checked(**arguments: Any) -> dm_env.Environment:
+        environment = make(**arguments)
+        if not isinstance(environment, dm_env.Environment):
+            raise InputError(
+                f"environment.factory={factory} returned a {type(environment).__name__}, and must return a "
+                "dm_env.Environment"
+            )
+        return environment
+
+    return _made_by(make_checked, options, _takes_seed(make))
+
+
+def _made_by(make: Callable[..., dm_env.Environment], options: Mapping[str, Any], takes_seed: bool) -> DmEnvEnvironment:
+    """What `make` makes: anew for every lifetime with its seed, or once and for all."""
+    if not takes_seed:
+        return DmEnvEnvironment(make(**options), lambda environment, seed: environment)
+
+    def remade(environment: dm_env.Environment, seed: int) -> dm_env.Environment:
+        environment.close()
+        return make(**{**options, "seed": seed})
+
+    return DmEnvEnvironment(make(**{**options, "seed": 0}), remade)
+
+
+def _takes_seed(make: Callable[..., Any]) -> bool:
+    return "seed" in inspect.signature(make).parameters

@@ -1,0 +1,172 @@
+"""Pools of envpool: a whole batch steps in C++ threads, without Python."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dm_env
+import numpy as np
+from dm_env import specs
+from jaxtyping import Bool, UInt32
+
+from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
+from podmeta.environments.host.base import Actions, HostEnvironment
+from podmeta.environments.host.imports import import_extra, near
+from podmeta.errors import InputError
+
+_OWN_OPTIONS = {"num_envs", "batch_size", "seed", "env_seed", "base_path", "gym_reset_return_info", "max_num_players"}
+
+
+class EnvpoolEnvironments(HostEnvironment):
+    """A pool of one kind of envpool environment, stepped synchronously.
+
+    envpool's gymnasium form is used, because its dm_env form does not tell truncation from termination. Where both fall
+    on one env step, envpool reports a truncation. Bounds of observations are those that envpool declares, which are wrong
+    for its copies of dm_control, whose components have none.
+
+    A pool is seeded when it is made. When all environments start together, the pool is made anew from their seeds, so
+    that their episodes depend on nothing else; when only some start, they go on with the random numbers they have.
+
+    Args:
+      id: the envpool id.
+      observation: which of its arrays is the observation: `obs`, or another such as `ram`.
+      options: envpool's options that differ from its defaults.
+      num_environments: B.
+
+    Raises:
+      InputError: envpool is not installed, or an argument does not fit.
+    """
+
+    def __init__(self, id: str, observation: str, options: Mapping[str, Any], num_environments: int):
+        super().__init__(f"envpool {id}", num_environments)
+        self._envpool = import_extra("envpool", "envpool")
+        # Only now: it imports gymnasium, which comes with envpool.
+        from podmeta.environments.host.spaces import action_spec_of, observation_spec_of
+
+        self._id, self._observation = id, observation
+        spec = _make_spec(self._envpool, id, options)
+        self._options = dict(options)
+        if observation == "obs":
+            with _without_warnings_of_bounds():
+                observation_spec = observation_spec_of(spec.gymnasium_observation_space, self.name)
+        else:
+            observation_spec = _further_array(spec, observation, self.name)
+        self._encode = ObservationEncoder(observation_spec, self.name)
+        self._decode = ActionDecoder(action_spec_of(spec.gymnasium_action_space, self.name), self.name)
+        self._batch = (num_environments,)
+
+    def observation_spec(self) -> specs.Array:
+        """The pool's own, encoded."""
+        return self._encode.spec
+
+    def action_spec(self) -> specs.DiscreteArray | specs.BoundedArray:
+        """The pool's own, flat."""
+        return self._decode.spec
+
+    def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
+        """Makes the pool anew where all start; else resets those that do."""
+        if starts.all():
+            self._pool = self._envpool.make_gymnasium(
+                self._id,
+                num_envs=self.num_environments,
+                seed=seeds.view(np.int32),  # of all 32 bits, as envpool takes them
+                **self._options,
+            )
+            with _without_warnings_of_bounds():
+                observations, info = self._pool.reset()
+            self._ended = np.zeros(self._batch, bool)
+            self._timestep = dm_env.TimeStep(
+                step_type=np.full(self._batch, dm_env.StepType.FIRST, np.int32),
+                reward=np.zeros(self._batch, np.float32),
+                discount=np.ones(self._batch, np.float32),
+                observation=self._encoded(observations, info, self.num_environments),
+            )
+        elif starts.any():
+            self._reset_some(np.flatnonzero(starts).astype(np.int32))
+        return self._timestep
+
+    def step(self, actions: Actions) -> dm_env.TimeStep:
+        """Steps the pool."""
+        observations, rewards, terminated, truncated, info = self._pool.step(self._decode(actions, self._batch))
+        starting, self._ended = self._ended, terminated | truncated
+        step_type = np.where(self._ended, dm_env.StepType.LAST, dm_env.StepType.MID)
+        self._timestep = dm_env.TimeStep(
+            step_type=np.where(starting, dm_env.StepType.FIRST, step_type).astype(np.int32),
+            reward=np.where(starting, 0.0, rewards).astype(np.float32),
+            discount=1.0 - terminated.astype(np.float32),
+            observation=self._encoded(observations, info, self.num_environments),
+        )
+        return self._timestep
+
+    def close(self) -> None:
+        """Does nothing: the pool's threads end when nobody holds it any more."""
+
+    def _reset_some(self, indices: np.ndarray) -> None:
+        observations, info = self._pool.reset(indices)
+        order = info["env_id"]
+        self._ended[order] = False
+        fresh = dm_env.TimeStep(dm_env.StepType.FIRST, 0.0, 1.0, self._encoded(observations, info, len(indices)))
+        # A copy, for the arrays of the time step before belong to the caller.
+        arrays = [array.copy() for array in self._timestep]
+        for array, values in zip(arrays, fresh, strict=True):
+            array[order] = values
+        self._timestep = dm_env.TimeStep(*arrays)
+
+    def _encoded(self, observations: Any, info: Mapping[str, Any], number: int) -> np.ndarray:
+        return self._encode(observations if self._observation == "obs" else info[self._observation], (number,))
+
+
+@contextlib.contextmanager
+def _without_warnings_of_bounds() -> Iterator[None]:
+    """Gymnasium warns of bounds that envpool gives in double precision, about which nobody can do anything."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*precision lowered by casting")
+        yield
+
+
+def _make_spec(envpool: Any, id: str, options: Mapping[str, Any]) -> Any:
+    """envpool's description of an environment with these options, each of which it must have."""
+    known = envpool.list_all_envs()
+    if id not in known:
+        raise InputError(f"environment.id: envpool has no {id!r}; {near(id, known)}")
+    try:
+        defaults = envpool.make_spec(id).config._asdict()
+        for name, value in options.items():
+            _check_option(id, name, value, defaults)
+        spec = envpool.make_spec(id, **options)
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"environment.id: envpool cannot make {id} with the options {dict(options)}: {error}"
+        ) from error
+    if spec.config.max_num_players != 1:
+        raise InputError(f"environment.id: {id} is for several players; podmeta plays alone, so choose another")
+    return spec
+
+
+def _check_option(id: str, name: str, value: Any, defaults: Mapping[str, Any]) -> None:
+    if name in _OWN_OPTIONS:
+        raise InputError(f"environment.options.{name} is podmeta's to set: take it away")
+    if name not in defaults:
+        options = [option for option in defaults if option not in _OWN_OPTIONS]
+        raise InputError(
+            f"environment.options.{name}: {id} has no such option; {near(name, options)} It has {', '.join(options)}"
+        )
+    default = defaults[name]
+    fits = type(value) is type(default) or (isinstance(default, float) and type(value) is int)
+    if not fits:
+        raise InputError(
+            f"environment.options.{name} is {value!r}, but {id} needs a value like its default, {default!r}"
+        )
+
+
+def _further_array(spec: Any, observation: str, name: str) -> ObservationSpec:
+    """The spec of an array that the pool hands out beside its observations."""
+    arrays = {
+        key: array
+        for key, array in spec.observation_spec()._asdict().items()
+        if isinstance(array, specs.Array) and array.shape and key != "obs"
+    }
+    if observation not in arrays:
+        raise InputError(f"environment.observation={observation}: {name} hands out {', '.join(['obs', *arrays])}")
+    return arrays[observation]

@@ -1,0 +1,257 @@
+"""A batch of Python environments in worker processes, each of which steps a share of them.
+
+What travels with every env step lies in memory that all share; a pipe per worker carries one byte each way, and a
+fault. Workers are spawned, not forked, for JAX's threads do not survive a fork.
+"""
+
+import itertools
+import multiprocessing
+import multiprocessing.process
+import multiprocessing.util
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import dm_env
+import numpy as np
+from dm_env import specs
+from jaxtyping import Bool, UInt32
+
+from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder
+from podmeta.environments.host.base import Actions, FaultyEnvironmentError, HostEnvironment
+from podmeta.environments.host.inline import InlineEnvironments
+from podmeta.environments.host.single import SingleEnvironment
+
+_RESET, _STEP, _CLOSE, _DONE = b"r", b"s", b"c", b"d"
+_CLOSE_TIMEOUT_S = 2.0
+_KILL_TIMEOUT_S = 1.0
+_ALIGNMENT = 64
+
+
+class ArrayLayout(NamedTuple):
+    """Where an array lies in the shared memory.
+
+    Attributes:
+      offset: bytes from the start.
+      shape: its shape.
+      dtype: its dtype's name.
+    """
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class WorkerEnvironments(HostEnvironment):
+    """Steps its environments in worker processes.
+
+    Workers do not hear the terminal's Ctrl-C, nor SIGTERM: they end when they are closed, when this process ends,
+    however it ends, or by SIGKILL.
+
+    Args:
+      name: what messages call the batch.
+      make: makes one environment; picklable, for the workers call it.
+      num_environments: B.
+      num_processes: workers; at most one per environment.
+
+    Raises:
+      InputError: the environment cannot be made, or shows or takes what podmeta does not.
+    """
+
+    def __init__(self, name: str, make: Callable[[], SingleEnvironment], num_environments: int, num_processes: int):
+        super().__init__(name, num_environments)
+        self._encode, self._decode = _described(make(), name)
+        layouts, size = _layouts(num_environments, self._encode.spec, self._decode.spec)
+        context = multiprocessing.get_context("spawn")
+        memory = context.RawArray("b", size)
+        self._arrays = _views(memory, layouts)
+        bounds = np.linspace(0, num_environments, min(num_processes, num_environments) + 1).astype(int)
+        self._shares = [slice(int(first), int(end)) for first, end in itertools.pairwise(bounds)]
+        self._connections: list[Connection] = []
+        self._processes: list[multiprocessing.process.BaseProcess] = []
+        self._is_idle = True
+        # A process that ends without closing would wait for its workers for ever: they do not hear its SIGTERM.
+        multiprocessing.util.Finalize(self, _kill, (self._processes,), exitpriority=0)
+        for number, share in enumerate(self._shares):
+            connection, workers_end = context.Pipe()
+            process = context.Process(
+                target=_work,
+                name=f"{name}, worker {number}",
+                args=(workers_end, memory, layouts, name, make, share),
+                daemon=True,
+            )
+            _start_deaf(process)
+            workers_end.close()  # so that the connection ends when the worker does
+            self._connections.append(connection)
+            self._processes.append(process)
+
+    def observation_spec(self) -> specs.Array:
+        """The environment's own, encoded."""
+        return self._encode.spec
+
+    def action_spec(self) -> specs.DiscreteArray | specs.BoundedArray:
+        """The environment's own, flat."""
+        return self._decode.spec
+
+    def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
+        """Begins lifetimes, the workers side by side."""
+        self._arrays["starts"][:] = starts
+        self._arrays["seeds"][:] = seeds
+        return self._ask(_RESET)
+
+    def step(self, actions: Actions) -> dm_env.TimeStep:
+        """Steps, the workers side by side."""
+        self._arrays["actions"][:] = actions
+        return self._ask(_STEP)
+
+    def close(self) -> None:
+        """Asks idle workers to close their environments, and kills those that do not end within two seconds."""
+        deadline = time.monotonic() + (_CLOSE_TIMEOUT_S if self._is_idle else 0.0)
+        for connection in self._connections if self._is_idle else []:
+            _try_to_send(connection, _CLOSE)
+        for process in self._processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+        _kill(self._processes)
+        for process in self._processes:
+            process.join(_KILL_TIMEOUT_S)
+
+    def _ask(self, command: bytes) -> dm_env.TimeStep:
+        self._is_idle = False
+        for connection in self._connections:
+            _try_to_send(connection, command)
+        for worker in range(len(self._connections)):
+            self._await(worker)
+        self._is_idle = True
+        return dm_env.TimeStep(*(self._arrays[field].copy() for field in dm_env.TimeStep._fields))
+
+    def _await(self, worker: int) -> None:
+        try:
+            reply = self._connections[worker].recv()
+        except (EOFError, OSError) as error:
+            process = self._processes[worker]
+            process.join(_KILL_TIMEOUT_S)
+            share = self._shares[worker]
+            raise FaultyEnvironmentError(
+                share.start,
+                f"is gone: the worker process {process.pid} of environments {share.start} to {share.stop - 1} ended "
+                f"with exit code {process.exitcode}",
+            ) from error
+        if isinstance(reply, FaultyEnvironmentError):
+            raise reply
+
+
+def _described(environment: SingleEnvironment, name: str) -> tuple[ObservationEncoder, ActionDecoder]:
+    """What an environment shows and takes. The environment is closed."""
+    try:
+        encode = ObservationEncoder(environment.observation_spec(), name)
+        return encode, ActionDecoder(environment.action_spec(), name)
+    finally:
+        environment.close()
+
+
+def _start_deaf(process: multiprocessing.process.BaseProcess) -> None:
+    """Starts a process that hears neither SIGINT nor SIGTERM: it inherits the mask of the thread that starts it.
+
+    The terminal sends Ctrl-C, and a scheduler may send SIGTERM, to the workers too, while this process still wants to
+    finish its update and save. Blocked from the start, they cannot break into the worker's imports either.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill(processes: list[multiprocessing.process.BaseProcess]) -> None:
+    for process in processes:
+        process.kill()
+
+
+def _try_to_send(connection: Connection, command: bytes) -> None:
+    """Sends; what is wrong with a worker that is gone shows when its reply is awaited."""
+    try:
+        connection.send(command)
+    except OSError:
+        return
+
+
+def _layouts(
+    num_environments: int, observation_spec: specs.Array, action_spec: specs.Array
+) -> tuple[dict[str, ArrayLayout], int]:
+    """Where each array that travels lies in the shared memory, and the memory's size in bytes."""
+    per_environment: dict[str, tuple[tuple[int, ...], Any]] = {
+        "step_type": ((), np.int32),
+        "reward": ((), np.float32),
+        "discount": ((), np.float32),
+        "observation": (observation_spec.shape, observation_spec.dtype),
+        "actions": (action_spec.shape, action_spec.dtype),
+        "starts": ((), np.bool_),
+        "seeds": ((), np.uint32),
+    }
+    layouts, offset = {}, 0
+    for field, (shape, dtype) in per_environment.items():
+        layouts[field] = ArrayLayout(offset, (num_environments, *shape), np.dtype(dtype).name)
+        size = int(np.prod(layouts[field].shape)) * np.dtype(dtype).itemsize
+        offset += -(-size // _ALIGNMENT) * _ALIGNMENT
+    return layouts, offset
+
+
+def _views(memory: Any, layouts: dict[str, ArrayLayout]) -> dict[str, np.ndarray]:
+    return {
+        field: np.frombuffer(memory, layout.dtype, int(np.prod(layout.shape)), layout.offset).reshape(layout.shape)
+        for field, layout in layouts.items()
+    }
+
+
+# --- in the worker -----------------------------------------------------------------------------------------------
+
+
+def _work(
+    connection: Connection,
+    memory: Any,
+    layouts: dict[str, ArrayLayout],
+    name: str,
+    make: Callable[[], SingleEnvironment],
+    share: slice,
+) -> None:
+    """The life of a worker: makes its share of the environments, and does what it is asked until it is closed."""
+    threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
+    arrays = {field: array[share] for field, array in _views(memory, layouts).items()}
+    environments: InlineEnvironments | None = None
+    while True:
+        try:
+            command = connection.recv()
+        except EOFError:  # the parent is gone
+            return
+        if command == _CLOSE:
+            if environments is not None:
+                environments.close()
+            return
+        try:
+            if environments is None:
+                environments = InlineEnvironments(name, [make() for _ in range(share.stop - share.start)])
+            if command == _RESET:
+                timestep = environments.reset(arrays["starts"], arrays["seeds"])
+            else:
+                timestep = environments.step(arrays["actions"])
+        except FaultyEnvironmentError as fault:
+            connection.send(FaultyEnvironmentError(share.start + fault.index, fault.what))
+        except Exception as error:
+            what = f"could not be made:\n{''.join(traceback.format_exception(error))}"
+            connection.send(FaultyEnvironmentError(share.start, what))
+        else:
+            for field, values in timestep._asdict().items():
+                arrays[field][:] = values
+            connection.send(_DONE)
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,106 @@
+"""From an environment config to a batch of host environments."""
+
+import functools
+import os
+from typing import Any
+
+from podmeta.config.schema import (
+    BsuiteConfig,
+    DmControlConfig,
+    EnvironmentConfig,
+    EnvpoolConfig,
+    FactoryConfig,
+    GymnasiumConfig,
+    HostEnvironmentConfig,
+    PythonEnvironmentConfig,
+)
+from podmeta.environments.host import wrappers
+from podmeta.environments.host.base import HostEnvironment
+from podmeta.environments.host.checked import Checked
+from podmeta.environments.host.dm_env_sources import (
+    bsuite_environment,
+    dm_control_environment,
+    factory_environment,
+)
+from podmeta.environments.host.envpool_adapter import EnvpoolEnvironments
+from podmeta.environments.host.gymnasium_adapter import GymnasiumEnvironment
+from podmeta.environments.host.inline import InlineEnvironments
+from podmeta.environments.host.processes import WorkerEnvironments
+from podmeta.environments.host.single import SingleEnvironment
+from podmeta.errors import InputError
+
+
+def lives_on_host(config: Any) -> bool:
+    """Whether an environment lives on the host, where `make_host_environment` makes it."""
+    return isinstance(config, HostEnvironmentConfig)
+
+
+def make_host_environment(config: HostEnvironmentConfig, num_environments: int) -> HostEnvironment:
+    """A batch of the environments that `config` describes, checked, in the wrappers that it asks for.
+
+    The wrappers go on in the order of podmeta/environments/registry.py.
+
+    Args:
+      config: the config of one of the host environments.
+      num_environments: B.
+
+    Returns:
+      The batch. It holds threads or processes until it is closed.
+
+    Raises:
+      InputError: an extra is not installed, or a key of the config does not fit the environment.
+    """
+    environment = _bare_environment(config, num_environments)
+    try:
+        return _wrapped(Checked(environment), config)
+    except InputError:
+        environment.close()
+        raise
+
+
+def _wrapped(environment: HostEnvironment, config: EnvironmentConfig) -> HostEnvironment:
+    if config.failure_reward:
+        environment = wrappers.FailureReward(environment)
+    if config.observation_scale:
+        environment = wrappers.ScaledObservations(environment, config.observation_scale)
+    if config.flip_observation_signs:
+        environment = wrappers.FlippedObservationSigns(environment)
+    if config.permute_observations:
+        environment = wrappers.PermutedObservations(environment)
+    if config.permute_actions:
+        environment = wrappers.PermutedActions(environment)
+    if config.padded_observation_size or config.padded_num_actions:
+        environment = wrappers.Padded(environment, config.padded_observation_size, config.padded_num_actions)
+    return environment
+
+
+def _bare_environment(config: HostEnvironmentConfig, num_environments: int) -> HostEnvironment:
+    match config:
+        case EnvpoolConfig():
+            return EnvpoolEnvironments(config.id, config.observation, config.options, num_environments)
+        case GymnasiumConfig(id=id) | BsuiteConfig(id=id) | DmControlConfig(id=id) | FactoryConfig(factory=id):
+            name = f"{config.name} {id}"
+            make = functools.partial(make_single_environment, config)
+            if config.vectorisation == "processes":
+                num_processes = config.num_processes or os.cpu_count() or 1
+                return WorkerEnvironments(name, make, num_environments, num_processes)
+            return InlineEnvironments(name, [make() for _ in range(num_environments)])
+    raise InputError(f"environment.name: there is no environment {config.name!r} on the host")
+
+
+def make_single_environment(config: PythonEnvironmentConfig) -> SingleEnvironment:
+    """One of the environments that step in Python, bare. Worker processes call it.
+
+    Raises:
+      InputError: an extra is not installed, or a key of the config does not fit the environment.
+    """
+    match config:
+        case GymnasiumConfig():
+            return GymnasiumEnvironment(config.id, config.options)
+        case BsuiteConfig():
+            return bsuite_environment(config.id)
+        case DmControlConfig():
+            return dm_control_environment(config.id)
+        case FactoryConfig():
+            return factory_environment(config.factory, config.options)
+    raise InputError(f"environment.name: there is no environment {config.name!r} on the host")

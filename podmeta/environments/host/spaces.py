@@ -1,0 +1,56 @@
+"""Gymnasium's spaces as dm_env specs. envpool describes its environments by them too."""
+
+import numpy as np
+from dm_env import specs
+from gymnasium import Space, spaces
+
+from podmeta.environments.host.arrays import ObservationSpec
+from podmeta.errors import InputError
+
+
+def observation_spec_of(space: Space, name: str) -> ObservationSpec:
+    """The spec of a space of observations, or the dictionary or tuple of specs of one that is made of several.
+
+    Args:
+      space: the space.
+      name: what messages call the environment.
+
+    Raises:
+      InputError: there are observations of another kind of space.
+    """
+    match space:
+        case spaces.Box():
+            return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, "observation")
+        case spaces.Discrete(start=0):
+            return specs.DiscreteArray(int(space.n), space.dtype, "observation")
+        case spaces.MultiBinary():
+            return specs.BoundedArray(space.shape, space.dtype, 0, 1, "observation")
+        case spaces.Dict():
+            return {key: observation_spec_of(part, name) for key, part in space.spaces.items()}
+        case spaces.Tuple():
+            return tuple(observation_spec_of(part, name) for part in space.spaces)
+    raise InputError(
+        f"{name} has observations of the space {space}: podmeta takes Box, Discrete (from 0) and MultiBinary, alone or "
+        "in a Dict or Tuple, so choose another"
+    )
+
+
+def action_spec_of(space: Space, name: str) -> specs.BoundedArray:
+    """The spec of a space of actions; of a discrete one, counted from 0.
+
+    Args:
+      space: the space.
+      name: what messages call the environment.
+
+    Raises:
+      InputError: there are actions of another kind of space.
+    """
+    match space:
+        case spaces.Discrete():
+            return specs.DiscreteArray(int(space.n), space.dtype, "action")
+        case spaces.Box() if np.issubdtype(space.dtype, np.floating):
+            return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, "action")
+    raise InputError(
+        f"{name} takes actions of the space {space}: podmeta gives one of a Discrete space or real numbers of a Box, "
+        "so choose another"
+    )

@@ -1,0 +1,115 @@
+"""Factories of dm_env environments that the tests name in configs, as a user would."""
+
+import functools
+import os
+import time
+
+import dm_env
+import numpy as np
+from dm_env import specs
+
+
+class Script(dm_env.Environment):
+    """Shows [seed, step of the episode, last action]; ends after `length` steps, truncated where `seed` is odd.
+
+    At the `strike`-th env step of its life something happens: `raise`, `exit`, `hang`, `grow` or `nan`.
+    """
+
+    def __init__(self, seed=0, length=3, strike=-1, how="raise"):
+        self._seed, self._length, self._strike, self._how = seed, length, strike, how
+        self._lived = 0
+        self._ended = True
+
+    def observation_spec(self):
+        return {
+            "seed": specs.Array((), np.float64),
+            "rest": specs.BoundedArray((2,), np.float64, minimum=0.0, maximum=[np.inf, 4.0]),
+        }
+
+    def action_spec(self):
+        return specs.DiscreteArray(5)
+
+    def reset(self):
+        self._ended, self._step = False, 0
+        return dm_env.restart(self._observe(0))
+
+    def step(self, action):
+        self._lived += 1
+        if self._lived == self._strike:
+            return self._misbehave()
+        if self._ended:
+            return self.reset()
+        self._step += 1
+        self._ended = self._step == self._length
+        observation = self._observe(action)
+        if not self._ended:
+            return dm_env.transition(float(self._step), observation)
+        end = dm_env.truncation if self._seed % 2 else dm_env.termination
+        return end(float(self._step), observation)
+
+    def _observe(self, action):
+        return {"seed": float(self._seed), "rest": np.array([self._step, action], float)}
+
+    def _misbehave(self):
+        match self._how:
+            case "raise":
+                raise ZeroDivisionError("the script says so")
+            case "exit":
+                os._exit(7)
+            case "hang":
+                time.sleep(600)
+            case "grow":
+                return dm_env.transition(0.0, {"seed": 0.0, "rest": np.zeros(3)})
+            case "nan":
+                return dm_env.transition(0.0, {"seed": 0.0, "rest": np.array([0.0, np.nan])})
+            case "infinite":
+                return dm_env.transition(-np.inf, self._observe(0))
+
+
+class Reluctant(Script):
+    """Does not start."""
+
+    def reset(self):
+        raise RuntimeError("not today")
+
+
+class Box(dm_env.Environment):
+    """Shows a picture of bytes, and pays the sum of what it is given."""
+
+    def observation_spec(self):
+        return specs.BoundedArray((2, 3), np.uint8, minimum=0, maximum=255)
+
+    def action_spec(self):
+        return specs.BoundedArray((2, 2), np.float64, minimum=-1.0, maximum=1.0)
+
+    def reset(self):
+        return dm_env.restart(np.full((2, 3), 255, np.uint8))
+
+    def step(self, action):
+        assert action.shape == (2, 2) and action.dtype == np.float64
+        return dm_env.transition(float(action.sum()), np.arange(6, dtype=np.uint8).reshape(2, 3))
+
+
+def seedless():
+    return Script(seed=12)
+
+
+def gymnax_cart_pole(seed):
+    """The project's own CartPole, played through dm_env."""
+    from podmeta.environments.as_dm_env import DmEnvAdapter
+
+    return DmEnvAdapter(_gymnax("CartPole-v1"), seed)
+
+
+@functools.cache
+def _gymnax(id):
+    from podmeta.environments.gymnax_adapter import GymnaxEnvironment
+
+    return GymnaxEnvironment(id, {})
+
+
+def not_an_environment():
+    return "environment"
+
+
+NOT_CALLABLE = 3

@@ -1,0 +1,87 @@
+"""Pools of envpool: what they show and take, Atari's memory, and what is told of a wrong config."""
+
+import numpy as np
+import pytest
+from dm_env import StepType, specs
+
+from podmeta.config.schema import EnvpoolConfig
+from podmeta.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "dtype"),
+    [
+        (EnvpoolConfig(id="Pong-v5"), (4, 84, 84), "uint8"),
+        (EnvpoolConfig(id="Pong-v5", options={"img_height": 42, "stack_num": 2}), (2, 42, 84), "uint8"),
+        (EnvpoolConfig(id="Pong-v5", observation="ram"), (128,), "uint8"),
+        (EnvpoolConfig(id="FrozenLake-v1"), (16,), "float32"),  # a discrete observation, one-hot
+        (EnvpoolConfig(id="AcrobotSwingup-v1"), (6,), "float32"),  # two arrays of double precision, strung together
+    ],
+)
+def test_observations_are_what_the_spec_says(config, shape, dtype, make, begin):
+    environment = make(config, 2)
+    spec = environment.observation_spec()
+    assert (spec.shape, spec.dtype.name) == (shape, dtype)
+    action_spec = environment.action_spec()
+    actions = np.zeros((2, *action_spec.shape), action_spec.dtype)
+    for timestep in (begin(environment), environment.step(actions), environment.step(actions)):
+        assert timestep.observation.dtype == dtype
+        assert timestep.observation.shape == (2, *shape)
+        for observation in timestep.observation if config.id != "AcrobotSwingup-v1" else []:
+            spec.validate(observation)  # envpool declares wrong bounds for what dm_control does not bound
+    if config.id == "FrozenLake-v1":
+        assert (timestep.observation.sum(axis=1) == 1).all()
+
+
+def test_continuous_actions_reach_the_pool(make, begin):
+    environment = make(EnvpoolConfig(id="Pendulum-v1"), 2)
+    assert environment.action_spec() == specs.BoundedArray((1,), np.float32, [-2.0], [2.0], "action")
+    before = begin(environment)
+    after = environment.step(np.array([[2.0], [-2.0]], np.float32))
+    change = after.observation[:, 2] - before.observation[:, 2] - 15 * np.sin(_angle(before)) * 0.05
+    np.testing.assert_allclose(change, [0.3, -0.3], atol=1e-3)  # 3 u dt, by Pendulum's equation
+
+
+def _angle(timestep):
+    return np.arctan2(timestep.observation[:, 1], timestep.observation[:, 0])
+
+
+def test_episodes_of_atari_are_truncated_apart_and_start_again(make, live):
+    environment = make(EnvpoolConfig(id="Pong-v5", observation="ram", options={"max_episode_steps": 5}), 2)
+    timesteps, _ = live(environment, 13, lambda _: np.zeros(2, np.int32))
+    episode = [StepType.FIRST, *[StepType.MID] * 4, StepType.LAST]
+    np.testing.assert_array_equal(timesteps.step_type.T, [(episode * 3)[:14]] * 2)
+    assert (timesteps.discount == 1).all()
+    assert (timesteps.reward == 0).all()
+
+
+def test_a_lost_life_ends_an_episode_where_it_is_asked_to(make, live):
+    config = EnvpoolConfig(id="Breakout-v5", observation="ram", options={"episodic_life": True, "noop_max": 1})
+    timesteps, _ = live(make(config, 2), 400, lambda timestep: np.full(2, 1, np.int32))
+    last = timesteps.step_type == StepType.LAST
+    assert last.sum() >= 4
+    np.testing.assert_array_equal(timesteps.step_type[1:] == StepType.FIRST, last[:-1])
+    assert (timesteps.discount[last] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (EnvpoolConfig(id="CartPol-v1"), r"environment\.id: envpool has no 'CartPol-v1'; did you mean .*CartPole-v1"),
+        (
+            EnvpoolConfig(options={"max_steps": 3}),
+            r"environment\.options\.max_steps: .* did you mean .*max_episode_steps",
+        ),
+        (
+            EnvpoolConfig(options={"max_episode_steps": "few"}),
+            r"environment\.options\.max_episode_steps is 'few'.* 500",
+        ),
+        (EnvpoolConfig(options={"num_envs": 3}), r"environment\.options\.num_envs is podmeta's to set"),
+        (EnvpoolConfig(observation="ram"), r"environment\.observation=ram: envpool CartPole-v1 hands out obs$"),
+        (EnvpoolConfig(id="Pong-v5", observation="lives"), "hands out obs, ram$"),
+        (EnvpoolConfig(id="BinPack-v2"), r"envpool BinPack-v2 takes actions of the space .*Box"),
+    ],
+)
+def test_what_does_not_fit_is_told(config, message, make):
+    with pytest.raises(InputError, match=message):
+        make(config, 2)
