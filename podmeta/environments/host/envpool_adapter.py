@@ -22,8 +22,8 @@ class EnvpoolEnvironments(HostEnvironment):
     """A pool of one kind of envpool environment, stepped synchronously.
 
     envpool's gymnasium form is used, because its dm_env form does not tell truncation from termination. Where both fall
-    on one env step, envpool reports a truncation. Bounds of observations are those that envpool declares, which are wrong
-    for its copies of dm_control, whose components have none.
+    on one env step, envpool reports a truncation. Bounds of observations are those that envpool declares, which are
+    wrong for its copies of dm_control, whose components have none.
 
     A pool is seeded when it is made. When all environments start together, the pool is made anew from their seeds, so
     that their episodes depend on nothing else; when only some start, they go on with the random numbers they have.

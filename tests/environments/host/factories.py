@@ -51,19 +51,16 @@ class Script(dm_env.Environment):
         return {"seed": float(self._seed), "rest": np.array([self._step, action], float)}
 
     def _misbehave(self):
-        match self._how:
-            case "raise":
-                raise ZeroDivisionError("the script says so")
-            case "exit":
-                os._exit(7)
-            case "hang":
-                time.sleep(600)
-            case "grow":
-                return dm_env.transition(0.0, {"seed": 0.0, "rest": np.zeros(3)})
-            case "nan":
-                return dm_env.transition(0.0, {"seed": 0.0, "rest": np.array([0.0, np.nan])})
-            case "infinite":
-                return dm_env.transition(-np.inf, self._observe(0))
+        if self._how == "raise":
+            raise ZeroDivisionError("the script says so")
+        if self._how == "exit":
+            os._exit(7)
+        if self._how == "hang":
+            time.sleep(600)
+        if self._how == "infinite":
+            return dm_env.transition(-np.inf, self._observe(0))
+        rest = np.zeros(3) if self._how == "grow" else np.array([0.0, np.nan])
+        return dm_env.transition(0.0, {"seed": 0.0, "rest": rest})
 
 
 class Reluctant(Script):
