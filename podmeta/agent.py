@@ -22,9 +22,10 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Array, Float, Int, UInt32
 
+from podmeta.environments.host.arrays import ActionDecoder, ChangedShapeError, ObservationEncoder, ObservationSpec
 from podmeta.errors import InputError
-from podmeta.learners.base import Learner, LearnerState, MetaParams
-from podmeta.learners.policies import Policy, make_policy
+from podmeta.learners.base import LearnerState, MetaParams
+from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import make_learner
 from podmeta.lifetimes import see
 from podmeta.runtime.files import reason, write_atomically
@@ -76,11 +77,12 @@ class LearnedAlgorithm:
         """How it was trained, what it reaches, and what it does not."""
         return self._pretrained.card
 
-    def reset(self, observation_spec: Any, action_spec: Any, seed: int) -> "Agent":
+    def reset(self, observation_spec: ObservationSpec, action_spec: Any, seed: int) -> "Agent":
         """An agent at the beginning of a lifetime, which knows nothing of its task.
 
         Args:
-          observation_spec: dm_env spec of an observation, of any shape but an image's, with any bounds or none.
+          observation_spec: a dm_env spec, or a dictionary or tuple of them, whose components are strung together. No
+            image, but any other shape, with any bounds or none.
           action_spec: a `DiscreteArray`, or a `BoundedArray` of floats with finite bounds.
           seed: of the agent's own draws.
 
@@ -90,7 +92,7 @@ class LearnedAlgorithm:
         program = self._program(observation_spec, action_spec)
         return Agent(program, program.state_at_birth(seed))
 
-    def load(self, path: str | Path, observation_spec: Any, action_spec: Any) -> "Agent":
+    def load(self, path: str | Path, observation_spec: ObservationSpec, action_spec: Any) -> "Agent":
         """The agent that `Agent.save` has saved, in the middle of its lifetime. It goes on as if nothing had been.
 
         Args:
@@ -112,18 +114,10 @@ class LearnedAlgorithm:
             raise InputError(f"{path} holds no agent that can go on here: {reason(error)}") from error
         return Agent(program, state)
 
-    def _program(self, observation_spec: Any, action_spec: Any) -> "_Program":
-        observation_size = check_observation_spec(observation_spec)
-        flat_action_spec = check_action_spec(action_spec)
+    def _program(self, observation_spec: ObservationSpec, action_spec: Any) -> "_Program":
         key = repr((observation_spec, action_spec))
         if key not in self._programs:
-            policy = make_policy(flat_action_spec)
-            config = dataclasses.replace(self._pretrained.learner_config, scale_observations=True)
-            learner = make_learner(config, (observation_size,), policy.num_actions, policy.num_policy_channels)
-            meta_params = self._pretrained.meta_params(jax.eval_shape(learner.init, jax.random.key(0)))
-            self._programs[key] = _Program(
-                learner, policy, meta_params, self.card.meta_params_sha256, observation_spec, action_spec
-            )
+            self._programs[key] = _Program(self._pretrained, observation_spec, action_spec)
         return self._programs[key]
 
 
@@ -167,21 +161,20 @@ class Agent:
 class _Program:
     """The compiled step of a learned algorithm on one pair of specs."""
 
-    def __init__(
-        self,
-        learner: Learner,
-        policy: Policy,
-        meta_params: MetaParams,
-        meta_params_sha256: str,
-        observation_spec: Any,
-        action_spec: Any,
-    ) -> None:
-        self.meta_params_sha256 = meta_params_sha256
-        self._learner, self._policy = learner, policy
-        self._meta_params = jax.device_put(meta_params)
-        self._observation_size = check_observation_spec(observation_spec)
-        self._one_hot = isinstance(observation_spec, specs.DiscreteArray)
-        self._action_spec = action_spec
+    def __init__(self, pretrained: Pretrained, observation_spec: ObservationSpec, action_spec: Any) -> None:
+        self._encode = ObservationEncoder(observation_spec, "the environment")
+        self._decode = ActionDecoder(action_spec, "the environment")
+        _check_observations(self._encode.spec)
+        _check_actions(self._decode.spec)
+        self._observation_size = int(np.prod(self._encode.spec.shape))
+        self._policy = make_policy(self._decode.spec)
+        config = dataclasses.replace(pretrained.learner_config, scale_observations=True)
+        self._learner = make_learner(
+            config, (self._observation_size,), self._policy.num_actions, self._policy.num_policy_channels
+        )
+        expected = jax.eval_shape(self._learner.init, jax.random.key(0))
+        self._meta_params = jax.device_put(pretrained.meta_params(expected))
+        self.meta_params_sha256 = pretrained.card.meta_params_sha256
         self._step = jax.jit(self._traced_step, donate_argnums=1)
 
     def state_at_birth(self, seed: int) -> AgentState:
@@ -194,23 +187,18 @@ class _Program:
         )
 
     def step(self, state: AgentState, timestep: dm_env.TimeStep) -> tuple[AgentState, Any]:
-        told = np.zeros(self._observation_size + 2, np.float32)  # in one array, for each costs its transfer
-        if self._one_hot:
-            told[int(timestep.observation)] = 1.0
-        else:
-            observation = np.asarray(timestep.observation)
-            if observation.size != self._observation_size:
-                raise InputError(
-                    f"an observation has {observation.size} components, and the observation_spec that the agent was "
-                    f"reset with {self._observation_size}: reset it with the spec of this environment"
-                )
-            told[:-2] = observation.reshape(-1)
+        try:
+            observation = self._encode(timestep.observation)
+        except ChangedShapeError as error:
+            raise InputError(f"the environment {error}: reset the agent with the specs of this one") from error
+        told = np.empty(self._observation_size + 2, np.float32)  # in one array, for each costs its transfer
+        told[:-2] = observation.reshape(-1)
         told[-2] = 0.0 if timestep.reward is None else timestep.reward
         told[-1] = timestep.step_type
         if not np.isfinite(told).all():
             raise InputError("an observation or reward is not finite, which no agent can learn from: mend it first")
         state, action = self._step(self._meta_params, state, told)
-        return state, np.asarray(action).astype(self._action_spec.dtype).reshape(self._action_spec.shape)[()]
+        return state, self._decode(np.asarray(action))[()]
 
     def _traced_step(
         self, meta_params: MetaParams, state: AgentState, told: Float[Array, "observation_size_and_two"]
@@ -224,21 +212,8 @@ class _Program:
         return state, self._policy.to_environment(action)
 
 
-def check_observation_spec(spec: Any) -> int:
-    """The number of components of an observation, one per value of a discrete one.
-
-    Raises:
-      InputError: an agent cannot live with such observations.
-    """
-    if not isinstance(spec, specs.Array):
-        raise InputError(
-            f"observation_spec is a {type(spec).__name__}, and an agent needs one dm_env spec of an array: for a "
-            "Gymnasium environment use podmeta.from_gymnasium(environment), and flatten what is nested"
-        )
-    if isinstance(spec, specs.DiscreteArray):
-        return spec.num_values
-    if spec.dtype.kind not in "fiub":
-        raise InputError(f"observation_spec has dtype {spec.dtype}: an agent needs numbers")
+def _check_observations(spec: specs.BoundedArray) -> None:
+    """Raises an InputError for what an agent cannot live with."""
     size = int(np.prod(spec.shape))
     if size == 0:
         raise InputError(f"observation_spec has shape {spec.shape}, and so no component: show a constant 1 instead")
@@ -247,28 +222,12 @@ def check_observation_spec(spec: Any) -> int:
             f"observation_spec is an image's (shape {spec.shape}, {spec.dtype}), which would take a small LSTM for "
             "every pixel and action: show features of it instead, such as positions or a coarse grid, in a flat array"
         )
-    return size
 
 
-def check_action_spec(spec: Any) -> specs.DiscreteArray | specs.BoundedArray:
-    """The action spec with its shape flattened.
-
-    Raises:
-      InputError: an agent cannot act so.
-    """
-    if isinstance(spec, specs.DiscreteArray):
-        return spec
-    if not isinstance(spec, specs.Array):
-        raise InputError(
-            f"action_spec is a {type(spec).__name__}, and an agent needs one dm_env spec: for a Gymnasium environment "
-            "use podmeta.from_gymnasium(environment), and flatten what is nested"
-        )
-    if spec.dtype.kind != "f":
-        raise InputError(f"action_spec has dtype {spec.dtype}: make it a DiscreteArray, or a BoundedArray of floats")
-    if not isinstance(spec, specs.BoundedArray) or not np.all(np.isfinite([spec.minimum, spec.maximum])):
+def _check_actions(spec: specs.DiscreteArray | specs.BoundedArray) -> None:
+    """Raises an InputError for what an agent cannot do."""
+    if not isinstance(spec, specs.DiscreteArray) and not np.all(np.isfinite([spec.minimum, spec.maximum])):
         raise InputError(
             "action_spec has no finite bounds, so nothing tells how large an action is: give a BoundedArray with a "
             "finite minimum and maximum for every component"
         )
-    minimum, maximum = (np.broadcast_to(bound, spec.shape).reshape(-1) for bound in (spec.minimum, spec.maximum))
-    return specs.BoundedArray(minimum.shape, spec.dtype, minimum, maximum, spec.name)

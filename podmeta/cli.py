@@ -7,7 +7,7 @@ from rich.console import Console
 
 from podmeta.config.compose import compose_job, job_from_yaml
 from podmeta.config.presets import list_options
-from podmeta.config.schema import GROUPS, JobConfig
+from podmeta.config.schema import GROUPS, JobConfig, MixtureConfig
 from podmeta.errors import InputError, PodmetaError
 
 USAGE = """\
@@ -16,6 +16,7 @@ podmeta meta-trains reinforcement learning algorithms.
   podmeta train experiment=NAME [KEY=VALUE ...]   meta-train, then meta-test
   podmeta evaluate run=DIR [KEY=VALUE ...]        meta-test a finished or interrupted run again
   podmeta export run=DIR to=FILE.npz              make a learned algorithm of a finished run: θ and a card
+  podmeta play agent=NAME environment=NAME[/ID]   let a learned algorithm live one lifetime, and draw what it earns
   podmeta list                                    the learned algorithms that ship with podmeta
   podmeta bench NAME                              measure this machine: core, anakin, agent
   podmeta COMMAND --help                          more about a command
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line. Exit codes: 0 done, 1 failed while running, 2 wrong input, 130 interrupted twice."""
     arguments = sys.argv[1:] if arguments is None else arguments
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    commands = {"train": _train, "evaluate": _evaluate, "export": _export, "list": _list, "bench": _bench}
+    commands = {"train": _train, "evaluate": _evaluate, "export": _export, "play": _play, "list": _list, "bench": _bench}
     try:
         if not arguments or arguments[0] in ("--help", "-h", "help"):
             print(USAGE, end="")
@@ -103,6 +104,27 @@ def _export(arguments: list[str], console: Console) -> None:
     console.print(f"wrote {target} and its card {target.with_suffix('.json')}", markup=False)
     if not card.results:
         console.print("warning: the card has no results: podmeta evaluate run=… gives the run some", markup=False)
+
+
+def _play(arguments: list[str], console: Console) -> None:
+    if _wants_help(arguments):
+        print("podmeta play agent=NAME environment=NAME[/ID] [environment.KEY=VALUE ...] [seed=N]")
+        print("  agent        one of `podmeta list`, or an .npz file of `podmeta export`")
+        print("  environment  as `podmeta train` takes it, such as bandit or gymnasium/CartPole-v1")
+        return
+    agents = [argument.removeprefix("agent=") for argument in arguments if argument.startswith("agent=")]
+    if len(agents) != 1:
+        raise InputError("name the learned algorithm: podmeta play agent=NAME; `podmeta list` tells which there are")
+    job = compose_job([argument for argument in arguments if not argument.startswith("agent=")])
+    if isinstance(job.environment, MixtureConfig):
+        raise InputError("environment=mixture is several environments: name one to play in")
+    _set_up(job, console)
+    from podmeta.agent import load_agent
+    from podmeta.evaluation.play import make_dm_environment, play, show_lifetime
+
+    algorithm = load_agent(agents[0])
+    with make_dm_environment(job.environment, job.seed) as environment:
+        show_lifetime(play(algorithm, environment, job.environment.lifetime_length, job.seed), Console())
 
 
 def _list(arguments: list[str], console: Console) -> None:

@@ -1,0 +1,94 @@
+"""`podmeta play`: a learned algorithm lives one lifetime in one environment, and what it earns is drawn."""
+
+from typing import NamedTuple
+
+import dm_env
+import numpy as np
+from jaxtyping import Bool, Float
+from rich.console import Console
+
+from podmeta.agent import LearnedAlgorithm
+from podmeta.config.schema import EnvironmentConfig, HostEnvironmentConfig
+from podmeta.environments.as_dm_env import DmEnvAdapter
+from podmeta.environments.registry import make_environment
+from podmeta.evaluation.terminal_chart import bar_chart, binned
+
+_NUM_BARS, _BAR_WIDTH = 20, 3
+
+
+class PlayedLifetime(NamedTuple):
+    """What one lifetime brought, by env step.
+
+    Attributes:
+      rewards: [lifetime_length] what the action earned; 0 at a reset.
+      episode_ends: [lifetime_length] whether the action ended an episode.
+      failures: [lifetime_length] whether it did so by termination, and not by truncation.
+    """
+
+    rewards: Float[np.ndarray, "lifetime_length"]
+    episode_ends: Bool[np.ndarray, "lifetime_length"]
+    failures: Bool[np.ndarray, "lifetime_length"]
+
+
+def make_dm_environment(config: EnvironmentConfig, seed: int) -> dm_env.Environment:
+    """The environment of a config, in its wrappers, behind dm_env's interface.
+
+    Raises:
+      InputError: a key of the config does not fit the environment.
+    """
+    if isinstance(config, HostEnvironmentConfig):
+        # The adapters of all sources are imported only where one of them is asked for.
+        from podmeta.environments.host.as_dm_env import HostAsDmEnv
+        from podmeta.environments.host.registry import make_host_environment
+
+        return HostAsDmEnv(make_host_environment(config, 1), seed)
+    return DmEnvAdapter(make_environment(config), seed)
+
+
+def play(
+    algorithm: LearnedAlgorithm, environment: dm_env.Environment, lifetime_length: int, seed: int
+) -> PlayedLifetime:
+    """Lives one lifetime.
+
+    Args:
+      algorithm: what learns.
+      environment: where. Its steps follow dm_env's contract at episode ends.
+      lifetime_length: env steps; a reset is one, too.
+      seed: of the agent's draws.
+
+    Raises:
+      InputError: the algorithm cannot live with such observations or actions.
+    """
+    agent = algorithm.reset(environment.observation_spec(), environment.action_spec(), seed)
+    rewards, ends, failures = np.zeros(lifetime_length), *np.zeros((2, lifetime_length), bool)
+    timestep = environment.reset()
+    for step in range(lifetime_length):
+        timestep = environment.step(agent.step(timestep))
+        rewards[step] = timestep.reward or 0.0
+        ends[step] = timestep.last()
+        failures[step] = timestep.last() and timestep.discount == 0.0
+    return PlayedLifetime(rewards, ends, failures)
+
+
+def show_lifetime(played: PlayedLifetime, console: Console) -> None:
+    """Draws the learning curve, and says how the end of the lifetime compares with its beginning."""
+    length = len(played.rewards)
+    curve = np.repeat(binned(played.rewards, _NUM_BARS), _BAR_WIDTH)
+    lines = bar_chart(curve)
+    indent = len(lines[0]) - len(curve)
+    axis = f"0{f'{length:,} env steps':>{len(curve) - 1}}"
+    fifth = max(1, length // 5)
+    first, last = played.rewards[:fifth].mean(), played.rewards[-fifth:].mean()
+    told = [
+        f"reward per env step, mean of every {-(-length // _NUM_BARS):,}",
+        *lines,
+        " " * indent + axis,
+        f"reward {played.rewards.sum():.6g} in all; per env step {first:.4g} in the first fifth, {last:.4g} in the last",
+    ]
+    if played.episode_ends.any():
+        told.append(
+            f"{played.episode_ends.sum():,} episodes ended, {played.failures.sum():,} of them by termination: "
+            f"{played.failures[:fifth].sum():,} in the first fifth, {played.failures[-fifth:].sum():,} in the last"
+        )
+    for line in told:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,96 @@
+"""Lifetimes played in environments, and what is said about them."""
+
+import dm_env
+import numpy as np
+import pytest
+from dm_env import specs
+from rich.console import Console
+
+import podmeta
+from podmeta.cli import main
+from podmeta.config.schema import SymmetricConfig
+from podmeta.evaluation.play import PlayedLifetime, play, show_lifetime
+from tests.pretrained_files import save_untrained
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return save_untrained(tmp_path_factory.mktemp("algorithm") / "mine.npz", SymmetricConfig(hidden_size=4))
+
+
+class Script(dm_env.Environment):
+    """Shows these time steps, one after the other, whatever is done."""
+
+    def __init__(self, timesteps):
+        self._timesteps = iter(timesteps)
+
+    def reset(self):
+        return next(self._timesteps)
+
+    def step(self, action):
+        assert action in (0, 1)
+        return next(self._timesteps)
+
+    def observation_spec(self):
+        return specs.Array((1,), "float32")
+
+    def action_spec(self):
+        return specs.DiscreteArray(2)
+
+
+def test_a_lifetime_is_what_the_environment_shows(file):
+    observation = np.ones(1, np.float32)
+    timesteps = [
+        dm_env.restart(observation),
+        dm_env.transition(2.0, observation),
+        dm_env.truncation(3.0, observation),
+        dm_env.restart(observation),
+        dm_env.termination(-1.0, observation),
+    ]
+    played = play(podmeta.load_agent(file), Script(timesteps), lifetime_length=4, seed=0)
+    assert played.rewards.tolist() == [2, 3, 0, -1]
+    assert played.episode_ends.tolist() == [False, True, False, True]
+    assert played.failures.tolist() == [False, False, False, True]
+
+
+def said(played):
+    console = Console(record=True, width=40, quiet=False, file=open("/dev/null", "w"))
+    show_lifetime(played, console)
+    return console.export_text()
+
+
+def test_what_is_said_compares_the_end_with_the_beginning():
+    rewards = np.linspace(0, 1, 100)
+    ends = np.arange(100) % 10 == 9
+    text = said(PlayedLifetime(rewards, ends, ends & (np.arange(100) < 30)))
+    assert "reward 50 in all; per env step 0.09596 in the first fifth, 0.904 in the last" in text
+    assert "10 episodes ended, 3 of them by termination: 2 in the first fifth, 0 in the last" in text
+    assert "100 env steps" in text
+
+
+def test_where_no_episode_ends_none_is_spoken_of():
+    nothing = np.zeros(3, bool)
+    assert "episode" not in said(PlayedLifetime(np.ones(3), nothing, nothing))
+
+
+def test_the_command_plays_with_the_wrappers_that_are_asked_for(file, capsys):
+    words = ["environment=gymnax/CartPole-v1", "environment.failure_reward=true", "environment.lifetime_length=60"]
+    assert main(["play", f"agent={file}", *words]) == 0
+    output = capsys.readouterr().out
+    assert "60 env steps" in output and "reward -" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["environment=bandit"], ["podmeta play agent=NAME", "podmeta list"]),
+        (["agent=symla-none", "environment=bandit"], ["agent=symla-none does not exist"]),
+        (["agent=symla-none", "environment=mixture"], ["environment"]),
+        (["agent=symla-none", "environment=gymnx/CartPole-v1"], ["environment=gymnx/CartPole-v1", "gymnax"]),
+        (["agent=symla-none", "environment=bandit", "environment.num_arm=3"], ["environment.num_arm", "num_arms"]),
+    ],
+)
+def test_wrong_words_are_told(arguments, parts, capsys):
+    assert main(["play", *arguments]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert [part for part in parts if part not in told] == [], told
