@@ -27,7 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line. Exit codes: 0 done, 1 failed while running, 2 wrong input, 130 interrupted twice."""
     arguments = sys.argv[1:] if arguments is None else arguments
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    commands = {"train": _train, "evaluate": _evaluate, "export": _export, "play": _play, "list": _list, "bench": _bench}
+    commands = {
+        "train": _train,
+        "evaluate": _evaluate,
+        "export": _export,
+        "play": _play,
+        "list": _list,
+        "bench": _bench,
+    }
     try:
         if not arguments or arguments[0] in ("--help", "-h", "help"):
             print(USAGE, end="")

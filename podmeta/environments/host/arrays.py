@@ -86,7 +86,7 @@ class ActionDecoder:
         self, actions: Shaped[np.ndarray, "*batch_and_action"], batch: tuple[int, ...] = ()
     ) -> Shaped[np.ndarray, "..."]:
         """Decodes one action, or a `batch` of (B,) of them."""
-        return actions.astype(self._source.dtype, copy=False).reshape(*batch, *self._source.shape)
+        return actions.astype(self._source.dtype, copy=False).reshape((*batch, *self._source.shape))
 
 
 class ChangedShapeError(Exception):
