@@ -83,7 +83,8 @@ def show_lifetime(played: PlayedLifetime, console: Console) -> None:
         f"reward per env step, mean of every {-(-length // _NUM_BARS):,}",
         *lines,
         " " * indent + axis,
-        f"reward {played.rewards.sum():.6g} in all; per env step {first:.4g} in the first fifth, {last:.4g} in the last",
+        f"reward {played.rewards.sum():.6g} in all; per env step {first:.4g} in the first fifth, "
+        f"{last:.4g} in the last",
     ]
     if played.episode_ends.any():
         told.append(

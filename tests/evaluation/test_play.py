@@ -1,5 +1,7 @@
 """Lifetimes played in environments, and what is said about them."""
 
+import io
+
 import dm_env
 import numpy as np
 import pytest
@@ -54,9 +56,9 @@ def test_a_lifetime_is_what_the_environment_shows(file):
 
 
 def said(played):
-    console = Console(record=True, width=40, quiet=False, file=open("/dev/null", "w"))
-    show_lifetime(played, console)
-    return console.export_text()
+    output = io.StringIO()
+    show_lifetime(played, Console(width=40, file=output))
+    return output.getvalue()
 
 
 def test_what_is_said_compares_the_end_with_the_beginning():

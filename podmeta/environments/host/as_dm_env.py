@@ -29,9 +29,7 @@ class HostAsDmEnv(dm_env.Environment):
           ValueError: the lifetime is under way: a host environment starts an episode early only with a new lifetime.
         """
         if self._begun:
-            raise ValueError(
-                "the lifetime has begun: step the environment, which starts an episode where one has ended"
-            )
+            raise ValueError("the lifetime has begun: step on, which starts an episode where one has ended")
         self._begun = True
         return _single(self._environment.reset(np.ones(1, bool), np.array([self._seed], np.uint32)))
 
