@@ -11,7 +11,7 @@ from types import TracebackType
 import dm_env
 import numpy as np
 from dm_env import specs
-from jaxtyping import Bool, Float, Int, UInt32
+from jaxtyping import Bool, Float, Int, Shaped, UInt32
 
 Actions = Int[np.ndarray, "B"] | Float[np.ndarray, "B num_actions"]
 
@@ -92,7 +92,7 @@ class HostWrapper(HostEnvironment):
         """As inside."""
         return self._environment.action_spec()
 
-    def inner_actions(self, actions: Actions) -> Actions:
+    def inner_actions(self, actions: Actions) -> Shaped[np.ndarray, "B ..."]:
         """The actions that the batch inside takes for `actions`."""
         return actions
 

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 import dm_env
@@ -124,18 +124,22 @@ class WorkerEnvironments(HostEnvironment):
         self._is_idle = False
         for connection in self._connections:
             _try_to_send(connection, command)
-        for worker in range(len(self._connections)):
-            self._await(worker)
+        awaited = list(self._connections)
+        while awaited:  # whoever answers first, so that a worker that is gone is seen even where another hangs
+            for connection in wait(awaited):
+                assert isinstance(connection, Connection)
+                self._receive(connection)
+                awaited.remove(connection)
         self._is_idle = True
         return dm_env.TimeStep(*(self._arrays[field].copy() for field in dm_env.TimeStep._fields))
 
-    def _await(self, worker: int) -> None:
+    def _receive(self, connection: Connection) -> None:
         try:
-            reply = self._connections[worker].recv()
+            reply = connection.recv()
         except (EOFError, OSError) as error:
-            process = self._processes[worker]
+            worker = self._connections.index(connection)
+            process, share = self._processes[worker], self._shares[worker]
             process.join(_KILL_TIMEOUT_S)
-            share = self._shares[worker]
             raise FaultyEnvironmentError(
                 share.start,
                 f"is gone: the worker process {process.pid} of environments {share.start} to {share.stop - 1} ended "
@@ -173,7 +177,7 @@ def _kill(processes: list[multiprocessing.process.BaseProcess]) -> None:
 
 
 def _try_to_send(connection: Connection, command: bytes) -> None:
-    """Sends; what is wrong with a worker that is gone shows when its reply is awaited."""
+    """Sends; that a worker is gone shows when its reply is awaited."""
     try:
         connection.send(command)
     except OSError:

@@ -180,7 +180,7 @@ class Padded(HostWrapper):
         """That inside, with more actions. Further components of a box go from -1 to 1."""
         return padded_action_spec(super().action_spec(), self._num_actions)
 
-    def inner_actions(self, actions: Actions) -> Actions:
+    def inner_actions(self, actions: Actions) -> Int[np.ndarray, "B"] | Float[np.ndarray, "B num_inner_actions"]:
         """The discrete actions modulo the number inside; the first components of a box."""
         return actions % self._num_inner_actions if self._is_discrete else actions[:, : self._num_inner_actions]
 

@@ -12,11 +12,13 @@ from dm_env import specs
 class Script(dm_env.Environment):
     """Shows [seed, step of the episode, last action]; ends after `length` steps, truncated where `seed` is odd.
 
-    At the `strike`-th env step of its life something happens: `raise`, `exit`, `hang`, `grow` or `nan`.
+    At the `strike`-th env step of its life something happens: `raise`, `exit`, `hang`, `grow`, `nan` or `infinite`.
+    Once it has stepped, it takes `close_s` seconds to close.
     """
 
-    def __init__(self, seed=0, length=3, strike=-1, how="raise"):
+    def __init__(self, seed=0, length=3, strike=-1, how="raise", close_s=0.0):
         self._seed, self._length, self._strike, self._how = seed, length, strike, how
+        self._close_s = close_s
         self._lived = 0
         self._ended = True
 
@@ -46,6 +48,9 @@ class Script(dm_env.Environment):
             return dm_env.transition(float(self._step), observation)
         end = dm_env.truncation if self._seed % 2 else dm_env.termination
         return end(float(self._step), observation)
+
+    def close(self):
+        time.sleep(self._close_s if self._lived else 0.0)
 
     def _observe(self, action):
         return {"seed": float(self._seed), "rest": np.array([self._step, action], float)}
