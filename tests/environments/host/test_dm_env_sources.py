@@ -14,7 +14,7 @@ def test_a_factory_that_takes_a_seed_draws_a_task_per_lifetime(make_script, live
     environment = make_script(2)
     assert environment.observation_spec().shape == (3,)
     np.testing.assert_array_equal(environment.observation_spec().maximum, [np.inf, np.inf, 4.0])
-    timesteps, actions = live(environment, 9, lambda _: np.array([1, 4], np.int32), seed=6)
+    timesteps, _ = live(environment, 9, lambda _: np.array([1, 4], np.int32), seed=6)
     np.testing.assert_array_equal(timesteps.observation[..., 0], [[6, 7]] * 10)
     # Episodes of three steps, whose ends depend on the seed; a reset ignores its action.
     first, mid, last = StepType.FIRST, StepType.MID, StepType.LAST

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +23,7 @@ IN_PROCESSES = {"vectorisation": "processes", "num_processes": 2}
 def is_alive(pid):
     """Whether a process is there, and no zombie."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -172,7 +172,7 @@ if __name__ == "__main__":
 def test_workers_do_not_outlive_their_parent(how, tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([os.getcwd(), *filter(None, sys.path)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     what = "step" if how.startswith("kill") else "end"
     parent = subprocess.Popen([sys.executable, script, what], stdout=subprocess.PIPE, text=True, env=environment)
     pids = [int(word) for word in parent.stdout.readline().split()]
