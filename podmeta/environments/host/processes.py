@@ -126,8 +126,8 @@ class WorkerEnvironments(HostEnvironment):
             _try_to_send(connection, command)
         awaited = list(self._connections)
         while awaited:  # whoever answers first, so that a worker that is gone is seen even where another hangs
-            for connection in wait(awaited):
-                assert isinstance(connection, Connection)
+            answered = wait(awaited)
+            for connection in [connection for connection in awaited if connection in answered]:
                 self._receive(connection)
                 awaited.remove(connection)
         self._is_idle = True
