@@ -20,7 +20,7 @@ class HostEnvironment(abc.ABC):
     """A batch of B environments on the host's CPU. One thread at a time may use it; any may close it.
 
     A `dm_env.TimeStep` of the batch holds step_type int32 [B], reward float32 [B], discount float32 [B] and
-    observation [B, ...]. Its arrays belong to the caller: nothing writes to them again.
+    observation [B, ...]. Nobody writes to its arrays again, so that they may go to a device without a copy.
 
     Attributes:
       name: what messages call it, such as "envpool CartPole-v1".

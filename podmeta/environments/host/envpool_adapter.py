@@ -15,6 +15,7 @@ from podmeta.environments.host.base import Actions, HostEnvironment
 from podmeta.environments.host.imports import import_extra, near
 from podmeta.errors import InputError
 
+_FIRST, _MID, _LAST = (np.int32(step_type) for step_type in dm_env.StepType)
 _OWN_OPTIONS = {"num_envs", "batch_size", "seed", "env_seed", "base_path", "gym_reset_return_info", "max_num_players"}
 
 
@@ -77,7 +78,7 @@ class EnvpoolEnvironments(HostEnvironment):
                 observations, info = self._pool.reset()
             self._ended = np.zeros(self._batch, bool)
             self._timestep = dm_env.TimeStep(
-                step_type=np.full(self._batch, dm_env.StepType.FIRST, np.int32),
+                step_type=np.full(self._batch, _FIRST),
                 reward=np.zeros(self._batch, np.float32),
                 discount=np.ones(self._batch, np.float32),
                 observation=self._encoded(observations, info, self.num_environments),
@@ -90,10 +91,9 @@ class EnvpoolEnvironments(HostEnvironment):
         """Steps the pool."""
         observations, rewards, terminated, truncated, info = self._pool.step(self._decode(actions, self._batch))
         starting, self._ended = self._ended, terminated | truncated
-        step_type = np.where(self._ended, dm_env.StepType.LAST, dm_env.StepType.MID)
         self._timestep = dm_env.TimeStep(
-            step_type=np.where(starting, dm_env.StepType.FIRST, step_type).astype(np.int32),
-            reward=np.where(starting, 0.0, rewards).astype(np.float32),
+            step_type=np.where(starting, _FIRST, np.where(self._ended, _LAST, _MID)),
+            reward=np.where(starting, 0.0, rewards).astype(np.float32, copy=False),
             discount=1.0 - terminated.astype(np.float32),
             observation=self._encoded(observations, info, self.num_environments),
         )
@@ -106,7 +106,7 @@ class EnvpoolEnvironments(HostEnvironment):
         observations, info = self._pool.reset(indices)
         order = info["env_id"]
         self._ended[order] = False
-        fresh = dm_env.TimeStep(dm_env.StepType.FIRST, 0.0, 1.0, self._encoded(observations, info, len(indices)))
+        fresh = dm_env.TimeStep(_FIRST, 0.0, 1.0, self._encoded(observations, info, len(indices)))
         # A copy, for the arrays of the time step before belong to the caller.
         arrays = [array.copy() for array in self._timestep]
         for array, values in zip(arrays, fresh, strict=True):

@@ -73,7 +73,7 @@ def test_workers_do_what_a_loop_does(make, live):
         np.testing.assert_array_equal(inline, in_processes)
 
 
-def test_time_steps_belong_to_the_caller(begun):
+def test_time_steps_are_not_written_to_again(begun):
     environment = begun()
     first = environment.step(ACTIONS)
     kept = [array.copy() for array in first]
