@@ -20,16 +20,22 @@ def from_gymnasium(environment: gymnasium.Env, seed: int) -> "GymnasiumAsDmEnv":
     Raises:
       InputError: its observations or actions are of a kind of space that no learner of ours can live with.
     """
-    return GymnasiumAsDmEnv(environment, seed)
+    return GymnasiumAsDmEnv(environment, seed, str(environment))
 
 
 class GymnasiumAsDmEnv(dm_env.Environment):
-    """See `from_gymnasium`. A truncated episode ends with discount 1, a terminated one with discount 0."""
+    """See `from_gymnasium`. A truncated episode ends with discount 1, one that terminated (too) with discount 0.
 
-    def __init__(self, environment: gymnasium.Env, seed: int) -> None:
+    Args:
+      environment: the environment.
+      seed: of all episodes.
+      name: what messages call it.
+    """
+
+    def __init__(self, environment: gymnasium.Env, seed: int, name: str) -> None:
         self._environment = environment
-        self._observation_spec = observation_spec_of(environment.observation_space, str(environment))
-        self._action_spec = action_spec_of(environment.action_space, str(environment))
+        self._observation_spec = observation_spec_of(environment.observation_space, name)
+        self._action_spec = action_spec_of(environment.action_space, name)
         self._first_action = getattr(environment.action_space, "start", None)
         self._next_seed: int | None = seed
         self._episode_under_way = False
@@ -40,6 +46,10 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         self._next_seed = None  # Gymnasium's generator goes on from the first seed
         self._episode_under_way = True
         return dm_env.restart(observation)
+
+    def reseed(self, seed: int) -> None:
+        """Makes the next reset, and all that is random after it, follow from `seed`."""
+        self._next_seed = seed
 
     def step(self, action: Any) -> dm_env.TimeStep:
         """Advances the episode, or starts one (ignoring `action`) where none is under way."""

@@ -7,51 +7,12 @@ from typing import Any
 
 import dm_env
 
-from podmeta.environments.host.arrays import ObservationSpec
 from podmeta.environments.host.imports import import_extra, near
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError
 
 
-class DmEnvEnvironment(SingleEnvironment):
-    """A `dm_env.Environment`, and how it begins a lifetime.
-
-    Args:
-      environment: the environment.
-      for_lifetime: (the environment so far, seed) -> the environment of the next lifetime, which may be the same.
-    """
-
-    def __init__(
-        self,
-        environment: dm_env.Environment,
-        for_lifetime: Callable[[dm_env.Environment, int], dm_env.Environment],
-    ):
-        self._environment = environment
-        self._for_lifetime = for_lifetime
-
-    def observation_spec(self) -> ObservationSpec:
-        """Its own."""
-        return self._environment.observation_spec()
-
-    def action_spec(self) -> Any:
-        """Its own."""
-        return self._environment.action_spec()
-
-    def begin_lifetime(self, seed: int) -> dm_env.TimeStep:
-        """Takes the environment of the next lifetime, and starts an episode."""
-        self._environment = self._for_lifetime(self._environment, seed)
-        return self._environment.reset()
-
-    def step(self, action: Any) -> dm_env.TimeStep:
-        """Steps the environment, which by dm_env's contract starts the next episode after a LAST time step."""
-        return self._environment.step(action)
-
-    def close(self) -> None:
-        """Closes it."""
-        self._environment.close()
-
-
-def bsuite_environment(id: str) -> DmEnvEnvironment:
+def bsuite_environment(id: str) -> SingleEnvironment:
     """A bsuite environment, made anew for every lifetime with its seed, where it takes one.
 
     What a bsuite id fixes, such as the `mapping_seed` of its bandits, stays fixed.
@@ -77,7 +38,7 @@ def bsuite_environment(id: str) -> DmEnvEnvironment:
         ) from error
 
 
-def dm_control_environment(id: str) -> DmEnvEnvironment:
+def dm_control_environment(id: str) -> SingleEnvironment:
     """A task of the control suite, whose random numbers are seeded anew for every lifetime.
 
     Args:
@@ -95,10 +56,10 @@ def dm_control_environment(id: str) -> DmEnvEnvironment:
         environment.task.random.seed(seed)
         return environment
 
-    return DmEnvEnvironment(suite.load(*tasks[id]), reseeded)
+    return SingleEnvironment(suite.load(*tasks[id]), reseeded)
 
 
-def factory_environment(factory: str, options: Mapping[str, Any]) -> DmEnvEnvironment:
+def factory_environment(factory: str, options: Mapping[str, Any]) -> SingleEnvironment:
     """The environment that a function of the user's returns.
 
     Args:
@@ -139,16 +100,18 @@ def factory_environment(factory: str, options: Mapping[str, Any]) -> DmEnvEnviro
     return _made_by(make_checked, options, _takes_seed(make))
 
 
-def _made_by(make: Callable[..., dm_env.Environment], options: Mapping[str, Any], takes_seed: bool) -> DmEnvEnvironment:
+def _made_by(
+    make: Callable[..., dm_env.Environment], options: Mapping[str, Any], takes_seed: bool
+) -> SingleEnvironment:
     """What `make` makes: anew for every lifetime with its seed, or once and for all."""
     if not takes_seed:
-        return DmEnvEnvironment(make(**options), lambda environment, seed: environment)
+        return SingleEnvironment(make(**options), lambda environment, seed: environment)
 
     def remade(environment: dm_env.Environment, seed: int) -> dm_env.Environment:
         environment.close()
         return make(**{**options, "seed": seed})
 
-    return DmEnvEnvironment(make(**{**options, "seed": 0}), remade)
+    return SingleEnvironment(make(**{**options, "seed": 0}), remade)
 
 
 def _takes_seed(make: Callable[..., Any]) -> bool:

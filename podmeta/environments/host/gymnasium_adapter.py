@@ -9,18 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import dm_env
-from dm_env import specs
 
-from podmeta.environments.host.arrays import ObservationSpec
 from podmeta.environments.host.imports import import_extra, near
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError
 
 
-class GymnasiumEnvironment(SingleEnvironment):
-    """Any environment that gymnasium has registered.
-
-    Where it both terminates and truncates an episode, the episode terminated.
+def gymnasium_environment(id: str, options: Mapping[str, Any]) -> SingleEnvironment:
+    """Any environment that gymnasium has registered, seeded anew for every lifetime.
 
     Args:
       id: its gymnasium id. `my_module:MyEnvironment-v0` imports my_module, which registers it; `ALE/…` needs no module.
@@ -29,49 +25,15 @@ class GymnasiumEnvironment(SingleEnvironment):
     Raises:
       InputError: gymnasium is not installed, or an argument does not fit.
     """
+    environment = _make(id, options)
+    # Only now: it imports gymnasium.
+    from podmeta.environments.from_gymnasium import GymnasiumAsDmEnv
 
-    def __init__(self, id: str, options: Mapping[str, Any]):
-        name = f"gymnasium {id}"
-        self._environment = _make(id, options)
-        # Only now: it imports gymnasium.
-        from podmeta.environments.host.spaces import action_spec_of, observation_spec_of
+    def reseeded(environment: Any, seed: int) -> dm_env.Environment:
+        environment.reseed(seed)
+        return environment
 
-        self._observation_spec = observation_spec_of(self._environment.observation_space, name)
-        self._action_spec = action_spec_of(self._environment.action_space, name)
-        self._first_action = getattr(self._environment.action_space, "start", None)
-        self._ended = False
-
-    def observation_spec(self) -> ObservationSpec:
-        """That of its space."""
-        return self._observation_spec
-
-    def action_spec(self) -> specs.BoundedArray:
-        """That of its space."""
-        return self._action_spec
-
-    def begin_lifetime(self, seed: int) -> dm_env.TimeStep:
-        """Seeds the environment and starts an episode."""
-        return self._restart(seed)
-
-    def step(self, action: Any) -> dm_env.TimeStep:
-        """Steps the environment, or resets it where an episode has ended."""
-        if self._ended:
-            return self._restart(None)
-        action = action if self._first_action is None else self._first_action + action
-        observation, reward, terminated, truncated, _ = self._environment.step(action)
-        self._ended = terminated or truncated
-        if terminated:
-            return dm_env.termination(reward, observation)
-        return dm_env.truncation(reward, observation) if truncated else dm_env.transition(reward, observation)
-
-    def close(self) -> None:
-        """Closes it."""
-        self._environment.close()
-
-    def _restart(self, seed: int | None) -> dm_env.TimeStep:
-        observation, _ = self._environment.reset(seed=seed)
-        self._ended = False
-        return dm_env.restart(observation)
+    return SingleEnvironment(GymnasiumAsDmEnv(environment, seed=0, name=f"gymnasium {id}"), reseeded)
 
 
 def _make(id: str, options: Mapping[str, Any]) -> Any:

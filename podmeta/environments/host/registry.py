@@ -23,7 +23,7 @@ from podmeta.environments.host.dm_env_sources import (
     factory_environment,
 )
 from podmeta.environments.host.envpool_adapter import EnvpoolEnvironments
-from podmeta.environments.host.gymnasium_adapter import GymnasiumEnvironment
+from podmeta.environments.host.gymnasium_adapter import gymnasium_environment
 from podmeta.environments.host.inline import InlineEnvironments
 from podmeta.environments.host.processes import WorkerEnvironments
 from podmeta.environments.host.single import SingleEnvironment
@@ -96,7 +96,7 @@ def make_single_environment(config: PythonEnvironmentConfig) -> SingleEnvironmen
     """
     match config:
         case GymnasiumConfig():
-            return GymnasiumEnvironment(config.id, config.options)
+            return gymnasium_environment(config.id, config.options)
         case BsuiteConfig():
             return bsuite_environment(config.id)
         case DmControlConfig():

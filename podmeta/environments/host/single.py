@@ -1,6 +1,6 @@
 """One environment that steps in Python. Batches of them are made in inline.py and processes.py."""
 
-import abc
+from collections.abc import Callable
 from typing import Any
 
 import dm_env
@@ -8,28 +8,39 @@ import dm_env
 from podmeta.environments.host.arrays import ObservationSpec
 
 
-class SingleEnvironment(abc.ABC):
-    """One environment that follows dm_env's contract, and can begin a lifetime.
+class SingleEnvironment:
+    """A `dm_env.Environment`, and how it begins a lifetime. Observations and actions are its own; a batch encodes them.
 
-    Observations and actions are the source's own; the batch encodes them.
+    Args:
+      environment: the environment.
+      for_lifetime: (the environment so far, seed) -> the environment of the next lifetime, which may be the same.
     """
 
-    @abc.abstractmethod
+    def __init__(
+        self,
+        environment: dm_env.Environment,
+        for_lifetime: Callable[[dm_env.Environment, int], dm_env.Environment],
+    ):
+        self._environment = environment
+        self._for_lifetime = for_lifetime
+
     def observation_spec(self) -> ObservationSpec:
         """What it shows: a dm_env spec, or a dictionary or tuple of them."""
+        return self._environment.observation_spec()
 
-    @abc.abstractmethod
     def action_spec(self) -> Any:
         """The dm_env spec of what it takes."""
+        return self._environment.action_spec()
 
-    @abc.abstractmethod
     def begin_lifetime(self, seed: int) -> dm_env.TimeStep:
-        """Draws a task and all that is random later from `seed`, and starts an episode."""
+        """Takes the environment of the next lifetime, and starts an episode."""
+        self._environment = self._for_lifetime(self._environment, seed)
+        return self._environment.reset()
 
-    @abc.abstractmethod
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Advances the episode. After a LAST time step, ignores `action` and starts the next episode."""
+        """Steps the environment, which by dm_env's contract starts the next episode after a LAST time step."""
+        return self._environment.step(action)
 
-    @abc.abstractmethod
     def close(self) -> None:
         """Lets go of what the environment holds."""
+        self._environment.close()
