@@ -28,11 +28,13 @@ class Lifetimes(NamedTuple):
     Attributes:
       rewards: [num_tasks, lifetime_length] the rewards.
       failures: [num_tasks, lifetime_length] 1 where an episode terminated (not where it was truncated).
+      episode_ends: [num_tasks, lifetime_length] 1 where an episode ended, by termination or truncation.
       regrets: [num_tasks, lifetime_length] expected regret of each action; None where the optimum is unknown.
     """
 
     rewards: Float[np.ndarray, "num_tasks lifetime_length"]
     failures: Float[np.ndarray, "num_tasks lifetime_length"]
+    episode_ends: Float[np.ndarray, "num_tasks lifetime_length"]
     regrets: Float[np.ndarray, "num_tasks lifetime_length"] | None
 
 
@@ -83,7 +85,8 @@ def meta_test(
         arm_probabilities = _arm_probabilities(inner_loop, environment_config, meta_params, keys)
         for algorithm in ("thompson", "ucb1", "gittins"):
             history = run_reference(algorithm, arm_probabilities, environment_config.lifetime_length, seed)
-            measured[algorithm] = Lifetimes(history.rewards, np.zeros_like(history.rewards), history.regrets)
+            never = np.zeros_like(history.rewards)
+            measured[algorithm] = Lifetimes(history.rewards, never, never, history.regrets)
     return measured
 
 
@@ -110,7 +113,7 @@ def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: PRNGKey
     """One lifetime per key, in batches of `TASKS_PER_BATCH`, on the default device."""
 
     @jax.jit
-    def live(keys: PRNGKeyArray) -> tuple[Array, Array, Array | None]:
+    def live(keys: PRNGKeyArray) -> tuple[Array, Array, Array, Array | None]:
         return jax.lax.map(lambda key: _measure(inner_loop.live(meta_params, key)), keys, batch_size=TASKS_PER_BATCH)
 
     return Lifetimes(*jax.tree.map(np.asarray, live(keys)))
@@ -119,14 +122,23 @@ def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: PRNGKey
 def tabulate(
     suite: str, setting: dict[str, Any], environment: str, measured: dict[str, Lifetimes]
 ) -> list[EvaluationRow]:
-    """The tidy rows of one setting, of every algorithm's headline metric first."""
+    """The tidy rows of one setting, of every algorithm's headline metric first.
+
+    "regret", "failures" and "return" are totals of the lifetime. "reward_first_third" and "reward_last_third" are mean
+    rewards per env step in these parts of it, which tell whether something was learned in between. Where episodes end,
+    "first_episode_return" is what was earned in the first.
+    """
+    headline = headline_metric(measured)
+    by_step = dict.fromkeys([headline, "return"] if headline == "regret" else [headline, "return", "failures"])
+    episodes_end = any(lifetimes.episode_ends.any() for lifetimes in measured.values())
     rows = []
     for algorithm, lifetimes in measured.items():
-        headline = headline_metric(measured)
-        others = ["return"] if lifetimes.regrets is not None else ["return", "failures"]
-        for metric in dict.fromkeys([headline, *others]):
-            values = metric_values(lifetimes, metric)
-            interval: Interval = mean_interval(values.sum(axis=1))
+        by_task = {metric: metric_values(lifetimes, metric).sum(axis=1) for metric in by_step}
+        by_task["reward_first_third"], by_task["reward_last_third"] = _rewards_of_outer_thirds(lifetimes)
+        if episodes_end:
+            by_task["first_episode_return"] = _first_episode_returns(lifetimes)
+        for metric, values in by_task.items():
+            interval: Interval = mean_interval(values)
             rows.append(EvaluationRow(suite, environment, setting, algorithm, metric, *interval))
     return rows
 
@@ -145,10 +157,29 @@ def metric_values(lifetimes: Lifetimes, metric: str) -> Float[np.ndarray, "num_t
     return values
 
 
-def _measure(experience: Experience) -> tuple[Array, Array, Array | None]:
+def _rewards_of_outer_thirds(
+    lifetimes: Lifetimes,
+) -> tuple[Float[np.ndarray, "num_tasks"], Float[np.ndarray, "num_tasks"]]:
+    """Mean reward per env step in the first third of a lifetime and in the last, each of at least one env step."""
+    third = max(1, lifetimes.rewards.shape[1] // 3)
+    return lifetimes.rewards[:, :third].mean(axis=1), lifetimes.rewards[:, -third:].mean(axis=1)
+
+
+def _first_episode_returns(lifetimes: Lifetimes) -> Float[np.ndarray, "num_tasks"]:
+    """The return of the first episode, as far as it fits in the lifetime."""
+    ended_before = np.cumsum(lifetimes.episode_ends, axis=1) - lifetimes.episode_ends
+    return np.where(ended_before == 0, lifetimes.rewards, 0.0).sum(axis=1)
+
+
+def _measure(experience: Experience) -> tuple[Array, Array, Array, Array | None]:
     """The fields of `Lifetimes`, for one lifetime and still on the device."""
     failures = experience.episode_end & (experience.discount == 0.0)
-    return experience.reward, failures.astype(jnp.float32), experience.regret
+    return (
+        experience.reward,
+        failures.astype(jnp.float32),
+        experience.episode_end.astype(jnp.float32),
+        experience.regret,
+    )
 
 
 def _random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:

@@ -81,7 +81,7 @@ def test_the_evaluation_has_a_tidy_row_for_every_algorithm_and_setting(tested_ru
         (num_arms, algorithm, metric)
         for num_arms in (2, 5)
         for algorithm in algorithms
-        for metric in ("regret", "return")
+        for metric in ("regret", "return", "reward_first_third", "reward_last_third")
     )
     for row in rows:
         assert row["low"] <= row["mean"] <= row["high"]

@@ -1,0 +1,58 @@
+"""The rows of a meta-test, against plain loops over what was lived."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podmeta.evaluation.meta_test import Lifetimes, tabulate
+
+
+@st.composite
+def lifetimes(draw):
+    """Rewards, and episodes of which some end by failure and some by a time limit."""
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shape = (draw(st.integers(2, 4)), draw(st.integers(1, 13)))
+    episode_ends = (generator.random(shape) < draw(st.sampled_from([0.0, 0.1, 0.5]))).astype(np.float32)
+    failures = episode_ends * generator.integers(0, 2, shape)
+    return Lifetimes(generator.normal(size=shape).astype(np.float32), failures, episode_ends, None)
+
+
+def means(measured):
+    return {row.metric: row.mean for row in tabulate("suite", {}, "environment", {"learner": measured})}
+
+
+@given(lived=lifetimes())
+def test_the_first_episode_returns_what_was_earned_until_it_ended(lived):
+    earned = []
+    for rewards, ends in zip(lived.rewards, lived.episode_ends, strict=True):
+        total = 0.0
+        for reward, end in zip(rewards, ends, strict=True):
+            total += reward
+            if end:
+                break
+        earned.append(total)
+    if lived.episode_ends.any():
+        assert means(lived)["first_episode_return"] == pytest.approx(np.mean(earned), abs=1e-5)
+    else:
+        assert "first_episode_return" not in means(lived)
+
+
+@given(lived=lifetimes())
+def test_thirds_are_rewards_per_env_step_at_both_ends_of_a_lifetime(lived):
+    length = lived.rewards.shape[1]
+    third = max(1, length // 3)
+    in_order = [
+        np.mean([rewards[step] for rewards in lived.rewards for step in steps])
+        for steps in (range(third), range(length - third, length))
+    ]
+    found = means(lived)
+    assert [found["reward_first_third"], found["reward_last_third"]] == pytest.approx(in_order, abs=1e-6)
+
+
+@given(lived=lifetimes())
+def test_totals_come_first_and_are_of_the_whole_lifetime(lived):
+    found = means(lived)
+    assert next(iter(found)) == ("failures" if lived.failures.any() else "return")
+    assert found["return"] == pytest.approx(lived.rewards.sum() / len(lived.rewards), abs=1e-5)
+    assert found["failures"] == lived.failures.sum() / len(lived.failures)
