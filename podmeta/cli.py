@@ -8,13 +8,14 @@ from rich.console import Console
 from podmeta.config.compose import compose_job, job_from_yaml
 from podmeta.config.presets import list_options
 from podmeta.config.schema import GROUPS, JobConfig, MixtureConfig
+from podmeta.config.suites import experiment_suite, load_suite
 from podmeta.errors import InputError, PodmetaError
 
 USAGE = """\
 podmeta meta-trains reinforcement learning algorithms.
 
   podmeta train experiment=NAME [KEY=VALUE ...]   meta-train, then meta-test
-  podmeta evaluate run=DIR [KEY=VALUE ...]        meta-test a finished or interrupted run again
+  podmeta evaluate run=DIR [suite=NAME]           meta-test a finished or interrupted run again, or on a suite
   podmeta export run=DIR to=FILE.npz              make a learned algorithm of a finished run: θ and a card
   podmeta play agent=NAME environment=NAME[/ID]   let a learned algorithm live one lifetime, and draw what it earns
   podmeta list                                    the learned algorithms that ship with podmeta
@@ -72,19 +73,24 @@ def _train(arguments: list[str], console: Console) -> None:
             markup=False,
         )
     elif job.evaluation.enabled:
-        evaluate_run(job, result.meta_params, result.run_path, Console())
+        evaluate_run(job, experiment_suite(job), result.meta_params, result.run_path, Console())
 
 
 def _evaluate(arguments: list[str], console: Console) -> None:
     if _wants_help(arguments):
-        print("podmeta evaluate run=DIR [evaluation.num_tasks=N] [evaluation.settings=[{num_arms: 20}]]")
+        print("podmeta evaluate run=DIR [suite=NAME] [evaluation.num_tasks=N] [evaluation.settings=[{num_arms: 20}]]")
+        print("\nsuite=")
+        for name, description in list_options("evaluation").items():
+            print(f"  {name.ljust(18)}  {description}")
         return
+    suites = [argument.removeprefix("suite=") for argument in arguments if argument.startswith("suite=")]
     runs = [argument.removeprefix("run=") for argument in arguments if argument.startswith("run=")]
     if len(runs) != 1:
         raise InputError("name the run directory: podmeta evaluate run=runs/…")
     run_path = Path(runs[0])
-    overrides = [argument for argument in arguments if not argument.startswith("run=")]
+    overrides = [argument for argument in arguments if not argument.startswith(("run=", "suite="))]
     job = job_from_yaml(run_path / "config.yaml", overrides)
+    tested = [load_suite(name, job) for name in suites] or [experiment_suite(job)]
     _set_up(job, console)
     from podmeta.evaluation.run import evaluate_run
     from podmeta.runtime.meta_params import restore_run
@@ -92,7 +98,8 @@ def _evaluate(arguments: list[str], console: Console) -> None:
     restored = restore_run(job, run_path)
     for warning in restored.warnings:
         console.print(f"warning: {warning}", markup=False)
-    evaluate_run(job, restored.tree.outer.meta_params, run_path, Console())
+    for suite in tested:
+        evaluate_run(job, suite, restored.tree.outer.meta_params, run_path, Console())
 
 
 def _export(arguments: list[str], console: Console) -> None:

@@ -60,15 +60,25 @@ def resolve_job(job: JobConfig) -> JobConfig:
 
 
 def evaluation_settings(job: JobConfig) -> list[EvaluationSetting]:
-    """The meta-tests of a resolved job. A mixture is tested on every entry, a curriculum as its last stage is.
+    """The meta-tests of a resolved job: see `settings_of`."""
+    return settings_of(job, job.evaluation.settings, "evaluation.settings")
+
+
+def settings_of(job: JobConfig, descriptions: Sequence[Any], where: str) -> list[EvaluationSetting]:
+    """The meta-tests that are described, of a job. A mixture is tested on every entry, a curriculum as its last stage.
+
+    Args:
+      job: the job, resolved.
+      descriptions: environments; those that name none change the one trained on.
+      where: the descriptions' place, for messages.
 
     Raises:
       InputError: a setting is wrong; the message names its index and key.
     """
     trained_on = job.stages[-1].environment if job.stages else job.environment
     settings = []
-    for index, described in enumerate(job.evaluation.settings):
-        environment = _environment(described, trained_on, f"evaluation.settings[{index}]")
+    for index, described in enumerate(descriptions):
+        environment = _environment(described, trained_on, f"{where}[{index}]")
         if isinstance(environment, MixtureConfig):
             settings += [EvaluationSetting(entry.environment, {"entry": entry.label}) for entry in environment.entries]
         else:

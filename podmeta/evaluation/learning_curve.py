@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from podmeta.evaluation.meta_test import Lifetimes, headline_metric, metric_values
+from podmeta.evaluation.lived import Lifetimes
+from podmeta.evaluation.meta_test import headline_metric, metric_values
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {

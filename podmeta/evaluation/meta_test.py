@@ -1,41 +1,24 @@
 """Meta-testing: θ lives lifetimes on held-out tasks, beside the algorithms it is held against."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from podmeta.config.schema import BanditConfig, EnvironmentConfig
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
+from podmeta.evaluation import from_scratch
 from podmeta.evaluation.bandit_references import run_reference
+from podmeta.evaluation.controls import alternating_inner_loop, deprived_inner_loop, random_inner_loop
+from podmeta.evaluation.lived import Lifetimes, live_lifetimes
 from podmeta.evaluation.statistics import Interval, mean_interval
-from podmeta.learners.base import Learner, LearnerOutput, MetaParams
-from podmeta.learners.policies import make_policy
+from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
-from podmeta.lifetimes import Experience, InnerLoop, build_inner_loop, make_inner_loop
-
-TASKS_PER_BATCH = 250  # lifetimes side by side: enough to fill a device, few enough to fit in memory
-
-
-class Lifetimes(NamedTuple):
-    """What was measured over the lifetimes of many tasks, by env step.
-
-    Attributes:
-      rewards: [num_tasks, lifetime_length] the rewards.
-      failures: [num_tasks, lifetime_length] 1 where an episode terminated (not where it was truncated).
-      episode_ends: [num_tasks, lifetime_length] 1 where an episode ended, by termination or truncation.
-      regrets: [num_tasks, lifetime_length] expected regret of each action; None where the optimum is unknown.
-    """
-
-    rewards: Float[np.ndarray, "num_tasks lifetime_length"]
-    failures: Float[np.ndarray, "num_tasks lifetime_length"]
-    episode_ends: Float[np.ndarray, "num_tasks lifetime_length"]
-    regrets: Float[np.ndarray, "num_tasks lifetime_length"] | None
+from podmeta.lifetimes import InnerLoop, build_inner_loop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +42,9 @@ def meta_test(
     environment_config: EnvironmentConfig,
     num_tasks: int,
     seed: int,
+    references: Sequence[str] = (),
 ) -> dict[str, Lifetimes]:
-    """Lives one lifetime on each held-out task, by the learner and by every reference there is.
+    """Lives one lifetime on each held-out task, by the learner and by what it is held against.
 
     Args:
       meta_params: θ.
@@ -68,9 +52,11 @@ def meta_test(
       environment_config: where it is tested.
       num_tasks: number of held-out tasks, the same for every algorithm.
       seed: which tasks.
+      references: names in `REFERENCES`, beside those that are always there.
 
     Returns:
-      By algorithm ("learner", "random", and for bandits "thompson", "ucb1" and "gittins"), its lifetimes.
+      By algorithm ("learner", "random", for bandits "thompson", "ucb1" and "gittins", and the references asked for),
+      its lifetimes.
 
     Raises:
       InputError: θ does not fit the environment (a recurrent learner's θ is tied to its sizes).
@@ -80,14 +66,39 @@ def meta_test(
     keys = jax.random.split(jax.random.key(seed), num_tasks)
 
     measured = {"learner": live_lifetimes(inner_loop, meta_params, keys)}
-    measured["random"] = live_lifetimes(_random_inner_loop(environment_config), None, keys)
+    measured["random"] = live_lifetimes(random_inner_loop(environment_config), None, keys)
     if isinstance(environment_config, BanditConfig):
         arm_probabilities = _arm_probabilities(inner_loop, environment_config, meta_params, keys)
         for algorithm in ("thompson", "ucb1", "gittins"):
             history = run_reference(algorithm, arm_probabilities, environment_config.lifetime_length, seed)
             never = np.zeros_like(history.rewards)
             measured[algorithm] = Lifetimes(history.rewards, never, never, history.regrets)
+    for reference in references:
+        measured[reference] = _live_reference(reference, meta_params, learner_config, environment_config, keys)
     return measured
+
+
+REFERENCES = ("alternation", "observations_zeroed", "rewards_zeroed", *from_scratch.ALGORITHMS)
+"""What a learner may be held against anywhere: controls, and ordinary RL from scratch."""
+
+
+def _live_reference(
+    name: str,
+    meta_params: MetaParams,
+    learner_config: LearnerConfig,
+    environment_config: EnvironmentConfig,
+    keys: Key[Array, "num_tasks"],
+) -> Lifetimes:
+    match name:
+        case "alternation":
+            return live_lifetimes(alternating_inner_loop(environment_config), None, keys)
+        case "observations_zeroed":
+            deprived = deprived_inner_loop(learner_config, environment_config, "observation")
+            return live_lifetimes(deprived, meta_params, keys)
+        case "rewards_zeroed":
+            deprived = deprived_inner_loop(learner_config, environment_config, "reward")
+            return live_lifetimes(deprived, meta_params, keys)
+    return from_scratch.live_from_scratch(name, environment_config, keys)
 
 
 def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> None:
@@ -109,23 +120,14 @@ def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environmen
         )
 
 
-def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: PRNGKeyArray) -> Lifetimes:
-    """One lifetime per key, in batches of `TASKS_PER_BATCH`, on the default device."""
-
-    @jax.jit
-    def live(keys: PRNGKeyArray) -> tuple[Array, Array, Array, Array | None]:
-        return jax.lax.map(lambda key: _measure(inner_loop.live(meta_params, key)), keys, batch_size=TASKS_PER_BATCH)
-
-    return Lifetimes(*jax.tree.map(np.asarray, live(keys)))
-
-
 def tabulate(
     suite: str, setting: dict[str, Any], environment: str, measured: dict[str, Lifetimes]
 ) -> list[EvaluationRow]:
     """The tidy rows of one setting, of every algorithm's headline metric first.
 
-    "regret", "failures" and "return" are totals of the lifetime. "reward_first_third" and "reward_last_third" are mean
-    rewards per env step in these parts of it, which tell whether something was learned in between. Where episodes end,
+    "regret", "failures" and "return" are totals of the lifetime. "reward_first_third" and "reward_last_third", and the
+    same of fifths, are mean rewards per env step in these parts of it; "reward_gain" is by how much the last fifth is
+    better than the first, which tells whether something was learned in between. Where episodes end,
     "first_episode_return" is what was earned in the first.
     """
     headline = headline_metric(measured)
@@ -134,7 +136,9 @@ def tabulate(
     rows = []
     for algorithm, lifetimes in measured.items():
         by_task = {metric: metric_values(lifetimes, metric).sum(axis=1) for metric in by_step}
-        by_task["reward_first_third"], by_task["reward_last_third"] = _rewards_of_outer_thirds(lifetimes)
+        by_task["reward_first_third"], by_task["reward_last_third"] = _rewards_of_outer_parts(lifetimes, 3)
+        first, last = _rewards_of_outer_parts(lifetimes, 5)
+        by_task |= {"reward_first_fifth": first, "reward_last_fifth": last, "reward_gain": last - first}
         if episodes_end:
             by_task["first_episode_return"] = _first_episode_returns(lifetimes)
         for metric, values in by_task.items():
@@ -157,12 +161,12 @@ def metric_values(lifetimes: Lifetimes, metric: str) -> Float[np.ndarray, "num_t
     return values
 
 
-def _rewards_of_outer_thirds(
-    lifetimes: Lifetimes,
+def _rewards_of_outer_parts(
+    lifetimes: Lifetimes, num_parts: int
 ) -> tuple[Float[np.ndarray, "num_tasks"], Float[np.ndarray, "num_tasks"]]:
-    """Mean reward per env step in the first third of a lifetime and in the last, each of at least one env step."""
-    third = max(1, lifetimes.rewards.shape[1] // 3)
-    return lifetimes.rewards[:, :third].mean(axis=1), lifetimes.rewards[:, -third:].mean(axis=1)
+    """Mean reward per env step in the first and last of equal parts of a lifetime, each of at least one env step."""
+    steps = max(1, lifetimes.rewards.shape[1] // num_parts)
+    return lifetimes.rewards[:, :steps].mean(axis=1), lifetimes.rewards[:, -steps:].mean(axis=1)
 
 
 def _first_episode_returns(lifetimes: Lifetimes) -> Float[np.ndarray, "num_tasks"]:
@@ -171,29 +175,8 @@ def _first_episode_returns(lifetimes: Lifetimes) -> Float[np.ndarray, "num_tasks
     return np.where(ended_before == 0, lifetimes.rewards, 0.0).sum(axis=1)
 
 
-def _measure(experience: Experience) -> tuple[Array, Array, Array, Array | None]:
-    """The fields of `Lifetimes`, for one lifetime and still on the device."""
-    failures = experience.episode_end & (experience.discount == 0.0)
-    return (
-        experience.reward,
-        failures.astype(jnp.float32),
-        experience.episode_end.astype(jnp.float32),
-        experience.regret,
-    )
-
-
-def _random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
-    """The same inner loop, lived by a learner that never learns: a uniform policy."""
-    environment = make_environment(environment_config)
-    policy = make_policy(environment.action_spec())
-    uniform = jnp.zeros((policy.num_actions, policy.num_policy_channels))
-    output = LearnerOutput(uniform, jnp.zeros(()))
-    learner = Learner(lambda key: None, lambda meta_params, key: (), lambda meta_params, state, _: (output, state))
-    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
-
-
 def _arm_probabilities(
-    inner_loop: InnerLoop, environment_config: BanditConfig, meta_params: MetaParams, keys: PRNGKeyArray
+    inner_loop: InnerLoop, environment_config: BanditConfig, meta_params: MetaParams, keys: Key[Array, "num_tasks"]
 ) -> Float[np.ndarray, "num_tasks num_arms"]:
     """The arm probabilities that the learner meets in the lifetimes of these keys, padding left out."""
     environment = make_environment(environment_config)

@@ -1,4 +1,4 @@
-"""Meta-testing the θ of a run, and writing what came out beside it."""
+"""Meta-testing the θ of a run on a suite, and writing what came out beside it."""
 
 import dataclasses
 import json
@@ -8,25 +8,32 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from podmeta.config.resolve import evaluation_settings
+from podmeta.config.resolve import EvaluationSetting
 from podmeta.config.schema import BanditConfig, JobConfig
+from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite
+from podmeta.errors import InputError
+from podmeta.evaluation.curves import CurveRow, curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
-from podmeta.evaluation.meta_test import EvaluationRow, Lifetimes, check_fit, meta_test, tabulate
-from podmeta.evaluation.table import make_table
+from podmeta.evaluation.lived import Lifetimes
+from podmeta.evaluation.meta_test import EvaluationRow, check_fit, meta_test, tabulate
+from podmeta.evaluation.table import make_suite_table, make_table
 from podmeta.learners.base import MetaParams
+from podmeta.learners.registry import LearnerConfig
 from podmeta.runtime.files import write_atomically
 from podmeta.runtime.program import state_shapes
 
-SUITE = "experiment"
 
+def evaluate_run(
+    job: JobConfig, suite: Suite, meta_params: MetaParams, run_path: Path, console: Console
+) -> list[EvaluationRow]:
+    """Meta-tests every instance in every setting of a suite.
 
-def evaluate_run(job: JobConfig, meta_params: MetaParams, run_path: Path, console: Console) -> list[EvaluationRow]:
-    """Meta-tests every instance in every setting of the experiment.
-
-    Writes `evaluation.jsonl` and `learning_curves.png` in the run directory, and prints the table.
+    Adds to `evaluation.jsonl` and `learning_curves.jsonl` in the run directory, and prints a table; the experiment's
+    own suite is drawn in `learning_curves.png`, too. Settings of another suite that θ does not fit are left out.
 
     Args:
       job: the run's config.
+      suite: what to test.
       meta_params: θ, [num_instances, ...].
       run_path: the run directory.
       console: where the table goes.
@@ -35,26 +42,34 @@ def evaluate_run(job: JobConfig, meta_params: MetaParams, run_path: Path, consol
       All rows.
 
     Raises:
-      InputError: a setting does not exist, or θ does not fit it.
+      InputError: a setting does not exist, or θ does not fit it, or fits none of another suite.
     """
     rows: list[EvaluationRow] = []
-    curves: dict[str, dict[str, Lifetimes]] = {}
+    curves: list[CurveRow] = []
+    measured_by_setting: dict[str, dict[str, Lifetimes]] = {}
     num_instances = jax.tree.leaves(meta_params)[0].shape[0]
-    for environment_config, told in evaluation_settings(job):
+    learner = _learner(job, suite)
+    for environment_config, told in _fitting(suite, learner, _one_instance(meta_params), console):
         for instance in range(num_instances):
             setting = _setting(environment_config, told) | ({"instance": instance} if num_instances > 1 else {})
             measured = meta_test(
                 jax.tree.map(lambda leaf, instance=instance: leaf[instance], meta_params),
-                job.learner,
+                learner,
                 environment_config,
                 job.evaluation.num_tasks,
                 job.evaluation.seed,
+                suite.references,
             )
-            rows += tabulate(SUITE, setting, environment_config.name, measured)
-            curves[", ".join(f"{key}={value}" for key, value in setting.items())] = measured
+            rows += tabulate(suite.name, setting, environment_config.name, measured)
+            curves += curve_rows(suite.name, setting, environment_config.name, measured)
+            measured_by_setting[", ".join(f"{key}={value}" for key, value in setting.items())] = measured
     _write_rows(run_path / "evaluation.jsonl", rows)
-    draw_learning_curves(run_path / "learning_curves.png", curves)
-    console.print(make_table(rows))
+    _write_rows(run_path / "learning_curves.jsonl", curves)
+    if suite.name == EXPERIMENT:
+        draw_learning_curves(run_path / "learning_curves.png", measured_by_setting)
+        console.print(make_table(rows))
+    else:
+        console.print(make_suite_table(rows))
     return rows
 
 
@@ -64,19 +79,51 @@ def check_settings(job: JobConfig) -> None:
     Raises:
       InputError: it will not, which is better told before training than after.
     """
-    meta_params = state_shapes(job).outer.meta_params
-    of_one_instance = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), meta_params)
-    for environment_config, _ in evaluation_settings(job):
-        check_fit(of_one_instance, job.learner, environment_config)
+    meta_params = _one_instance(state_shapes(job).outer.meta_params)
+    for environment_config, _ in experiment_suite(job).settings:
+        check_fit(meta_params, job.learner, environment_config)
+
+
+def _learner(job: JobConfig, suite: Suite) -> LearnerConfig:
+    return dataclasses.replace(job.learner, scale_observations=True) if suite.scale_observations else job.learner
+
+
+def _one_instance(meta_params: MetaParams) -> MetaParams:
+    """The shapes of one of the θ."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), meta_params)
+
+
+def _fitting(
+    suite: Suite, learner: LearnerConfig, meta_params: MetaParams, console: Console
+) -> list[EvaluationSetting]:
+    """The settings that θ fits. A job's own must all fit; those of another suite are told where they do not."""
+    fitting, unfit = [], []
+    for setting in suite.settings:
+        try:
+            check_fit(meta_params, learner, setting.environment)
+            fitting.append(setting)
+        except InputError as error:
+            if suite.name == EXPERIMENT:
+                raise
+            unfit.append(error)
+    if not fitting:
+        raise unfit[0]
+    if unfit:
+        console.print(
+            f"{len(unfit)} of {len(suite.settings)} settings are left out: the θ of learner.name={learner.name} is "
+            "tied to other sizes",
+            markup=False,
+        )
+    return fitting
 
 
 def _setting(environment_config: Any, told: dict[str, Any]) -> dict[str, Any]:
     """What tells this meta-test from its neighbours."""
     always = ("num_arms", "lifetime_length") if isinstance(environment_config, BanditConfig) else ("lifetime_length",)
-    return {key: getattr(environment_config, key) for key in always} | told
+    return told | {key: getattr(environment_config, key) for key in always}
 
 
-def _write_rows(path: Path, rows: list[EvaluationRow]) -> None:
+def _write_rows(path: Path, rows: list[EvaluationRow] | list[CurveRow]) -> None:
     """Adds rows to the file; those of an earlier meta-test of the same thing give way."""
     new = [dataclasses.asdict(row) for row in rows]
     tested = {_identity(row) for row in new}

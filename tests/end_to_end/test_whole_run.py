@@ -23,6 +23,16 @@ from tests.end_to_end.job import (
 
 TESTED = (*TINY, f"num_updates={NUM_UPDATES}", "evaluation.settings=[{num_arms: 2}, {num_arms: 5}]")
 
+METRICS = (
+    "regret",
+    "return",
+    "reward_first_third",
+    "reward_last_third",
+    "reward_first_fifth",
+    "reward_last_fifth",
+    "reward_gain",
+)
+
 
 @pytest.fixture(scope="module")
 def tested_run(podmeta: Command, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
@@ -38,6 +48,7 @@ def test_every_file_of_the_run_directory_is_there_and_nothing_else(tested_run):
         "config.yaml",
         "environment.json",
         "evaluation.jsonl",
+        "learning_curves.jsonl",
         "learning_curves.png",
         "lock",
         "metrics.jsonl",
@@ -78,10 +89,7 @@ def test_the_evaluation_has_a_tidy_row_for_every_algorithm_and_setting(tested_ru
     rows = read_rows(tested_run[0] / "evaluation.jsonl")
     algorithms = ("learner", "random", "thompson", "ucb1", "gittins")
     assert sorted((row["setting"]["num_arms"], row["algorithm"], row["metric"]) for row in rows) == sorted(
-        (num_arms, algorithm, metric)
-        for num_arms in (2, 5)
-        for algorithm in algorithms
-        for metric in ("regret", "return", "reward_first_third", "reward_last_third")
+        (num_arms, algorithm, metric) for num_arms in (2, 5) for algorithm in algorithms for metric in METRICS
     )
     for row in rows:
         assert row["low"] <= row["mean"] <= row["high"]
@@ -153,6 +161,30 @@ def test_a_finished_run_can_be_meta_tested_again_and_in_other_settings(podmeta, 
     assert all(row in after for row in before)
     assert {row["setting"]["num_arms"] for row in after} == {2, 3, 5}
     assert len(after) == len(before) * 3 // 2
+
+
+def test_a_suite_adds_its_rows_and_prints_both_ends_of_the_lifetime(podmeta, tested_run):
+    path, _ = tested_run
+    before = read_rows(path / "evaluation.jsonl")
+    said = podmeta.succeeds("evaluate", f"run={path}", "suite=in_distribution", "evaluation.num_tasks=4")
+    assert "suite in_distribution: mean of 4" in said and "last fifth" in said
+    after = read_rows(path / "evaluation.jsonl")
+    added = [row for row in after if row["suite"] == "in_distribution"]
+    assert [row for row in after if row["suite"] == "experiment"] == before
+    assert {row["algorithm"] for row in added} == {
+        "learner",
+        "random",
+        "thompson",
+        "ucb1",
+        "gittins",
+        "alternation",
+        "observations_zeroed",
+        "rewards_zeroed",
+    }
+    curves = read_rows(path / "learning_curves.jsonl")
+    assert {(row["suite"], row["algorithm"]) for row in added} == {
+        (row["suite"], row["algorithm"]) for row in curves if row["suite"] == "in_distribution"
+    }
 
 
 def test_a_job_without_updates_leaves_its_first_state(podmeta, tmp_path):

@@ -81,6 +81,7 @@ def test_what_is_wrong_on_the_command_line_is_told_before_anything_starts(overri
     [
         (["trian"], ["'trian'", "train"]),
         (["evaluate"], ["run="]),
+        (["evaluate", "run={run}", "suite=task"], ["suite=task", "tasks", "in_distribution"]),
         (["evaluate", "run=nowhere"], ["nowhere/config.yaml", "directory of a run"]),
         (["evaluate", "run={run}", "evaluation.num_task=4"], ["evaluation.num_task", "evaluation.num_tasks"]),
         (["evaluate", "run={run}", "evaluation.settings=[{"], ["evaluation.settings=[{", "KEY=VALUE"]),

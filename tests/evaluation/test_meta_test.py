@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.evaluation.meta_test import Lifetimes, tabulate
+from podmeta.evaluation.lived import Lifetimes
+from podmeta.evaluation.meta_test import tabulate
 
 
 @st.composite
@@ -38,16 +39,19 @@ def test_the_first_episode_returns_what_was_earned_until_it_ended(lived):
         assert "first_episode_return" not in means(lived)
 
 
+@pytest.mark.parametrize(("part", "number"), [("third", 3), ("fifth", 5)])
 @given(lived=lifetimes())
-def test_thirds_are_rewards_per_env_step_at_both_ends_of_a_lifetime(lived):
+def test_parts_are_rewards_per_env_step_at_both_ends_of_a_lifetime(part, number, lived):
     length = lived.rewards.shape[1]
-    third = max(1, length // 3)
+    num_steps = max(1, length // number)
     in_order = [
         np.mean([rewards[step] for rewards in lived.rewards for step in steps])
-        for steps in (range(third), range(length - third, length))
+        for steps in (range(num_steps), range(length - num_steps, length))
     ]
     found = means(lived)
-    assert [found["reward_first_third"], found["reward_last_third"]] == pytest.approx(in_order, abs=1e-6)
+    assert [found[f"reward_first_{part}"], found[f"reward_last_{part}"]] == pytest.approx(in_order, abs=1e-6)
+    gain = found["reward_last_fifth"] - found["reward_first_fifth"]
+    assert found["reward_gain"] == pytest.approx(gain, abs=1e-6)
 
 
 @given(lived=lifetimes())

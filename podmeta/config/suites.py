@@ -1,0 +1,74 @@
+"""Suites of meta-tests: the files of configs/evaluation/, and the one that an experiment brings itself."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+
+from podmeta.config.messages import no_such_choice
+from podmeta.config.presets import config_directory, list_options
+from podmeta.config.resolve import EvaluationSetting, evaluation_settings, settings_of
+from podmeta.config.schema import JobConfig
+from podmeta.config.validate import validate_environment
+from podmeta.errors import InputError
+
+EXPERIMENT = "experiment"
+
+
+@dataclasses.dataclass
+class SuiteConfig:
+    """What the file of a suite may say.
+
+    Attributes:
+      settings: as `evaluation.settings` of a job; those that name no environment change the one trained on.
+      references: what the learner is held against beside what is always there; see
+        `podmeta.evaluation.meta_test.REFERENCES`.
+      lifetime_factor: how many times longer than in the setting a lifetime is.
+      scale_observations: the learner's observations are scaled, as an agent's are.
+    """
+
+    settings: list[Any] = dataclasses.field(default_factory=list)
+    references: list[str] = dataclasses.field(default_factory=list)
+    lifetime_factor: int = 1
+    scale_observations: bool = False
+
+
+class Suite(NamedTuple):
+    """A suite as a run meets it.
+
+    Attributes:
+      name: its name, in rows and in messages.
+      settings: the meta-tests.
+      references: what the learner is held against beside what is always there.
+      scale_observations: whether the learner's observations are scaled, whatever its config says.
+    """
+
+    name: str
+    settings: list[EvaluationSetting]
+    references: list[str]
+    scale_observations: bool
+
+
+def experiment_suite(job: JobConfig) -> Suite:
+    """The meta-tests that a job's own `evaluation.settings` ask for."""
+    return Suite(EXPERIMENT, evaluation_settings(job), [], scale_observations=False)
+
+
+def load_suite(name: str, job: JobConfig) -> Suite:
+    """The suite of configs/evaluation/<name>.yaml, for the θ of a job.
+
+    Raises:
+      InputError: there is none of that name.
+    """
+    if name not in list_options("evaluation"):
+        raise InputError(no_such_choice("suite", name, list_options("evaluation")))
+    path = Path(config_directory(), "evaluation", f"{name}.yaml")
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), OmegaConf.load(path)))
+    assert isinstance(config, SuiteConfig)
+    settings = []
+    for environment, told in settings_of(job, config.settings, f"suite={name}: settings"):
+        longer = dataclasses.replace(environment, lifetime_length=config.lifetime_factor * environment.lifetime_length)
+        validate_environment(longer, f"suite={name}: ")
+        settings.append(EvaluationSetting(longer, told))
+    return Suite(name, settings, config.references, config.scale_observations)

@@ -1,0 +1,70 @@
+"""Learners that cannot learn, or are kept from it: what they reach too has not been learned.
+
+All live in the same inner loop, on the same tasks, as the learner that they are controls of.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from podmeta.config.schema import EnvironmentConfig
+from podmeta.environments.registry import make_environment
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
+from podmeta.learners.policies import make_policy
+from podmeta.learners.registry import LearnerConfig, make_learner
+from podmeta.lifetimes import InnerLoop, make_inner_loop
+
+_CERTAIN = 1e9  # a logit that leaves the other actions no chance
+_SMALLEST_LOG_STD = -5.0
+
+
+def random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
+    """A uniform policy over discrete actions; over a box, a Gaussian around its middle."""
+    environment = make_environment(environment_config)
+    policy = make_policy(environment.action_spec())
+    output = LearnerOutput(jnp.zeros((policy.num_actions, policy.num_policy_channels)), jnp.zeros(()))
+    learner = Learner(lambda key: None, lambda meta_params, key: (), lambda meta_params, state, _: (output, state))
+    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
+
+
+def alternating_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
+    """One action after the other, whatever is seen and earned; of a box, one end of its bounds and then the other."""
+    environment = make_environment(environment_config)
+    policy = make_policy(environment.action_spec())
+    num_actions = policy.num_actions
+
+    def step(
+        meta_params: MetaParams, num_steps: Int[Array, ""], _: LearnerInput
+    ) -> tuple[LearnerOutput, Int[Array, ""]]:
+        if policy.num_policy_channels == 1:
+            parameters = jnp.where(jnp.arange(num_actions) == num_steps % num_actions, 0.0, -_CERTAIN)[:, None]
+        else:
+            end = 1.0 - 2.0 * (num_steps % 2)
+            parameters = jnp.broadcast_to(jnp.stack([end, _SMALLEST_LOG_STD]), (num_actions, 2))
+        return LearnerOutput(parameters, jnp.zeros(())), num_steps + 1
+
+    learner = Learner(lambda key: None, lambda meta_params, key: jnp.zeros((), jnp.int32), step)
+    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
+
+
+def deprived_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig, what: str) -> InnerLoop:
+    """The learner itself, to which zeros are shown in the place of one of its inputs.
+
+    Args:
+      learner_config: the learner.
+      environment_config: where it lives.
+      what: the field of `LearnerInput` that it is deprived of: "observation" or "reward".
+    """
+    environment = make_environment(environment_config)
+    policy = make_policy(environment.action_spec())
+    learner = make_learner(
+        learner_config, environment.observation_spec().shape, policy.num_actions, policy.num_policy_channels
+    )
+
+    def step(
+        meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput
+    ) -> tuple[LearnerOutput, LearnerState]:
+        nothing = jnp.zeros_like(getattr(learner_input, what))
+        return learner.step(meta_params, state, learner_input._replace(**{what: nothing}))
+
+    deprived = Learner(learner.init, learner.initial_state, step)
+    return make_inner_loop(environment, deprived, policy, environment_config.lifetime_length)

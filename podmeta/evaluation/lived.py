@@ -1,0 +1,50 @@
+"""Lifetimes that have been lived, and what was measured in them."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from podmeta.learners.base import MetaParams
+from podmeta.lifetimes import Experience, InnerLoop
+
+TASKS_PER_BATCH = 250  # lifetimes side by side: enough to fill a device, few enough to fit in memory
+
+
+class Lifetimes(NamedTuple):
+    """What was measured over the lifetimes of many tasks, by env step.
+
+    Attributes:
+      rewards: [num_tasks, lifetime_length] the rewards.
+      failures: [num_tasks, lifetime_length] 1 where an episode terminated (not where it was truncated).
+      episode_ends: [num_tasks, lifetime_length] 1 where an episode ended, by termination or truncation.
+      regrets: [num_tasks, lifetime_length] expected regret of each action; None where the optimum is unknown.
+    """
+
+    rewards: Float[np.ndarray, "num_tasks lifetime_length"]
+    failures: Float[np.ndarray, "num_tasks lifetime_length"]
+    episode_ends: Float[np.ndarray, "num_tasks lifetime_length"]
+    regrets: Float[np.ndarray, "num_tasks lifetime_length"] | None
+
+
+def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: Key[Array, "num_tasks"]) -> Lifetimes:
+    """One lifetime per key, in batches of `TASKS_PER_BATCH`, on the default device."""
+
+    @jax.jit
+    def live(keys: Key[Array, "num_tasks"]) -> tuple[Array, Array, Array, Array | None]:
+        return jax.lax.map(lambda key: measure(inner_loop.live(meta_params, key)), keys, batch_size=TASKS_PER_BATCH)
+
+    return Lifetimes(*jax.tree.map(np.asarray, live(keys)))
+
+
+def measure(experience: Experience) -> tuple[Array, Array, Array, Array | None]:
+    """The fields of `Lifetimes`, for one lifetime and still on the device."""
+    failures = experience.episode_end & (experience.discount == 0.0)
+    return (
+        experience.reward,
+        failures.astype(jnp.float32),
+        experience.episode_end.astype(jnp.float32),
+        experience.regret,
+    )

@@ -1,0 +1,57 @@
+"""Suites of meta-tests, as the files of configs/evaluation/ describe them."""
+
+import jax
+import pytest
+
+from podmeta.config.compose import compose_job
+from podmeta.config.presets import list_options
+from podmeta.config.schema import BanditConfig
+from podmeta.config.suites import experiment_suite, load_suite
+from podmeta.errors import InputError
+from podmeta.evaluation.meta_test import REFERENCES, check_fit
+from podmeta.lifetimes import build_inner_loop
+
+
+@pytest.fixture(scope="module")
+def job():
+    return compose_job(["experiment=bandit"])
+
+
+@pytest.mark.parametrize("name", list_options("evaluation"))
+def test_every_suite_can_be_lived_by_a_symmetric_learner(name, job):
+    suite = load_suite(name, job)
+    assert suite.settings and set(suite.references) <= set(REFERENCES)
+    meta_params = jax.eval_shape(build_inner_loop(job.learner, job.environment).init, jax.random.key(0))
+    for environment, _ in suite.settings:
+        check_fit(meta_params, job.learner, environment)
+
+
+@pytest.mark.parametrize("name", list_options("evaluation"))
+def test_every_suite_says_what_it_is_and_tells_its_settings_apart(name, job):
+    assert list_options("evaluation")[name]
+    told = [str(setting.told) for setting in load_suite(name, job).settings]
+    assert len(set(told)) == len(told)
+
+
+def test_what_was_trained_on_is_tested_as_trained_or_for_longer(job):
+    mixture = compose_job(
+        ["environment=mixture", "environment.entries=[{environment: bandit}, {environment: cartpole}]"]
+    )
+    lengths = [entry.environment.lifetime_length for entry in mixture.environment.entries]
+    for name, factor in (("in_distribution", 1), ("lifetimes", 5)):
+        (setting,) = load_suite(name, job).settings
+        assert setting.environment == BanditConfig(lifetime_length=100 * factor)
+        found = [setting.environment.lifetime_length for setting in load_suite(name, mixture).settings]
+        assert found == [factor * length for length in lengths]
+
+
+def test_the_suite_of_the_experiment_is_its_own_settings(job):
+    suite = experiment_suite(job)
+    assert (suite.name, suite.references, suite.scale_observations) == ("experiment", [], False)
+    assert [setting.environment.num_arms for setting in suite.settings] == [2, 5, 10]
+
+
+def test_an_unknown_suite_is_told_with_those_there_are(job):
+    with pytest.raises(InputError, match="suite=task does not exist") as raised:
+        load_suite("task", job)
+    assert all(name in str(raised.value) for name in list_options("evaluation"))
