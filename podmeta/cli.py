@@ -16,6 +16,7 @@ podmeta meta-trains reinforcement learning algorithms.
 
   podmeta train experiment=NAME [KEY=VALUE ...]   meta-train, then meta-test
   podmeta evaluate run=DIR [suite=NAME]           meta-test a finished or interrupted run again, or on a suite
+  podmeta compare DIR DIR ...                     compare groups of runs, such as runs/symmetric_* runs/recurrent_*
   podmeta export run=DIR to=FILE.npz              make a learned algorithm of a finished run: θ and a card
   podmeta play agent=NAME environment=NAME[/ID]   let a learned algorithm live one lifetime, and draw what it earns
   podmeta list                                    the learned algorithms that ship with podmeta
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = {
         "train": _train,
         "evaluate": _evaluate,
+        "compare": _compare,
         "export": _export,
         "play": _play,
         "list": _list,
@@ -100,6 +102,20 @@ def _evaluate(arguments: list[str], console: Console) -> None:
         console.print(f"warning: {warning}", markup=False)
     for suite in tested:
         evaluate_run(job, suite, restored.tree.outer.meta_params, run_path, Console())
+
+
+def _compare(arguments: list[str], console: Console) -> None:
+    if _wants_help(arguments):
+        print("podmeta compare DIR DIR ... [suite=NAME]")
+        print("The group of a run is its directory's name up to the last underscore: symmetric_0, symmetric_1 …")
+        return
+    suites = [argument.removeprefix("suite=") for argument in arguments if argument.startswith("suite=")]
+    run_paths = [Path(argument) for argument in arguments if not argument.startswith("suite=")]
+    if not run_paths:
+        raise InputError("name the run directories: podmeta compare runs/symmetric_* runs/recurrent_*")
+    from podmeta.evaluation.comparison import collect_scores, compare, make_comparison_table
+
+    Console().print(make_comparison_table(compare(collect_scores(run_paths, suites))))
 
 
 def _export(arguments: list[str], console: Console) -> None:

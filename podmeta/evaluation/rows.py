@@ -1,0 +1,42 @@
+"""Reading what meta-tests have written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from podmeta.errors import InputError
+
+_KEYS = {"suite", "environment", "setting", "algorithm", "metric", "mean", "low", "high", "num_tasks"}
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of an `evaluation.jsonl` or `learning_curves.jsonl`.
+
+    Raises:
+      InputError: there is no such file, or it was written by another version of podmeta or damaged.
+    """
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise InputError(f"{path} is not there: `podmeta evaluate run={path.parent}` makes it") from error
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged ({error}): take it away, and podmeta evaluate run={path.parent}"
+        ) from error
+    if not rows or not all(isinstance(row, dict) and row.keys() >= _KEYS for row in rows):
+        raise InputError(
+            f"{path} is not what this version of podmeta writes: take it away, and podmeta evaluate run={path.parent}"
+        )
+    return rows
+
+
+def setting_key(suite: str, environment: str, setting: dict[str, Any]) -> str:
+    """A setting in words, which tells it from all others."""
+    told = {"environment": environment, **setting}
+    name = str(told.pop("environment"))
+    return ", ".join([f"{suite}: {name}", *(f"{key}={value}" for key, value in told.items())])
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a headline metric is better."""
+    return metric in ("regret", "failures")
