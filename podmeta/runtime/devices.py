@@ -78,14 +78,18 @@ def replicate(tree: Any, axis_name: str, num_devices: int) -> Any:
 
 def divide(tree: Any, axis_name: str, num_devices: int) -> Any:
     """Divides the leading axis of every leaf over the devices: [n, ...] becomes [num_devices, n / num_devices, ...]."""
-    return jax.tree.map(
-        lambda leaf: _put(np.asarray(leaf).reshape(num_devices, -1, *np.shape(leaf)[1:]), axis_name), tree
-    )
+
+    def divided(leaf: Any) -> jax.Array:
+        # The rows of each device are counted, not left to -1: a leaf without elements, such as no walls, has rows too.
+        shape = np.shape(leaf)
+        return _put(np.asarray(leaf).reshape(num_devices, shape[0] // num_devices, *shape[1:]), axis_name)
+
+    return jax.tree.map(divided, tree)
 
 
 def join(tree: Any) -> Any:
     """What `divide` has divided, whole again and on the host."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:]), tree)
+    return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), tree)
 
 
 def unreplicate(tree: Any) -> Any:

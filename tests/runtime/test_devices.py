@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from podmeta.errors import InputError, PodmetaError
-from podmeta.runtime.devices import explained_memory_errors, set_up_devices
+from podmeta.runtime.devices import divide, explained_memory_errors, join, set_up_devices
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -45,3 +46,13 @@ def test_a_platform_that_is_not_there_is_named_with_the_cure():
     said = done.stderr.splitlines()[-1]
     assert "InputError" in said and "JAX_PLATFORMS=abacus finds no device" in said
     assert "JAX_PLATFORMS=cpu" in said
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 3), (8, 0), (8, 2, 0)])
+def test_rows_are_divided_over_devices_and_joined_again_also_where_they_are_empty(shape):
+    """Empty rows are met where a task has a part that may be missing, such as the inner walls of a grid-world."""
+    whole = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    divided = divide(whole, "devices", 4)
+    assert divided.shape == (4, 2, *shape[1:])
+    np.testing.assert_array_equal(divided[1], whole[2:4])
+    np.testing.assert_array_equal(join(divided), whole)
