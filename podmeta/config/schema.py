@@ -363,12 +363,6 @@ class ActorCriticConfig:
     name: str = option("actor_critic", "actor_critic")
     num_lifetimes: int = option(64, "lifetimes side by side, over all devices", minimum=1)
     unroll_length: int = option(100, "env steps of every lifetime per update; it divides lifetime_length", minimum=1)
-    fitness: str = option(
-        "reward",
-        "what an action is judged by; expected_reward, less that of the best action, has less noise, and holds in "
-        "those environments that know it: the others go on with the reward",
-        choices=("reward", "expected_reward"),
-    )
     discount: float = option(0.99, "γ, per env step", minimum=0, maximum=1)
     discount_across_episodes: bool = option(True, "the return runs on over episode ends, to the lifetime's end (RL²)")
     td_lambda: float = option(1.0, "λ of V-trace's targets", minimum=0, maximum=1)

@@ -22,7 +22,7 @@ from podmeta.config.schema import ActorCriticConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.lifetimes import Experience, InnerLoop, LifetimeState, see
-from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, check_fitness_is_known
+from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
 from podmeta.outer.value_statistics import ValueStatistics, mean_and_std, no_statistics, updated_statistics
 
@@ -286,15 +286,14 @@ class ActorCritic(NamedTuple):
         """
         config = self.config
         ignored = experience.action_ignored
-        earned = self._earned(experience)
         if config.discount_across_episodes:
-            is_final = jnp.arange(earned.shape[0]) == earned.shape[0] - 1
+            is_final = jnp.arange(experience.reward.shape[0]) == experience.reward.shape[0] - 1
             discounts = jnp.where(lifetime_end & is_final, 0.0, config.discount)
-            rewards = earned
+            rewards = experience.reward
         else:
             # At a last observation the value is its own target: it serves to bootstrap a truncated episode.
             discounts = jnp.where(ignored, 0.0, config.discount * experience.discount)
-            rewards = jnp.where(ignored, values[:-1], earned)
+            rewards = jnp.where(ignored, values[:-1], experience.reward)
         traced = rlax.vtrace_td_error_and_advantage(
             values[:-1],
             values[1:],
@@ -307,16 +306,6 @@ class ActorCritic(NamedTuple):
         )
         advantages = traced.q_estimate - values[:-1] if config.ppo_clip > 0 else traced.pg_advantage
         return traced.errors + values[:-1], advantages
-
-    def _earned(self, experience: Experience) -> Float[Array, "unroll_length"]:
-        """What each action is judged by: its reward, or its expected reward less that of the best action.
-
-        In bandits the best action's is the same whatever was done before, so taking it off changes no gradient in
-        expectation, and spares the value estimate from having to know how much the task pays.
-        """
-        if self.config.fitness == "expected_reward" and experience.regret is not None:
-            return -experience.regret
-        return experience.reward
 
     def _weighted_mean(self, by_entry: list[Float[Array, ""]]) -> Float[Array, ""]:
         weights = jnp.array([entry.weight for entry in self.entries])
@@ -340,10 +329,8 @@ def make_actor_critic(
     `first_update` is the number of updates that earlier stages have done.
 
     Raises:
-      InputError: a lifetime does not divide into unrolls, or an unroll into chunks, or the expected reward is asked
-        for and nowhere known.
+      InputError: a lifetime does not divide into unrolls, or an unroll into chunks.
     """
-    check_fitness_is_known(config.fitness, entries)
     for entry in entries:
         length = entry.inner_loop.lifetime_length
         if length % config.unroll_length != 0:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int, UInt32
 
-from podmeta.errors import InputError
 from podmeta.lifetimes import InnerLoop
 
 OuterState = Any  # all that an outer loop carries from one update to the next, θ included as `meta_params`
@@ -68,15 +67,3 @@ class OuterLoop(NamedTuple):
     live: Callable[[OuterState, Int[Array, ""], RowLifetimes], tuple[RowLifetimes, RowSummary]]
     update: Callable[[OuterState, RowSummary, str | None], tuple[OuterState, Metrics]]
     env_steps: int
-
-
-def check_fitness_is_known(fitness: str, entries: tuple[Entry, ...]) -> None:
-    """Checks that the expected reward, if it is the fitness, is known in one of the environments at least.
-
-    Raises:
-      InputError: it is not.
-    """
-    if fitness == "expected_reward" and not any(entry.inner_loop.knows_expected_reward for entry in entries):
-        raise InputError(
-            "outer.fitness=expected_reward needs an environment that knows it, such as bandits: take reward"
-        )

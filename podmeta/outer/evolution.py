@@ -27,7 +27,7 @@ from podmeta.config.schema import EvolutionConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.lifetimes import Experience
-from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, RowLifetimes, check_fitness_is_known
+from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, RowLifetimes
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
 from podmeta.outer.perturbations import Noise, perturb, sample_noise, weighted_sum
 from podmeta.outer.shaping import SHAPINGS
@@ -250,7 +250,10 @@ def make_evolution(
             f"outer.unroll_length={unroll_length} must divide the lifetime_length of every environment, which must be "
             f"the same for all: {sorted(lengths)}"
         )
-    check_fitness_is_known(config.fitness, entries)
+    if config.fitness == "expected_reward" and not any(entry.inner_loop.knows_expected_reward for entry in entries):
+        raise InputError(
+            "outer.fitness=expected_reward needs an environment that knows it, such as bandits: take reward"
+        )
     updates_per_lifetime = max(lengths) // unroll_length if config.unroll_length else 1
     return Evolution(config, entries, num_updates, updates_per_lifetime, first_update)
 

@@ -100,24 +100,6 @@ def test_termination_ends_the_return_and_truncation_bootstraps_from_the_last_obs
     np.testing.assert_allclose(targets, [10.0 + 0.5 * 20.0, 20.0, 3.0, 30.0 + 0.5 * truncated, truncated, 6.0])
 
 
-@pytest.mark.parametrize("across", [False, True])
-def test_an_action_may_be_judged_by_how_much_less_it_earns_than_the_best(across):
-    """Rewards drawn play no part in it; where it is not known, they are all there is."""
-    config = ActorCriticConfig(unroll_length=6, discount=0.9, discount_across_episodes=across)
-    judged = make(dataclasses.replace(config, fitness="expected_reward"), BanditConfig(lifetime_length=12))
-    plain = make(config)
-    drawn = scripted_experience([1.0, 0.0, 0.0, 1.0, 1.0, 0.0], [0] * 6, [0] * 6, [False] * 6)
-    regret = jnp.array([0.2, 0.0, 0.5, 0.3, 0.0, 0.1])
-    rest = jnp.linspace(0.0, 1.0, 7), jnp.ones(6)
-    expected = plain.targets_and_advantages(*rest, drawn._replace(reward=-regret), jnp.array(False))
-    found = judged.targets_and_advantages(*rest, drawn._replace(regret=regret), jnp.array(False))
-    np.testing.assert_array_equal(found, expected)
-    unknown = judged.targets_and_advantages(*rest, drawn, jnp.array(False))
-    np.testing.assert_array_equal(unknown, plain.targets_and_advantages(*rest, drawn, jnp.array(False)))
-    with pytest.raises(InputError, match=r"outer\.fitness=expected_reward"):
-        make(dataclasses.replace(config, fitness="expected_reward"))
-
-
 def test_gradient_equals_finite_differences(cartpole):
     actor_critic, state, _, trajectories = cartpole
     config = dataclasses.replace(actor_critic.config, optimiser="sgd", max_gradient_norm=0.0, entropy_cost=0.3)
