@@ -1,5 +1,6 @@
 """The `podmeta` command."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,7 +22,17 @@ podmeta meta-trains reinforcement learning algorithms.
   podmeta play agent=NAME environment=NAME[/ID]   let a learned algorithm live one lifetime, and draw what it earns
   podmeta list                                    the learned algorithms that ship with podmeta
   podmeta bench NAME                              measure this machine: core, anakin, agent
+  podmeta plan experiment=NAME topology=v5e:16x16 what a job needs and reaches on devices that are not here
   podmeta COMMAND --help                          more about a command
+"""
+
+PLAN_HELP = """\
+podmeta plan experiment=NAME topology=PRODUCT:SIZE [KEY=VALUE ...] [stage=N] [--json]
+
+Compiles the job's own update for devices that are not here, and says what it needs of their memory, what it computes
+and exchanges, a bound on its speed, and the largest population (or number of lifetimes) that fits. Products: v4, v5e,
+v5p and v6e, such as v5e:16x16, for which libtpu is needed (pip install 'podmeta[tpu]'); and h100:1, 2, 4 or 8, for
+which JAX's CUDA plugin is (pip install 'podmeta[plan-cuda]'). Of a job with stages it plans the last, or stage=N.
 """
 
 
@@ -37,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         "play": _play,
         "list": _list,
         "bench": _bench,
+        "plan": _plan,
     }
     try:
         if not arguments or arguments[0] in ("--help", "-h", "help"):
@@ -204,6 +216,35 @@ def _bench(arguments: list[str], console: Console) -> None:
     from podmeta.benchmarks.core import bench_core
 
     {"core": bench_core, "anakin": bench_anakin, "agent": bench_agent}[arguments[0]]()
+
+
+def _plan(arguments: list[str], console: Console) -> None:
+    if _wants_help(arguments):
+        print(PLAN_HELP, end="")
+        return
+    topologies = [argument.removeprefix("topology=") for argument in arguments if argument.startswith("topology=")]
+    stages = [argument.removeprefix("stage=") for argument in arguments if argument.startswith("stage=")]
+    if len(topologies) != 1:
+        raise InputError("name one topology: podmeta plan experiment=bandit topology=v5e:16x16")
+    if len(stages) > 1 or not all(map(str.isdecimal, stages)):
+        raise InputError("stage= takes the number of one stage, from 0")
+    from podmeta.planning.topologies import parse_topology
+
+    topology = parse_topology(topologies[0])
+    job = compose_job(
+        [argument for argument in arguments if not argument.startswith(("topology=", "stage=", "--json"))]
+    )
+    from podmeta.planning.plan import make_plan
+    from podmeta.planning.report import plan_as_dict, plan_as_table
+    from podmeta.runtime.devices import set_up_for_absent_devices
+
+    set_up_for_absent_devices()
+    stage = int(stages[0]) if stages else None
+    plan = make_plan(job, topology, stage, lambda line: console.print(line, markup=False))
+    if "--json" in arguments:
+        print(json.dumps(plan_as_dict(plan)))
+    else:
+        Console().print(plan_as_table(plan))
 
 
 def _wants_help(arguments: list[str]) -> bool:

@@ -1,11 +1,15 @@
 """Devices: the only place that names pmap, meshes and `jax.distributed`."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import importlib.util
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from podmeta.errors import InputError, PodmetaError
@@ -67,6 +71,95 @@ def map_over_devices(function: Callable, axis_name: str, num_devices: int) -> An
     Collectives inside it speak of `axis_name`. The first argument's buffers are given up to the result.
     """
     return jax.pmap(function, axis_name=axis_name, devices=jax.local_devices()[:num_devices], donate_argnums=(0,))
+
+
+def set_up_for_absent_devices() -> None:
+    """Keeps JAX to the CPU here, whatever else it might find. It must come before anything touches a device."""
+    jax.config.update("jax_platforms", "cpu")
+
+
+def absent_tpus(topology_name: str, num_chips: int) -> Sequence[jax.Device]:
+    """TPUs that are not here: programs can be compiled for them. `topology_name` is such as v5e:2x2.
+
+    Raises:
+      InputError: libtpu, which compiles for them, is not installed.
+    """
+    if importlib.util.find_spec("libtpu") is None:
+        raise InputError("compiling for TPUs needs libtpu: pip install 'podmeta[tpu]'")
+    for name, value in _WITHOUT_A_TPU.items():
+        os.environ.setdefault(name, value)
+    chips_of_a_host = {"chips_per_host_bounds": [1, 1, 1]} if num_chips == 1 else {}  # by default 2x2
+    return topologies.get_topology_desc(topology_name, "tpu", **chips_of_a_host).devices
+
+
+_WITHOUT_A_TPU = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-16",
+}
+"""What keeps libtpu from looking for a TPU, or asking its host about it."""
+
+
+def absent_gpus(num_devices: int, target: str) -> Sequence[jax.Device]:
+    """GPUs of one host that are not here: programs can be compiled for them.
+
+    Args:
+      num_devices: how many.
+      target: XLA's description of the GPU, a GpuTargetConfigProto as text.
+
+    Raises:
+      InputError: JAX's CUDA plugin, which compiles for them, is not installed.
+    """
+    if importlib.util.find_spec("jax_cuda13_plugin") is None:
+        raise InputError("compiling for GPUs needs JAX's CUDA plugin: pip install 'podmeta[plan-cuda]'")
+    return topologies.get_topology_desc("", "cuda", target_config=target, topology=f"1x1x{num_devices}").devices
+
+
+class TooLittleMemoryError(Exception):
+    """XLA refuses a program that a device's memory cannot hold.
+
+    Attributes:
+      needed_bytes: what its temporaries would need, before they are laid out; None where XLA does not say.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        found = re.search(r"required for HLO temporaries \(([\d.]+)([BKMGT]?)", message)
+        unit = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+        self.needed_bytes = int(float(found[1]) * unit[found[2]]) if found else None
+
+
+def compile_for(
+    devices: Sequence[jax.Device],
+    function: Callable,
+    axis_name: str,
+    shapes: Any,
+    compiler_options: dict[str, str] | None = None,
+) -> jax.stages.Compiled:
+    """What `map_over_devices` would run on `devices`, compiled for arguments of these shapes. They may be absent.
+
+    Raises:
+      TooLittleMemoryError: XLA refuses it.
+    """
+    mapped = jax.pmap(function, axis_name=axis_name, devices=devices, donate_argnums=(0,))
+    try:
+        return mapped.lower(shapes).compile(compiler_options)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise TooLittleMemoryError(str(error)) from error
+
+
+def shapes_on_devices(replicated: Any, divided: Any, num_devices: int) -> tuple[Any, Any]:
+    """Shapes and types of what `replicate` and `divide` make of trees of these shapes."""
+    return (
+        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((num_devices, *leaf.shape), leaf.dtype), replicated),
+        jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((num_devices, leaf.shape[0] // num_devices, *leaf.shape[1:]), leaf.dtype),
+            divided,
+        ),
+    )
 
 
 def replicate(tree: Any, axis_name: str, num_devices: int) -> Any:

@@ -16,7 +16,7 @@ from podmeta.lifetimes import build_inner_loop
 from podmeta.outer.actor_critic import actor_critic_outer_loop, make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings, OuterLoop
 from podmeta.outer.evolution import evolution_outer_loop, make_evolution
-from podmeta.runtime.devices import divide, join, replicate, unreplicate
+from podmeta.runtime.devices import divide, join, replicate, shapes_on_devices, unreplicate
 
 
 class PlacedEntry(NamedTuple):
@@ -71,6 +71,12 @@ def state_shapes(job: JobConfig, update: int = 0) -> AnakinState:
     """Shapes and types of the job's state after `update` updates: what a checkpoint must hold. Nothing is computed."""
     stage = stage_that_made(stages_of(job), update).number
     return jax.eval_shape(build_program(job, 1, stage).init, instance_settings(job, stage))
+
+
+def device_state_shapes(job: JobConfig, program: Anakin, num_devices: int) -> AnakinState:
+    """Shapes and types of what `to_devices` makes of the state of a job without stages. Nothing is computed."""
+    state = jax.eval_shape(program.init, instance_settings(job))
+    return AnakinState(*shapes_on_devices(state.outer, state.lifetimes, num_devices))
 
 
 def to_devices(state: AnakinState, num_devices: int) -> AnakinState:

@@ -87,6 +87,10 @@ def test_what_is_wrong_on_the_command_line_is_told_before_anything_starts(overri
         (["evaluate", "run={run}", "evaluation.settings=[{"], ["evaluation.settings=[{", "KEY=VALUE"]),
         (["evaluate", "run={run}", "evaluation.num_tasks=some"], ["evaluation.num_tasks", "some"]),
         (["bench", "everything"], ["core", "anakin"]),
+        (["plan", "experiment=bandit"], ["topology=v5e:16x16"]),
+        (["plan", "experiment=bandit", "topology=v5e:3x5"], ["topology=v5e:3x5", "v5e:4x4"]),
+        (["plan", "experiment=bandit", "topology=v5e:2x2", "stage=last"], ["stage="]),
+        (["plan", "experiment=bandti", "topology=v5e:2x2"], ["experiment=bandti", "bandit"]),
     ],
 )
 def test_wrong_commands_are_told(arguments, parts, capsys, finished_run, tmp_path, monkeypatch):

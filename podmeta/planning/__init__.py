@@ -1,0 +1,1 @@
+"""What a job would need and reach on devices that are not here."""
