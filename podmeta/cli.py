@@ -199,7 +199,9 @@ def _set_up(job: JobConfig, console: Console) -> None:
     """Readies JAX, which is imported only now: a wrong key must be told before the seconds that takes."""
     from podmeta.runtime.compilation_cache import use_compilation_cache
     from podmeta.runtime.devices import set_up_devices
+    from podmeta.runtime.distributed import start
 
+    start(job.distributed)
     set_up_devices(job.devices.cpu)
     for warning in use_compilation_cache(job.compilation_cache_dir):
         console.print(f"warning: {warning}", markup=False)

@@ -411,6 +411,22 @@ class DevicesConfig:
 
 
 @dataclasses.dataclass
+class DistributedConfig:
+    """The processes of one job on many hosts. Where SLURM or Open MPI start them, nothing need be set."""
+
+    enabled: str = option(
+        "auto",
+        "auto: the job has several processes where coordinator_address is set, or SLURM or Open MPI has started "
+        "several; on: also where JAX finds out by itself, as on GKE and TPU VMs; off: one process",
+        choices=("auto", "on", "off"),
+    )
+    coordinator_address: str = option("", "host:port of process 0; needs num_processes and process_id")
+    num_processes: int = option(0, "processes of the job; 0: as many as were started together", minimum=0)
+    process_id: int = option(-1, "which of them this one is, from 0; -1: as what started it says", minimum=-1)
+    heartbeat_s: int = option(30, "seconds without a sign of life after which a process counts as dead", minimum=5)
+
+
+@dataclasses.dataclass
 class CheckpointConfig:
     """When to save, and how many to keep. 0 switches a rule off; the end of a run always saves."""
 
@@ -483,6 +499,7 @@ class JobConfig:
     )
     compilation_cache_dir: str = option("auto", "where compiled programs are kept; auto: the user's cache; off")
     devices: DevicesConfig = dataclasses.field(default_factory=DevicesConfig)
+    distributed: DistributedConfig = dataclasses.field(default_factory=DistributedConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     logging: LoggingConfig = dataclasses.field(default_factory=LoggingConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)

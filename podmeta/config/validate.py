@@ -9,6 +9,7 @@ from podmeta.config.schema import (
     ActorCriticConfig,
     AnakinConfig,
     BanditConfig,
+    DistributedConfig,
     EnvironmentConfig,
     EvolutionConfig,
     JobConfig,
@@ -38,6 +39,7 @@ def validate_job(job: JobConfig) -> None:
         raise InputError("evaluation.settings is empty: write [{}] for the job's own, or evaluation.enabled=false")
     if isinstance(job.architecture, AnakinConfig):
         _check_anakin(job.architecture)
+    _check_distributed(job.distributed)
     for stage in stages_of(job):
         _check_environment(stage.environment, f"{stage.name}.")
         if isinstance(stage.outer, EvolutionConfig):
@@ -148,6 +150,30 @@ def _check_anakin(architecture: AnakinConfig) -> None:
                 f"architecture.{key} has {len(values)} values for architecture.num_instances="
                 f"{architecture.num_instances}: give one per instance, or none"
             )
+
+
+def _check_distributed(distributed: DistributedConfig) -> None:
+    """An address says that processes are told apart by hand: then everything must be said."""
+    address, num_processes, process_id = (
+        distributed.coordinator_address,
+        distributed.num_processes,
+        distributed.process_id,
+    )
+    if not address:
+        if num_processes > 0 or process_id >= 0:
+            raise InputError(
+                "distributed.num_processes and process_id go with distributed.coordinator_address: set it to host:port "
+                "of process 0, or none of them"
+            )
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise InputError(f"distributed.coordinator_address={address} is not host:port")
+    if not 0 <= process_id < num_processes:
+        raise InputError(
+            f"distributed.process_id={process_id} is not one of the distributed.num_processes={num_processes}: "
+            "set both, counting from 0"
+        )
 
 
 def _check_instances(job: JobConfig, stage: Stage) -> None:

@@ -27,6 +27,7 @@ CHANGEABLE_KEYS = (
     "compilation_cache_dir",
     "checkpoint.*",
     "devices.*",
+    "distributed.*",
     "evaluation.*",
     "logging.*",
 )

@@ -1,0 +1,99 @@
+"""Starts one job as several processes on this machine, which stand for as many hosts.
+
+    python launch/local.py --processes 4 experiment=bandit devices.cpu=1
+
+All else on the command line goes to `podmeta train`. The processes meet at a port of the loopback interface, which no
+other machine can reach.
+"""
+
+import argparse
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+from typing import TextIO
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the job. The exit code is that of the first process that fails, or 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--processes", type=int, required=True, help="how many")
+    options, job = parser.parse_known_args(arguments)
+    if options.processes < 1:
+        parser.error("--processes must be at least 1")
+    return run_together(make_commands(options.processes, free_port(), job))
+
+
+def make_commands(num_processes: int, port: int, job: list[str]) -> list[list[str]]:
+    """The command line of every process."""
+    start = [sys.executable, "-u", "-m", "podmeta.cli", "train", *job]
+    together = [f"distributed.coordinator_address=127.0.0.1:{port}", f"distributed.num_processes={num_processes}"]
+    return [[*start, *together, f"distributed.process_id={index}"] for index in range(num_processes)]
+
+
+def run_together(commands: Sequence[Sequence[str]]) -> int:
+    """Runs all commands at once, to their ends, with their lines of output behind their numbers.
+
+    SIGINT and SIGTERM go on to all of them.
+
+    Returns:
+      0 where all succeed, else the exit code of the first that has failed; 128 + n where signal n ended it.
+    """
+    processes: list[subprocess.Popen[str]] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for process in processes:
+            process.send_signal(number)
+
+    # In a session of its own, a process does not get the terminal's Ctrl-C beside ours.
+    processes += [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+        )
+        for command in commands
+    ]
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        failures: list[int] = []
+        threads = [threading.Thread(target=_follow, args=(*each, failures)) for each in enumerate(processes)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return failures[0] if failures else 0
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens at."""
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        return int(candidate.getsockname()[1])
+
+
+def _follow(index: int, process: subprocess.Popen[str], failures: list[int]) -> None:
+    """Shows what a process says until it ends; a failure is noted when it happens."""
+    streams = [(process.stdout, sys.stdout), (process.stderr, sys.stderr)]
+    threads = [threading.Thread(target=_show, args=(index, *each)) for each in streams]
+    for thread in threads:
+        thread.start()
+    code = process.wait()
+    if code != 0:
+        failures.append(code if code > 0 else 128 - code)
+    for thread in threads:
+        thread.join()
+
+
+def _show(index: int, source: TextIO, target: TextIO) -> None:
+    for line in source:
+        target.write(f"[{index}] {line}")
+        target.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
