@@ -72,6 +72,9 @@ def _train(arguments: list[str], console: Console) -> None:
     if _wants_help(arguments):
         print(_train_help())
         return
+    if "--multirun" in arguments:
+        _sweep([argument for argument in arguments if argument != "--multirun"], console)
+        return
     job = compose_job(arguments)
     _set_up(job, console)
     from podmeta.evaluation.run import check_settings, evaluate_run
@@ -88,6 +91,19 @@ def _train(arguments: list[str], console: Console) -> None:
         )
     elif job.evaluation.enabled:
         evaluate_run(job, experiment_suite(job), result.meta_params, result.run_path, Console())
+
+
+def _sweep(overrides: list[str], console: Console) -> None:
+    from podmeta.sweep import plan_sweep, run_sweep, sweep_table
+
+    runs = plan_sweep(overrides)
+    stopped = run_sweep(runs, lambda line: console.print(line, markup=False))
+    Console().print(sweep_table(runs))
+    base = runs[0].run_path.parent
+    if stopped is not None:
+        console.print(f"stopped by {stopped}: to go on, give the same command with run_dir={base}", markup=False)
+    elif any(not run.is_done() for run in runs):
+        raise PodmetaError(f"not every run reached its end: the same command with run_dir={base} tries those again")
 
 
 def _evaluate(arguments: list[str], console: Console) -> None:
@@ -259,6 +275,7 @@ def _train_help() -> str:
         "",
         "Keys are Hydra overrides: outer.learning_rate=0.01 environment.num_arms=10 devices.cpu=4 run_dir=my_run",
         "The same command with the same run_dir goes on where the run stopped.",
+        "With --multirun, values with commas are swept: outer.learning_rate=0.01,0.03 seed=0,1,2 are six runs.",
     ]
     for group in ("experiment", *GROUPS):
         options = list_options(group)

@@ -19,6 +19,8 @@ def explain_overrides(error: Exception, overrides: list[str]) -> str:
         choices = list_options(group) if group.isidentifier() and "=" in override else {}
         if choices and name and name not in choices:
             return no_such_choice(group, name, choices)
+    if str(error).startswith("Ambiguous value"):  # Hydra's words for a list of values to sweep
+        return f"{error}. Quote a value that has commas, or sweep over its parts: podmeta train … --multirun"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read. {HOW_TO_OVERRIDE}"
     # Hydra links its error to the one behind it as a cause where the command line is wrong, but not where a file is.

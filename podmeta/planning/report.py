@@ -61,7 +61,9 @@ def plan_as_table(plan: Plan) -> Table:
             table.add_row("  counted once", f"{costs.flops.unknown_loops} loops whose length the program does not say")
         table.add_row("memory traffic per update, of a device", _bytes(costs.hbm_traffic_bytes))
         for each in costs.collectives:
-            table.add_row(f"{each.name} over {each.num_devices:,} devices", f"{each.times} of {_bytes(each.num_bytes)}")
+            table.add_row(
+                f"{each.name} over {each.num_devices:,} devices", f"{each.times} per update, {_bytes(each.num_bytes)}"
+            )
         table.add_row("env steps per update", f"{costs.env_steps:,}")
         table.add_row("no faster than, one chip", f"{_number(roofline.env_steps_per_second_per_chip)} env steps/s")
         table.add_row("no faster than, all chips", f"{_number(roofline.env_steps_per_second)} env steps/s")
@@ -76,7 +78,10 @@ def plan_as_table(plan: Plan) -> Table:
 
 
 def _bytes(number: float) -> str:
-    return _number(number / 2**30) + " GiB" if number >= 2**30 else f"{number / 2**20:,.3g} MiB"
+    for magnitude, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if number >= magnitude:
+            return f"{number / magnitude:,.3g} {name}"
+    return f"{number:.0f} B"
 
 
 def _number(number: float) -> str:
