@@ -205,6 +205,77 @@ class GymnaxConfig(EnvironmentConfig):
 
 
 @dataclasses.dataclass
+class XLandConfig(EnvironmentConfig):
+    """XLand-MiniGrid (extra: xland): a goal, production rules and the objects on the grid are the task."""
+
+    name: str = option("xland", "xland")
+    lifetime_length: int = option(
+        500, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
+    id: str = option(
+        "XLand-MiniGrid-R1-9x9",
+        "rooms and size of the grid",
+        choices=tuple(
+            f"XLand-MiniGrid-R{num_rooms}-{size}x{size}"
+            for num_rooms, sizes in (
+                (1, (9, 11, 13, 15, 17)),
+                (2, (9, 11, 13, 15, 17)),
+                (4, (9, 11, 13, 15, 17)),
+                (6, (13, 17, 19)),
+                (9, (16, 19, 25)),
+            )
+            for size in sizes
+        ),
+    )
+    view_size: int = option(5, "the agent sees this many cells, odd, ahead and across", minimum=3)
+    episode_length: int = option(
+        0, "steps after which an episode is truncated; 0: three times the cells of the grid", minimum=0
+    )
+    num_rules: int = option(1, "production rules, one after the other, that lead to the goal", minimum=0, maximum=20)
+    num_distractors: int = option(3, "objects on the grid that lead nowhere", minimum=0, maximum=10)
+    benchmark: str = option(
+        "",
+        "a benchmark file of XLand-MiniGrid's, to draw rule sets from instead of making them up. "
+        "It is a pickle, which can run code: take one that you trust",
+    )
+    first_ruleset: int = option(0, "where in the benchmark to begin", minimum=0)
+    num_rulesets: int = option(0, "rule sets of the benchmark to draw from; 0: all that follow", minimum=0)
+
+
+@dataclasses.dataclass
+class BraxConfig(EnvironmentConfig):
+    """A brax environment (extra: brax): a body to be moved by continuous actions."""
+
+    name: str = option("brax", "brax")
+    lifetime_length: int = option(
+        1000, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
+    # brax has a swimmer too, which calls jnp.clip in a way that JAX has given up, and only one of its physics.
+    id: str = option(
+        "inverted_pendulum",
+        "the body",
+        choices=(
+            "ant",
+            "halfcheetah",
+            "hopper",
+            "humanoid",
+            "humanoidstandup",
+            "inverted_double_pendulum",
+            "inverted_pendulum",
+            "pusher",
+            "reacher",
+            "walker2d",
+        ),
+    )
+    backend: str = option(
+        "spring",
+        "the physics: spring is fast, mjx is MuJoCo's",
+        choices=("generalized", "spring", "positional", "mjx"),
+    )
+    episode_length: int = option(1000, "steps after which an episode is truncated; 0: never", minimum=0)
+
+
+@dataclasses.dataclass
 class HostEnvironmentConfig(EnvironmentConfig):
     """What environments that live on the host, in C++ or Python, share: architecture=sebulba runs them."""
 
@@ -514,6 +585,8 @@ GROUPS: dict[str, dict[str, type]] = {
         "object_grid_world": ObjectGridWorldConfig,
         "tabular_mdp": TabularMDPConfig,
         "gymnax": GymnaxConfig,
+        "xland": XLandConfig,
+        "brax": BraxConfig,
         "envpool": EnvpoolConfig,
         "gymnasium": GymnasiumConfig,
         "bsuite": BsuiteConfig,

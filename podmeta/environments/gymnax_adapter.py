@@ -19,6 +19,7 @@ from gymnax.environments import spaces
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from podmeta.environments.base import Action, Environment, restart, transition
+from podmeta.environments.foreign import cast, leaf_types
 from podmeta.errors import InputError
 
 GymnaxState = Any  # the gymnax environment's own pytree of arrays
@@ -46,10 +47,7 @@ class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
         self._action_space = _supported(id, "actions", self._gymnax.action_space(self._parameters))
         observation_space = self._gymnax.observation_space(self._parameters)
         self._observation_space = _supported(id, "observations", observation_space)
-        # A reset state may hold Python or weakly typed numbers where a stepped state holds arrays. `select`
-        # and `scan` need one type, so every state is cast to the types of a stepped one.
-        stepped = jax.eval_shape(self._first_step, jax.random.key(0))
-        self._state_types = jax.tree.map(lambda leaf: leaf.dtype, stepped)
+        self._state_types = leaf_types(jax.eval_shape(self._first_step, jax.random.key(0)))
 
     def observation_spec(self) -> specs.BoundedArray:
         """The shape of a box observation, or one component per value of a discrete one."""
@@ -74,7 +72,7 @@ class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
         """Starts an episode from a start state of the environment's own."""
         del task
         observation, state = self._gymnax.reset_env(key, self._parameters)
-        return self._typed(state), restart(self._observed(observation))
+        return cast(state, self._state_types), restart(self._observed(observation))
 
     def step(
         self, key: PRNGKeyArray, task: tuple[()], state: GymnaxState, action: Action
@@ -90,15 +88,12 @@ class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
             jnp.asarray(terminated, bool).reshape(()),
             jnp.asarray(truncated, bool).reshape(()),
         )
-        return self._typed(state), timestep
+        return cast(state, self._state_types), timestep
 
     def _first_step(self, key: PRNGKeyArray) -> GymnaxState:
         _, state = self._gymnax.reset_env(key, self._parameters)
         action = jnp.zeros(self._action_space.shape, self._action_space.dtype)
         return jax.tree.map(jnp.asarray, self._gymnax.step_env(key, state, action, self._parameters)[1])
-
-    def _typed(self, state: GymnaxState) -> GymnaxState:
-        return jax.tree.map(lambda leaf, dtype: jnp.asarray(leaf, dtype), state, self._state_types)
 
     def _observed(self, observation: Array) -> Float[Array, "..."]:
         space = self._observation_space

@@ -4,6 +4,7 @@ from typing import Any
 
 from podmeta.config.schema import (
     BanditConfig,
+    BraxConfig,
     ContextualBanditConfig,
     EnvironmentConfig,
     GridWorldConfig,
@@ -11,12 +12,14 @@ from podmeta.config.schema import (
     HostEnvironmentConfig,
     ObjectGridWorldConfig,
     TabularMDPConfig,
+    XLandConfig,
 )
 from podmeta.environments import wrappers
 from podmeta.environments.bandit import BernoulliBandit
 from podmeta.environments.base import Environment
 from podmeta.environments.contextual_bandit import ContextualBandit
 from podmeta.environments.grid_world import GridWorld
+from podmeta.environments.host.imports import import_extra
 from podmeta.environments.object_grid_world import ObjectGridWorld
 from podmeta.environments.padding import Padded
 from podmeta.environments.tabular_mdp import TabularMDP
@@ -72,6 +75,16 @@ def _bare_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
             from podmeta.environments.gymnax_adapter import GymnaxEnvironment
 
             return GymnaxEnvironment(config.id, config.parameters)
+        case XLandConfig():
+            import_extra("xminigrid", "xland")
+            from podmeta.environments.xland_adapter import XLandEnvironment
+
+            return XLandEnvironment(config)
+        case BraxConfig():
+            import_extra("brax", "brax")
+            from podmeta.environments.brax_adapter import BraxEnvironment
+
+            return BraxEnvironment(config.id, config.backend, config.episode_length)
         case HostEnvironmentConfig():
             raise InputError(
                 f"environment.name={config.name} lives on the host, where no compiled program can step it: set "

@@ -1,6 +1,7 @@
 """Every environment conforms to dm_env's contract, as seen through the adapter."""
 
 import functools
+import importlib.util
 import unittest
 
 import dm_env
@@ -11,11 +12,13 @@ from dm_env import specs, test_utils
 
 from podmeta.config.schema import (
     BanditConfig,
+    BraxConfig,
     ContextualBanditConfig,
     GridWorldConfig,
     GymnaxConfig,
     ObjectGridWorldConfig,
     TabularMDPConfig,
+    XLandConfig,
 )
 from podmeta.environments.as_dm_env import DmEnvAdapter
 from podmeta.environments.bandit import DISTRIBUTIONS, BernoulliBandit
@@ -59,6 +62,10 @@ CONFIGS = {
         flip_observation_signs=True,
     ),
 }
+if importlib.util.find_spec("xminigrid"):
+    CONFIGS["XLand"] = XLandConfig(num_rules=1, view_size=3, episode_length=15)
+if importlib.util.find_spec("brax"):
+    CONFIGS["brax"] = BraxConfig(episode_length=15)
 
 
 def fresh_adapter(name):
@@ -103,7 +110,10 @@ def test_conforms(name, check):
     assert not result.failures + result.errors, result.failures + result.errors
 
 
-@pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if isinstance(config, GymnaxConfig)])
+ADAPTED = (GymnaxConfig, XLandConfig, BraxConfig)
+
+
+@pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if isinstance(config, ADAPTED)])
 def test_the_action_sequence_reaches_ends_of_episodes(name):
     """Without this, the checks above could miss the contract around them."""
     case = Conformance("test_reset", name)

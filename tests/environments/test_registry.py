@@ -28,14 +28,17 @@ def test_gymnax_config_reaches_gymnax():
     assert environment.observation_spec().shape == (6,)
 
 
+EXTRAS = {"xland": "xminigrid", "brax": "brax"}
 NAMES = [name for name in GROUPS["environment"] if name != "mixture"]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not lives_on_host(GROUPS["environment"][name]())])
 def test_every_name_has_an_environment(name):
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name])
     environment = make_environment(GROUPS["environment"][name]())
     task = environment.sample_task(jax.random.key(0))
-    _, timestep = environment.reset(jax.random.key(0), task)
+    _, timestep = jax.jit(environment.reset)(jax.random.key(0), task)
     environment.observation_spec().validate(np.asarray(timestep.observation))
 
 
@@ -74,6 +77,13 @@ def test_wrappers_go_on_from_the_inside_out():
 
 def test_nothing_is_wrapped_unasked():
     assert type(make_environment(GymnaxConfig())) is GymnaxEnvironment
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_an_extra_that_is_not_installed_is_told(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, EXTRAS[name], None)
+    with pytest.raises(InputError, match=rf"environment\.name={name} needs.*pip install 'podmeta\[{name}\]'"):
+        make_environment(GROUPS["environment"][name]())
 
 
 def test_a_config_of_no_environment_is_told():

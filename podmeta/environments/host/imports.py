@@ -1,7 +1,9 @@
 """Importing what belongs to an extra, only where it is needed, and looking for names that do not exist."""
 
+import contextlib
 import difflib
 import importlib
+import io
 from collections.abc import Iterable
 from types import ModuleType
 
@@ -9,13 +11,14 @@ from podmeta.errors import InputError
 
 
 def import_extra(module: str, extra: str) -> ModuleType:
-    """A module that comes with an extra of podmeta.
+    """A module that comes with an extra of podmeta. What it prints while it is imported (MJX does) is dropped.
 
     Raises:
       InputError: it is not installed, or cannot be imported; the message says how to install it.
     """
     try:
-        return importlib.import_module(module)
+        with contextlib.redirect_stdout(io.StringIO()):
+            return importlib.import_module(module)
     except ImportError as error:
         raise InputError(
             f"environment.name={extra} needs {module}, which cannot be imported ({error}): "

@@ -1,0 +1,87 @@
+"""brax environments as environments of ours: bodies moved by continuous actions.
+
+Start states are drawn at every reset, as brax draws them, so the task is empty: task distributions over a brax
+environment come from the wrappers.
+"""
+
+import warnings
+from typing import Any, NamedTuple
+
+import brax.envs
+import dm_env
+import jax
+import jax.numpy as jnp
+import numpy as np
+from dm_env import specs
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from podmeta.environments.base import Action, Environment, restart, transition
+from podmeta.environments.foreign import cast, leaf_types
+
+
+class BraxState(NamedTuple):
+    """Where an episode stands.
+
+    Attributes:
+      body: brax's own state.
+      steps: [] steps taken in this episode.
+    """
+
+    body: Any
+    steps: Int[Array, ""]
+
+
+class BraxEnvironment(Environment[tuple[()], BraxState]):
+    """A brax environment without brax's wrappers, which would mix up time limits and terminations.
+
+    brax says when an episode terminated (the body fell). The time limit is ours, and truncates it; where both come at
+    once, it terminated. Action components lie in [-1, 1], as everywhere in brax.
+
+    Args:
+      id: brax's name for it.
+      backend: the physics: generalized, spring, positional or mjx.
+      episode_length: steps after which an episode is truncated; 0: never.
+    """
+
+    def __init__(self, id: str, backend: str, episode_length: int):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that brax is not maintained
+            self._brax = brax.envs.get_environment(id, backend=backend)
+        self._episode_length = episode_length
+        self._num_actions = int(self._brax.action_size)
+        stepped = jax.eval_shape(self._first_step, jax.random.key(0))
+        self._body_types = leaf_types(stepped)
+        self._observation_shape = stepped.obs.shape
+
+    def observation_spec(self) -> specs.Array:
+        """[observation_size], unbounded: positions, angles and velocities."""
+        return specs.Array(self._observation_shape, np.float32, name="observation")
+
+    def action_spec(self) -> specs.BoundedArray:
+        """[num_actions], each in [-1, 1]."""
+        return specs.BoundedArray((self._num_actions,), np.float32, minimum=-1.0, maximum=1.0, name="action")
+
+    def sample_task(self, key: PRNGKeyArray) -> tuple[()]:
+        """Draws nothing: every lifetime has the same task."""
+        del key
+        return ()
+
+    def reset(self, key: PRNGKeyArray, task: tuple[()]) -> tuple[BraxState, dm_env.TimeStep]:
+        """Starts an episode from a start state of the environment's own."""
+        del task
+        body = cast(self._brax.reset(key), self._body_types)
+        return BraxState(body, jnp.int32(0)), restart(body.obs)
+
+    def step(
+        self, key: PRNGKeyArray, task: tuple[()], state: BraxState, action: Action
+    ) -> tuple[BraxState, dm_env.TimeStep]:
+        """Advances the episode."""
+        del key, task
+        own_copy = jax.tree.map(lambda leaf: leaf, state.body)  # brax writes into the dictionaries of a state
+        body = cast(self._brax.step(own_copy, jnp.asarray(action, jnp.float32)), self._body_types)
+        steps = state.steps + 1
+        truncated = steps == self._episode_length
+        return BraxState(body, steps), transition(body.reward, body.obs, body.done > 0, truncated)
+
+    def _first_step(self, key: PRNGKeyArray) -> Any:
+        return self._brax.step(self._brax.reset(key), jnp.zeros(self._num_actions))

@@ -1,0 +1,20 @@
+"""What the adapters to environments of other libraries share."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def leaf_types(shapes: Any) -> Any:
+    """The data type of every leaf, such as of a stepped state.
+
+    A reset state may hold Python or weakly typed numbers where a stepped state holds arrays. `select` and `scan` need
+    one type, so adapters `cast` every state to the types of a stepped one.
+    """
+    return jax.tree.map(lambda leaf: leaf.dtype, shapes)
+
+
+def cast(tree: Any, types: Any) -> Any:
+    """A copy of `tree` with leaves of the given types, none of them weak."""
+    return jax.tree.map(lambda leaf, dtype: jnp.asarray(leaf, dtype), tree, types)
