@@ -18,6 +18,7 @@ podmeta meta-trains reinforcement learning algorithms.
   podmeta train experiment=NAME [KEY=VALUE ...]   meta-train, then meta-test
   podmeta evaluate run=DIR [suite=NAME]           meta-test a finished or interrupted run again, or on a suite
   podmeta compare DIR DIR ...                     compare groups of runs, such as runs/symmetric_* runs/recurrent_*
+  podmeta report DIR DIR ... [to=FILE.html]       one page about runs, which opens from disk
   podmeta export run=DIR to=FILE.npz              make a learned algorithm of a finished run: θ and a card
   podmeta play agent=NAME environment=NAME[/ID]   let a learned algorithm live one lifetime, and draw what it earns
   podmeta list                                    the learned algorithms that ship with podmeta
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         "train": _train,
         "evaluate": _evaluate,
         "compare": _compare,
+        "report": _report,
         "export": _export,
         "play": _play,
         "list": _list,
@@ -144,6 +146,21 @@ def _compare(arguments: list[str], console: Console) -> None:
     from podmeta.evaluation.comparison import collect_scores, compare, make_comparison_table
 
     Console().print(make_comparison_table(compare(collect_scores(run_paths, suites))))
+
+
+def _report(arguments: list[str], console: Console) -> None:
+    if _wants_help(arguments):
+        print("podmeta report DIR DIR ... [to=FILE.html] writes one page (default: report.html) that needs no network")
+        return
+    targets = [argument.removeprefix("to=") for argument in arguments if argument.startswith("to=")]
+    run_paths = [Path(argument) for argument in arguments if not argument.startswith("to=")]
+    if not run_paths:
+        raise InputError("name the run directories: podmeta report runs/a runs/b")
+    from podmeta.evaluation.report.page import write_report
+
+    target = Path(targets[-1] if targets else "report.html")
+    write_report(run_paths, target)
+    console.print(f"wrote {target}", markup=False)
 
 
 def _export(arguments: list[str], console: Console) -> None:

@@ -148,10 +148,15 @@ def tabulate(
 
 
 def headline_metric(measured: dict[str, Lifetimes]) -> str:
-    """What tells good from bad here: the regret where it is known, else failures if there are any, else the return."""
-    if all(lifetimes.regrets is not None for lifetimes in measured.values()):
+    """What tells good from bad here: the regret where it is known, failures where they alone cost, else the return."""
+    every = measured.values()
+    if all(lifetimes.regrets is not None for lifetimes in every):
         return "regret"
-    return "failures" if any(lifetimes.failures.any() for lifetimes in measured.values()) else "return"
+    # Elsewhere an episode may terminate because its goal is reached.
+    costs = any(lifetimes.failures.any() for lifetimes in every) and all(
+        np.array_equal(lifetimes.rewards, -lifetimes.failures) for lifetimes in every
+    )
+    return "failures" if costs else "return"
 
 
 def metric_values(lifetimes: Lifetimes, metric: str) -> Float[np.ndarray, "num_tasks lifetime_length"]:

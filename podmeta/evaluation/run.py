@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from rich.console import Console
 
 from podmeta.config.resolve import EvaluationSetting
@@ -16,7 +17,7 @@ from podmeta.evaluation.curves import CurveRow, curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
 from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import EvaluationRow, check_fit, meta_test, tabulate
-from podmeta.evaluation.table import make_suite_table, make_table
+from podmeta.evaluation.table import make_suite_tables, make_table
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.runtime.files import write_atomically
@@ -53,7 +54,7 @@ def evaluate_run(
         for instance in range(num_instances):
             setting = _setting(environment_config, told) | ({"instance": instance} if num_instances > 1 else {})
             measured = meta_test(
-                jax.tree.map(lambda leaf, instance=instance: leaf[instance], meta_params),
+                jax.tree.map(lambda leaf, instance=instance: jnp.asarray(leaf[instance]), meta_params),
                 learner,
                 environment_config,
                 job.evaluation.num_tasks,
@@ -69,7 +70,7 @@ def evaluate_run(
         draw_learning_curves(run_path / "learning_curves.png", measured_by_setting)
         console.print(make_table(rows))
     else:
-        console.print(make_suite_table(rows))
+        console.print(make_suite_tables(rows))
     return rows
 
 

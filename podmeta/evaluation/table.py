@@ -2,6 +2,7 @@
 
 import json
 
+from rich.console import Group
 from rich.table import Table
 
 from podmeta.evaluation.meta_test import EvaluationRow
@@ -27,31 +28,25 @@ def make_table(rows: list[EvaluationRow]) -> Table:
     return table
 
 
-def make_suite_table(rows: list[EvaluationRow]) -> Table:
-    """One line per setting and algorithm: the headline metric, and the reward at both ends of the lifetime."""
-    suite, num_tasks = rows[0].suite, rows[0].num_tasks
-    table = Table(title=f"suite {suite}: mean of {num_tasks:,} held-out tasks with its 95% interval")
-    table.add_column("setting")
-    table.add_column("algorithm")
-    for heading in ("per lifetime", "reward per env step, first fifth", "last fifth", "gain"):
-        table.add_column(heading, justify="right")
+def make_suite_tables(rows: list[EvaluationRow]) -> Group:
+    """One table per setting: the headline metric of every algorithm, and its reward at both ends of the lifetime."""
     by_setting: dict[str, dict[str, list[EvaluationRow]]] = {}
     for row in rows:
         by_setting.setdefault(_key(row), {}).setdefault(row.algorithm, []).append(row)
+    tables = []
     for key, by_algorithm in by_setting.items():
-        table.add_section()
-        heading = _heading(key).replace("\n", " ")
+        table = Table(title=_heading(key).replace("\n", ", "), title_justify="left")
+        table.add_column("algorithm")
+        metric = next(iter(by_algorithm.values()))[0].metric
+        for heading in (f"{metric}\nper lifetime", "reward per step,\nfirst fifth", "\nlast fifth", "\ngain"):
+            table.add_column(heading, justify="right")
         for algorithm, about in by_algorithm.items():
-            headline, by_metric = about[0], {row.metric: row for row in about}
-            table.add_row(
-                heading,
-                algorithm,
-                f"{headline.metric} {_with_interval(headline, 2)}",
-                *(_with_interval(by_metric[f"reward_{part}"], 4) for part in ("first_fifth", "last_fifth", "gain")),
-                style=_style(algorithm),
-            )
-            heading = ""
-    return table
+            by_metric = {row.metric: row for row in about}
+            parts = [_with_interval(by_metric[f"reward_{part}"], 3) for part in ("first_fifth", "last_fifth", "gain")]
+            table.add_row(algorithm, _with_interval(about[0], 2), *parts, style=_style(algorithm))
+        tables.append(table)
+    explanation = f"suite {rows[0].suite}: mean of {rows[0].num_tasks:,} held-out tasks with its 95% interval"
+    return Group(explanation, *tables)
 
 
 def _with_interval(row: EvaluationRow, digits: int) -> str:

@@ -57,6 +57,12 @@ def test_parts_are_rewards_per_env_step_at_both_ends_of_a_lifetime(part, number,
 @given(lived=lifetimes())
 def test_totals_come_first_and_are_of_the_whole_lifetime(lived):
     found = means(lived)
-    assert next(iter(found)) == ("failures" if lived.failures.any() else "return")
+    assert next(iter(found)) == "return"
     assert found["return"] == pytest.approx(lived.rewards.sum() / len(lived.rewards), abs=1e-5)
     assert found["failures"] == lived.failures.sum() / len(lived.failures)
+
+
+@given(lived=lifetimes())
+def test_failures_come_first_where_they_are_all_that_costs(lived):
+    found = means(lived._replace(rewards=-lived.failures))
+    assert next(iter(found)) == ("failures" if lived.failures.any() else "return")

@@ -1,0 +1,1 @@
+"""`podmeta report`: what runs have learned, on one page that needs nothing beside itself."""

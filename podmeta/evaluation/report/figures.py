@@ -1,0 +1,148 @@
+"""The figures of a report, as SVG: colours that colour-blind readers tell apart, axes with units, and n."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from podmeta.evaluation.report.record import RunRecord
+
+# Okabe and Ito's, the light yellow left out; dashes tell lines apart where a page is printed without colour.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+DASHES = ("-", "--", "-.", ":")
+SIZE = (4.4, 3.0)  # inches: as wide as a phone, so that letters stay legible there
+
+
+def fitness_figure(records: Sequence[RunRecord], against: str) -> str:
+    """Fitness of θ against "update" or "seconds", one line per run; of several instances, their mean and range."""
+    figure, axes = _new_figure()
+    for record, style in zip(records, _styles(), strict=False):
+        positions = [row[against] for row in record.metrics]
+        values = np.array([np.atleast_1d(row["fitness_mean"]) for row in record.metrics])
+        if not len(values):
+            continue
+        axes.plot(positions, values.mean(axis=1), label=f"{record.name} (n = {values.shape[1]})", **style)
+        if values.shape[1] > 1:
+            low, high = values.min(axis=1), values.max(axis=1)
+            axes.fill_between(positions, low, high, color=style["color"], alpha=0.2, linewidth=0)
+    axes.set_xlabel({"update": "update of θ", "seconds": "training time (s)"}[against])
+    axes.set_ylabel("fitness (mean reward)")
+    return _finished(figure, axes, f"fitness-{against}")
+
+
+def throughput_figure(records: Sequence[RunRecord]) -> str:
+    """Env steps per second over the training."""
+    figure, axes = _new_figure()
+    for record, style in zip(records, _styles(), strict=False):
+        rows = record.metrics
+        axes.plot(
+            [row["seconds"] for row in rows],
+            [row["env_steps_per_second"] / 1000 for row in rows],
+            label=record.name,
+            **style,
+        )
+    axes.set_xlabel("training time (s)")
+    axes.set_ylabel("throughput (thousand env steps/s)")
+    axes.set_ylim(bottom=0)
+    return _finished(figure, axes, "throughput")
+
+
+def curves_figure(rows: Sequence[dict[str, Any]], identifier: str) -> str:
+    """Learning curves inside the lifetime, with their 95% bands, one per algorithm."""
+    figure, axes = _new_figure()
+    for row, style in zip(rows, _styles(), strict=False):
+        steps = [before + (step - before) / 2 for before, step in zip([0, *row["steps"]], row["steps"], strict=False)]
+        axes.plot(steps, row["mean"], label=f"{row['algorithm']} (n = {row['num_tasks']:,})", **style)
+        axes.fill_between(steps, row["low"], row["high"], color=style["color"], alpha=0.15, linewidth=0)
+    axes.set_xlabel("env step of the lifetime")
+    axes.set_ylabel(f"{rows[0]['metric']} per env step")
+    return _finished(figure, axes, identifier)
+
+
+def matrix_figure(
+    scores: Float[np.ndarray, "num_settings num_runs"], setting_names: Sequence[str], run_names: Sequence[str]
+) -> str:
+    """Tested on against trained on: normalised scores, with the number in every cell; white where not tested."""
+    height = 1.6 + 0.22 * len(setting_names)
+    figure = Figure(figsize=(max(SIZE[0], 1.5 + 0.6 * len(run_names)), height), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots()
+    axes.imshow(np.clip(scores, -0.2, 1.2), cmap="cividis", vmin=-0.2, vmax=1.2, aspect="auto")
+    for (setting, run), score in np.ndenumerate(scores):
+        if np.isfinite(score):
+            colour = "white" if score < 0.5 else "black"
+            axes.text(run, setting, f"{score:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    axes.set_yticks(range(len(setting_names)), setting_names, fontsize=8)
+    axes.set_xticks(range(len(run_names)), run_names, fontsize=8, rotation=30, ha="right")
+    axes.set_ylabel("tested on (number in the list)")
+    axes.set_xlabel("trained on (run)")
+    return _to_svg(figure, "matrix")
+
+
+def lifetime_figure(
+    actions: Float[np.ndarray, "lifetime_length num_actions"],
+    rewards: Float[np.ndarray, "lifetime_length"],
+    episode_ends: np.ndarray,
+    identifier: str,
+) -> str:
+    """One lifetime: which action was taken at every env step, what was earned, and where episodes ended."""
+    figure = Figure(figsize=(SIZE[0], 3.4), layout="constrained")
+    FigureCanvasSVG(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
+    steps = np.arange(1, len(rewards) + 1)
+    upper.imshow(
+        actions.T,
+        aspect="auto",
+        cmap="cividis",
+        interpolation="none",
+        origin="lower",
+        extent=(0.5, len(rewards) + 0.5, -0.5, actions.shape[1] - 0.5),
+    )
+    upper.set_ylabel("action")
+    upper.set_yticks(range(actions.shape[1]) if actions.shape[1] <= 6 else [0, actions.shape[1] - 1])
+    lower.plot(steps, np.cumsum(rewards), color=COLOURS[0])
+    for number, step in enumerate(steps[np.asarray(episode_ends, bool)]):
+        label = "episode ends" if number == 0 else None
+        lower.axvline(step, color=COLOURS[1], linewidth=0.6, linestyle=":", label=label)
+    lower.set_xlabel("env step of one lifetime (n = 1)")
+    lower.set_ylabel("reward so far")
+    if np.any(episode_ends):
+        lower.legend(frameon=False, fontsize=7)
+    return _to_svg(figure, identifier)
+
+
+def _new_figure() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure, figure.subplots()
+
+
+def _styles() -> Iterator[dict[str, Any]]:
+    """Line styles, each another; they begin anew after 32."""
+    while True:
+        for dashes in DASHES:
+            for colour in COLOURS:
+                yield {"color": colour, "linestyle": dashes, "linewidth": 1.4}
+
+
+def _finished(figure: Figure, axes: Axes, identifier: str) -> str:
+    axes.grid(alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=7)
+    return _to_svg(figure, identifier)
+
+
+def _to_svg(figure: Figure, identifier: str) -> str:
+    """The <svg> element. Its ids are of its own, for a page holds many; its letters stay letters."""
+    content = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "none", "svg.id": identifier}):
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+    text = content.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,86 @@
+"""One lifetime of a run's θ, to be looked at."""
+
+import io
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from podmeta.config.resolve import evaluation_settings
+from podmeta.config.schema import EnvironmentConfig, GridWorldConfig, HostEnvironmentConfig
+from podmeta.environments.grid_world import GridWorld
+from podmeta.environments.rendering import render_pixels
+from podmeta.environments.wrappers import WrappedTask
+from podmeta.evaluation.report.record import RunRecord
+from podmeta.lifetimes import LifetimeState, build_inner_loop
+from podmeta.runtime.meta_params import restore_run
+
+_NUM_FRAMES = 150
+_MILLISECONDS_PER_FRAME = 120
+
+
+class SeenLifetime(NamedTuple):
+    """A lifetime as it can be drawn.
+
+    Attributes:
+      environment: the config of the environment.
+      actions: [lifetime_length, num_actions] what was done, as the learner is told: one-hot, or the components.
+      rewards: [lifetime_length] what was earned.
+      episode_ends: [lifetime_length] 1 where an episode ended.
+      animation: a GIF of its first part, where the environment is a grid-world; else None.
+    """
+
+    environment: EnvironmentConfig
+    actions: Float[np.ndarray, "lifetime_length num_actions"]
+    rewards: Float[np.ndarray, "lifetime_length"]
+    episode_ends: Float[np.ndarray, "lifetime_length"]
+    animation: bytes | None
+
+
+def see_lifetime(record: RunRecord) -> SeenLifetime | None:
+    """A lifetime of the run's first instance, in the first environment that it was to be meta-tested in.
+
+    None where that lives on the host.
+
+    Raises:
+      InputError: the run has no checkpoint.
+      PodmetaError: all its checkpoints are broken.
+    """
+    environment_config = evaluation_settings(record.job)[0].environment
+    if isinstance(environment_config, HostEnvironmentConfig):
+        return None
+    restored = restore_run(record.job, record.path)
+    meta_params = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), restored.tree.outer.meta_params)
+    inner_loop = build_inner_loop(record.job.learner, environment_config)
+
+    @jax.jit
+    def live(key: jax.Array) -> tuple:
+        def step(lifetime: LifetimeState, _: None) -> tuple:
+            after, experience = inner_loop.unroll(meta_params, lifetime, 1)
+            action = inner_loop.policy.encode(experience.action[0])
+            return after, (lifetime.environment_state, action, experience.reward[0], experience.episode_end[0])
+
+        born = inner_loop.birth(meta_params, key)
+        return born.task, jax.lax.scan(step, born, length=inner_loop.lifetime_length)[1]
+
+    task, (states, actions, rewards, ends) = jax.tree.map(np.asarray, live(jax.random.key(record.job.evaluation.seed)))
+    animation = None
+    if isinstance(environment_config, GridWorldConfig):
+        animation = _animate(environment_config, task, states)
+    return SeenLifetime(environment_config, actions, rewards, ends.astype(np.float32), animation)
+
+
+def _animate(config: GridWorldConfig, task: Any, states: Any) -> bytes:
+    grid_world = GridWorld(config)
+    while isinstance(task, WrappedTask):
+        task = task.inner
+    frames = []
+    for step in range(min(_NUM_FRAMES, config.lifetime_length)):
+        state = jax.tree.map(lambda leaf, step=step: leaf[step], states)
+        frames.append(Image.fromarray(render_pixels(grid_world.glyphs(task, state))))
+    content = io.BytesIO()
+    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=_MILLISECONDS_PER_FRAME, loop=0)
+    return content.getvalue()

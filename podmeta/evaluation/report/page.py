@@ -1,0 +1,255 @@
+"""The page itself: HTML without a server, a script or anything from elsewhere."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from podmeta.evaluation.report import figures
+from podmeta.evaluation.report.lifetime import SeenLifetime, see_lifetime
+from podmeta.evaluation.report.record import RunRecord, read_runs
+from podmeta.evaluation.rows import lower_is_better, setting_key
+from podmeta.runtime.files import write_atomically
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; margin: 0 auto; padding: 1rem;
+       max-width: 75rem; }
+h1, h2 { line-height: 1.2; overflow-wrap: anywhere; }
+ol { flex: 1 1 20rem; min-width: 0; overflow-wrap: anywhere; }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem; }
+figure { margin: 0; flex: 0 1 27rem; min-width: 0; }
+figcaption { font-size: 0.9rem; }
+svg { max-width: 100%; height: auto; }
+img { max-width: 100%; image-rendering: pixelated; }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.9rem; }
+th, td { text-align: right; padding: 0.2rem 0.6rem; border-bottom: 1px solid #ccc; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; }
+tr.learner { font-weight: bold; }
+pre { overflow-x: auto; background: #f5f5f5; padding: 0.6rem; font-size: 0.8rem; }
+@media print { body { font-size: 10pt; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
+"""
+
+_LARGEST_NUMBER_OF_SETTINGS_DRAWN = 60
+
+
+def write_report(run_paths: list[Path], target: Path) -> None:
+    """Writes one page about runs.
+
+    Args:
+      run_paths: the run directories.
+      target: the HTML file.
+
+    Raises:
+      InputError: one is no run directory, has no checkpoint, or was written by another version of podmeta.
+      PodmetaError: all checkpoints of a run are broken, or the page could not be written.
+    """
+    records = read_runs(run_paths)
+    lifetimes = [see_lifetime(record) for record in records]
+    sections = [
+        _section("Runs", _runs_table(records)),
+        _section("How θ was learned", _training_figures(records)),
+        *_tested(records),
+        _section("One lifetime of each run", _lifetimes(records, lifetimes)),
+        _section("Config and machine", "".join(map(_details, records))),
+    ]
+    names = ", ".join(record.name for record in records)
+    title = escape(f"podmeta: {names}")
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        + "\n".join(sections)
+        + "\n</body>\n</html>\n"
+    )
+    write_atomically(target, page)
+
+
+def _section(heading: str, content: str) -> str:
+    return f"<section>\n<h2>{escape(heading)}</h2>\n{content}\n</section>"
+
+
+def _figure(svg: str, caption: str) -> str:
+    return f"<figure>\n{svg}\n<figcaption>{escape(caption)}</figcaption>\n</figure>"
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]], bold: Sequence[str] = ()) -> str:
+    """A table; rows whose second cell is in `bold` stand out."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heading)
+    lines = []
+    for row in rows:
+        kind = ' class="learner"' if row[1] in bold else ""
+        lines.append(f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
+    return f'<div class="table"><table>\n<tr>{head}</tr>\n' + "\n".join(lines) + "\n</table></div>"
+
+
+def _runs_table(records: Sequence[RunRecord]) -> str:
+    heading = ("run", "experiment", "learner", "seed", "updates", "env steps", "training time", "env steps/s", "state")
+    rows = []
+    for record in records:
+        last = record.metrics[-1] if record.metrics else {"update": 0, "env_steps": 0, "seconds": 0.0}
+        seconds = last["seconds"]
+        rows.append(
+            (
+                record.name,
+                record.job.experiment_name,
+                record.job.learner.name,
+                str(record.job.seed),
+                f"{last['update']:,}",
+                f"{last['env_steps']:,}",
+                f"{seconds:,.0f} s",
+                f"{last['env_steps'] / seconds:,.0f}" if seconds else "",
+                "ended" if record.summary else "not ended",
+            )
+        )
+    return _table(heading, rows)
+
+
+def _training_figures(records: Sequence[RunRecord]) -> str:
+    trained = [record for record in records if record.metrics]
+    if not trained:
+        return "<p>No update has been made.</p>"
+    return (
+        '<div class="figures">'
+        + _figure(figures.fitness_figure(trained, "update"), "Fitness by update; n is the number of meta-learners.")
+        + _figure(figures.fitness_figure(trained, "seconds"), "The same by training time, compilation left out.")
+        + _figure(figures.throughput_figure(trained), "Throughput, of one call to the devices each.")
+        + "</div>"
+    )
+
+
+def _tested(records: Sequence[RunRecord]) -> list[str]:
+    """The sections about meta-tests."""
+    untested = [record.name for record in records if not record.evaluation]
+    note = f"<p>Not meta-tested: {escape(', '.join(untested))}.</p>" if untested else ""
+    tested = [record for record in records if record.evaluation]
+    if not tested:
+        return [_section("Meta-tests", note)]
+    settings = list(dict.fromkeys(_key(row) for record in tested for row in record.evaluation))
+    scores = np.array([[_normalised(record, tested, setting) for record in tested] for setting in settings])
+    numbers = [str(number + 1) for number in range(len(settings))]
+    matrix = _figure(
+        figures.matrix_figure(scores, numbers, [record.name for record in tested]),
+        "Tested on, and trained on: 0 is what a random policy reaches, 1 the best of all runs and references there. "
+        "White was not tested.",
+    )
+    numbered = "".join(f"<li>{escape(setting)}</li>" for setting in settings)
+    return [
+        _section("What was trained on, and tested on", f'{note}<div class="figures">{matrix}<ol>{numbered}</ol></div>'),
+        _section("Learning within lifetimes", _curves(tested, settings)),
+        _section("Against references", _references_table(tested)),
+    ]
+
+
+def _curves(records: Sequence[RunRecord], settings: Sequence[str]) -> str:
+    """One figure per setting: the learner of every run, and the references of the first that has them."""
+    drawn = []
+    for number, setting in enumerate(settings[:_LARGEST_NUMBER_OF_SETTINGS_DRAWN]):
+        lines: dict[str, dict[str, Any]] = {}
+        for record in records:
+            for row in record.curves:
+                if _key(row) != setting:
+                    continue
+                of_learner = row["algorithm"] == "learner"
+                name = record.name if of_learner else row["algorithm"]
+                lines.setdefault(name, row | {"algorithm": name})
+        if lines:
+            drawn.append(
+                _figure(figures.curves_figure(list(lines.values()), f"curve-{number}"), f"{number + 1}. {setting}")
+            )
+    left_out = len(settings) - _LARGEST_NUMBER_OF_SETTINGS_DRAWN
+    note = f"<p>{left_out} more settings are in the table below.</p>" if left_out > 0 else ""
+    return f'<p>Means over held-out tasks, with 95% bands.</p><div class="figures">{"".join(drawn)}</div>{note}'
+
+
+def _references_table(records: Sequence[RunRecord]) -> str:
+    heading = ("setting", "algorithm", "run", "metric", "per lifetime", "first fifth", "last fifth", "gain", "n")
+    lines = []
+    for record in records:
+        groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+        for row in record.evaluation:
+            groups.setdefault((_key(row), row["algorithm"]), {})[row["metric"]] = row
+        for (setting, algorithm), by_metric in groups.items():
+            metric, headline = next(iter(by_metric.items()))
+            parts = [by_metric.get(f"reward_{part}") for part in ("first_fifth", "last_fifth", "gain")]
+            lines.append(
+                (
+                    setting,
+                    algorithm,
+                    record.name,
+                    metric,
+                    _with_interval(headline, 2),
+                    *(_with_interval(part, 4) if part else "" for part in parts),
+                    f"{headline['num_tasks']:,}",
+                )
+            )
+    lines.sort(key=lambda line: line[0])
+    explained = "<p>First and last fifth are rewards per env step there; gain is the paired difference. ± is 95%.</p>"
+    return explained + _table(heading, lines, bold=("learner",))
+
+
+def _lifetimes(records: Sequence[RunRecord], lifetimes: Sequence[SeenLifetime | None]) -> str:
+    drawn = []
+    for number, (record, lifetime) in enumerate(zip(records, lifetimes, strict=True)):
+        if lifetime is None:
+            drawn.append(f"<p>{escape(record.name)} lives on the host, and is not drawn.</p>")
+            continue
+        svg = figures.lifetime_figure(lifetime.actions, lifetime.rewards, lifetime.episode_ends, f"lifetime-{number}")
+        drawn.append(
+            _figure(svg, f"{record.name} in {lifetime.environment.name}: actions (bright: taken) and rewards.")
+        )
+        if lifetime.animation is not None:
+            image = base64.b64encode(lifetime.animation).decode()
+            alt = escape(f"{record.name} moves about its grid-world")
+            animation = f'<img src="data:image/gif;base64,{image}" alt="{alt}">'
+            drawn.append(_figure(animation, f"{record.name}: the first env steps. Disc: agent; heart; cross: trap."))
+    return f'<div class="figures">{"".join(drawn)}</div>'
+
+
+def _details(record: RunRecord) -> str:
+    machine = record.machine
+    git = machine.get("git") or {}
+    told = {
+        "devices": ", ".join(machine.get("devices", [])),
+        "platform": machine.get("platform", ""),
+        "cores": str(machine.get("cpu_count", "")),
+        "python": machine.get("python", ""),
+        "jax": machine.get("packages", {}).get("jax", ""),
+        "git revision": f"{git.get('revision', 'none')}{' (with changes)' if git.get('dirty') else ''}",
+        "SHA-256 of θ": str(record.summary.get("meta_params_sha256", "")),
+    }
+    facts = _table(("machine", ""), list(told.items()))
+    return (
+        f"<details>\n<summary>{escape(record.name)}</summary>\n{facts}\n<pre>{escape(record.config_text)}</pre>\n"
+        "</details>"
+    )
+
+
+def _normalised(record: RunRecord, records: Sequence[RunRecord], setting: str) -> float:
+    """The learner's headline metric in a setting, where 0 is random and 1 the best of all runs; NaN if not tested."""
+    rows = [row for each in records for row in each.evaluation if _key(row) == setting]
+    metric = rows[0]["metric"]
+    rows = [row for row in rows if row["metric"] == metric]
+    learner = [
+        row["mean"]
+        for row in record.evaluation
+        if _key(row) == setting and row["metric"] == metric and row["algorithm"] == "learner"
+    ]
+    if not learner:
+        return float("nan")
+    random = np.mean([row["mean"] for row in rows if row["algorithm"] == "random"])
+    best = (min if lower_is_better(metric) else max)(row["mean"] for row in rows)
+    return float((np.mean(learner) - random) / (best - random or 1.0))
+
+
+def _key(row: dict[str, Any]) -> str:
+    setting = {key: value for key, value in row["setting"].items() if key != "instance"}
+    return setting_key(row["suite"], row["environment"], setting)
+
+
+def _with_interval(row: dict[str, Any], digits: int) -> str:
+    return f"{row['mean']:.{digits}f} ± {row['high'] - row['mean']:.{digits}f}"

@@ -1,0 +1,150 @@
+"""The page about runs: it is whole, stands by itself, and a browser shows it."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from podmeta.cli import main
+from podmeta.config.compose import compose_job
+from podmeta.config.suites import experiment_suite
+from podmeta.evaluation.report.page import write_report
+from podmeta.evaluation.run import evaluate_run
+from podmeta.runtime.training import train
+
+TINY = [
+    "outer.population_size=8",
+    "outer.lifetimes_per_member=1",
+    "environment.lifetime_length=6",
+    "learner.hidden_size=3",
+    "learner.message_size=2",
+    "logging.every_updates=1",
+    "logging.tensorboard=false",
+    "logging.progress=false",
+    "evaluation.num_tasks=4",
+    "num_updates=3",
+]
+VOID = {"meta", "link", "img", "br"}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run on bandits that was meta-tested, and one on the grid-world, of two instances, that was not."""
+    folder = tmp_path_factory.mktemp("runs")
+    job = compose_job([*TINY, f"run_dir={folder / 'bandits'}", "experiment_name='a<b'"])
+    result = train(job, lambda line: None)
+    evaluate_run(job, experiment_suite(job), result.meta_params, result.run_path, Console(quiet=True))
+    grid = [*TINY, "environment=grid_world", "architecture.num_instances=2", f"run_dir={folder / 'grid'}"]
+    train(compose_job(grid), lambda line: None)
+    return [folder / "bandits", folder / "grid"]
+
+
+@pytest.fixture(scope="module")
+def page(runs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(runs, path)
+    return path
+
+
+def test_every_figure_is_there_and_says_what_it_shows(page):
+    text = page.read_text()
+    # Fitness by update and by time, throughput, the matrix, one curve, two lifetimes.
+    assert text.count("<svg") == text.count("</svg>") == 7
+    assert text.count("data:image/gif;base64,") == 1
+    for words in (
+        "update of θ",
+        "training time (s)",
+        "thousand env steps/s",
+        "env step of the lifetime",
+        "n = 4",
+        "n = 2",
+    ):
+        assert words in text
+    assert "Not meta-tested: grid" in text
+    for algorithm in ("learner", "random", "thompson", "ucb1", "gittins"):
+        assert f"<td>{algorithm}</td>" in text
+
+
+def test_it_is_well_formed_and_what_runs_are_called_stays_text(page):
+    open_tags = []
+
+    class Checker(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            if tag not in VOID:
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert open_tags.pop() == tag
+
+    Checker().feed(page.read_text())
+    assert open_tags == []
+    assert "<td>a&lt;b</td>" in page.read_text()
+
+
+def test_ids_are_unique_and_references_stay_inside(page):
+    text = page.read_text()
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    used = re.findall(r'(?:href="#|url\(#)([^")]+)', text)
+    assert used and set(used) <= set(ids)
+    clip_paths = [identifier for identifier in used if ids.count(identifier) > 1]
+    assert clip_paths == []
+    # Namespaces are names, not addresses that anything is fetched from.
+    outside = re.sub(r'xmlns(:\w+)?="[^"]+"', "", text)
+    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', outside)
+    assert "<script" not in text and "@import" not in text
+
+
+def test_a_browser_opens_it_from_disk_without_a_complaint(page, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--enable-logging=stderr"]
+    done = subprocess.run([browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
+    assert done.stdout.count("<svg") == 7
+    assert "CONSOLE" not in done.stderr
+
+
+def test_equal_runs_make_equal_pages(runs, page, tmp_path):
+    write_report(runs, tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_text() == page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("damage", "part"),
+    [
+        (lambda run: (run / "config.yaml").unlink(), "config.yaml: No such file"),
+        (lambda run: shutil.rmtree(run / "checkpoints"), "holds no checkpoint"),
+        (lambda run: (run / "metrics.jsonl").write_text('{"update": 1}\n'), "metrics.jsonl is not what this version"),
+        (lambda run: (run / "evaluation.jsonl").write_text("{}\n"), "evaluation.jsonl is not what this version"),
+        (lambda run: (run / "config.yaml").write_text("learner: {}"), "is not the config of a run"),
+        (lambda run: (run / "environment.json").write_text("{"), "environment.json cannot be read"),
+    ],
+)
+def test_a_run_that_is_none_is_told(damage, part, runs, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    damage(run)
+    assert main(["report", str(run), f"to={tmp_path / 'report.html'}"]) == 2
+    assert part in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_runs_of_one_name_are_told_apart(runs, tmp_path):
+    for parent in ("one", "two"):
+        shutil.copytree(runs[0], tmp_path / parent / "run")
+    write_report([tmp_path / "one" / "run", tmp_path / "two" / "run"], tmp_path / "report.html")
+    assert "<td>one/run</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_under_way_is_shown_as_far_as_it_is(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    (run / "summary.json").unlink()
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert len(rows) == 3
+    write_report([run], tmp_path / "report.html")
+    assert "<td>not ended</td>" in (tmp_path / "report.html").read_text()
