@@ -22,7 +22,7 @@ podmeta meta-trains reinforcement learning algorithms.
   podmeta export run=DIR to=FILE.npz              make a learned algorithm of a finished run: θ and a card
   podmeta play agent=NAME environment=NAME[/ID]   let a learned algorithm live one lifetime, and draw what it earns
   podmeta list                                    the learned algorithms that ship with podmeta
-  podmeta bench NAME                              measure this machine: core, anakin, agent
+  podmeta bench NAME                              measure this machine: core, anakin, agent, memory
   podmeta plan experiment=NAME topology=v5e:16x16 what a job needs and reaches on devices that are not here
   podmeta COMMAND --help                          more about a command
 """
@@ -242,15 +242,16 @@ def _set_up(job: JobConfig, console: Console) -> None:
 
 def _bench(arguments: list[str], console: Console) -> None:
     if _wants_help(arguments):
-        print("podmeta bench NAME prints JSON lines; NAME is one of: core, anakin, agent")
+        print("podmeta bench NAME prints JSON lines; NAME is one of: core, anakin, agent, memory")
         return
-    if arguments not in (["core"], ["anakin"], ["agent"]):
-        raise InputError("name one benchmark: podmeta bench core, podmeta bench anakin, or podmeta bench agent")
+    if arguments not in (["core"], ["anakin"], ["agent"], ["memory"]):
+        raise InputError("name one benchmark: podmeta bench core, anakin, agent or memory")
     from podmeta.benchmarks.agent import bench_agent
     from podmeta.benchmarks.anakin import bench_anakin
     from podmeta.benchmarks.core import bench_core
+    from podmeta.benchmarks.memory import bench_memory
 
-    {"core": bench_core, "anakin": bench_anakin, "agent": bench_agent}[arguments[0]]()
+    {"core": bench_core, "anakin": bench_anakin, "agent": bench_agent, "memory": bench_memory}[arguments[0]]()
 
 
 def _plan(arguments: list[str], console: Console) -> None:

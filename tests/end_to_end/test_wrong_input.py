@@ -86,7 +86,7 @@ def test_what_is_wrong_on_the_command_line_is_told_before_anything_starts(overri
         (["evaluate", "run={run}", "evaluation.num_task=4"], ["evaluation.num_task", "evaluation.num_tasks"]),
         (["evaluate", "run={run}", "evaluation.settings=[{"], ["evaluation.settings=[{", "KEY=VALUE"]),
         (["evaluate", "run={run}", "evaluation.num_tasks=some"], ["evaluation.num_tasks", "some"]),
-        (["bench", "everything"], ["core", "anakin"]),
+        (["bench", "everything"], ["core", "anakin", "agent", "memory"]),
         (["plan", "experiment=bandit"], ["topology=v5e:16x16"]),
         (["plan", "experiment=bandit", "topology=v5e:3x5"], ["topology=v5e:3x5", "v5e:4x4"]),
         (["plan", "experiment=bandit", "topology=v5e:2x2", "stage=last"], ["stage="]),
