@@ -1,6 +1,7 @@
 """The README's code runs as it stands, and its commands name what exists."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ def test_train_commands_compose():
     commands = re.findall(r"^    podmeta train (.+=.+)$", README.read_text(), flags=re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:
-        compose_job(command.split())
+        compose_job(shlex.split(command, comments=True))
 
 
 def test_every_experiment_is_in_the_table():
