@@ -229,6 +229,11 @@ def build_inner_loop(learner_config: LearnerConfig, environment_config: Environm
     observation_spec, action_spec = environment_specs(environment_config)
     policy = make_policy(action_spec)
     learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
+    return place_learner(learner, policy, environment_config)
+
+
+def place_learner(learner: Learner, policy: Policy, environment_config: EnvironmentConfig) -> InnerLoop:
+    """Places a learner in the environment of a config, compiled or on the host."""
     if lives_on_host(environment_config):
         return _inner_loop_on_host(learner, policy, environment_config)
     return make_inner_loop(make_environment(environment_config), learner, policy, environment_config.lifetime_length)

@@ -146,7 +146,7 @@ def make_sebulba(loop: SplitOuterLoop, *, num_actors: int, num_learner_devices: 
         return loop.update(outer, rows, summary, DEVICE_AXIS)
 
     entry_actors = tuple(
-        _make_entry_actor(entry, num_rows * count, length, num_rows * loop.members_per_row, loop.needs_decisions)
+        make_entry_actor(entry, num_rows * count, length, num_rows * loop.members_per_row, loop.needs_decisions)
         for entry, count, length in zip(loop.entries, loop.lifetimes_per_row, loop.unroll_lengths, strict=True)
     )
     return Sebulba(
@@ -173,13 +173,21 @@ def _birth_keys(key: Key[Array, ""]) -> Key[Array, "3"]:
     return jax.random.split(key, 3)
 
 
-def _make_entry_actor(
+def make_entry_actor(
     entry: Entry, num_lifetimes: int, unroll_length: int, num_members: int, needs_decisions: bool
 ) -> EntryActor:
+    """The programs by which an actor lets lifetimes of one entry live.
+
+    Args:
+      entry: the entry.
+      num_lifetimes: lifetimes side by side.
+      unroll_length: env steps of an update.
+      num_members: members that share the lifetimes out in equal runs, each with a θ of its own; 0: all have one θ.
+      needs_decisions: whether more than rewards and discounts is kept.
+    """
     inner_loop = entry.inner_loop
 
     def over_lifetimes(function: Callable, meta_params: MetaParams, *arguments: Any) -> Any:
-        """Maps (θ, …) over lifetimes. Members share them out in equal runs; without members all have one θ."""
         if num_members == 0:
             return jax.vmap(lambda *one: function(meta_params, *one))(*arguments)
         by_member = jax.tree.map(lambda leaf: leaf.reshape(num_members, -1, *leaf.shape[1:]), arguments)
