@@ -1,7 +1,6 @@
 """The README's code runs as it stands, and its commands name what exists."""
 
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from podmeta.config.compose import compose_job
 from podmeta.config.presets import list_options
+from podmeta.config.sweeps import expand_sweep
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -42,7 +42,10 @@ def test_train_commands_compose():
     commands = re.findall(r"^    podmeta train (.+=.+)$", README.read_text(), flags=re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:
-        compose_job(shlex.split(command, comments=True))
+        swept = "--multirun" in command
+        overrides = [override for override in command.split() if override != "--multirun"]
+        for job in expand_sweep(overrides) if swept else [overrides]:
+            compose_job(job)
 
 
 def test_every_experiment_is_in_the_table():

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from podmeta.config.schema import EnvironmentConfig
+from podmeta.environments.registry import make_environment
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import LearnerConfig, make_learner
-from podmeta.lifetimes import InnerLoop, environment_specs, place_learner
+from podmeta.lifetimes import InnerLoop, make_inner_loop
 
 _CERTAIN = 1e9  # a logit that leaves the other actions no chance
 _SMALLEST_LOG_STD = -5.0
@@ -18,15 +19,17 @@ _SMALLEST_LOG_STD = -5.0
 
 def random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
     """A uniform policy over discrete actions; over a box, a Gaussian around its middle."""
-    policy = make_policy(environment_specs(environment_config)[1])
+    environment = make_environment(environment_config)
+    policy = make_policy(environment.action_spec())
     output = LearnerOutput(jnp.zeros((policy.num_actions, policy.num_policy_channels)), jnp.zeros(()))
     learner = Learner(lambda key: None, lambda meta_params, key: (), lambda meta_params, state, _: (output, state))
-    return place_learner(learner, policy, environment_config)
+    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
 
 
 def alternating_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
     """One action after the other, whatever is seen and earned; of a box, one end of its bounds and then the other."""
-    policy = make_policy(environment_specs(environment_config)[1])
+    environment = make_environment(environment_config)
+    policy = make_policy(environment.action_spec())
     num_actions = policy.num_actions
 
     def step(
@@ -40,7 +43,7 @@ def alternating_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
         return LearnerOutput(parameters, jnp.zeros(())), num_steps + 1
 
     learner = Learner(lambda key: None, lambda meta_params, key: jnp.zeros((), jnp.int32), step)
-    return place_learner(learner, policy, environment_config)
+    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
 
 
 def deprived_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig, what: str) -> InnerLoop:
@@ -51,9 +54,11 @@ def deprived_inner_loop(learner_config: LearnerConfig, environment_config: Envir
       environment_config: where it lives.
       what: the field of `LearnerInput` that it is deprived of: "observation" or "reward".
     """
-    observation_spec, action_spec = environment_specs(environment_config)
-    policy = make_policy(action_spec)
-    learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
+    environment = make_environment(environment_config)
+    policy = make_policy(environment.action_spec())
+    learner = make_learner(
+        learner_config, environment.observation_spec().shape, policy.num_actions, policy.num_policy_channels
+    )
 
     def step(
         meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput
@@ -62,4 +67,4 @@ def deprived_inner_loop(learner_config: LearnerConfig, environment_config: Envir
         return learner.step(meta_params, state, learner_input._replace(**{what: nothing}))
 
     deprived = Learner(learner.init, learner.initial_state, step)
-    return place_learner(deprived, policy, environment_config)
+    return make_inner_loop(environment, deprived, policy, environment_config.lifetime_length)

@@ -1,0 +1,120 @@
+"""Submits a job to SLURM: one process per node, or per task of a node. Needs the extra `slurm` (submitit).
+
+    python launch/slurm.py --nodes 4 --partition gpu --gpus-per-node 8 experiment=bandit
+    python launch/slurm.py --partition gpu experiment=bandit seed=0,1,2 --multirun
+
+All else on the command line goes to `podmeta train`. When SLURM takes the nodes away, or the time is up, the job saves
+a checkpoint, goes back to the queue, and goes on from there. The account is that of SBATCH_ACCOUNT, if it is set.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import submitit
+
+from podmeta.config.compose import compose_job
+from podmeta.config.sweeps import expand_sweep
+from podmeta.errors import InputError
+
+
+class Training:
+    """One process of the job, as submitit runs it on a node.
+
+    podmeta is a process of its own below it, so that it can save when submitit's signal handler asks for that.
+    """
+
+    def __init__(self, overrides: list[str]) -> None:
+        self.overrides = overrides
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> int:
+        """Trains; returns podmeta's exit code, and raises where it is not 0, so that SLURM calls the job failed."""
+        self._process = subprocess.Popen([sys.executable, "-u", "-m", "podmeta.cli", "train", *self.overrides])
+        code = _wait(self._process)
+        if code != 0:
+            raise RuntimeError(f"podmeta train ended with exit code {code}")
+        return code
+
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
+        """What submitit calls before the nodes are taken away: lets podmeta save, and submits the same again."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            _wait(self._process)
+        return submitit.helpers.DelayedSubmission(Training(self.overrides))
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a process, once it has one. A signal handler may wait too, which `Popen.wait` would not bear."""
+    while (code := process.poll()) is None:
+        time.sleep(0.2)
+    return code
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Submits the job, or every job of a sweep; prints their ids and run directories."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--tasks-per-node", type=int, default=1, help="processes on each node")
+    parser.add_argument("--partition", help="SLURM's partition; by default its own default")
+    parser.add_argument("--gpus-per-node", type=int)
+    parser.add_argument("--cpus-per-task", type=int)
+    parser.add_argument("--minutes", type=int, default=60, help="after which the job saves and is queued again")
+    parser.add_argument("--seconds-to-save", type=int, default=90, help="that are left for this before the time is up")
+    parser.add_argument("--logs", default="slurm_logs", help="where submitit keeps the jobs and what they print")
+    parser.add_argument("--cluster", default="slurm", choices=("slurm", "local"), help="local: try it without SLURM")
+    parser.add_argument("--multirun", action="store_true", help="one job for each combination of the values swept")
+    options, overrides = parser.parse_known_args(arguments)
+    try:
+        jobs = [with_run_dir(job, number) for number, job in enumerate(_jobs(overrides, options.multirun))]
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    # submitit would give up after three times that the time was up.
+    executor = submitit.AutoExecutor(
+        folder=f"{options.logs}/%j", cluster=options.cluster, slurm_max_num_timeout=1_000_000
+    )
+    executor.update_parameters(
+        name="podmeta",
+        nodes=options.nodes,
+        tasks_per_node=options.tasks_per_node,
+        timeout_min=options.minutes,
+        slurm_signal_delay_s=options.seconds_to_save,
+        **_given(
+            slurm_partition=options.partition, gpus_per_node=options.gpus_per_node, cpus_per_task=options.cpus_per_task
+        ),
+    )
+    for overrides in jobs:
+        submitted = executor.submit(Training(overrides))
+        print(f"{submitted.job_id} {overrides[-1]}", flush=True)
+    return 0
+
+
+def with_run_dir(overrides: list[str], number: int) -> list[str]:
+    """The overrides of a job with its run directory last, which must be the same whenever it starts again.
+
+    Raises:
+      InputError: the job makes no sense.
+    """
+    job = compose_job(overrides)
+    run_dir = Path(job.run_dir or f"runs/{job.experiment_name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}") / str(number)
+    return [
+        *(override for override in overrides if not override.startswith("run_dir=")),
+        f"run_dir={run_dir.absolute()}",
+    ]
+
+
+def _jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
+    return expand_sweep(overrides) if multirun else [overrides]
+
+
+def _given(**parameters: str | int | None) -> dict[str, str | int]:
+    """Those of submitit's parameters that the user has set."""
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
