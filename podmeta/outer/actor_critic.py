@@ -10,6 +10,7 @@ lifetime, as in RL². Without it, a terminated episode is worth nothing more, an
 estimate says of its last observation. The reset that follows ignores its action, which is therefore not learned from.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -336,11 +337,13 @@ def make_actor_critic(
         if length % config.unroll_length != 0:
             raise InputError(
                 f"outer.unroll_length={config.unroll_length} does not divide lifetime_length={length} of {entry.name}: "
-                "an update looks at whole unrolls of a lifetime"
+                f"an update looks at whole unrolls of a lifetime, so take one that does, such as "
+                f"{math.gcd(config.unroll_length, length)}"
             )
     if config.remat_chunk and config.unroll_length % config.remat_chunk != 0:
         raise InputError(
-            f"outer.remat_chunk={config.remat_chunk} does not divide outer.unroll_length={config.unroll_length}"
+            f"outer.remat_chunk={config.remat_chunk} does not divide outer.unroll_length={config.unroll_length}: take "
+            f"one that does, such as {math.gcd(config.remat_chunk, config.unroll_length)}"
         )
     return ActorCritic(config, entries, num_updates, first_update)
 

@@ -125,6 +125,48 @@ def test_what_does_not_fit_is_told_before_a_run_directory_is_made(podmeta, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+MIXED = [
+    ("[{environment: bandit, weight: -1}]", ["environment.entries[0].weight=-1", "at least 0"]),
+    ("[{environment: bandit, weight: 0}]", ["environment.entries all have weight 0", "give one some weight"]),
+    ("[{num_arms: 3}]", ["environment.entries[0] has no environment", "name one"]),
+]
+
+
+@pytest.mark.parametrize(("entries", "parts"), MIXED)
+def test_a_mixture_that_makes_no_sense_is_told(entries, parts, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "environment=mixture", f"environment.entries={entries}"]) == 2
+    told = capsys.readouterr().err
+    assert [part for part in parts if part not in told] == [], told
+    assert not list(tmp_path.iterdir())
+
+
+UNFIT = [
+    (
+        [
+            "learner=recurrent",
+            "stages=[{environment: bandit, num_updates: 1}, {environment: cartpole, num_updates: 1}]",
+        ],
+        ["tied to sizes", "stages[1] (gymnax", "padding wrapper", "padded_observation_size=4 and padded_num_actions=5"],
+    ),
+    (
+        ["outer=actor_critic", "environment.lifetime_length=50"],
+        ["outer.unroll_length=100 does not divide lifetime_length=50", "such as 50"],
+    ),
+    (
+        ["outer=actor_critic", "outer.num_minibatches=3"],
+        ["outer.num_lifetimes=64", "outer.num_minibatches=3", "take a multiple of 3"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "parts"), UNFIT)
+def test_learners_and_lengths_that_do_not_fit_are_told(podmeta, tmp_path, overrides, parts):
+    said = podmeta.fails(2, "train", f"run_dir={tmp_path}/run", *overrides)
+    assert [part for part in parts if part not in said] == [], said
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_platform_that_is_not_there_is_told(podmeta, tmp_path):
     said = podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/run", JAX_PLATFORMS="cuda")
     assert "JAX_PLATFORMS=cuda" in said
