@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import dm_env
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+from dm_env import specs
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt32
 
 from podmeta.config.schema import EnvironmentConfig
 from podmeta.environments.base import Environment, is_first, is_last, step_or_reset
+from podmeta.environments.host.registry import lives_on_host, make_host_environment
 from podmeta.environments.registry import make_environment
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.learners.policies import Policy, make_policy
@@ -27,8 +29,8 @@ class LifetimeState(NamedTuple):
       key_data: [2] the key of the whole lifetime, as plain numbers that a checkpoint can hold; env step t uses
         fold_in(key, t).
       num_steps: [] env steps lived so far.
-      task: the task of the lifetime.
-      environment_state: the environment state at `timestep`.
+      task: the task of the lifetime; () where the environment lives on the host, and keeps it.
+      environment_state: the environment state at `timestep`; () likewise.
       timestep: what the learner sees next.
       previous_action: [num_actions] the last action, encoded.
       learner_state: the learner state.
@@ -41,6 +43,20 @@ class LifetimeState(NamedTuple):
     timestep: dm_env.TimeStep
     previous_action: Float[Array, "num_actions"]
     learner_state: LearnerState
+
+
+class Decision(NamedTuple):
+    """What a learner makes of one time step.
+
+    Attributes:
+      learner_input: what it is told.
+      learner_output: what it says.
+      action: the action drawn from its policy.
+    """
+
+    learner_input: LearnerInput
+    learner_output: LearnerOutput
+    action: Array
 
 
 class Experience(NamedTuple):
@@ -75,6 +91,7 @@ class InnerLoop(NamedTuple):
     Attributes:
       lifetime_length: T, env steps in a lifetime.
       init: key -> θ.
+      initial_state: (θ, key) -> the learner state at birth.
       birth: (θ, key) -> a lifetime at its first env step.
       unroll: (θ, lifetime, num_steps) -> the lifetime `num_steps` env steps later, and the experience
         [num_steps, ...] in between.
@@ -85,6 +102,7 @@ class InnerLoop(NamedTuple):
 
     lifetime_length: int
     init: Callable[[PRNGKeyArray], MetaParams]
+    initial_state: Callable[[MetaParams, PRNGKeyArray], LearnerState]
     birth: Callable[[MetaParams, PRNGKeyArray], LifetimeState]
     unroll: Callable[[MetaParams, LifetimeState, int], tuple[LifetimeState, Experience]]
     step: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]]
@@ -114,27 +132,20 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
         )
 
     def env_step(meta_params: MetaParams, lifetime: LifetimeState) -> tuple[LifetimeState, Experience]:
-        action_key, environment_key = jax.random.split(
-            jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), lifetime.num_steps)
-        )
-        learner_input = see(lifetime.timestep, lifetime.previous_action)
-        output, learner_state = learner.step(meta_params, lifetime.learner_state, learner_input)
-        action = policy.sample(action_key, output.policy)
+        decision, decided = decide(learner.step, policy, meta_params, lifetime)
         environment_state, timestep = step_or_reset(
             environment,
-            environment_key,
+            _step_keys(lifetime)[1],
             lifetime.task,
             lifetime.environment_state,
             lifetime.timestep,
-            policy.to_environment(action),
+            policy.to_environment(decision.action),
         )
         expected_reward, regret = _against_expectation(
-            environment.expected_rewards(lifetime.task, lifetime.environment_state), output, action
+            environment.expected_rewards(lifetime.task, lifetime.environment_state), decision
         )
         experience = Experience(
-            learner_input=learner_input,
-            learner_output=output,
-            action=action,
+            *decision,
             action_ignored=is_last(lifetime.timestep),
             reward=timestep.reward,
             discount=timestep.discount,
@@ -142,13 +153,7 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
             expected_reward=expected_reward,
             regret=regret,
         )
-        return lifetime._replace(
-            num_steps=lifetime.num_steps + 1,
-            environment_state=environment_state,
-            timestep=timestep,
-            previous_action=policy.encode(action),
-            learner_state=learner_state,
-        ), experience
+        return decided._replace(environment_state=environment_state, timestep=timestep), experience
 
     def unroll(meta_params: MetaParams, lifetime: LifetimeState, num_steps: int) -> tuple[LifetimeState, Experience]:
         return jax.lax.scan(lambda carry, _: env_step(meta_params, carry), lifetime, length=num_steps)
@@ -158,7 +163,43 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
         return environment.expected_rewards(task, environment.reset(key, task)[0])
 
     knows_expected_reward = jax.eval_shape(expected_rewards, jax.random.key(0)) is not None
-    return InnerLoop(lifetime_length, learner.init, birth, unroll, learner.step, policy, knows_expected_reward)
+    return InnerLoop(
+        lifetime_length,
+        learner.init,
+        learner.initial_state,
+        birth,
+        unroll,
+        learner.step,
+        policy,
+        knows_expected_reward,
+    )
+
+
+def decide(
+    learner_step: Callable, policy: Policy, meta_params: MetaParams, lifetime: LifetimeState
+) -> tuple[Decision, LifetimeState]:
+    """The learner sees the time step of a lifetime and decides.
+
+    Args:
+      learner_step: the learner's step.
+      policy: what its output means.
+      meta_params: θ.
+      lifetime: the lifetime.
+
+    Returns:
+      The decision, and the lifetime after it, which still waits for the environment's answer.
+    """
+    learner_input = see(lifetime.timestep, lifetime.previous_action)
+    output, learner_state = learner_step(meta_params, lifetime.learner_state, learner_input)
+    action = policy.sample(_step_keys(lifetime)[0], output.policy)
+    return Decision(learner_input, output, action), lifetime._replace(
+        num_steps=lifetime.num_steps + 1, previous_action=policy.encode(action), learner_state=learner_state
+    )
+
+
+def _step_keys(lifetime: LifetimeState) -> Key[Array, "2"]:
+    """The keys of an env step: the action's and the environment's."""
+    return jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), lifetime.num_steps))
 
 
 def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
@@ -173,21 +214,55 @@ def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"])
 
 
 def _against_expectation(
-    expected_rewards: Float[Array, "num_actions"] | None, output: LearnerOutput, action: Array
+    expected_rewards: Float[Array, "num_actions"] | None, decision: Decision
 ) -> tuple[Float[Array, ""], Float[Array, ""]] | tuple[None, None]:
     """The expected reward under the policy, and the regret of the action taken; None where unknown."""
     if expected_rewards is None:
         return None, None
-    expected_reward = jnp.sum(jax.nn.softmax(output.policy[:, 0]) * expected_rewards)
-    taken = jnp.sum(jax.nn.one_hot(action, expected_rewards.size) * expected_rewards)
+    expected_reward = jnp.sum(jax.nn.softmax(decision.learner_output.policy[:, 0]) * expected_rewards)
+    taken = jnp.sum(jax.nn.one_hot(decision.action, expected_rewards.size) * expected_rewards)
     return expected_reward, jnp.max(expected_rewards) - taken
 
 
 def build_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> InnerLoop:
     """Places the learner of one config in the environment of another, which also says how long a lifetime is."""
+    observation_spec, action_spec = environment_specs(environment_config)
+    policy = make_policy(action_spec)
+    learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
+    return place_learner(learner, policy, environment_config)
+
+
+def place_learner(learner: Learner, policy: Policy, environment_config: EnvironmentConfig) -> InnerLoop:
+    """Places a learner in the environment of a config, compiled or on the host."""
+    if lives_on_host(environment_config):
+        return _inner_loop_on_host(learner, policy, environment_config)
+    return make_inner_loop(make_environment(environment_config), learner, policy, environment_config.lifetime_length)
+
+
+def environment_specs(
+    environment_config: EnvironmentConfig,
+) -> tuple[specs.Array, specs.DiscreteArray | specs.BoundedArray]:
+    """The specs of an observation and of an action, wherever the environment lives."""
+    if lives_on_host(environment_config):
+        with make_host_environment(environment_config, num_environments=1) as host_environment:
+            return host_environment.observation_spec(), host_environment.action_spec()
     environment = make_environment(environment_config)
-    policy = make_policy(environment.action_spec())
-    learner = make_learner(
-        learner_config, environment.observation_spec().shape, policy.num_actions, policy.num_policy_channels
+    return environment.observation_spec(), environment.action_spec()
+
+
+def _inner_loop_on_host(learner: Learner, policy: Policy, environment_config: EnvironmentConfig) -> InnerLoop:
+    """The learner's part of an inner loop. What lives in the environment is up to actors, which no program can hold."""
+
+    def not_here(*arguments: Any) -> Any:
+        raise TypeError(f"{environment_config.name} lives on the host: actors step it, not a compiled program")
+
+    return InnerLoop(
+        lifetime_length=environment_config.lifetime_length,
+        init=learner.init,
+        initial_state=learner.initial_state,
+        birth=not_here,
+        unroll=not_here,
+        step=learner.step,
+        policy=policy,
+        knows_expected_reward=False,
     )
-    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)

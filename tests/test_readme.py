@@ -1,6 +1,7 @@
 """The README's code runs as it stands, and its commands name what exists."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_train_commands_compose():
     assert len(commands) >= 4
     for command in commands:
         swept = "--multirun" in command
-        overrides = [override for override in command.split() if override != "--multirun"]
+        overrides = [override for override in shlex.split(command, comments=True) if override != "--multirun"]
         for job in expand_sweep(overrides) if swept else [overrides]:
             compose_job(job)
 

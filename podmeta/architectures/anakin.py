@@ -11,22 +11,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from podmeta.architectures.base import DEVICE_AXIS, TrainingState
 from podmeta.learners.base import MetaParams
 from podmeta.outer.base import InstanceSettings, Metrics, OuterLoop, OuterState, RowLifetimes
-
-DEVICE_AXIS = "devices"
-
-
-class AnakinState(NamedTuple):
-    """What the devices carry from one update to the next.
-
-    Attributes:
-      outer: [num_instances, ...] the outer loop's state, the same on every device.
-      lifetimes: [rows, num_instances, ...] the lifetimes that go on across updates, divided over the devices.
-    """
-
-    outer: OuterState
-    lifetimes: RowLifetimes
 
 
 class Anakin(NamedTuple):
@@ -40,8 +27,8 @@ class Anakin(NamedTuple):
       env_steps_per_update: env steps of all devices and instances in one update.
     """
 
-    init: Callable[..., AnakinState]
-    run: Callable[[AnakinState, int], tuple[AnakinState, Metrics]]
+    init: Callable[..., TrainingState]
+    run: Callable[[TrainingState, int], tuple[TrainingState, Metrics]]
     env_steps_per_update: int
 
 
@@ -66,17 +53,17 @@ def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int) 
 
     over_instances = _over_instances(update, num_instances)
 
-    def run(state: AnakinState, num_updates: int) -> tuple[AnakinState, Metrics]:
-        def step(state: AnakinState, _: None) -> tuple[AnakinState, Metrics]:
+    def run(state: TrainingState, num_updates: int) -> tuple[TrainingState, Metrics]:
+        def step(state: TrainingState, _: None) -> tuple[TrainingState, Metrics]:
             outer, lifetimes, metrics = over_instances(state.outer, state.lifetimes)
-            return AnakinState(outer, lifetimes), metrics
+            return TrainingState(outer, lifetimes), metrics
 
         return jax.lax.scan(step, state, length=num_updates)
 
-    def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> AnakinState:
+    def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
         outer = jax.vmap(outer_loop.init)(settings, meta_params)
         rows = jnp.arange(outer_loop.num_rows)
-        return AnakinState(
+        return TrainingState(
             outer, jax.vmap(jax.vmap(outer_loop.birth, in_axes=(0, None)), in_axes=(None, 0))(outer, rows)
         )
 

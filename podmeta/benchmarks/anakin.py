@@ -5,12 +5,14 @@ import time
 
 import jax
 
-from podmeta.architectures.anakin import DEVICE_AXIS
+from podmeta.architectures.anakin import Anakin
+from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.benchmarks.measure import report
 from podmeta.config.compose import compose_job
 from podmeta.config.schema import JobConfig
+from podmeta.runtime.anakin_session import to_devices
 from podmeta.runtime.devices import map_over_devices, set_up_devices
-from podmeta.runtime.program import build_program, instance_settings, to_devices
+from podmeta.runtime.program import build_program, instance_settings
 
 UPDATES_PER_CALL = 10
 CALLS = 5
@@ -32,6 +34,7 @@ def bench_anakin() -> None:
 def _measure(job: JobConfig, experiment: str, overrides: list[str]) -> None:
     num_devices = jax.local_device_count()
     program = build_program(job, num_devices)
+    assert isinstance(program, Anakin)
     state = to_devices(jax.device_get(program.init(instance_settings(job))), num_devices)
     mapped = map_over_devices(lambda state: program.run(state, UPDATES_PER_CALL), DEVICE_AXIS, num_devices)
     start = time.perf_counter()

@@ -471,6 +471,28 @@ class AnakinConfig:
     instance_noise_stds: list[float] = option([], "σ of each instance; [] is outer.noise_std", above=0)
 
 
+@dataclasses.dataclass
+class SebulbaConfig:
+    """Actors and a learner, for environments that live on the host."""
+
+    name: str = option("sebulba", "sebulba")
+    updates_per_call: int = option(10, "updates between two looks at metrics and checkpoints", minimum=1)
+    actor_devices: int = option(0, "devices that only act; 0: those that learn act as well", minimum=0)
+    learner_devices: int = option(0, "devices that learn; 0: all that do not only act", minimum=0)
+    actor_threads: int = option(
+        2, "threads per actor device, each with its own environments: one steps them while another infers", minimum=1
+    )
+    max_lag: int = option(
+        1,
+        "updates that the θ which acts may be behind the one that learns; 0: they alternate, and a job ends at the "
+        "same θ each time. Evolution always waits",
+        minimum=0,
+    )
+    actor_timeout_s: float = option(
+        60.0, "seconds after which an environment that does not answer ends the job", above=0
+    )
+
+
 # --- the job -----------------------------------------------------------------------------------------------------
 
 
@@ -595,7 +617,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "mixture": MixtureConfig,
     },
     "outer": {"evolution": EvolutionConfig, "actor_critic": ActorCriticConfig},
-    "architecture": {"anakin": AnakinConfig},
+    "architecture": {"anakin": AnakinConfig, "sebulba": SebulbaConfig},
 }
 """The dataclass behind every `name` of every config group."""
 

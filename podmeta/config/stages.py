@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from podmeta.config.schema import JobConfig
+from podmeta.config.schema import EnvironmentConfig, JobConfig, MixtureConfig
 
 
 class Stage(NamedTuple):
@@ -45,3 +45,10 @@ def stages_of(job: JobConfig) -> tuple[Stage, ...]:
 def stage_that_made(stages: tuple[Stage, ...], update: int) -> Stage:
     """The stage whose state is there after that many updates. Between two stages it is the one that has ended."""
     return next((stage for stage in stages if update <= stage.end), stages[-1])
+
+
+def environments_of(environment: EnvironmentConfig | MixtureConfig) -> list[EnvironmentConfig]:
+    """The environments of a mixture's entries. One by itself is a mixture of one."""
+    if isinstance(environment, MixtureConfig):
+        return [entry.environment for entry in environment.entries]
+    return [environment]

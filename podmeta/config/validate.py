@@ -62,13 +62,14 @@ def validate_environment(environment: EnvironmentConfig | MixtureConfig, prefix:
 
 
 def validate_devices(job: JobConfig, num_devices: int) -> None:
-    """Checks that the population, or the lifetimes and minibatches, divide over the devices.
+    """Checks that the population, or the lifetimes and minibatches, divide over the devices of Anakin.
 
     Raises:
       InputError: it does not.
     """
-    for stage in stages_of(job):
-        _check_division(stage.outer, num_devices)
+    if isinstance(job.architecture, AnakinConfig):
+        for stage in stages_of(job):
+            _check_division(stage.outer, num_devices)
 
 
 def _check_division(outer: EvolutionConfig | ActorCriticConfig, num_devices: int) -> None:

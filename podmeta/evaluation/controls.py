@@ -7,11 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from podmeta.config.schema import EnvironmentConfig
-from podmeta.environments.registry import make_environment
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import LearnerConfig, make_learner
-from podmeta.lifetimes import InnerLoop, make_inner_loop
+from podmeta.lifetimes import InnerLoop, environment_specs, place_learner
 
 _CERTAIN = 1e9  # a logit that leaves the other actions no chance
 _SMALLEST_LOG_STD = -5.0
@@ -19,17 +18,15 @@ _SMALLEST_LOG_STD = -5.0
 
 def random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
     """A uniform policy over discrete actions; over a box, a Gaussian around its middle."""
-    environment = make_environment(environment_config)
-    policy = make_policy(environment.action_spec())
+    policy = make_policy(environment_specs(environment_config)[1])
     output = LearnerOutput(jnp.zeros((policy.num_actions, policy.num_policy_channels)), jnp.zeros(()))
     learner = Learner(lambda key: None, lambda meta_params, key: (), lambda meta_params, state, _: (output, state))
-    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
+    return place_learner(learner, policy, environment_config)
 
 
 def alternating_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
     """One action after the other, whatever is seen and earned; of a box, one end of its bounds and then the other."""
-    environment = make_environment(environment_config)
-    policy = make_policy(environment.action_spec())
+    policy = make_policy(environment_specs(environment_config)[1])
     num_actions = policy.num_actions
 
     def step(
@@ -43,7 +40,7 @@ def alternating_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
         return LearnerOutput(parameters, jnp.zeros(())), num_steps + 1
 
     learner = Learner(lambda key: None, lambda meta_params, key: jnp.zeros((), jnp.int32), step)
-    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
+    return place_learner(learner, policy, environment_config)
 
 
 def deprived_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig, what: str) -> InnerLoop:
@@ -54,11 +51,9 @@ def deprived_inner_loop(learner_config: LearnerConfig, environment_config: Envir
       environment_config: where it lives.
       what: the field of `LearnerInput` that it is deprived of: "observation" or "reward".
     """
-    environment = make_environment(environment_config)
-    policy = make_policy(environment.action_spec())
-    learner = make_learner(
-        learner_config, environment.observation_spec().shape, policy.num_actions, policy.num_policy_channels
-    )
+    observation_spec, action_spec = environment_specs(environment_config)
+    policy = make_policy(action_spec)
+    learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
 
     def step(
         meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput
@@ -67,4 +62,4 @@ def deprived_inner_loop(learner_config: LearnerConfig, environment_config: Envir
         return learner.step(meta_params, state, learner_input._replace(**{what: nothing}))
 
     deprived = Learner(learner.init, learner.initial_state, step)
-    return make_inner_loop(environment, deprived, policy, environment_config.lifetime_length)
+    return place_learner(deprived, policy, environment_config)

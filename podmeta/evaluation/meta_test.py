@@ -1,6 +1,7 @@
 """Meta-testing: θ lives lifetimes on held-out tasks, beside the algorithms it is held against."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from podmeta.config.schema import BanditConfig, EnvironmentConfig
+from podmeta.environments.host.registry import lives_on_host
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
 from podmeta.evaluation import from_scratch
 from podmeta.evaluation.bandit_references import run_reference
 from podmeta.evaluation.controls import alternating_inner_loop, deprived_inner_loop, random_inner_loop
 from podmeta.evaluation.lived import Lifetimes, live_lifetimes
+from podmeta.evaluation.on_host import live_on_host
 from podmeta.evaluation.statistics import Interval, mean_interval
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
@@ -65,8 +68,10 @@ def meta_test(
     inner_loop = build_inner_loop(learner_config, environment_config)
     keys = jax.random.split(jax.random.key(seed), num_tasks)
 
-    measured = {"learner": live_lifetimes(inner_loop, meta_params, keys)}
-    measured["random"] = live_lifetimes(random_inner_loop(environment_config), None, keys)
+    live = functools.partial(live_on_host, environment_config) if lives_on_host(environment_config) else live_lifetimes
+
+    measured = {"learner": live(inner_loop, meta_params, keys)}
+    measured["random"] = live(random_inner_loop(environment_config), None, keys)
     if isinstance(environment_config, BanditConfig):
         arm_probabilities = _arm_probabilities(inner_loop, environment_config, meta_params, keys)
         for algorithm in ("thompson", "ucb1", "gittins"):
@@ -74,7 +79,7 @@ def meta_test(
             never = np.zeros_like(history.rewards)
             measured[algorithm] = Lifetimes(history.rewards, never, never, history.regrets)
     for reference in references:
-        measured[reference] = _live_reference(reference, meta_params, learner_config, environment_config, keys)
+        measured[reference] = _live_reference(reference, live, meta_params, learner_config, environment_config, keys)
     return measured
 
 
@@ -84,6 +89,7 @@ REFERENCES = ("alternation", "observations_zeroed", "rewards_zeroed", *from_scra
 
 def _live_reference(
     name: str,
+    live: Callable[[InnerLoop, MetaParams, Key[Array, "num_tasks"]], Lifetimes],
     meta_params: MetaParams,
     learner_config: LearnerConfig,
     environment_config: EnvironmentConfig,
@@ -91,13 +97,18 @@ def _live_reference(
 ) -> Lifetimes:
     match name:
         case "alternation":
-            return live_lifetimes(alternating_inner_loop(environment_config), None, keys)
+            return live(alternating_inner_loop(environment_config), None, keys)
         case "observations_zeroed":
             deprived = deprived_inner_loop(learner_config, environment_config, "observation")
-            return live_lifetimes(deprived, meta_params, keys)
+            return live(deprived, meta_params, keys)
         case "rewards_zeroed":
             deprived = deprived_inner_loop(learner_config, environment_config, "reward")
-            return live_lifetimes(deprived, meta_params, keys)
+            return live(deprived, meta_params, keys)
+    if lives_on_host(environment_config):
+        raise InputError(
+            f"{name}, trained from scratch, is there for compiled environments only, and environment.name="
+            f"{environment_config.name} lives on the host: leave it out of the suite's references"
+        )
     return from_scratch.live_from_scratch(name, environment_config, keys)
 
 

@@ -17,13 +17,13 @@ import jax
 import jax.numpy as jnp
 import optax
 import rlax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from podmeta.config.schema import ActorCriticConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.lifetimes import Experience, InnerLoop, LifetimeState, see
-from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop
+from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, SplitOuterLoop, Trajectory
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
 from podmeta.outer.value_statistics import ValueStatistics, mean_and_std, no_statistics, updated_statistics
 
@@ -48,24 +48,8 @@ class ActorCriticState(NamedTuple):
     value_statistics: tuple[ValueStatistics, ...]
 
 
-class Trajectory(NamedTuple):
-    """One unroll of one lifetime, as an update needs it. Leading axes, of lifetimes, may stand before all of it.
-
-    Attributes:
-      learner_state: the learner state at the first env step.
-      experience: [unroll_length, ...] what happened.
-      final_input: what the learner is told after the last env step, which the value of the rest is asked of.
-      lifetime_end: [] whether the lifetime ends there: then there is no rest.
-    """
-
-    learner_state: LearnerState
-    experience: Experience
-    final_input: LearnerInput
-    lifetime_end: Bool[Array, "*lifetimes"]
-
-
 class ActorCritic(NamedTuple):
-    """The steps of actor-critic, of which `actor_critic_outer_loop` makes an outer loop. Sebulba takes them singly.
+    """The steps of actor-critic, of which `actor_critic_outer_loop` and `split_actor_critic` make an outer loop.
 
     Attributes:
       config: the config.
@@ -98,15 +82,23 @@ class ActorCritic(NamedTuple):
         Rows are staggered: the first lifetime of some rows ends early, so that an update sees every part of one.
         """
         born = []
-        root = jax.random.fold_in(jax.random.key(state.settings.seed), _LIFETIMES)
-        row_key = jax.random.fold_in(jax.random.fold_in(root, state.update), row)
-        for index, entry in enumerate(self.entries):
+        for entry, keys in zip(self.entries, self.lifetime_keys(state, state.update, row), strict=True):
             unrolls = entry.inner_loop.lifetime_length // self.config.unroll_length
-            keys = jax.random.split(jax.random.fold_in(row_key, index), entry.lifetimes)
             lifetimes = jax.vmap(entry.inner_loop.birth, in_axes=(None, 0))(state.meta_params, keys)
             lived = jnp.full((entry.lifetimes,), self.config.unroll_length * (row % unrolls), jnp.int32)
             born.append(lifetimes._replace(num_steps=lived))
         return tuple(born)
+
+    def lifetime_keys(
+        self, state: ActorCriticState, update: Int[Array, ""], row: Int[Array, ""]
+    ) -> tuple[Key[Array, "_"], ...]:
+        """By entry, the keys [lifetimes] of the lifetimes of a row that begin with an update."""
+        root = jax.random.fold_in(jax.random.key(state.settings.seed), _LIFETIMES)
+        row_key = jax.random.fold_in(jax.random.fold_in(root, update), row)
+        return tuple(
+            jax.random.split(jax.random.fold_in(row_key, index), entry.lifetimes)
+            for index, entry in enumerate(self.entries)
+        )
 
     def live(
         self, state: ActorCriticState, row: Int[Array, ""], lifetimes: tuple[LifetimeState, ...]
@@ -246,8 +238,8 @@ class ActorCritic(NamedTuple):
     def _run_again(self, inner_loop: InnerLoop, meta_params: MetaParams, trajectory: Trajectory) -> LearnerOutput:
         """The learner's outputs [unroll_length + 1, ...] by θ, for the inputs of a trajectory and the one after it.
 
-        With `remat_chunk` set, only the learner states between chunks are kept for the gradient, and those inside a
-        chunk are made again (Chen et al. 2016, arXiv 1604.06174).
+        A learner without a state sees all of them at once. With `remat_chunk` set, only the learner states between
+        chunks are kept for the gradient, and those inside a chunk are made again (Chen et al. 2016, arXiv 1604.06174).
         """
 
         def step(learner_state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerState, LearnerOutput]:
@@ -255,6 +247,11 @@ class ActorCritic(NamedTuple):
             return learner_state, output
 
         inputs = trajectory.experience.learner_input
+        if not jax.tree.leaves(trajectory.learner_state):
+            inputs = jax.tree.map(
+                lambda leaf, last: jnp.append(leaf, last[None], axis=0), inputs, trajectory.final_input
+            )
+            return jax.vmap(lambda learner_input: step(trajectory.learner_state, learner_input)[1])(inputs)
         if self.config.remat_chunk == 0:
             learner_state, outputs = jax.lax.scan(step, trajectory.learner_state, inputs)
         else:
@@ -359,6 +356,39 @@ def actor_critic_outer_loop(actor_critic: ActorCritic) -> OuterLoop:
         actor_critic.live,
         actor_critic.update,
         env_steps,
+    )
+
+
+def split_actor_critic(actor_critic: ActorCritic) -> SplitOuterLoop:
+    """Actor-critic split between actors and a learner. θ itself acts, and whole trajectories travel."""
+    whole, entries = actor_critic_outer_loop(actor_critic), actor_critic.entries
+
+    def summarise(trajectories: tuple[Trajectory, ...]) -> tuple[Trajectory, ...]:
+        return tuple(
+            jax.tree.map(lambda leaf, n=entry.lifetimes: leaf.reshape(-1, n, *leaf.shape[1:]), of_entry)
+            for entry, of_entry in zip(entries, trajectories, strict=True)
+        )
+
+    def lifetime_keys(
+        state: ActorCriticState, update: Int[Array, ""], rows: Int[Array, "n"]
+    ) -> tuple[Key[Array, "_"], ...]:
+        keys = jax.vmap(actor_critic.lifetime_keys, in_axes=(None, None, 0))(state, update, rows)
+        return tuple(of_entry.reshape(-1) for of_entry in keys)
+
+    return SplitOuterLoop(
+        entries,
+        whole.num_rows,
+        lifetimes_per_row=tuple(entry.lifetimes for entry in entries),
+        unroll_lengths=(actor_critic.config.unroll_length,) * len(entries),
+        members_per_row=0,
+        needs_decisions=True,
+        needs_newest=False,
+        init=actor_critic.init,
+        behaviour=lambda state, rows: state.meta_params,
+        lifetime_keys=lifetime_keys,
+        summarise=summarise,
+        update=lambda state, rows, trajectories, axis_name: actor_critic.update(state, trajectories, axis_name),
+        env_steps=whole.env_steps,
     )
 
 

@@ -2,15 +2,17 @@
 
 An outer loop divides its work into *rows* that need nothing of one another: an antithetic pair of members for
 evolution, a lifetime that θ itself lives for actor-critic. Whoever runs it spreads rows over devices, lets each live,
-and hands what they put together to one update.
+and hands what they put together to one update. Where environments are compiled, a row lives inside the program
+(`OuterLoop`, for Anakin); where they are not, actors let it live and a learner updates (`SplitOuterLoop`, for Sebulba).
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from podmeta.lifetimes import InnerLoop
+from podmeta.learners.base import LearnerInput, LearnerState, MetaParams
+from podmeta.lifetimes import Experience, InnerLoop
 
 OuterState = Any  # all that an outer loop carries from one update to the next, θ included as `meta_params`
 RowLifetimes = Any  # the lifetimes of one row that go on across updates; () where every update starts new ones
@@ -66,4 +68,55 @@ class OuterLoop(NamedTuple):
     birth: Callable[[OuterState, Int[Array, ""]], RowLifetimes]
     live: Callable[[OuterState, Int[Array, ""], RowLifetimes], tuple[RowLifetimes, RowSummary]]
     update: Callable[[OuterState, RowSummary, str | None], tuple[OuterState, Metrics]]
+    env_steps: int
+
+
+class Trajectory(NamedTuple):
+    """One unroll of one lifetime. Leading axes, of lifetimes, may stand before all of it.
+
+    Attributes:
+      learner_state: the learner state at the first env step.
+      experience: [unroll_length, ...] what happened.
+      final_input: what the learner is told after the last env step, which the value of the rest is asked of.
+      lifetime_end: [] whether the lifetime ends there: then there is no rest.
+    """
+
+    learner_state: LearnerState
+    experience: Experience
+    final_input: LearnerInput
+    lifetime_end: Bool[Array, "*lifetimes"]
+
+
+class SplitOuterLoop(NamedTuple):
+    """An outer loop split between actors, who let rows live in environments of the host, and a learner, who updates.
+
+    Attributes:
+      entries: the environments; of their inner loops only what belongs to the learner is used.
+      num_rows: rows of one update, over all actors.
+      lifetimes_per_row: by entry.
+      unroll_lengths: by entry, env steps of an update; it divides the lifetime's length.
+      members_per_row: members that share out a row's lifetimes, each with a θ of its own; 0: θ itself lives them.
+      needs_decisions: whether `summarise` looks at more than rewards and discounts.
+      needs_newest: whether θ must have seen the update before the one its lifetimes serve.
+      init: (settings, θ or None) -> state, as in `OuterLoop`.
+      behaviour: (state, rows [n]) -> the θ that acts: [n * members_per_row, ...], or as it is for none.
+      lifetime_keys: (state, update, rows [n]) -> by entry, the keys [n * lifetimes_per_row] of lifetimes that begin
+        with that update.
+      summarise: (trajectories, by entry [n * lifetimes_per_row, ...]) -> what must travel of the rows, [n, ...].
+      update: (state, rows [n], what has travelled of them [n, ...], axis name) -> (state, metrics), as in `OuterLoop`.
+      env_steps: env steps of one update, over all rows.
+    """
+
+    entries: tuple[Entry, ...]
+    num_rows: int
+    lifetimes_per_row: tuple[int, ...]
+    unroll_lengths: tuple[int, ...]
+    members_per_row: int
+    needs_decisions: bool
+    needs_newest: bool
+    init: Callable[..., OuterState]
+    behaviour: Callable[[OuterState, Int[Array, "n"]], MetaParams]
+    lifetime_keys: Callable[[OuterState, Int[Array, ""], Int[Array, "n"]], tuple[Key[Array, "_"], ...]]
+    summarise: Callable[[tuple[Trajectory, ...]], RowSummary]
+    update: Callable[[OuterState, Int[Array, "n"], RowSummary, str | None], tuple[OuterState, Metrics]]
     env_steps: int

@@ -27,7 +27,15 @@ from podmeta.config.schema import EvolutionConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.lifetimes import Experience
-from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, RowLifetimes
+from podmeta.outer.base import (
+    Entry,
+    InstanceSettings,
+    Metrics,
+    OuterLoop,
+    RowLifetimes,
+    SplitOuterLoop,
+    Trajectory,
+)
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
 from podmeta.outer.perturbations import Noise, perturb, sample_noise, weighted_sum
 from podmeta.outer.shaping import SHAPINGS
@@ -65,7 +73,7 @@ class PairSummary(NamedTuple):
 
 
 class Evolution(NamedTuple):
-    """The steps of evolution, of which `evolution_outer_loop` makes an outer loop. Sebulba takes them one by one.
+    """The steps of evolution, of which `evolution_outer_loop` and `split_evolution` make an outer loop.
 
     Attributes:
       config: the config.
@@ -267,6 +275,62 @@ def evolution_outer_loop(evolution: Evolution) -> OuterLoop:
     )
     return OuterLoop(
         config.population_size // 2, evolution.init, evolution.birth, evolution.live, evolution.update, env_steps
+    )
+
+
+def split_evolution(evolution: Evolution) -> SplitOuterLoop:
+    """Evolution split between actors and a learner. Fitnesses travel; either side makes the noise of a pair itself.
+
+    Raises:
+      InputError: lifetimes are to go on across updates.
+    """
+    whole, entries = evolution_outer_loop(evolution), evolution.entries
+    if evolution.updates_per_lifetime > 1:
+        raise InputError(
+            f"outer.unroll_length={evolution.config.unroll_length}: evolution on host environments judges whole "
+            "lifetimes: set outer.unroll_length=0"
+        )
+
+    def behaviour(state: EvolutionState, pairs: Int[Array, "n"]) -> MetaParams:
+        def of_pair(pair: Int[Array, ""]) -> MetaParams:
+            noise = evolution.noise(state, pair)
+            return jax.vmap(lambda sign: evolution.behaviour(state, noise, sign))(_SIGNS)
+
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.vmap(of_pair)(pairs))
+
+    def lifetime_keys(
+        state: EvolutionState, update: Int[Array, ""], pairs: Int[Array, "n"]
+    ) -> tuple[Key[Array, "_"], ...]:
+        keys = jax.vmap(evolution.lifetime_keys, in_axes=(None, 0))(state._replace(update=update), pairs)
+        return tuple(jnp.repeat(of_entry[:, None], len(_SIGNS), axis=1).reshape(-1) for of_entry in keys)
+
+    def summarise(trajectories: tuple[Trajectory, ...]) -> Float[Array, "n 2 num_entries"]:
+        fitness = [
+            jnp.mean(jax.vmap(evolution.summarise)(of_entry.experience).reshape(-1, len(_SIGNS), entry.lifetimes), 2)
+            for entry, of_entry in zip(entries, trajectories, strict=True)
+        ]
+        return jnp.stack(fitness, axis=-1)
+
+    def update(
+        state: EvolutionState, pairs: Int[Array, "n"], fitness: Float[Array, "n 2 num_entries"], axis_name: str | None
+    ) -> tuple[EvolutionState, Metrics]:
+        noise = jax.vmap(evolution.noise, in_axes=(None, 0))(state, pairs)
+        return evolution.update(state, PairSummary(fitness, noise), axis_name)
+
+    return SplitOuterLoop(
+        entries,
+        whole.num_rows,
+        lifetimes_per_row=tuple(len(_SIGNS) * entry.lifetimes for entry in entries),
+        unroll_lengths=tuple(entry.inner_loop.lifetime_length for entry in entries),
+        members_per_row=len(_SIGNS),
+        needs_decisions=False,
+        needs_newest=True,
+        init=evolution.init,
+        behaviour=behaviour,
+        lifetime_keys=lifetime_keys,
+        summarise=summarise,
+        update=update,
+        env_steps=whole.env_steps,
     )
 
 

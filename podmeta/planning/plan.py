@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from podmeta.architectures.anakin import DEVICE_AXIS, AnakinState
+from podmeta.architectures.anakin import Anakin
+from podmeta.architectures.base import DEVICE_AXIS, TrainingState
 from podmeta.config.schema import ActorCriticConfig, EvolutionConfig, JobConfig
 from podmeta.config.stages import stages_of
 from podmeta.errors import InputError
@@ -199,6 +200,16 @@ def make_plan(job: JobConfig, topology: Topology, stage: int | None, tell: Calla
     )
 
 
+def _build_anakin(job: JobConfig, num_devices: int) -> Anakin:
+    program = build_program(job, num_devices)
+    if not isinstance(program, Anakin):
+        raise InputError(
+            "podmeta plan compiles whole updates, environments included, so it is for architecture=anakin; what "
+            "architecture=sebulba reaches depends on the hosts: measure it with podmeta bench sebulba"
+        )
+    return program
+
+
 def compile_costs(job: JobConfig, devices: Sequence[jax.Device], platform: str) -> Costs:
     """Compiles the updates that one call of a job without stages makes, and reads off what one update costs.
 
@@ -206,7 +217,7 @@ def compile_costs(job: JobConfig, devices: Sequence[jax.Device], platform: str) 
       TooLittleMemoryError: it does not fit a device.
     """
     num_devices, num_updates = len(devices), job.architecture.updates_per_call
-    program = build_program(job, num_devices)
+    program = _build_anakin(job, num_devices)
     shapes = device_state_shapes(job, program, num_devices)
     compiled = compile_for(devices, lambda state: program.run(state, num_updates), DEVICE_AXIS, shapes)
     on_one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
@@ -231,10 +242,10 @@ def memory_needed(job: JobConfig, devices: Sequence[jax.Device], platform: str) 
     """
     options = {"xla_tpu_max_hbm_size_mib": "1"} if platform == "tpu" else None
     num_devices = len(devices)
-    program = build_program(job, num_devices)
+    program = _build_anakin(job, num_devices)
     shapes = device_state_shapes(job, program, num_devices)
 
-    def run(state: AnakinState) -> Any:
+    def run(state: TrainingState) -> Any:
         return program.run(state, job.architecture.updates_per_call)
 
     try:

@@ -65,12 +65,13 @@ def explained_memory_errors(cure: str) -> Iterator[None]:
         raise PodmetaError(f"the devices have too little memory ({message}): {cure}") from error
 
 
-def map_over_devices(function: Callable, axis_name: str, num_devices: int) -> Any:
+def map_over_devices(function: Callable, axis_name: str, num_devices: int, *, donate: bool = True) -> Any:
     """Compiles a function to run on `num_devices` devices at once; arguments carry a leading device axis.
 
-    Collectives inside it speak of `axis_name`. The first argument's buffers are given up to the result.
+    Collectives inside it speak of `axis_name`. With `donate` the first argument's buffers are given up to the result.
     """
-    return jax.pmap(function, axis_name=axis_name, devices=jax.local_devices()[:num_devices], donate_argnums=(0,))
+    devices = jax.local_devices()[:num_devices]
+    return jax.pmap(function, axis_name=axis_name, devices=devices, donate_argnums=(0,) if donate else ())
 
 
 def set_up_for_absent_devices() -> None:
@@ -188,6 +189,31 @@ def join(tree: Any) -> Any:
 def unreplicate(tree: Any) -> Any:
     """The first device's copy, on the host."""
     return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_shards[0].data)[0], tree)
+
+
+def unreplicate_on_device(tree: Any) -> Any:
+    """A copy of the first device's copy, on that device."""
+    return _first_rows(jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, tree))
+
+
+@jax.jit
+def _first_rows(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def join_shards(shards: Sequence[Any], axis_name: str) -> Any:
+    """Trees of arrays [1, ...], one on each of the first devices, as one tree of arrays [num_devices, ...].
+
+    Nothing moves, and nothing but this process takes part.
+    """
+    mesh = Mesh(np.array(jax.local_devices()[: len(shards)]), (axis_name,))
+    sharding = NamedSharding(mesh, PartitionSpec(axis_name))
+
+    def join_leaf(*leaves: jax.Array) -> jax.Array:
+        shape = (len(leaves), *leaves[0].shape[1:])
+        return jax.make_array_from_single_device_arrays(shape, sharding, list(leaves))
+
+    return jax.tree.map(join_leaf, *shards)
 
 
 def _put(array: np.ndarray, axis_name: str) -> jax.Array:

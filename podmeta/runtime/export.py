@@ -102,9 +102,20 @@ def _command(command_line: list[str]) -> str:
 
 
 def _results(path: Path, instance: int) -> list[dict[str, Any]]:
-    """The rows of a meta-test about one instance; none where the run was not tested."""
+    """The rows of meta-tests about one instance, as far as a card has room for them; none where the run was not tested.
+
+    Of every algorithm the headline metric, which comes first, and of the learner by how much it got better.
+    """
     lines = path.read_text().splitlines() if path.exists() else []
-    return [row for row in map(json.loads, lines) if row["setting"].get("instance", instance) == instance]
+    told, headlines = [], set()
+    for row in map(json.loads, lines):
+        if row["setting"].get("instance", instance) != instance:
+            continue
+        about = json.dumps([row["suite"], row["environment"], row["setting"], row["algorithm"]])
+        if about not in headlines or (row["algorithm"], row["metric"]) == ("learner", "reward_gain"):
+            told.append(row)
+        headlines.add(about)
+    return told
 
 
 def _read_json(path: Path, why: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Card:
       num_updates: of θ.
       env_steps: of the training, all instances together.
       seconds: that training took, compilation left out.
-      results: the rows of the run's evaluation.jsonl.
+      results: rows of the run's evaluation.jsonl: headline metrics, and the learner's gain within lifetimes.
       meta_params_sha256: of θ, as in the run's summary.json.
       file_sha256: of the .npz file, as `sha256sum` prints it.
       format: of card and file.

@@ -1,5 +1,6 @@
 """The training loop: a job from its start, or where it stopped, to its end, or to a signal."""
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -11,21 +12,29 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from podmeta.architectures.anakin import DEVICE_AXIS, Anakin, AnakinState
+from podmeta.architectures.anakin import Anakin
+from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.schema import JobConfig
-from podmeta.config.stages import Stage, stages_of
+from podmeta.config.stages import Stage, environments_of, stages_of
 from podmeta.config.validate import validate_devices
-from podmeta.errors import InputError, PodmetaError
+from podmeta.environments.host.base import HostEnvironment
+from podmeta.environments.host.registry import lives_on_host, make_host_environment
+from podmeta.errors import InputError, PodmetaError, SessionError
+from podmeta.runtime.anakin_session import AnakinSession
 from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
-from podmeta.runtime.devices import describe_devices, explained_memory_errors, map_over_devices, unreplicate
+from podmeta.runtime.devices import describe_devices, explained_memory_errors
 from podmeta.runtime.files import write_atomically
 from podmeta.runtime.meta_params import load_meta_params
 from podmeta.runtime.metrics import MetricsWriter
-from podmeta.runtime.program import build_programs, from_devices, instance_settings, state_shapes, to_devices
+from podmeta.runtime.program import Program, build_programs, instance_settings, num_instances, state_shapes
+from podmeta.runtime.progress import Progress as Display
 from podmeta.runtime.progress import show_progress
 from podmeta.runtime.provenance import describe_provenance
 from podmeta.runtime.run_directory import RunDirectory
+from podmeta.runtime.sebulba.layout import make_layout
+from podmeta.runtime.sebulba.session import SebulbaSession
+from podmeta.runtime.session import Advance, Metrics, Session
 from podmeta.runtime.signals import StopRequest
 
 _LESS_MEMORY = "take fewer members or lifetimes, a smaller learner, shorter lifetimes, or more devices"
@@ -103,63 +112,79 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
             tensorboard=job.logging.tensorboard,
             wandb_project=job.logging.wandb_project if job.logging.wandb else None,
         )
-        run_updates = _RunUpdates(num_devices)
         saver = _Saver(job, checkpoints, progress)
-        try:
-            with show_progress(job.num_updates, sys.stderr, job.logging.progress) as display:
-                for stage, program in zip(stages, programs, strict=True):
-                    end = min(stage.end, job.num_updates)
-                    if progress.update >= end or stop_request.requested:
-                        continue
-                    if progress.update == stage.first_update > 0:
-                        state = program.init(instance_settings(job, stage.number), state.outer.meta_params)
-                    device_state = to_devices(state, num_devices)
-                    while progress.update < end and not stop_request.requested:
-                        num_updates = _updates_until_boundary(progress.update, stage, job)
-                        with explained_memory_errors(_LESS_MEMORY):
-                            device_state, metrics, seconds = run_updates(program.run, device_state, num_updates)
-                        _check_finite(metrics, progress.update, checkpoints)
-                        rate = program.env_steps_per_update * num_updates / seconds
-                        last_update = progress.update
-                        progress = Progress(last_update + num_updates, progress.seconds + seconds)
-                        for row in _rows(metrics, last_update, progress, stage, programs, rate, job):
-                            metrics_writer.write(row)
-                        display.update(progress.update, float(np.mean(metrics["fitness_mean"][-1])), rate)
-                        if saver.due(progress):
-                            saver.save(from_devices(device_state), progress)
-                    state = from_devices(device_state)
-        finally:
-            metrics_writer.close()
+        compile_seconds = 0.0
+        with (
+            contextlib.closing(metrics_writer),
+            show_progress(job.num_updates, sys.stderr, job.logging.progress) as display,
+        ):
+            for stage, program in zip(stages, programs, strict=True):
+                if progress.update >= min(stage.end, job.num_updates) or stop_request.requested:
+                    continue
+                if progress.update == stage.first_update > 0:
+                    state = program.init(instance_settings(job, stage.number), state.outer.meta_params)
+                with explained_memory_errors(_LESS_MEMORY):
+                    session = _open_session(job, stage, program, state, num_devices)
+                under_way = _StageUnderWay(job, stages, programs, stage, session, saver, metrics_writer, display)
+                try:
+                    progress = under_way.train(progress, stop_request)
+                finally:
+                    told = session.close()
+                state = session.state()
+                compile_seconds += session.compile_seconds
+                if told is not None:
+                    tell(told)
         saver.save(state, progress)
         finished = progress.update >= job.num_updates
         if finished:
             env_steps = _env_steps(progress.update, stages, programs)
-            summary = _summary(job, state, progress, env_steps, run_updates.compile_seconds)
+            summary = _summary(job, state, progress, env_steps, compile_seconds)
             write_atomically(run_directory.summary_path, json.dumps(summary, indent=2) + "\n")
     return TrainingResult(
         run_directory.path, progress.update, state.outer.meta_params, None if finished else stop_request.signal_name
     )
 
 
-class _RunUpdates:
-    """Runs updates on the devices, and keeps the time that compiling them takes apart."""
+@dataclasses.dataclass(frozen=True)
+class _StageUnderWay:
+    """One stage, and whoever wants to know of it."""
 
-    def __init__(self, num_devices: int) -> None:
-        self.compile_seconds = 0.0
-        self._num_devices = num_devices
-        self._compiled: dict[tuple[Callable, int], Callable] = {}
+    job: JobConfig
+    stages: tuple[Stage, ...]
+    programs: tuple[Program, ...]
+    stage: Stage
+    session: Session
+    saver: "_Saver"
+    metrics_writer: MetricsWriter
+    display: Display
 
-    def __call__(self, run: Callable, device_state: Any, num_updates: int) -> tuple[Any, dict[str, np.ndarray], float]:
-        """The next state, the metrics [num_updates, num_instances] by name, and the seconds it took."""
-        if (run, num_updates) not in self._compiled:
-            start = time.perf_counter()
-            mapped = map_over_devices(lambda state: run(state, num_updates), DEVICE_AXIS, self._num_devices)
-            self._compiled[run, num_updates] = mapped.lower(device_state).compile()
-            self.compile_seconds += time.perf_counter() - start
-        start = time.perf_counter()
-        device_state, device_metrics = self._compiled[run, num_updates](device_state)
-        metrics = unreplicate(device_metrics)
-        return device_state, metrics, time.perf_counter() - start
+    def train(self, progress: Progress, stop_request: StopRequest) -> Progress:
+        """Trains to the end of the stage, or of the job, or until a stop is requested; returns how far it came."""
+        end = min(self.stage.end, self.job.num_updates)
+        while progress.update < end and not stop_request.requested:
+            num_updates = _updates_until_boundary(progress.update, self.stage, self.job)
+            try:
+                with explained_memory_errors(_LESS_MEMORY):
+                    advance = self.session.advance(num_updates, lambda: stop_request.requested)
+            except SessionError:
+                self.saver.save(self.session.state(), progress)
+                raise
+            if advance.num_updates > 0:
+                progress = self._note(advance, progress)
+        return progress
+
+    def _note(self, advance: Advance, last: Progress) -> Progress:
+        """Writes and shows what has been done, and saves it where that is due."""
+        _check_finite(advance.metrics, last.update, self.saver.checkpoints)
+        program = self.programs[self.stage.number]
+        rate = program.env_steps_per_update * advance.num_updates / advance.seconds
+        progress = Progress(last.update + advance.num_updates, last.seconds + advance.seconds)
+        for row in _rows(advance.metrics, last.update, progress, self.stage, self.programs, rate, self.job):
+            self.metrics_writer.write(row)
+        self.display.update(progress.update, float(np.mean(advance.metrics["fitness_mean"][-1])), rate)
+        if self.saver.due(progress):
+            self.saver.save(self.session.state(), progress)
+        return progress
 
 
 class _Saver:
@@ -167,7 +192,7 @@ class _Saver:
 
     def __init__(self, job: JobConfig, checkpoints: Checkpoints, progress: Progress) -> None:
         self._config = job.checkpoint
-        self._checkpoints = checkpoints
+        self.checkpoints = checkpoints
         self._last_update = progress.update
         self._last_time = time.monotonic()
 
@@ -178,12 +203,12 @@ class _Saver:
 
     def save(self, state: Any, progress: Progress) -> None:
         """Saves, unless this update is saved already."""
-        if progress.update not in self._checkpoints.steps() or progress.update != self._last_update:
-            self._checkpoints.save(progress.update, state, {"seconds": progress.seconds})
+        if progress.update not in self.checkpoints.steps() or progress.update != self._last_update:
+            self.checkpoints.save(progress.update, state, {"seconds": progress.seconds})
         self._last_update, self._last_time = progress.update, time.monotonic()
 
 
-def _fresh_state(job: JobConfig, program: Anakin, run_path: Path) -> AnakinState:
+def _fresh_state(job: JobConfig, program: Program, run_path: Path) -> TrainingState:
     """The state of a job that has just begun, with the θ of `init_from`, unless it is not going to be needed."""
     settings = instance_settings(job)
     meta_params = None
@@ -191,6 +216,20 @@ def _fresh_state(job: JobConfig, program: Anakin, run_path: Path) -> AnakinState
         expected = jax.eval_shape(program.init, settings).outer.meta_params
         meta_params = load_meta_params(Path(job.init_from), expected)
     return jax.device_get(program.init(settings, meta_params))
+
+
+def _open_session(job: JobConfig, stage: Stage, program: Program, state: TrainingState, num_devices: int) -> Session:
+    """Begins a stage, or goes on with it, on the job's architecture."""
+    if isinstance(program, Anakin):
+        return AnakinSession(program, state, num_devices)
+    num_lifetimes = [entry_actor.num_lifetimes for entry_actor in program.entry_actors]
+    configs = [config for config in environments_of(stage.environment) if lives_on_host(config)]
+
+    def make_environments() -> list[HostEnvironment]:
+        return [make_host_environment(config, number) for config, number in zip(configs, num_lifetimes, strict=True)]
+
+    layout = make_layout(job.architecture, num_devices)
+    return SebulbaSession(program, job.architecture, layout, state, make_environments)
 
 
 def _start(
@@ -212,7 +251,7 @@ def _updates_until_boundary(update: int, stage: Stage, job: JobConfig) -> int:
     return min(per_call - (update - stage.first_update) % per_call, min(stage.end, job.num_updates) - update)
 
 
-def _env_steps(update: int, stages: tuple[Stage, ...], programs: tuple[Anakin, ...]) -> int:
+def _env_steps(update: int, stages: tuple[Stage, ...], programs: tuple[Program, ...]) -> int:
     """Env steps of the first `update` updates."""
     return sum(
         (min(update, stage.end) - stage.first_update) * program.env_steps_per_update
@@ -221,7 +260,7 @@ def _env_steps(update: int, stages: tuple[Stage, ...], programs: tuple[Anakin, .
     )
 
 
-def _check_finite(metrics: dict[str, np.ndarray], last_update: int, checkpoints: Checkpoints) -> None:
+def _check_finite(metrics: Metrics, last_update: int, checkpoints: Checkpoints) -> None:
     """Stops a job whose fitness or θ is no longer finite, before it can be saved."""
     finite = np.all([np.isfinite(metrics[name]) for name in ("fitness_mean", "meta_params_norm")], axis=0)
     if not finite.all():
@@ -235,11 +274,11 @@ def _check_finite(metrics: dict[str, np.ndarray], last_update: int, checkpoints:
 
 
 def _rows(
-    metrics: dict[str, np.ndarray],
+    metrics: Metrics,
     last_update: int,
     progress: Progress,
     stage: Stage,
-    programs: tuple[Anakin, ...],
+    programs: tuple[Program, ...],
     rate: float,
     job: JobConfig,
 ) -> list[dict[str, Any]]:
@@ -269,8 +308,7 @@ def _single_or_list(values: np.ndarray) -> float | list[float]:
 
 
 def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, compile_seconds: float) -> dict[str, Any]:
-    num_instances = job.architecture.num_instances
-    by_instance = [jax.tree.map(lambda leaf, i=i: leaf[i], state.outer.meta_params) for i in range(num_instances)]
+    by_instance = [jax.tree.map(lambda leaf, i=i: leaf[i], state.outer.meta_params) for i in range(num_instances(job))]
     digests = [meta_params_sha256(meta_params) for meta_params in by_instance]
     return {
         "experiment_name": job.experiment_name,
@@ -281,6 +319,6 @@ def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, com
         "compile_seconds": compile_seconds,
         "env_steps_per_second": env_steps / progress.seconds if progress.seconds > 0 else None,
         "num_meta_params": sum(leaf.size for leaf in jax.tree.leaves(by_instance[0])),
-        "meta_params_sha256": digests[0] if num_instances == 1 else digests,
+        "meta_params_sha256": digests[0] if len(digests) == 1 else digests,
         "learner": dataclasses.asdict(job.learner),
     }

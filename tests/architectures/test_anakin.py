@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from podmeta.architectures.anakin import DEVICE_AXIS, make_anakin
+from podmeta.architectures.anakin import make_anakin
+from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.config.schema import BanditConfig, EvolutionConfig, RecurrentConfig
 from podmeta.lifetimes import build_inner_loop
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.evolution import evolution_outer_loop, make_evolution
+from podmeta.runtime.anakin_session import from_devices, to_devices
 from podmeta.runtime.devices import map_over_devices
-from podmeta.runtime.program import from_devices, to_devices
 
 POPULATION_SIZE, LIFETIMES, LIFETIME_LENGTH, UNROLL_LENGTH = 16, 2, 12, 4
 UPDATES_PER_CALL, CALLS = 5, 2

@@ -31,7 +31,9 @@ def draw_meta_params(key):
 quickly_compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 # An environment that nobody enters: the estimator needs no more than θ and fitnesses.
-NOWHERE = Entry("nowhere", InnerLoop(10, draw_meta_params, None, None, None, None, False), lifetimes=3, weight=1.0)
+NOWHERE = Entry(
+    "nowhere", InnerLoop(10, draw_meta_params, None, None, None, None, None, False), lifetimes=3, weight=1.0
+)
 
 
 def make(entries=(NOWHERE,), num_updates=10, **options):

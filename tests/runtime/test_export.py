@@ -84,12 +84,22 @@ def test_a_job_may_start_from_it(run, exported):
     jax.tree.map(np.testing.assert_array_equal, found, jax.tree.map(lambda leaf: leaf[1:], run[1].meta_params))
 
 
-def test_its_results_are_the_rows_about_its_instance(run, tmp_path):
-    rows = [{"setting": {"instance": 0}}, {"setting": {"instance": 1}, "mean": 2.0}]
+def test_its_results_are_the_headlines_about_its_instance_and_its_gain(run, tmp_path):
+    rows = [
+        {"suite": "a", "environment": "b", "setting": {"instance": i}, "algorithm": algorithm, "metric": metric}
+        for i, algorithm, metric in [
+            (0, "learner", "regret"),
+            (1, "learner", "regret"),
+            (1, "learner", "return"),
+            (1, "learner", "reward_gain"),
+            (1, "random", "regret"),
+            (1, "random", "reward_gain"),
+        ]
+    ]
     evaluation = run[0] / "evaluation.jsonl"
     evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows))
     try:
-        assert export_run(run[0], tmp_path / "mine.npz", instance=1).results == rows[1:]
+        assert export_run(run[0], tmp_path / "mine.npz", instance=1).results == [rows[1], rows[3], rows[4]]
     finally:
         evaluation.unlink()
 

@@ -4,11 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from podmeta.architectures.anakin import DEVICE_AXIS
+from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.config.compose import compose_job
 from podmeta.errors import InputError
+from podmeta.runtime.anakin_session import from_devices, to_devices
 from podmeta.runtime.devices import map_over_devices
-from podmeta.runtime.program import build_programs, from_devices, instance_settings, to_devices
+from podmeta.runtime.program import build_programs, instance_settings
 
 QUICKLY = {"xla_backend_optimization_level": 0}  # the programs take longer to optimise than to run
 ENTRIES = (

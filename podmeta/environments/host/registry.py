@@ -2,7 +2,7 @@
 
 import functools
 import os
-from typing import Any
+from typing import Any, TypeGuard
 
 from podmeta.config.schema import (
     BsuiteConfig,
@@ -30,7 +30,7 @@ from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError
 
 
-def lives_on_host(config: Any) -> bool:
+def lives_on_host(config: Any) -> TypeGuard[HostEnvironmentConfig]:
     """Whether an environment lives on the host, where `make_host_environment` makes it."""
     return isinstance(config, HostEnvironmentConfig)
 

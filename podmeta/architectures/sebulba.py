@@ -1,0 +1,266 @@
+"""Sebulba: actors and a learner, for environments that live on the host (Podracer, Hessel et al. 2021, section 4).
+
+The programs of both sides, as pure functions. An actor lets its rows of the outer loop live, all their lifetimes side
+by side: at every env step it takes the time steps of a batch of environments and gives a batch of actions, while
+learner states and the growing trajectory stay on its device. After an unroll it hands over one shard of what must
+travel for each learner device. On every learner device, the learner joins the shards of all actors and updates.
+
+An update takes one unroll of every actor, so the work of an update is the same for any number of actors and learner
+devices. Learner device d holds the d-th run of rows, as on Anakin; each actor has an equal part of every run.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import dm_env
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+
+from podmeta.architectures.base import DEVICE_AXIS, TrainingState
+from podmeta.learners.base import LearnerState, MetaParams
+from podmeta.learners.policies import Action
+from podmeta.lifetimes import Decision, Experience, LifetimeState, decide, see
+from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterState, RowSummary, SplitOuterLoop, Trajectory
+
+LAST = int(dm_env.StepType.LAST)
+
+
+class Record(NamedTuple):
+    """What an actor keeps of one env step. `num` is the number of lifetimes side by side.
+
+    Attributes:
+      decision: [num, ...] what the learner made of the time step; None where only rewards count.
+      step_type, reward, discount: [num] of the time step.
+    """
+
+    decision: Decision | None
+    step_type: Int[Array, "*time num"]
+    reward: Float[Array, "*time num"]
+    discount: Float[Array, "*time num"]
+
+
+class ActorState(NamedTuple):
+    """What an actor keeps on its device for the lifetimes of one entry.
+
+    Attributes:
+      lifetimes: [num, ...] the lifetimes, whose tasks and environments are on the host.
+      records: [unroll_length, num, ...] the growing trajectory.
+      position: [] env steps of the unroll done.
+    """
+
+    lifetimes: LifetimeState
+    records: Record
+    position: Int[Array, ""]
+
+
+class EntryActor(NamedTuple):
+    """The programs by which an actor lets the lifetimes of one entry live.
+
+    Attributes:
+      entry: the entry.
+      num_lifetimes: lifetimes side by side.
+      unroll_length: env steps of an update.
+      init: (θ that acts, keys [num], time step [num, ...]) -> a state, in which nothing has been lived.
+      begin: (θ that acts, state, keys [num], starts [num]) -> (state, learner states [num, ...]) at the start of an
+        unroll: lifetimes are born where one starts.
+      act: (θ that acts, state, time step [num, ...]) -> (state, actions [num, ...]).
+      finish: (state, learner states, time step [num, ...], lifetime_end [num]) -> the trajectory [num, ...] of an
+        unroll that has begun with these learner states and ends with this time step.
+    """
+
+    entry: Entry
+    num_lifetimes: int
+    unroll_length: int
+    init: Callable[[MetaParams, Key[Array, "num"], dm_env.TimeStep], ActorState]
+    begin: Callable[[MetaParams, ActorState, Key[Array, "num"], Bool[Array, "num"]], tuple[ActorState, LearnerState]]
+    act: Callable[[MetaParams, ActorState, dm_env.TimeStep], tuple[ActorState, Action]]
+    finish: Callable[[ActorState, LearnerState, dm_env.TimeStep, Bool[Array, "num"]], Trajectory]
+
+
+class Sebulba(NamedTuple):
+    """The programs of actors and learner.
+
+    Attributes:
+      init: (settings [1], θ [1, ...] or None for a fresh one) -> the state.
+      entry_actors: by entry.
+      rows: [num_actors, rows of an actor] which rows each actor lets live.
+      behaviour: (outer state, rows) -> the θ that acts.
+      lifetime_keys: (outer state, update, rows) -> by entry, the keys [num] of lifetimes that begin with an update.
+      starts: (update, rows) -> by entry, [num] whether a lifetime begins with that update, if the actor is not new.
+      shards: (trajectories by entry) -> what must travel, by learner device: [1, …] of its run of the actor's rows.
+      update: (outer state, by actor what has travelled to this device) -> (outer state, metrics); under DEVICE_AXIS.
+      needs_newest: whether an actor must wait for θ to have seen the update before.
+      env_steps_per_update: env steps of all actors in one update.
+    """
+
+    init: Callable[..., TrainingState]
+    entry_actors: tuple[EntryActor, ...]
+    rows: Int[np.ndarray, "num_actors num_rows"]
+    behaviour: Callable[[OuterState, Int[Array, "num_rows"]], MetaParams]
+    lifetime_keys: Callable[[OuterState, Int[Array, ""], Int[Array, "num_rows"]], tuple[Key[Array, "_"], ...]]
+    starts: Callable[[int, Int[np.ndarray, "num_rows"]], tuple[Bool[np.ndarray, "_"], ...]]
+    shards: Callable[[tuple[Trajectory, ...]], tuple[RowSummary, ...]]
+    update: Callable[[OuterState, tuple[RowSummary, ...]], tuple[OuterState, Metrics]]
+    needs_newest: bool
+    env_steps_per_update: int
+
+
+def make_sebulba(loop: SplitOuterLoop, *, num_actors: int, num_learner_devices: int) -> Sebulba:
+    """Builds the programs that run an outer loop with `num_actors` actors and `num_learner_devices` learner devices.
+
+    Args:
+      loop: the outer loop; its rows must divide over actors times learner devices.
+      num_actors: actors, over all actor devices.
+      num_learner_devices: devices that the update is mapped over.
+
+    Returns:
+      The programs.
+    """
+    num_rows = loop.num_rows // num_actors
+    rows_per_device = loop.num_rows // num_learner_devices
+    rows_per_shard = num_rows // num_learner_devices
+    by_device = np.arange(loop.num_rows, dtype=np.int32).reshape(num_learner_devices, num_actors, rows_per_shard)
+
+    def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
+        return TrainingState(jax.vmap(loop.init)(settings, meta_params), ())
+
+    def starts(update: int, rows: Int[np.ndarray, "num_rows"]) -> tuple[Bool[np.ndarray, "_"], ...]:
+        # Staggered, so that an update sees every part of a lifetime.
+        begins = []
+        for entry, count, length in zip(loop.entries, loop.lifetimes_per_row, loop.unroll_lengths, strict=True):
+            unrolls = entry.inner_loop.lifetime_length // length
+            begins.append(np.repeat((update + rows) % unrolls == 0, count))
+        return tuple(begins)
+
+    def shards(trajectories: tuple[Trajectory, ...]) -> tuple[RowSummary, ...]:
+        summary = loop.summarise(trajectories)
+        divided = jax.tree.map(lambda leaf: leaf.reshape(num_learner_devices, rows_per_shard, *leaf.shape[1:]), summary)
+        devices = range(num_learner_devices)
+        return tuple(jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], divided) for i in devices)
+
+    def update(outer: OuterState, by_actor: tuple[RowSummary, ...]) -> tuple[OuterState, Metrics]:
+        rows = jax.lax.axis_index(DEVICE_AXIS) * rows_per_device + jnp.arange(rows_per_device)
+        summary = jax.tree.map(lambda *parts: jnp.concatenate(parts), *by_actor)
+        return loop.update(outer, rows, summary, DEVICE_AXIS)
+
+    entry_actors = tuple(
+        make_entry_actor(entry, num_rows * count, length, num_rows * loop.members_per_row, loop.needs_decisions)
+        for entry, count, length in zip(loop.entries, loop.lifetimes_per_row, loop.unroll_lengths, strict=True)
+    )
+    return Sebulba(
+        init=init,
+        entry_actors=entry_actors,
+        rows=by_device.transpose(1, 0, 2).reshape(num_actors, num_rows),
+        behaviour=loop.behaviour,
+        lifetime_keys=loop.lifetime_keys,
+        starts=starts,
+        shards=shards,
+        update=update,
+        needs_newest=loop.needs_newest,
+        env_steps_per_update=loop.env_steps,
+    )
+
+
+def environment_seeds(keys: Key[Array, "num"]) -> UInt32[Array, "num"]:
+    """The seeds of the tasks and environments of lifetimes with these keys."""
+    return jax.vmap(lambda key: jax.random.bits(_birth_keys(key)[0], dtype=jnp.uint32))(keys)
+
+
+def _birth_keys(key: Key[Array, ""]) -> Key[Array, "3"]:
+    """The keys of a lifetime's task and environment, of its learner state, and of its env steps."""
+    return jax.random.split(key, 3)
+
+
+def make_entry_actor(
+    entry: Entry, num_lifetimes: int, unroll_length: int, num_members: int, needs_decisions: bool
+) -> EntryActor:
+    """The programs by which an actor lets lifetimes of one entry live.
+
+    Args:
+      entry: the entry.
+      num_lifetimes: lifetimes side by side.
+      unroll_length: env steps of an update.
+      num_members: members that share the lifetimes out in equal runs, each with a θ of its own; 0: all have one θ.
+      needs_decisions: whether more than rewards and discounts is kept.
+    """
+    inner_loop = entry.inner_loop
+
+    def over_lifetimes(function: Callable, meta_params: MetaParams, *arguments: Any) -> Any:
+        if num_members == 0:
+            return jax.vmap(lambda *one: function(meta_params, *one))(*arguments)
+        by_member = jax.tree.map(lambda leaf: leaf.reshape(num_members, -1, *leaf.shape[1:]), arguments)
+        over_members = jax.vmap(lambda member, several: jax.vmap(lambda one: function(member, *one))(several))
+        results = over_members(meta_params, by_member)
+        return jax.tree.map(lambda leaf: leaf.reshape(num_lifetimes, *leaf.shape[2:]), results)
+
+    def born(meta_params: MetaParams, key: Key[Array, ""], timestep: dm_env.TimeStep) -> LifetimeState:
+        _, learner_key, lifetime_key = _birth_keys(key)
+        return LifetimeState(
+            key_data=jax.random.key_data(lifetime_key),
+            num_steps=jnp.zeros((), jnp.int32),
+            task=(),
+            environment_state=(),
+            timestep=timestep,
+            previous_action=jnp.zeros(inner_loop.policy.num_actions),
+            learner_state=inner_loop.initial_state(meta_params, learner_key),
+        )
+
+    def decided(
+        meta_params: MetaParams, lifetimes: LifetimeState, timestep: dm_env.TimeStep
+    ) -> tuple[Record, Action, LifetimeState]:
+        decision, lifetimes = over_lifetimes(
+            lambda member, lifetime: decide(inner_loop.step, inner_loop.policy, member, lifetime),
+            meta_params,
+            lifetimes._replace(timestep=timestep),
+        )
+        kept = decision if needs_decisions else None
+        record = Record(kept, timestep.step_type, timestep.reward, timestep.discount)
+        return record, jax.vmap(inner_loop.policy.to_environment)(decision.action), lifetimes
+
+    def init(meta_params: MetaParams, keys: Key[Array, "num"], timestep: dm_env.TimeStep) -> ActorState:
+        lifetimes = over_lifetimes(born, meta_params, keys, timestep)
+        shapes = jax.eval_shape(decided, meta_params, lifetimes, timestep)[0]
+        records = jax.tree.map(lambda leaf: jnp.zeros((unroll_length, *leaf.shape), leaf.dtype), shapes)
+        return ActorState(lifetimes, records, jnp.zeros((), jnp.int32))
+
+    def begin(
+        meta_params: MetaParams, state: ActorState, keys: Key[Array, "num"], starts: Bool[Array, "num"]
+    ) -> tuple[ActorState, LearnerState]:
+        newborn = over_lifetimes(born, meta_params, keys, state.lifetimes.timestep)
+        lifetimes = jax.tree.map(
+            lambda new, old: jnp.where(starts.reshape(-1, *(1,) * (new.ndim - 1)), new, old), newborn, state.lifetimes
+        )
+        return ActorState(lifetimes, state.records, jnp.zeros((), jnp.int32)), lifetimes.learner_state
+
+    def act(meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep) -> tuple[ActorState, Action]:
+        record, actions, lifetimes = decided(meta_params, state.lifetimes, timestep)
+        records = jax.tree.map(lambda growing, new: growing.at[state.position].set(new), state.records, record)
+        return ActorState(lifetimes, records, state.position + 1), actions
+
+    def finish(
+        state: ActorState, learner_state: LearnerState, timestep: dm_env.TimeStep, lifetime_end: Bool[Array, "num"]
+    ) -> Trajectory:
+        def shifted(leaf: Array, last: Array) -> Array:
+            return jnp.append(leaf[1:], last[None], axis=0).swapaxes(0, 1)
+
+        records = state.records
+        learner_input, learner_output, action = jax.tree.map(
+            lambda leaf: leaf.swapaxes(0, 1), records.decision or (None, None, None)
+        )
+        experience = Experience(
+            learner_input=learner_input,
+            learner_output=learner_output,
+            action=action,
+            action_ignored=(records.step_type == LAST).swapaxes(0, 1),
+            reward=shifted(records.reward, timestep.reward),
+            discount=shifted(records.discount, timestep.discount),
+            episode_end=shifted(records.step_type, timestep.step_type) == LAST,
+            expected_reward=None,
+            regret=None,
+        )
+        final_input = jax.vmap(see)(timestep, state.lifetimes.previous_action)
+        return Trajectory(learner_state, experience, final_input, lifetime_end)
+
+    return EntryActor(entry, num_lifetimes, unroll_length, init, begin, act, finish)

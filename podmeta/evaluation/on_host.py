@@ -1,0 +1,48 @@
+"""Lifetimes in environments of the host, lived for a meta-test by the programs of Sebulba's actors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from podmeta.architectures.sebulba import environment_seeds, make_entry_actor
+from podmeta.config.schema import HostEnvironmentConfig
+from podmeta.environments.host.registry import make_host_environment
+from podmeta.evaluation.lived import Lifetimes, measure
+from podmeta.learners.base import MetaParams
+from podmeta.lifetimes import InnerLoop
+from podmeta.outer.base import Entry
+
+MOST_ENVIRONMENTS = 64  # side by side: each takes memory, and some a window of their own
+
+
+def live_on_host(
+    environment_config: HostEnvironmentConfig,
+    inner_loop: InnerLoop,
+    meta_params: MetaParams,
+    keys: Key[Array, "num_tasks"],
+) -> Lifetimes:
+    """One lifetime per key, in batches of equal size, on the default device.
+
+    Raises:
+      PodmetaError: an environment failed.
+    """
+    num_batches = -(-keys.size // MOST_ENVIRONMENTS)
+    num_environments = -(-keys.size // num_batches)
+    padded = keys[jnp.arange(num_batches * num_environments) % keys.size].reshape(num_batches, num_environments)
+    entry = Entry(environment_config.name, inner_loop, lifetimes=1, weight=1.0)
+    actor = make_entry_actor(entry, num_environments, inner_loop.lifetime_length, 0, needs_decisions=False)
+    act = jax.jit(actor.act, donate_argnums=1)
+
+    def live(batch: Key[Array, "num_environments"]) -> tuple:
+        every = np.ones(num_environments, bool)
+        timestep = environment.reset(every, np.asarray(environment_seeds(batch)))
+        state = actor.init(meta_params, batch, timestep)
+        for _ in range(inner_loop.lifetime_length):
+            state, actions = act(meta_params, state, timestep)
+            timestep = environment.step(np.asarray(actions))
+        return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.asarray(every)).experience)
+
+    with make_host_environment(environment_config, num_environments) as environment:
+        lived = [jax.tree.map(np.asarray, live(batch)) for batch in padded]
+    return Lifetimes(*jax.tree.map(lambda *parts: np.concatenate(parts)[: keys.size], *lived))

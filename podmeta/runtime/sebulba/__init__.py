@@ -1,0 +1,1 @@
+"""Sebulba's threads: actors, the learner, and what passes between them."""

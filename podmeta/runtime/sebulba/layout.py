@@ -1,0 +1,85 @@
+"""Which devices learn, which act, and how many actors there are."""
+
+from typing import NamedTuple
+
+import jax
+
+from podmeta.config.schema import ActorCriticConfig, EvolutionConfig, SebulbaConfig
+from podmeta.errors import InputError
+
+
+class Layout(NamedTuple):
+    """The devices of this process, shared out: the first ones learn, those after them act.
+
+    Attributes:
+      num_learner_devices: devices that the update is mapped over.
+      num_actor_devices: devices that only act; 0: those that learn act as well.
+      threads_per_device: actors of each actor device.
+    """
+
+    num_learner_devices: int
+    num_actor_devices: int
+    threads_per_device: int
+
+    @property
+    def num_actors(self) -> int:
+        """Actors on all devices."""
+        return (self.num_actor_devices or self.num_learner_devices) * self.threads_per_device
+
+    def learner_devices(self) -> list[jax.Device]:
+        """The devices that learn."""
+        return jax.local_devices()[: self.num_learner_devices]
+
+    def actor_devices(self) -> list[jax.Device]:
+        """The devices that act."""
+        if self.num_actor_devices == 0:
+            return self.learner_devices()
+        return jax.local_devices()[self.num_learner_devices :][: self.num_actor_devices]
+
+    def device_of_actors(self) -> list[jax.Device]:
+        """By actor, its device."""
+        return [device for device in self.actor_devices() for _ in range(self.threads_per_device)]
+
+
+def make_layout(config: SebulbaConfig, num_devices: int) -> Layout:
+    """Shares out `num_devices` devices.
+
+    Raises:
+      InputError: there are not enough.
+    """
+    asked = config.actor_devices + max(config.learner_devices, 1)
+    if asked > num_devices:
+        raise InputError(
+            f"architecture.actor_devices={config.actor_devices} and architecture.learner_devices="
+            f"{config.learner_devices} need {asked} devices, and there are {num_devices}: take fewer, or, on a CPU, "
+            f"devices.cpu={asked}"
+        )
+    num_learner_devices = config.learner_devices or num_devices - config.actor_devices
+    return Layout(num_learner_devices, config.actor_devices, config.actor_threads)
+
+
+def check_division(layout: Layout, outer: EvolutionConfig | ActorCriticConfig) -> None:
+    """Checks that the rows of an outer loop divide over actors and learner devices, and there into minibatches.
+
+    Raises:
+      InputError: they do not.
+    """
+    shares = layout.num_actors * layout.num_learner_devices
+    parties = f"{layout.num_actors} actors and {layout.num_learner_devices} learner devices"
+    if isinstance(outer, EvolutionConfig):
+        if outer.population_size // 2 % shares != 0:
+            raise InputError(
+                f"outer.population_size={outer.population_size} does not divide into antithetic pairs over {parties}: "
+                f"take a multiple of {2 * shares}, or another architecture.actor_threads"
+            )
+        return
+    if outer.num_lifetimes % shares != 0:
+        raise InputError(
+            f"outer.num_lifetimes={outer.num_lifetimes} does not divide over {parties}: take a multiple of {shares}, "
+            "or another architecture.actor_threads"
+        )
+    if outer.num_lifetimes // layout.num_learner_devices % outer.num_minibatches != 0:
+        raise InputError(
+            f"outer.num_minibatches={outer.num_minibatches} does not divide the "
+            f"{outer.num_lifetimes // layout.num_learner_devices} lifetimes of a learner device"
+        )

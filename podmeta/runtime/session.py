@@ -1,0 +1,44 @@
+"""One stage of a job under way on the devices: what the training loop asks of either architecture."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from podmeta.architectures.base import TrainingState
+
+Metrics = dict[str, np.ndarray]  # by name, [num_updates, num_instances]
+
+
+class Advance(NamedTuple):
+    """What `Session.advance` has done.
+
+    Attributes:
+      num_updates: updates done, fewer than asked for only where the job is asked to stop.
+      metrics: of every one of these updates.
+      seconds: the time they took, compilation left out.
+    """
+
+    num_updates: int
+    metrics: Metrics
+    seconds: float
+
+
+@runtime_checkable
+class Session(Protocol):
+    """A stage under way.
+
+    Attributes:
+      compile_seconds: time spent compiling so far.
+    """
+
+    compile_seconds: float
+
+    def advance(self, num_updates: int, stop_requested: Callable[[], bool]) -> Advance:
+        """Does `num_updates` updates, or fewer where a stop is requested and they are long."""
+
+    def state(self) -> TrainingState:
+        """The state on the host, which fits any number of devices."""
+
+    def close(self) -> str | None:
+        """Lets go of whatever the session holds. Returns what there is to tell the user about it, if anything."""

@@ -1,0 +1,202 @@
+"""Sebulba's actors live what a compiled lifetime lives, and its learner does what Anakin's update does."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from podmeta.architectures.base import DEVICE_AXIS
+from podmeta.architectures.sebulba import environment_seeds, make_sebulba
+from podmeta.config.schema import (
+    ActorCriticConfig,
+    ContextualBanditConfig,
+    EvolutionConfig,
+    RecurrentConfig,
+    TabularMDPConfig,
+)
+from podmeta.environments.base import step_or_reset
+from podmeta.environments.registry import make_environment
+from podmeta.lifetimes import build_inner_loop
+from podmeta.outer.actor_critic import actor_critic_outer_loop, make_actor_critic, split_actor_critic
+from podmeta.outer.base import Entry, InstanceSettings
+from podmeta.outer.evolution import evolution_outer_loop, make_evolution, split_evolution
+from podmeta.runtime.devices import join_shards, map_over_devices, replicate, unreplicate
+from tests.jax_on_host import JaxOnHost
+
+NUM_ROWS, UNROLL_LENGTH, LIFETIME_LENGTH = 8, 6, 12
+MDP = TabularMDPConfig(num_states=3, num_actions=2, horizon=2, lifetime_length=LIFETIME_LENGTH)
+BANDIT = ContextualBanditConfig(lifetime_length=LIFETIME_LENGTH, padded_observation_size=3, padded_num_actions=3)
+LEARNER = RecurrentConfig(cell="gru", hidden_size=3)
+SETTINGS = InstanceSettings(jnp.uint32(5), jnp.float32(0.01), jnp.float32(0.5))
+quickly_compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def entry_of(environment, lifetimes):
+    return Entry(environment.name, build_inner_loop(LEARNER, environment), lifetimes, 1.0)
+
+
+@functools.cache
+def actor_critic(entries=1):
+    config = ActorCriticConfig(num_lifetimes=NUM_ROWS, unroll_length=UNROLL_LENGTH, ppo_clip=0.2)
+    environments = [TabularMDPConfig(**{**vars(MDP), "padded_num_actions": 3}), BANDIT][:entries]
+    return make_actor_critic(config, tuple(entry_of(environment, 2) for environment in environments), 10)
+
+
+@functools.cache
+def evolution():
+    config = EvolutionConfig(population_size=2 * NUM_ROWS, noise_std=0.5)
+    return make_evolution(config, (entry_of(MDP, 3),), 10)
+
+
+def unroll(sebulba, actor, outer, environment, num_unrolls=1):
+    """The trajectory of an actor's first entry, in the last of some unrolls; its lifetimes before, seeds, and θ."""
+    program, rows = sebulba.entry_actors[0], jnp.asarray(sebulba.rows[actor])
+    meta_params = sebulba.behaviour(outer, rows)
+    keys = sebulba.lifetime_keys(outer, jnp.int32(0), rows)[0]
+    seeds = np.asarray(environment_seeds(keys))
+    every = np.ones(program.num_lifetimes, bool)
+    timestep = environment.reset(every, seeds)
+    state = program.init(meta_params, keys, timestep)
+    begin, act = quickly_compiled(program.begin), quickly_compiled(program.act)
+    for index in range(num_unrolls):
+        state, learner_state = begin(meta_params, state, keys, every if index == 0 else ~every)
+        before = state.lifetimes._replace(timestep=timestep)
+        for _ in range(program.unroll_length):
+            state, actions = act(meta_params, state, timestep)
+            timestep = environment.step(np.asarray(actions))
+    finish = quickly_compiled(program.finish)
+    return finish(state, learner_state, timestep, every), before, seeds, meta_params
+
+
+@pytest.mark.parametrize("num_unrolls", [1, 2])
+def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
+    loop = split_actor_critic(actor_critic())
+    sebulba = make_sebulba(loop, num_actors=2, num_learner_devices=2)
+    environment = make_environment(TabularMDPConfig(**{**vars(MDP), "padded_num_actions": 3}))
+    on_host = JaxOnHost(environment, sebulba.entry_actors[0].num_lifetimes)
+    outer = loop.init(SETTINGS)
+    trajectory, before, seeds, meta_params = unroll(sebulba, 1, outer, on_host, num_unrolls)
+    inner_loop = loop.entries[0].inner_loop
+    first_step = (num_unrolls - 1) * UNROLL_LENGTH
+
+    def live(lifetime, seed):
+        """The same steps, one by one and without records, in the environment itself."""
+        task_key, reset_key = jax.random.split(jax.random.key(seed))
+        task = environment.sample_task(task_key)
+        state, timestep = environment.reset(reset_key, task)
+        learner_state = inner_loop.initial_state(meta_params, jax.random.key(0))
+        previous_action, lived = jnp.zeros(3), []
+        for step in range(first_step + UNROLL_LENGTH):
+            first = timestep.step_type == 0
+            told = (timestep.observation, jnp.where(first, 0.0, previous_action), timestep.reward, first.astype(float))
+            output, learner_state = inner_loop.step(meta_params, learner_state, type(trajectory.final_input)(*told))
+            key = jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), step)
+            action = inner_loop.policy.sample(jax.random.split(key)[0], output.policy)
+            ignored = timestep.step_type == 2
+            state, timestep = step_or_reset(environment, on_host.step_key(seed, step), task, state, timestep, action)
+            previous_action = jax.nn.one_hot(action, 3)
+            lived.append((told, output.policy, action, ignored, timestep.reward, timestep.discount))
+        return jax.tree.map(lambda *steps: jnp.stack(steps[first_step:]), *lived), timestep.observation
+
+    expected, last_observation = quickly_compiled(jax.vmap(live))(before, seeds)
+    experience = trajectory.experience
+    actual = (
+        tuple(experience.learner_input),
+        experience.learner_output.policy,
+        experience.action,
+        experience.action_ignored,
+        experience.reward,
+        experience.discount,
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), actual, expected)
+    np.testing.assert_allclose(trajectory.final_input.observation, last_observation)
+    np.testing.assert_array_equal(
+        trajectory.experience.episode_end[:, :-1], trajectory.experience.action_ignored[:, 1:]
+    )
+    jax.tree.map(np.testing.assert_array_equal, trajectory.learner_state, before.learner_state)
+    assert experience.action_ignored.any() and np.unique(experience.action).size > 1
+
+
+def through_sebulba(sebulba, outer, summary, num_actors, num_devices):
+    """The outer state after an update of rows [num_rows, ...] that have come by several actors to several devices."""
+    shards = []
+    for rows in sebulba.rows.reshape(num_actors, num_devices, -1):
+        devices = zip(jax.local_devices(), rows, strict=False)
+        shards.append(
+            [jax.device_put(jax.tree.map(lambda leaf, r=r: leaf[r][None], summary), device) for device, r in devices]
+        )
+    mapped = map_over_devices(sebulba.update, DEVICE_AXIS, num_devices, donate=False)
+    state = replicate(outer, DEVICE_AXIS, num_devices)
+    by_actor = tuple(join_shards(each, DEVICE_AXIS) for each in shards)
+    compiled = mapped.lower(state, by_actor).compile({"xla_backend_optimization_level": 0})
+    return unreplicate(compiled(state, by_actor)[0])
+
+
+@pytest.mark.parametrize(("num_actors", "num_devices"), [(1, 1), (2, 2), (4, 1)])
+@pytest.mark.parametrize("name", ["actor_critic", "mixture", "evolution"])
+def test_the_update_is_anakins(name, num_actors, num_devices):
+    if name == "evolution":
+        whole, split = evolution_outer_loop(evolution()), split_evolution(evolution())
+    else:
+        steps = actor_critic(2 if name == "mixture" else 1)
+        whole, split = actor_critic_outer_loop(steps), split_actor_critic(steps)
+    outer, rows = whole.init(SETTINGS), jnp.arange(NUM_ROWS)
+
+    @quickly_compiled
+    def anakin(outer):
+        lifetimes = jax.vmap(whole.birth, in_axes=(None, 0))(outer, rows)
+        _, summaries = jax.vmap(whole.live, in_axes=(None, 0, 0))(outer, rows, lifetimes)
+        return summaries, whole.update(outer, summaries, None)[0]
+
+    summaries, expected = anakin(outer)
+    travels = summaries.fitness if name == "evolution" else summaries
+    sebulba = make_sebulba(split, num_actors=num_actors, num_learner_devices=num_devices)
+    actual = through_sebulba(sebulba, outer, travels, num_actors, num_devices)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6)
+    jax.tree.map(close, actual.meta_params, expected.meta_params)
+    changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), expected.meta_params, outer.meta_params)
+    assert any(jax.tree.leaves(changed))
+
+
+def test_members_live_by_their_own_perturbation_and_pairs_meet_the_same_tasks():
+    loop = split_evolution(evolution())
+    sebulba = make_sebulba(loop, num_actors=2, num_learner_devices=1)
+    outer = loop.init(SETTINGS)
+    rows = jnp.asarray(sebulba.rows[1])
+    acting = sebulba.behaviour(outer, rows)
+    noise = evolution().noise(outer, rows[2])
+    for index, sign in ((4, 1.0), (5, -1.0)):
+        member = jax.tree.map(lambda leaf, i=index: leaf[i], acting)
+        expected = evolution().behaviour(outer, noise, jnp.float32(sign))
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), member, expected)
+    seeds = np.asarray(environment_seeds(sebulba.lifetime_keys(outer, jnp.int32(0), rows)[0])).reshape(len(rows), 2, 3)
+    np.testing.assert_array_equal(seeds[:, 0], seeds[:, 1])
+    assert np.unique(seeds).size == seeds.size // 2
+    later = np.asarray(environment_seeds(sebulba.lifetime_keys(outer, jnp.int32(1), rows)[0]))
+    assert not np.isin(later, seeds).any()
+
+
+def test_the_fitness_that_travels_is_the_mean_reward_of_each_member():
+    loop = split_evolution(evolution())
+    sebulba = make_sebulba(loop, num_actors=2, num_learner_devices=1)
+    on_host = JaxOnHost(make_environment(MDP), sebulba.entry_actors[0].num_lifetimes)
+    trajectory, *_ = unroll(sebulba, 0, loop.init(SETTINGS), on_host)
+    (shard,) = sebulba.shards((trajectory,))
+    rewards = np.asarray(trajectory.experience.reward).reshape(NUM_ROWS // 2, 2, -1)
+    np.testing.assert_allclose(shard[0, :, :, 0], rewards.mean(axis=-1), rtol=1e-5)
+    assert trajectory.experience.learner_input is None  # nothing that does not count is kept
+
+
+def test_every_row_belongs_to_one_actor_and_its_lifetimes_are_staggered():
+    loop = split_actor_critic(actor_critic())
+    sebulba = make_sebulba(loop, num_actors=2, num_learner_devices=2)
+    assert sorted(sebulba.rows.ravel()) == list(range(NUM_ROWS))
+    # Learner device d holds the d-th run of rows, of which each actor has an equal part.
+    by_device = sebulba.rows.reshape(2, 2, -1).transpose(1, 0, 2).reshape(2, -1)
+    np.testing.assert_array_equal(by_device, np.arange(NUM_ROWS).reshape(2, -1))
+    starts = np.stack([sebulba.starts(update, sebulba.rows[0])[0] for update in range(4)])
+    unrolls = LIFETIME_LENGTH // UNROLL_LENGTH
+    assert np.all(starts[:unrolls].sum(axis=0) == 1) and np.array_equal(starts[:2], starts[2:])
+    assert 0 < starts[0].sum() < starts.shape[1]
