@@ -1,6 +1,7 @@
 """From a run to a learned algorithm by itself: θ and a card of how it came to be."""
 
 import dataclasses
+import fnmatch
 import json
 import shlex
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ from podmeta.runtime.pretrained import Card, save_pretrained
 from podmeta.runtime.program import instance_settings
 
 _PACKAGES = ("podmeta", "jax", "jaxlib", "dm-haiku", "optax", "rlax", "gymnax", "numpy")
-_WHERE_KEYS = ("run_dir", "compilation_cache_dir")
-"""Keys of a command that say where, and not what."""
+_WITHOUT_EFFECT = ("run_dir", "resume", "compilation_cache_dir", "checkpoint.*", "logging.*")
+"""Keys of a command that have no effect on θ."""
 
 
 def export_run(run_path: Path, target: Path, instance: int = 0, description: str = "", limits: str = "") -> Card:
@@ -96,8 +97,12 @@ def _brief(environment: EnvironmentConfig) -> dict[str, Any]:
 
 
 def _command(command_line: list[str]) -> str:
-    """The command, without what belongs to one machine."""
-    arguments = [argument for argument in command_line[1:] if argument.partition("=")[0] not in _WHERE_KEYS]
+    """The command, without what has no effect on θ."""
+    arguments = [
+        argument
+        for argument in command_line[1:]
+        if not any(fnmatch.fnmatchcase(argument.partition("=")[0], pattern) for pattern in _WITHOUT_EFFECT)
+    ]
     return shlex.join(["podmeta", *arguments])
 
 

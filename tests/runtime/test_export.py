@@ -154,7 +154,7 @@ def test_what_ships_is_whole(name):
     meta_params = pretrained.meta_params(jax.eval_shape(learner.init, jax.random.key(0)))
     assert meta_params_sha256(meta_params) == pretrained.card.meta_params_sha256
     card = pretrained.card
-    assert card.description and card.limits and card.results and card.command.startswith("podmeta train experiment=")
+    assert card.description and card.limits and card.results and card.command.startswith("podmeta train ")
 
 
 def test_what_ships_is_small():

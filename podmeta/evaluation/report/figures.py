@@ -48,7 +48,7 @@ def throughput_figure(records: Sequence[RunRecord]) -> str:
             **style,
         )
     axes.set_xlabel("training time (s)")
-    axes.set_ylabel("throughput (thousand env steps/s)")
+    axes.set_ylabel("thousand env steps/s")
     axes.set_ylim(bottom=0)
     return _finished(figure, axes, "throughput")
 
