@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int
 
 from podmeta.architectures.base import DEVICE_AXIS, TrainingState
 from podmeta.learners.base import MetaParams
-from podmeta.outer.base import InstanceSettings, Metrics, OuterLoop, OuterState, RowLifetimes
+from podmeta.outer.base import InstanceSettings, Metrics, OuterLoop, OuterState, RowLifetimes, RowSummary
 
 
 class Anakin(NamedTuple):
@@ -32,22 +33,30 @@ class Anakin(NamedTuple):
     env_steps_per_update: int
 
 
-def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int) -> Anakin:
+def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int, rows_at_once: int = 0) -> Anakin:
     """Builds the program that runs an outer loop on `num_devices` devices.
 
     Args:
       outer_loop: the outer loop; its rows must divide over the devices.
       num_instances: independent meta-learners side by side.
       num_devices: devices the program is mapped over.
+      rows_at_once: rows of a device that live side by side, the others after them; 0: all.
 
     Returns:
       The program of one device.
     """
     num_local_rows = outer_loop.num_rows // num_devices
 
+    def live(
+        outer: OuterState, rows: Int[Array, "num_local_rows"], lifetimes: RowLifetimes
+    ) -> tuple[RowLifetimes, RowSummary]:
+        if rows_at_once in range(1, num_local_rows):
+            return jax.lax.map(lambda row: outer_loop.live(outer, *row), (rows, lifetimes), batch_size=rows_at_once)
+        return jax.vmap(outer_loop.live, in_axes=(None, 0, 0))(outer, rows, lifetimes)
+
     def update(outer: OuterState, lifetimes: RowLifetimes) -> tuple[OuterState, RowLifetimes, Metrics]:
         rows = jax.lax.axis_index(DEVICE_AXIS) * num_local_rows + jnp.arange(num_local_rows)
-        lifetimes, summaries = jax.vmap(outer_loop.live, in_axes=(None, 0, 0))(outer, rows, lifetimes)
+        lifetimes, summaries = live(outer, rows, lifetimes)
         outer, metrics = outer_loop.update(outer, summaries, DEVICE_AXIS)
         return outer, lifetimes, metrics
 

@@ -16,10 +16,18 @@ from podmeta.runtime.program import build_program, instance_settings
 
 UPDATES_PER_CALL = 10
 CALLS = 5
+LARGER = [
+    "environment=contextual_bandit",
+    "environment.num_contexts=32",
+    "environment.num_actions=4",
+    "environment.lifetime_length=20",
+    "evaluation.settings=[{}]",
+]
+"""32 observation components and 4 actions, with which the learner states of all members fit no cache."""
 
 
 def bench_anakin() -> None:
-    """Measures the experiments `bandit` (also at rank 1, with the exact tanh, and by MetaRNN) and `cartpole`."""
+    """Measures the experiments `bandit` (also at rank 1, with the exact tanh, by MetaRNN, larger) and `cartpole`."""
     set_up_devices(compose_job(["experiment=bandit"]).devices.cpu)
     for experiment, overrides in [
         ("bandit", []),
@@ -27,6 +35,8 @@ def bench_anakin() -> None:
         ("bandit", ["learner.activation=tanh"]),
         ("bandit", ["learner=recurrent"]),
         ("cartpole", []),
+        ("bandit", LARGER),
+        ("bandit", [*LARGER, "architecture.rows_at_once=16"]),
     ]:
         _measure(compose_job([f"experiment={experiment}", *overrides]), experiment, overrides)
 

@@ -463,6 +463,12 @@ class AnakinConfig:
 
     name: str = option("anakin", "anakin")
     updates_per_call: int = option(10, "updates the devices run between two looks of the host", minimum=1)
+    rows_at_once: int = option(
+        0,
+        "rows of a device (pairs of members, or lifetimes) that live side by side, the others after them: fewer need "
+        "less memory, and are faster where the learner states of all do not fit the caches; 0: all",
+        minimum=0,
+    )
     num_instances: int = option(1, "S: independent meta-learners in the one program", minimum=1)
     instance_seeds: list[int] = option([], "seed of each instance; [] is seed, seed + 1, …", minimum=0)
     instance_learning_rates: list[float] = option(

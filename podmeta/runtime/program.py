@@ -107,7 +107,12 @@ def _program(job: JobConfig, stage: Stage, entries: tuple[Entry, ...], num_devic
             loop = actor_critic_outer_loop(make_actor_critic(stage.outer, entries, *updates))
         else:
             loop = evolution_outer_loop(make_evolution(stage.outer, entries, *updates))
-        return make_anakin(loop, num_instances=job.architecture.num_instances, num_devices=num_devices)
+        return make_anakin(
+            loop,
+            num_instances=job.architecture.num_instances,
+            num_devices=num_devices,
+            rows_at_once=job.architecture.rows_at_once,
+        )
     layout = make_layout(job.architecture, num_devices)
     check_division(layout, stage.outer)
     if isinstance(stage.outer, ActorCriticConfig):

@@ -30,7 +30,7 @@ ENTRY = Entry(
 )
 
 
-def make_program(num_devices, num_instances, unroll_length):
+def make_program(num_devices, num_instances, unroll_length, rows_at_once=0):
     """The program, with the fitness and the noise of every member among its metrics."""
     config = EvolutionConfig(population_size=POPULATION_SIZE, unroll_length=unroll_length)
     loop = evolution_outer_loop(make_evolution(config, (ENTRY,), UPDATES_PER_CALL * CALLS))
@@ -41,13 +41,13 @@ def make_program(num_devices, num_instances, unroll_length):
         return state, metrics | told
 
     observed = loop._replace(update=update_and_tell)
-    return make_anakin(observed, num_instances=num_instances, num_devices=num_devices)
+    return make_anakin(observed, num_instances=num_instances, num_devices=num_devices, rows_at_once=rows_at_once)
 
 
 @functools.cache
-def compiled(num_devices, num_instances, unroll_length):
+def compiled(num_devices, num_instances, unroll_length, rows_at_once=0):
     """Settings -> the host state after all updates, and the metrics [updates, num_instances, ...] of device 0."""
-    program = make_program(num_devices, num_instances, unroll_length)
+    program = make_program(num_devices, num_instances, unroll_length, rows_at_once)
     run = map_over_devices(lambda state: program.run(state, UPDATES_PER_CALL), DEVICE_AXIS, num_devices)
 
     def train(settings):
@@ -96,6 +96,17 @@ def test_the_number_of_devices_changes_nothing(num_devices, unroll_length):
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), state.lifetimes, expected_state.lifetimes
     )
     assert np.unique(metrics["fitness"][0]).size > 3
+
+
+def test_rows_may_live_one_after_the_other():
+    # 8 rows: two times 3, and the 2 that are left.
+    state, metrics = compiled(1, 1, UNROLL_LENGTH, rows_at_once=3)(settings([3]))
+    expected_state, expected_metrics = alone(1, UNROLL_LENGTH)
+    np.testing.assert_array_equal(metrics["fitness"][0], expected_metrics["fitness"][0])
+    assert_close(state.outer.meta_params, expected_state.outer.meta_params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), state.lifetimes, expected_state.lifetimes
+    )
 
 
 def test_the_same_seed_twice_is_the_same_to_the_last_bit_and_another_is_not():
