@@ -33,7 +33,11 @@ class Training:
 
     def __call__(self) -> int:
         """Trains; returns podmeta's exit code, and raises where it is not 0, so that SLURM calls the job failed."""
-        self._process = subprocess.Popen([sys.executable, "-u", "-m", "podmeta.cli", "train", *self.overrides])
+        # SLURM sends submitit's signal to every process of the job, and podmeta would end at it without a checkpoint.
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "podmeta.cli", "train", *self.overrides],
+            preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
+        )
         code = _wait(self._process)
         if code != 0:
             raise RuntimeError(f"podmeta train ended with exit code {code}")
