@@ -80,6 +80,12 @@ class RecurrentConfig:
         choices=("lstm", "gru", "none"),
     )
     hidden_size: int = option(48, "units of the cell", minimum=1)
+    torso: str = option(
+        "flat",
+        "what sees the observation first: flat takes its components as they are; impala is IMPALA's residual "
+        "convolutional network, for images",
+        choices=("flat", "impala"),
+    )
     torso_layers: list[int] = option([], "widths of an MLP between the input and the cell; [] is none", minimum=1)
     scale_observations: bool = option(
         False,
@@ -292,6 +298,9 @@ class EnvpoolConfig(HostEnvironmentConfig):
     id: str = option("CartPole-v1", "the environment's envpool id")
     observation: str = option(
         "obs", "which of the arrays that the pool hands out is the observation: obs, or ram for the 128 bytes of Atari"
+    )
+    else_gymnasium: bool = option(
+        False, "where envpool is not installed, take gymnasium's environment of the same id, without the options"
     )
     options: dict[str, Any] = option(
         {}, "envpool's own options for the environment, such as num_threads (0: one per core), frame_skip, reward_clip"

@@ -7,7 +7,8 @@ loop. Everything is unbatched; whoever rolls a learner adds batch axes with `vma
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 MetaParams = Any  # θ: a pytree of arrays, the learning algorithm
 LearnerState = Any  # a pytree of arrays: what changes inside a lifetime, and holds the policy
@@ -17,16 +18,21 @@ class LearnerInput(NamedTuple):
     """What a learner is told at one env step.
 
     Attributes:
-      observation: [...] the observation, of the environment's shape.
+      observation: [...] the observation, of the environment's shape; numbers, or bytes of an image or a memory.
       previous_action: [num_actions] the action taken before, one-hot or continuous; zeros when an episode starts.
       reward: [] the reward that action earned.
       episode_start: [] 1 where an episode has just begun, else 0.
     """
 
-    observation: Float[Array, "..."]
+    observation: Float[Array, "..."] | UInt8[Array, "..."]
     previous_action: Float[Array, "num_actions"]
     reward: Float[Array, ""]
     episode_start: Float[Array, ""]
+
+
+def as_numbers(observation: Float[Array, "..."] | UInt8[Array, "..."]) -> Float[Array, "..."]:
+    """An observation as a learner's network sees it: bytes, of images or of memory, become numbers in [0, 1]."""
+    return observation / 255.0 if observation.dtype == jnp.uint8 else observation
 
 
 class LearnerOutput(NamedTuple):

@@ -11,26 +11,37 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from podmeta.config.schema import RecurrentConfig
+from podmeta.errors import InputError
 from podmeta.learners.activations import ACTIVATIONS, lstm
-from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams, as_numbers
+from podmeta.learners.convolution import impala_torso
 from podmeta.learners.linear import Linear
 
 
 def make_recurrent_learner(
-    config: RecurrentConfig, observation_size: int, num_actions: int, num_policy_channels: int
+    config: RecurrentConfig, observation_shape: tuple[int, ...], num_actions: int, num_policy_channels: int
 ) -> Learner:
-    """Builds the recurrent learner for one size of observation and action.
+    """Builds the recurrent learner for one shape of observation and number of actions.
 
     Args:
       config: the learner's config.
-      observation_size: number of observation components (an observation of any shape is flattened).
+      observation_shape: [...] of an observation, which a flat torso takes component by component; an image for the
+        convolutional one, [height, width, channels] or, where that is the smaller number, [channels, height, width].
       num_actions: number of action components.
       num_policy_channels: 1 for logits, 2 for mean and log standard deviation.
 
     Returns:
       The learner. Its state is the hidden state and the cell, each [hidden_size], for an LSTM; the hidden state for a
       GRU; nothing without a cell.
+
+    Raises:
+      InputError: a convolutional torso is asked for where observations are no images.
     """
+    if config.torso == "impala" and len(observation_shape) != 3:
+        raise InputError(
+            f"learner.torso=impala is for images, and an observation here has the shape {list(observation_shape)}: "
+            "set learner.torso=flat"
+        )
 
     def network(state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         return RecurrentNetwork(config, num_actions, num_policy_channels)(state, learner_input)
@@ -43,7 +54,7 @@ def make_recurrent_learner(
         return {"lstm": (zeros, zeros), "gru": zeros, "none": ()}[config.cell]
 
     def init(key: PRNGKeyArray) -> MetaParams:
-        nothing = LearnerInput(jnp.zeros(observation_size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(()))
+        nothing = LearnerInput(jnp.zeros(observation_shape), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(()))
         return transformed.init(key, initial_state(None, key), nothing)
 
     return Learner(init, initial_state, transformed.apply)
@@ -60,7 +71,8 @@ class RecurrentNetwork(hk.Module):
 
     def __call__(self, state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         """Takes the state and the input of one env step; returns the output and the next state."""
-        inputs = learner_input.observation.reshape(-1)
+        observation = as_numbers(learner_input.observation)
+        inputs = impala_torso(observation) if self.config.torso == "impala" else observation.reshape(-1)
         if self.config.cell != "none":
             scalars = jnp.stack([learner_input.reward, learner_input.episode_start])
             inputs = jnp.concatenate([inputs, learner_input.previous_action, scalars])

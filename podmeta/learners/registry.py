@@ -19,5 +19,5 @@ def make_learner(
     if isinstance(config, SymmetricConfig):
         learner = make_symmetric_learner(config, observation_size, num_actions, num_policy_channels)
     else:
-        learner = make_recurrent_learner(config, observation_size, num_actions, num_policy_channels)
+        learner = make_recurrent_learner(config, observation_shape, num_actions, num_policy_channels)
     return with_scaled_observations(learner, observation_size) if config.scale_observations else learner

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams, as_numbers
 
 
 class ScaledState(NamedTuple):
@@ -37,7 +37,7 @@ def with_scaled_observations(learner: Learner, observation_size: int) -> Learner
     def step(
         meta_params: MetaParams, state: ScaledState, learner_input: LearnerInput
     ) -> tuple[LearnerOutput, ScaledState]:
-        observation = learner_input.observation
+        observation = as_numbers(learner_input.observation)
         largest = jnp.maximum(state.largest, jnp.abs(observation.reshape(-1)))
         scaled = observation / jnp.where(largest > 0, largest, 1.0).reshape(observation.shape)
         output, inner = learner.step(meta_params, state.inner, learner_input._replace(observation=scaled))

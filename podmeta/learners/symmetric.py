@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from podmeta.config.schema import SymmetricConfig
 from podmeta.learners.activations import lstm, make_activation
-from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams, as_numbers
 from podmeta.learners.linear import Linear, get_matrix, leading_rows, matmul
 
 
@@ -92,7 +92,7 @@ class SymmetricNetwork(hk.Module):
         self, state: tuple[LayerState, ...], learner_input: LearnerInput
     ) -> tuple[LearnerOutput, tuple[LayerState, ...]]:
         """Takes the state and the input of one env step; returns the output and the next state."""
-        observation = learner_input.observation.reshape(-1, 1)
+        observation = as_numbers(learner_input.observation).reshape(-1, 1)
         previous_action = learner_input.previous_action.reshape(-1, 1)
         scalars = learner_input.reward[None]
         if self.config.episode_start_input:

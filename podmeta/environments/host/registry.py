@@ -1,6 +1,7 @@
 """From an environment config to a batch of host environments."""
 
 import functools
+import importlib.util
 import os
 from typing import Any, TypeGuard
 
@@ -76,6 +77,8 @@ def _wrapped(environment: HostEnvironment, config: EnvironmentConfig) -> HostEnv
 
 def _bare_environment(config: HostEnvironmentConfig, num_environments: int) -> HostEnvironment:
     match config:
+        case EnvpoolConfig(else_gymnasium=True) if importlib.util.find_spec("envpool") is None:
+            return _bare_environment(GymnasiumConfig(id=config.id), num_environments)
         case EnvpoolConfig():
             return EnvpoolEnvironments(config.id, config.observation, config.options, num_environments)
         case GymnasiumConfig(id=id) | BsuiteConfig(id=id) | DmControlConfig(id=id) | FactoryConfig(factory=id):
