@@ -1,0 +1,177 @@
+"""`podmeta bench sebulba`: env steps per second of whole runs, and of their three parts alone, in one process.
+
+Where all parts share the same cores, a run cannot do better than 1 / (1/e + 1/i + 1/l), of the rates of environments
+(e), inference (i) and learning (l) by themselves. What a run reaches of that is what the architecture does not waste.
+"""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from podmeta.architectures.base import DEVICE_AXIS
+from podmeta.architectures.sebulba import Sebulba
+from podmeta.benchmarks.measure import report
+from podmeta.config.compose import compose_job
+from podmeta.config.schema import JobConfig
+from podmeta.config.stages import environments_of
+from podmeta.environments.host.base import HostEnvironment
+from podmeta.environments.host.registry import lives_on_host, make_host_environment
+from podmeta.runtime.devices import join_shards, map_over_devices, replicate, set_up_devices
+from podmeta.runtime.program import build_program, instance_settings
+from podmeta.runtime.sebulba.actor import make_actor_programs
+from podmeta.runtime.sebulba.layout import make_layout
+from podmeta.runtime.sebulba.session import SebulbaSession
+
+SECONDS_OF_A_PART = 4.0
+FEED_FORWARD = ["learner.cell=none", "learner.torso_layers=[64,64]"]
+ONE_EPOCH = ["outer.num_epochs=1", "outer.num_minibatches=1"]
+SYMMETRIC = ["learner=symmetric", "learner.state_noise=0.1", "outer.unroll_length=32", *ONE_EPOCH]
+FOUR_EPOCHS = ["outer.num_epochs=4", "outer.num_minibatches=4"]
+
+
+def bench_sebulba() -> None:
+    """Measures CartPole and Pong: actor batches, threads, learners."""
+    set_up_devices(1)
+    for num_environments, threads in [(32, 2), (32, 1), (32, 4), (64, 2), (128, 2)]:
+        _measure("sebulba_cartpole", num_environments, threads, [*FEED_FORWARD, *ONE_EPOCH])
+    _measure("sebulba_cartpole", 32, 2, [*FEED_FORWARD, *FOUR_EPOCHS])
+    _measure("sebulba_cartpole", 32, 2, SYMMETRIC)
+    _measure("sebulba_pong", 32, 1, [])
+    _measure("sebulba_pong_ram", 32, 1, [])
+
+
+def _measure(experiment: str, num_environments: int, threads: int, overrides: list[str]) -> None:
+    sizes = [f"outer.num_lifetimes={num_environments * threads}", f"architecture.actor_threads={threads}"]
+    job = compose_job([f"experiment={experiment}", *sizes, *overrides])
+    setting = {
+        "experiment": experiment,
+        "num_environments": num_environments,
+        "actor_threads": threads,
+        "overrides": overrides,
+        "learner": dataclasses.asdict(job.learner),
+    }
+    rates = {
+        "environments": _environment_rate(job, num_environments, threads),
+        "inference": _inference_rate(job, threads),
+        "learner": _learner_rate(job),
+    }
+    for part, rate in rates.items():
+        report(f"sebulba_{part}_alone", setting, rate, "env steps/s")
+    whole = _whole_rate(job)
+    bound = 1.0 / sum(1.0 / rate for rate in rates.values())
+    report("sebulba_env_steps_per_second", setting, whole, "env steps/s")
+    report("sebulba_fraction_of_bound", setting, whole / bound, "1")
+
+
+def _program(job: JobConfig) -> Sebulba:
+    program = build_program(job, num_devices=1)
+    assert isinstance(program, Sebulba)
+    return program
+
+
+def _environments(job: JobConfig, num_environments: int) -> HostEnvironment:
+    (config,) = environments_of(job.environment)
+    assert lives_on_host(config)
+    return make_host_environment(config, num_environments)
+
+
+def _repeatedly(step: Callable[[], Any], seconds: float = SECONDS_OF_A_PART) -> float:
+    """Calls per second, the first of which is not counted."""
+    step()
+    start, calls = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        step()
+        calls += 1
+    return calls / (time.perf_counter() - start)
+
+
+def _together(steps: list[Callable[[], Any]]) -> float:
+    """Calls per second of all threads, each of which makes one of the steps again and again."""
+    rates: list[float] = []
+    threads = [threading.Thread(target=lambda step=step: rates.append(_repeatedly(step))) for step in steps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(rates)
+
+
+def _environment_rate(job: JobConfig, num_environments: int, threads: int) -> float:
+    """As many batches as there are actors, each stepped by a thread of its own with random actions."""
+    batches = [_environments(job, num_environments) for _ in range(threads)]
+
+    def stepper(environment: HostEnvironment, seed: int) -> Callable[[], Any]:
+        number = np.random.default_rng(seed)
+        environment.reset(np.ones(num_environments, bool), np.arange(num_environments, dtype=np.uint32))
+        num_actions = environment.action_spec().num_values
+        return lambda: environment.step(number.integers(num_actions, size=num_environments))
+
+    try:
+        return num_environments * _together([stepper(each, seed) for seed, each in enumerate(batches)])
+    finally:
+        for environment in batches:
+            environment.close()
+
+
+def _inference_rate(job: JobConfig, threads: int) -> float:
+    """As many actors as there are threads, which act on the same time step again and again."""
+    sebulba = _program(job)
+    programs, (entry_actor,) = make_actor_programs(sebulba), sebulba.entry_actors
+    outer = jax.tree.map(lambda leaf: leaf[0], sebulba.init(instance_settings(job)).outer)
+
+    def actor(index: int) -> Callable[[], Any]:
+        meta_params, (keys,), (seeds,) = programs.behave(outer, 0, sebulba.rows[index])
+        with _environments(job, entry_actor.num_lifetimes) as environment:
+            timestep = environment.reset(np.ones(entry_actor.num_lifetimes, bool), np.asarray(seeds))
+        state = programs.entries[0].init(meta_params, keys, timestep)
+
+        def unroll() -> None:
+            nonlocal state
+            state, _ = programs.entries[0].begin(meta_params, state, keys, np.zeros(entry_actor.num_lifetimes, bool))
+            for _ in range(entry_actor.unroll_length):
+                state, actions = programs.entries[0].act(meta_params, state, timestep)
+                np.asarray(actions)
+
+        return unroll
+
+    unrolls = _together([actor(index) for index in range(threads)])
+    return unrolls * entry_actor.num_lifetimes * entry_actor.unroll_length
+
+
+def _learner_rate(job: JobConfig) -> float:
+    """Updates on the same trajectories again and again."""
+    sebulba = _program(job)
+    programs, (entry_actor,) = make_actor_programs(sebulba), sebulba.entry_actors
+    outer = jax.tree.map(lambda leaf: leaf[0], sebulba.init(instance_settings(job)).outer)
+    meta_params, (keys,), (seeds,) = programs.behave(outer, 0, sebulba.rows[0])
+    every = np.ones(entry_actor.num_lifetimes, bool)
+    with _environments(job, entry_actor.num_lifetimes) as environment:
+        timestep = environment.reset(every, np.asarray(seeds))
+    state = programs.entries[0].init(meta_params, keys, timestep)
+    state, learner_state = programs.entries[0].begin(meta_params, state, keys, every)
+    shards = programs.finish((state,), (learner_state,), (timestep,), (every,))
+    by_actor = (join_shards(shards, DEVICE_AXIS),) * len(sebulba.rows)
+    device_state = replicate(outer, DEVICE_AXIS, 1)
+    update = map_over_devices(sebulba.update, DEVICE_AXIS, 1, donate=False).lower(device_state, by_actor).compile()
+    return _repeatedly(lambda: jax.block_until_ready(update(device_state, by_actor))) * sebulba.env_steps_per_update
+
+
+def _whole_rate(job: JobConfig) -> float:
+    """A run, from its second call on, for some seconds."""
+    sebulba, layout = _program(job), make_layout(job.architecture, 1)
+    (entry_actor,) = sebulba.entry_actors
+    state = jax.device_get(sebulba.init(instance_settings(job)))
+    session = SebulbaSession(
+        sebulba, job.architecture, layout, state, lambda: [_environments(job, entry_actor.num_lifetimes)]
+    )
+    try:
+        session.advance(2, lambda: False)
+        updates_per_second = _repeatedly(lambda: session.advance(1, lambda: False), 2 * SECONDS_OF_A_PART)
+    finally:
+        session.close()
+    return updates_per_second * sebulba.env_steps_per_update
