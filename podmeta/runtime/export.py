@@ -18,7 +18,7 @@ from podmeta.runtime.checkpoints import meta_params_sha256
 from podmeta.runtime.files import reason
 from podmeta.runtime.meta_params import restore_run
 from podmeta.runtime.pretrained import Card, save_pretrained
-from podmeta.runtime.program import instance_settings
+from podmeta.runtime.program import instance_settings, num_instances
 
 _PACKAGES = ("podmeta", "jax", "jaxlib", "dm-haiku", "optax", "rlax", "gymnax", "numpy")
 _WITHOUT_EFFECT = ("run_dir", "resume", "compilation_cache_dir", "checkpoint.*", "logging.*")
@@ -45,9 +45,8 @@ def export_run(run_path: Path, target: Path, instance: int = 0, description: str
     if target.suffix != ".npz":
         raise InputError(f"to={target} must end in .npz: the card goes beside it and ends in .json")
     job = job_from_yaml(run_path / "config.yaml", [])
-    num_instances = job.architecture.num_instances
-    if not 0 <= instance < num_instances:
-        raise InputError(f"instance={instance} does not exist: the run has {num_instances}, counted from 0")
+    if not 0 <= instance < num_instances(job):
+        raise InputError(f"instance={instance} does not exist: the run has {num_instances(job)}, counted from 0")
     summary = _read_json(run_path / "summary.json", "the run has not ended. Give its command once more")
     provenance = _read_json(run_path / "environment.json", "without it nothing tells what the run ran with")
     meta_params = jax.tree.map(lambda leaf: leaf[instance], restore_run(job, run_path).tree.outer.meta_params)
