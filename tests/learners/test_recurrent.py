@@ -31,7 +31,7 @@ def draw_script():
 
 def live(config, num_policy_channels=1):
     """θ, what the cell was told [NUM_STEPS, num_inputs], and the outputs [NUM_STEPS, ...]."""
-    learner = make_recurrent_learner(config, OBSERVATION_SIZE, NUM_ACTIONS, num_policy_channels)
+    learner = make_recurrent_learner(config, (OBSERVATION_SIZE,), NUM_ACTIONS, num_policy_channels)
     meta_params, script = draw_meta_params(learner), draw_script()
 
     def scanned(state, learner_input):
@@ -108,15 +108,15 @@ def test_without_a_cell_only_the_observation_counts():
 
 
 def test_the_first_policy_is_close_to_uniform():
-    learner = make_recurrent_learner(RecurrentConfig(), OBSERVATION_SIZE, NUM_ACTIONS, 1)
+    learner = make_recurrent_learner(RecurrentConfig(), (OBSERVATION_SIZE,), NUM_ACTIONS, 1)
     meta_params = jax.jit(learner.init)(jax.random.key(0))
-    first_input = jax.tree.map(lambda leaf: leaf[0], draw_script())
+    first_input = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), draw_script())
     output, _ = learner.step(meta_params, learner.initial_state(meta_params, jax.random.key(1)), first_input)
     np.testing.assert_allclose(jax.nn.softmax(output.policy[:, 0]), 0.5, atol=0.05)
 
 
 def test_other_sizes_than_those_of_its_meta_params_are_an_error():
-    learner, other = (make_recurrent_learner(RecurrentConfig(), size, NUM_ACTIONS, 1) for size in (3, 4))
+    learner, other = (make_recurrent_learner(RecurrentConfig(), (size,), NUM_ACTIONS, 1) for size in (3, 4))
     nothing = LearnerInput(jnp.zeros(4), jnp.zeros(NUM_ACTIONS), jnp.zeros(()), jnp.zeros(()))
     state = other.initial_state(None, jax.random.key(0))
     with pytest.raises(ValueError, match="retrieved shape"):
