@@ -1,4 +1,4 @@
-"""Devices: the only place that names pmap and meshes."""
+"""Devices: the only place that names pmap and meshes. Processes are the matter of distributed.py."""
 
 import contextlib
 import importlib.util
