@@ -28,6 +28,7 @@ import orbax.checkpoint as ocp
 from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.files import (
     TEMPORARY_PREFIX,
+    ensure_room,
     flush_entries_to_disk,
     flush_tree_to_disk,
     is_disk_full,
@@ -40,6 +41,10 @@ _CHECKSUMS = "SHA256SUMS"
 _STEP_NAME = re.compile(r"step_(\d{8,})")
 _REPLACED_PREFIX = ".replaced-"
 _MAX_DIFFERENCES_TOLD = 5
+# What a checkpoint takes beside the content of its arrays: files, folders and their blocks; and for each array, its
+# name and shape in three places. Measured: 63 kB for 20 arrays, 470 kB for 1,000.
+_OVERHEAD_BYTES = 64 * 1024
+_OVERHEAD_BYTES_PER_ARRAY = 1024
 
 
 class RestoredCheckpoint(NamedTuple):
@@ -237,11 +242,19 @@ def _write(directory: Path, step: int, tree: Any, metadata: Mapping[str, Any]) -
     tree = jax.tree.map(np.asarray, jax.device_get(tree))
     manifest = {"step": step, "metadata": metadata, "arrays": _describe(tree, with_content=True)}
     directory.mkdir()
+    # Orbax closes its event loop at the first write that fails; those that fail after it print a traceback each.
+    ensure_room(directory, _num_bytes(tree))
     with _orbax() as orbax:
         orbax.save(directory / _ARRAYS, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
     (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     (directory / _CHECKSUMS).write_text("".join(_checksum_lines(directory)), encoding="utf-8")
     flush_tree_to_disk(directory)
+
+
+def _num_bytes(tree: Any) -> int:
+    """The most that a checkpoint takes on the disk."""
+    leaves = jax.tree.leaves(tree)
+    return _OVERHEAD_BYTES + sum(leaf.nbytes + _OVERHEAD_BYTES_PER_ARRAY for leaf in leaves)
 
 
 def _read_arrays(path: Path, target: Any) -> Any:

@@ -12,6 +12,7 @@ TEMPORARY_PREFIX = ".tmp-"
 """Begins the name of everything that is not complete yet."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CHUNK_BYTES = 2**20
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -32,6 +33,21 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
         flush_entries_to_disk(path.parent)
+
+
+def ensure_room(directory: Path, num_bytes: int) -> None:
+    """Returns if that many bytes can be written there now, as found by writing them: a quota tells in no other way.
+
+    Raises:
+      OSError: they cannot; the disk is full, for instance. Nothing is left of them.
+    """
+    file = directory / f"{TEMPORARY_PREFIX}room"
+    try:
+        with file.open("wb") as room:
+            for begin in range(0, num_bytes, _CHUNK_BYTES):
+                room.write(bytes(min(_CHUNK_BYTES, num_bytes - begin)))
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def flush_tree_to_disk(directory: Path) -> None:

@@ -304,8 +304,11 @@ def test_a_kill_between_the_two_renames_of_a_replacement_is_put_right(damaged):
 # --- the disk ----------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tmp_path):
-    """On a file system of 256 kB of its own, in a mount namespace that ends with the process."""
+def test_a_full_disk_is_told_in_one_line_and_the_last_checkpoint_stays(tmp_path):
+    """On a file system of 256 kB of its own, in a mount namespace that ends with the process.
+
+    With 20 arrays, for the writes that fail after the first one are those that used to print tracebacks.
+    """
     in_namespace = ["unshare", "--map-root-user", "--mount"]
     if shutil.which("unshare") is None or subprocess.run([*in_namespace, "true"], capture_output=True).returncode:
         pytest.skip("needs mount namespaces")
@@ -323,10 +326,10 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tmp_path):
         random = np.random.default_rng(0)
         checkpoints.save(1, small, {})
         good = 1
-        # Sizes at which the disk fills up at different points: in orbax, in the manifest, in the checksums.
+        # Sizes that are much too large, or just.
         failures = 0
         for kilobytes in [1000, *range(240, 100, -4)]:
-            tree = {"a": random.integers(0, 255, kilobytes * 1000, np.uint8)}
+            tree = {str(i): random.integers(0, 255, kilobytes * 50, np.uint8) for i in range(20)}
             try:
                 checkpoints.save(good + 1, tree, {})
             except PodmetaError as error:
@@ -354,7 +357,7 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tmp_path):
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.stderr == ""
 
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path):
