@@ -18,7 +18,7 @@ from podmeta.environments.base import Environment, is_first, is_last, step_or_re
 from podmeta.environments.host.registry import lives_on_host, make_host_environment
 from podmeta.environments.registry import make_environment
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
-from podmeta.learners.policies import Policy, make_policy
+from podmeta.learners.policies import Noise, Policy, make_policy
 from podmeta.learners.registry import LearnerConfig, make_learner
 
 
@@ -31,7 +31,7 @@ class LifetimeState(NamedTuple):
       num_steps: [] env steps lived so far.
       task: the task of the lifetime; () where the environment lives on the host, and keeps it.
       environment_state: the environment state at `timestep`; () likewise.
-      timestep: what the learner sees next.
+      timestep: what the learner sees next; () where an actor has it from the host.
       previous_action: [num_actions] the last action, encoded.
       learner_state: the learner state.
     """
@@ -132,10 +132,11 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
         )
 
     def env_step(meta_params: MetaParams, lifetime: LifetimeState) -> tuple[LifetimeState, Experience]:
-        decision, decided = decide(learner.step, policy, meta_params, lifetime)
+        action_key, environment_key = _step_keys(lifetime.key_data, lifetime.num_steps)
+        decision, decided = decide(learner.step, policy, meta_params, lifetime, policy.noise(action_key))
         environment_state, timestep = step_or_reset(
             environment,
-            _step_keys(lifetime)[1],
+            environment_key,
             lifetime.task,
             lifetime.environment_state,
             lifetime.timestep,
@@ -176,7 +177,7 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
 
 
 def decide(
-    learner_step: Callable, policy: Policy, meta_params: MetaParams, lifetime: LifetimeState
+    learner_step: Callable, policy: Policy, meta_params: MetaParams, lifetime: LifetimeState, noise: Noise
 ) -> tuple[Decision, LifetimeState]:
     """The learner sees the time step of a lifetime and decides.
 
@@ -185,21 +186,28 @@ def decide(
       policy: what its output means.
       meta_params: θ.
       lifetime: the lifetime.
+      noise: of the action, as `action_noise` gives it for this env step.
 
     Returns:
       The decision, and the lifetime after it, which still waits for the environment's answer.
     """
     learner_input = see(lifetime.timestep, lifetime.previous_action)
     output, learner_state = learner_step(meta_params, lifetime.learner_state, learner_input)
-    action = policy.sample(_step_keys(lifetime)[0], output.policy)
+    action = policy.choose(noise, output.policy)
     return Decision(learner_input, output, action), lifetime._replace(
         num_steps=lifetime.num_steps + 1, previous_action=policy.encode(action), learner_state=learner_state
     )
 
 
-def _step_keys(lifetime: LifetimeState) -> Key[Array, "2"]:
-    """The keys of an env step: the action's and the environment's."""
-    return jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), lifetime.num_steps))
+def action_noise(policy: Policy, lifetime: LifetimeState, num_steps: int) -> Noise:
+    """The noise [num_steps, ...] of a lifetime's actions in its next `num_steps` env steps."""
+    steps = lifetime.num_steps + jnp.arange(num_steps)
+    return jax.vmap(lambda step: policy.noise(_step_keys(lifetime.key_data, step)[0]))(steps)
+
+
+def _step_keys(key_data: UInt32[Array, "2"], num_steps: Int[Array, ""]) -> Key[Array, "2"]:
+    """The keys of the env step after `num_steps` of a lifetime: the action's and the environment's."""
+    return jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(key_data), num_steps))
 
 
 def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:

@@ -9,6 +9,7 @@ An update takes one unroll of every actor, so the work of an update is the same 
 devices. Learner device d holds the d-th run of rows, as on Anakin; each actor has an equal part of every run.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,8 +21,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from podmeta.architectures.base import DEVICE_AXIS, TrainingState
 from podmeta.learners.base import LearnerState, MetaParams
-from podmeta.learners.policies import Action
-from podmeta.lifetimes import Decision, Experience, LifetimeState, decide, see
+from podmeta.learners.policies import Action, Noise
+from podmeta.lifetimes import Decision, Experience, LifetimeState, action_noise, decide, see
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterState, RowSummary, SplitOuterLoop, Trajectory
 
 LAST = int(dm_env.StepType.LAST)
@@ -45,12 +46,14 @@ class ActorState(NamedTuple):
     """What an actor keeps on its device for the lifetimes of one entry.
 
     Attributes:
-      lifetimes: [num, ...] the lifetimes, whose tasks and environments are on the host.
+      lifetimes: [num, ...] the lifetimes, whose tasks, environments and time steps are on the host.
+      noise: [unroll_length, num, ...] the noise of the unroll's actions, drawn at once because that is cheaper.
       records: [unroll_length, num, ...] the growing trajectory.
       position: [] env steps of the unroll done.
     """
 
     lifetimes: LifetimeState
+    noise: Noise
     records: Record
     position: Int[Array, ""]
 
@@ -195,49 +198,56 @@ def make_entry_actor(
         results = over_members(meta_params, by_member)
         return jax.tree.map(lambda leaf: leaf.reshape(num_lifetimes, *leaf.shape[2:]), results)
 
-    def born(meta_params: MetaParams, key: Key[Array, ""], timestep: dm_env.TimeStep) -> LifetimeState:
+    def born(meta_params: MetaParams, key: Key[Array, ""]) -> LifetimeState:
         _, learner_key, lifetime_key = _birth_keys(key)
         return LifetimeState(
             key_data=jax.random.key_data(lifetime_key),
             num_steps=jnp.zeros((), jnp.int32),
             task=(),
             environment_state=(),
-            timestep=timestep,
+            timestep=(),
             previous_action=jnp.zeros(inner_loop.policy.num_actions),
             learner_state=inner_loop.initial_state(meta_params, learner_key),
         )
 
     def decided(
-        meta_params: MetaParams, lifetimes: LifetimeState, timestep: dm_env.TimeStep
+        meta_params: MetaParams, lifetimes: LifetimeState, noise: Noise, timestep: dm_env.TimeStep
     ) -> tuple[Record, Action, LifetimeState]:
         decision, lifetimes = over_lifetimes(
-            lambda member, lifetime: decide(inner_loop.step, inner_loop.policy, member, lifetime),
+            lambda member, lifetime, noise: decide(inner_loop.step, inner_loop.policy, member, lifetime, noise),
             meta_params,
             lifetimes._replace(timestep=timestep),
+            noise,
         )
         kept = decision if needs_decisions else None
         record = Record(kept, timestep.step_type, timestep.reward, timestep.discount)
-        return record, jax.vmap(inner_loop.policy.to_environment)(decision.action), lifetimes
+        return record, jax.vmap(inner_loop.policy.to_environment)(decision.action), lifetimes._replace(timestep=())
+
+    def drawn(lifetimes: LifetimeState) -> Noise:
+        draw = functools.partial(action_noise, inner_loop.policy, num_steps=unroll_length)
+        return jax.vmap(draw, out_axes=1)(lifetimes)
 
     def init(meta_params: MetaParams, keys: Key[Array, "num"], timestep: dm_env.TimeStep) -> ActorState:
-        lifetimes = over_lifetimes(born, meta_params, keys, timestep)
-        shapes = jax.eval_shape(decided, meta_params, lifetimes, timestep)[0]
+        lifetimes = over_lifetimes(born, meta_params, keys)
+        noise = drawn(lifetimes)
+        shapes = jax.eval_shape(decided, meta_params, lifetimes, noise[0], timestep)[0]
         records = jax.tree.map(lambda leaf: jnp.zeros((unroll_length, *leaf.shape), leaf.dtype), shapes)
-        return ActorState(lifetimes, records, jnp.zeros((), jnp.int32))
+        return ActorState(lifetimes, noise, records, jnp.zeros((), jnp.int32))
 
     def begin(
         meta_params: MetaParams, state: ActorState, keys: Key[Array, "num"], starts: Bool[Array, "num"]
     ) -> tuple[ActorState, LearnerState]:
-        newborn = over_lifetimes(born, meta_params, keys, state.lifetimes.timestep)
+        newborn = over_lifetimes(born, meta_params, keys)
         lifetimes = jax.tree.map(
             lambda new, old: jnp.where(starts.reshape(-1, *(1,) * (new.ndim - 1)), new, old), newborn, state.lifetimes
         )
-        return ActorState(lifetimes, state.records, jnp.zeros((), jnp.int32)), lifetimes.learner_state
+        begun = ActorState(lifetimes, drawn(lifetimes), state.records, jnp.zeros((), jnp.int32))
+        return begun, lifetimes.learner_state
 
     def act(meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep) -> tuple[ActorState, Action]:
-        record, actions, lifetimes = decided(meta_params, state.lifetimes, timestep)
+        record, actions, lifetimes = decided(meta_params, state.lifetimes, state.noise[state.position], timestep)
         records = jax.tree.map(lambda growing, new: growing.at[state.position].set(new), state.records, record)
-        return ActorState(lifetimes, records, state.position + 1), actions
+        return state._replace(lifetimes=lifetimes, records=records, position=state.position + 1), actions
 
     def finish(
         state: ActorState, learner_state: LearnerState, timestep: dm_env.TimeStep, lifetime_end: Bool[Array, "num"]

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 PolicyParameters = Float[Array, "num_actions num_policy_channels"]
 Action = Array  # int [] for a categorical, float [num_actions] for a Gaussian
+Noise = Array  # what an action owes to chance: [] uniform for a categorical, [num_actions] normal for a Gaussian
 
 
 class Policy(NamedTuple):
@@ -23,7 +24,8 @@ class Policy(NamedTuple):
     Attributes:
       num_actions: number of actions, or of action components.
       num_policy_channels: parameters per action.
-      sample: (key, parameters) -> action.
+      noise: key -> the noise of an action.
+      choose: (noise, parameters) -> the action that this noise makes of them.
       log_prob: (parameters, action) -> [] its log probability (density).
       entropy: parameters -> [] entropy in nats.
       encode: action -> [num_actions] as a learner sees it: one-hot, or the components.
@@ -32,11 +34,16 @@ class Policy(NamedTuple):
 
     num_actions: int
     num_policy_channels: int
-    sample: Callable[[PRNGKeyArray, PolicyParameters], Action]
+    noise: Callable[[PRNGKeyArray], Noise]
+    choose: Callable[[Noise, PolicyParameters], Action]
     log_prob: Callable[[PolicyParameters, Action], Array]
     entropy: Callable[[PolicyParameters], Array]
     encode: Callable[[Action], Float[Array, "num_actions"]]
     to_environment: Callable[[Action], Action]
+
+    def sample(self, key: PRNGKeyArray, parameters: PolicyParameters) -> Action:
+        """An action drawn from the policy."""
+        return self.choose(self.noise(key), parameters)
 
 
 def make_policy(action_spec: specs.DiscreteArray | specs.BoundedArray) -> Policy:
@@ -47,10 +54,10 @@ def make_policy(action_spec: specs.DiscreteArray | specs.BoundedArray) -> Policy
 
 
 def _categorical(num_actions: int) -> Policy:
-    def sample(key: PRNGKeyArray, parameters: PolicyParameters) -> Action:
+    def choose(noise: Noise, parameters: PolicyParameters) -> Action:
         # The inverse of the cumulative distribution needs one uniform number; Gumbel noise needs one per action.
         cumulative = jnp.cumsum(jax.nn.softmax(parameters[:, 0]))
-        threshold = jax.random.uniform(key) * cumulative[-1]
+        threshold = noise * cumulative[-1]
         return jnp.minimum(jnp.sum(cumulative <= threshold), num_actions - 1)
 
     def log_prob(parameters: PolicyParameters, action: Action) -> Array:
@@ -63,7 +70,7 @@ def _categorical(num_actions: int) -> Policy:
     def encode(action: Action) -> Float[Array, "num_actions"]:
         return jax.nn.one_hot(action, num_actions)
 
-    return Policy(num_actions, 1, sample, log_prob, entropy, encode, lambda action: action)
+    return Policy(num_actions, 1, jax.random.uniform, choose, log_prob, entropy, encode, lambda action: action)
 
 
 def _gaussian(action_spec: specs.BoundedArray) -> Policy:
@@ -74,9 +81,11 @@ def _gaussian(action_spec: specs.BoundedArray) -> Policy:
     minimum, maximum = np.where(bounded, minimum, -1.0), np.where(bounded, maximum, 1.0)
     centre, half_width = 0.5 * minimum + 0.5 * maximum, 0.5 * maximum - 0.5 * minimum
 
-    def sample(key: PRNGKeyArray, parameters: PolicyParameters) -> Action:
-        mean, log_std = parameters[:, 0], _log_std(parameters)
-        return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+    def noise(key: PRNGKeyArray) -> Noise:
+        return jax.random.normal(key, (num_actions,))
+
+    def choose(noise: Noise, parameters: PolicyParameters) -> Action:
+        return parameters[:, 0] + jnp.exp(_log_std(parameters)) * noise
 
     def log_prob(parameters: PolicyParameters, action: Action) -> Array:
         mean, log_std = parameters[:, 0], _log_std(parameters)
@@ -92,7 +101,7 @@ def _gaussian(action_spec: specs.BoundedArray) -> Policy:
     def to_environment(action: Action) -> Action:
         return jnp.where(bounded, centre + half_width * jnp.clip(action, -1.0, 1.0), action)
 
-    return Policy(num_actions, 2, sample, log_prob, entropy, encode, to_environment)
+    return Policy(num_actions, 2, noise, choose, log_prob, entropy, encode, to_environment)
 
 
 def _log_std(parameters: PolicyParameters) -> Float[Array, "num_actions"]:

@@ -82,13 +82,15 @@ class EpisodeReturns:
         """Forgets the episodes that a new lifetime has cut off."""
         self._running[starts] = 0.0
 
-    def add(self, timestep: dm_env.TimeStep) -> None:
-        """Counts the rewards of a time step [num]."""
-        self._running += timestep.reward
-        last = timestep.step_type == dm_env.StepType.LAST
-        if last.any():
-            self._ended += self._running[last].tolist()
-            self._running[last] = 0.0
+    def add(self, timesteps: Sequence[dm_env.TimeStep]) -> None:
+        """Counts the rewards of an unroll of time steps [num]."""
+        since = np.cumsum([self._running, *(timestep.reward for timestep in timesteps)], axis=0)[1:]
+        last = np.array([timestep.step_type for timestep in timesteps]) == dm_env.StepType.LAST
+        for environment, step in np.argwhere(last.T).tolist():
+            episode = since[step, environment]
+            self._ended.append(float(episode))
+            since[step:, environment] -= episode
+        self._running = since[-1].copy()
 
     def take(self) -> list[float]:
         """The returns of the episodes that have ended since it was last asked."""
@@ -202,6 +204,7 @@ class Actor(threading.Thread):
         """One entry's lifetimes live on for an unroll; returns the learner states they began it with."""
         entry, environment, returns = self._programs.entries[index], self.environments[index], self._returns[index]
         state, timestep = self._states[index], self._timesteps[index]
+        lived: list[dm_env.TimeStep] = []
         with self.clock.spending(INFERENCE):
             state, learner_state = entry.begin(meta_params, state, keys, starts)
         for _ in range(self._programs.sebulba.entry_actors[index].unroll_length):
@@ -210,7 +213,8 @@ class Actor(threading.Thread):
                 actions: Int[np.ndarray, num] | Float[np.ndarray, "num num_actions"] = np.asarray(device_actions)
             with self.clock.spending(ENVIRONMENT):
                 timestep = environment.step(actions)
-            returns.add(timestep)
+            lived.append(timestep)
+        returns.add(lived)
         self._states[index], self._timesteps[index] = state, timestep
         return learner_state
 

@@ -1,8 +1,7 @@
 """Where the time of a thread goes."""
 
-import contextlib
 import time
-from collections.abc import Iterator
+from types import TracebackType
 
 
 class Clock:
@@ -10,24 +9,38 @@ class Clock:
 
     Attributes:
       seconds: by activity, of those that have ended.
+      current: the activity that is going on, and when it began.
     """
 
     def __init__(self, *activities: str) -> None:
         self.seconds = dict.fromkeys(activities, 0.0)
-        self._current: tuple[str, float] | None = None
+        self.current: tuple[str, float] | None = None
+        self._spending = {activity: _Spending(self, activity) for activity in activities}
 
-    @contextlib.contextmanager
-    def spending(self, activity: str) -> Iterator[None]:
-        """Counts the time of the `with` block."""
-        start = time.perf_counter()
-        self._current = (activity, start)
-        try:
-            yield
-        finally:
-            self._current = None
-            self.seconds[activity] += time.perf_counter() - start
+    def spending(self, activity: str) -> "_Spending":
+        """Counts the time of a `with` block, in which no other is counted."""
+        return self._spending[activity]
 
     def running_for(self, activity: str) -> float:
         """Seconds for which an activity has been going on; 0 if it is not."""
-        current = self._current
+        current = self.current
         return time.perf_counter() - current[1] if current is not None and current[0] == activity else 0.0
+
+
+class _Spending:
+    """A `with` block whose time is counted: a class, for a generator costs more than what an actor's step can spare."""
+
+    def __init__(self, clock: Clock, activity: str) -> None:
+        self._clock = clock
+        self._activity = activity
+
+    def __enter__(self) -> None:
+        self._clock.current = (self._activity, time.perf_counter())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._clock.current is not None
+        _, start = self._clock.current
+        self._clock.current = None
+        self._clock.seconds[self._activity] += time.perf_counter() - start
