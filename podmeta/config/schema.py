@@ -497,6 +497,13 @@ class SebulbaConfig:
     actor_threads: int = option(
         2, "threads per actor device, each with its own environments: one steps them while another infers", minimum=1
     )
+    actor_cores: int = option(
+        0,
+        "cores that the actors of this process are kept to, one after the other, with the threads of their "
+        "environment pools (on Linux; elsewhere nothing is kept): 1 pays where an env step is quicker than waking "
+        "another core, as CartPole's; 0: any",
+        minimum=0,
+    )
     max_lag: int = option(
         1,
         "updates that the θ which acts may be behind the one that learns; 0: they alternate, and a job ends at the "

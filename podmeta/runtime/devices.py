@@ -24,6 +24,8 @@ def set_up_devices(num_cpu_devices: int) -> None:
     Raises:
       InputError: JAX finds no device, or had started with another number of them.
     """
+    # Sebulba's actors wait for each of their calls: on a CPU, to hand it to another thread costs more than it does.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     if num_cpu_devices > 0:
         with contextlib.suppress(RuntimeError):  # JAX has started: whether with the right number is seen below
             jax.config.update("jax_num_cpu_devices", num_cpu_devices)

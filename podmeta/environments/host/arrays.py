@@ -50,6 +50,8 @@ class ObservationEncoder:
         Raises:
           ChangedShapeError: its shape is not the spec's.
         """
+        if isinstance(self._source, specs.Array):
+            return _encode(self._source, observation, batch)
         encoded = [_encode(leaf, values, batch) for leaf, values in _leaves(self._source, observation)]
         if self._keeps_shape:
             return encoded[0]

@@ -15,7 +15,7 @@ from podmeta.environments.host.base import Actions, HostEnvironment
 from podmeta.environments.host.imports import import_extra, near
 from podmeta.errors import InputError
 
-_FIRST, _MID, _LAST = (np.int32(step_type) for step_type in dm_env.StepType)
+_FIRST, _MID, _ = (np.int32(step_type) for step_type in dm_env.StepType)
 _OWN_OPTIONS = {"num_envs", "batch_size", "seed", "env_seed", "base_path", "gym_reset_return_info", "max_num_players"}
 
 
@@ -92,9 +92,10 @@ class EnvpoolEnvironments(HostEnvironment):
         observations, rewards, terminated, truncated, info = self._pool.step(self._decode(actions, self._batch))
         starting, self._ended = self._ended, terminated | truncated
         self._timestep = dm_env.TimeStep(
-            step_type=np.where(starting, _FIRST, np.where(self._ended, _LAST, _MID)),
-            reward=np.where(starting, 0.0, rewards).astype(np.float32, copy=False),
-            discount=1.0 - terminated.astype(np.float32),
+            # In few calls of NumPy, for each takes longer than an env step of CartPole. LAST is MID + 1, FIRST MID - 1.
+            step_type=_MID + np.subtract(self._ended, starting, dtype=np.int32),
+            reward=np.multiply(rewards, ~starting, dtype=np.float32),
+            discount=np.subtract(1.0, terminated, dtype=np.float32),
             observation=self._encoded(observations, info, self.num_environments),
         )
         return self._timestep

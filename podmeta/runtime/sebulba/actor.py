@@ -1,7 +1,7 @@
 """One actor: a thread that lets its rows live, on its own batch of host environments and one actor device."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple
 
 import dm_env
@@ -14,6 +14,7 @@ from podmeta.environments.host.base import HostEnvironment
 from podmeta.learners.base import LearnerState
 from podmeta.outer.base import OuterState
 from podmeta.runtime.sebulba.clock import Clock
+from podmeta.runtime.sebulba.cores import keep_to, kept_to
 from podmeta.runtime.sebulba.pipeline import Pipeline, Published, Unroll
 
 QUEUE, INFERENCE, ENVIRONMENT = "queue", "inference", "environment"
@@ -118,6 +119,7 @@ class Actor(threading.Thread):
         device: jax.Device,
         learner_devices: Sequence[jax.Device],
         first_update: int,
+        cores: Set[int],
     ) -> None:
         super().__init__(name=f"actor {index}", daemon=True)
         self.environments = tuple(environments)
@@ -128,6 +130,7 @@ class Actor(threading.Thread):
         self._device = device
         self._learner_devices = tuple(learner_devices)
         self._first_update = first_update
+        self._cores = cores
         self._rows = programs.sebulba.rows[index]
         self._device_rows = jax.device_put(self._rows, device)
         self._timesteps: list[dm_env.TimeStep] = []
@@ -140,6 +143,22 @@ class Actor(threading.Thread):
         Args:
           state: the outer loop's state, on the actor's device.
         """
+        with kept_to(self._cores):  # so are the threads of a pool, which its first reset starts
+            self._prepare(state)
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            keep_to(self._cores)
+            self._act()
+        except BaseException as error:  # no thread dies unseen
+            self._pipeline.fail(f"{self.name} ({', '.join(each.name for each in self.environments)})", error)
+
+    def stuck_for(self) -> float:
+        """Seconds for which it has been waiting for an environment to answer."""
+        return self.clock.running_for(ENVIRONMENT)
+
+    def _prepare(self, state: OuterState) -> None:
         meta_params, keys, seeds = self._programs.behave(state, self._first_update, self._device_rows)
         rehearsed = []
         for entry, environment, entry_keys, entry_seeds in zip(
@@ -155,17 +174,6 @@ class Actor(threading.Thread):
             self._timesteps.append(timestep)
             self._states.append(entry.init(meta_params, entry_keys, timestep))
         jax.block_until_ready(self._programs.finish(*map(tuple, zip(*rehearsed, strict=True))))
-
-    def run(self) -> None:
-        """The thread."""
-        try:
-            self._act()
-        except BaseException as error:  # no thread dies unseen
-            self._pipeline.fail(f"{self.name} ({', '.join(each.name for each in self.environments)})", error)
-
-    def stuck_for(self) -> float:
-        """Seconds for which it has been waiting for an environment to answer."""
-        return self.clock.running_for(ENVIRONMENT)
 
     def _act(self) -> None:
         update = self._first_update

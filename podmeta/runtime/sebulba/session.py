@@ -25,6 +25,7 @@ from podmeta.runtime.devices import join_shards, map_over_devices, replicate, un
 from podmeta.runtime.sebulba.actor import ENVIRONMENT, INFERENCE, QUEUE, Actor, make_actor_programs
 from podmeta.runtime.sebulba.advice import advise
 from podmeta.runtime.sebulba.clock import Clock
+from podmeta.runtime.sebulba.cores import cores_of_actors
 from podmeta.runtime.sebulba.layout import Layout
 from podmeta.runtime.sebulba.pipeline import Fault, Pipeline, Unroll
 from podmeta.runtime.session import Advance, Metrics
@@ -147,8 +148,18 @@ class SebulbaSession:
         programs = make_actor_programs(sebulba)
         learner_devices = self._layout.learner_devices()
         states = self._on_actor_devices()
+        cores = cores_of_actors(self._layout.num_actors, self._config.actor_cores)
         for index, device in enumerate(self._layout.device_of_actors()):
-            actor = Actor(index, programs, make_environments(), self._pipeline, device, learner_devices, self._version)
+            actor = Actor(
+                index,
+                programs,
+                make_environments(),
+                self._pipeline,
+                device,
+                learner_devices,
+                self._version,
+                cores[index],
+            )
             self._actors.append(actor)
             actor.prepare(states[device])
         for actor in self._actors:
