@@ -2,7 +2,10 @@
 
 import importlib
 import inspect
+import itertools
+import traceback
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 import dm_env
@@ -67,20 +70,16 @@ def factory_environment(factory: str, options: Mapping[str, Any]) -> SingleEnvir
       options: its further arguments.
 
     Raises:
-      InputError: it cannot be imported or called, or returns something else than a `dm_env.Environment`.
+      InputError: it cannot be imported or called, fails when it is, or returns something else than a
+        `dm_env.Environment`.
     """
     module, _, name = factory.partition(":")
     if not module or not name:
         raise InputError(f"environment.factory={factory!r} names no function: write it as my_module:make_env")
-    try:
-        make = getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise InputError(
-            f"environment.factory={factory}: {module} cannot be imported ({error}): run podmeta where Python finds it, "
-            "or add its folder to PYTHONPATH"
-        ) from error
-    except AttributeError as error:
-        raise InputError(f"environment.factory={factory}: {module} has no {name}") from error
+    imported = _import_module(module, factory)
+    if not hasattr(imported, name):
+        raise InputError(f"environment.factory={factory}: {module} has no {name}")
+    make = getattr(imported, name)
     if not callable(make):
         raise InputError(f"environment.factory={factory} is a {type(make).__name__}, which cannot be called")
     try:
@@ -97,7 +96,39 @@ def factory_environment(factory: str, options: Mapping[str, Any]) -> SingleEnvir
             )
         return environment
 
-    return _made_by(make_checked, options, _takes_seed(make))
+    try:
+        return _made_by(make_checked, options, _takes_seed(make))
+    except InputError:
+        raise
+    except Exception as error:  # whatever the user's function may raise
+        raise InputError(f"environment.factory={factory} failed when it was called: {_told(error, module)}") from error
+
+
+def _import_module(module: str, factory: str) -> ModuleType:
+    """The module of a factory."""
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever the user's module may raise
+        parents = [*itertools.accumulate(module.split("."), lambda parent, child: f"{parent}.{child}")]
+        if isinstance(error, ModuleNotFoundError) and error.name in parents:
+            raise InputError(
+                f"environment.factory={factory}: {module} cannot be imported ({error}): run podmeta where Python finds "
+                "it, or add its folder to PYTHONPATH"
+            ) from error
+        raise InputError(
+            f"environment.factory={factory}: {module} failed when it was imported: {_told(error, module)}"
+        ) from error
+
+
+def _told(error: Exception, module: str) -> str:
+    """An error of the user's, and where in their module it came about."""
+    what = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):  # says where
+        return what
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [(frame, line) for frame, line in frames if frame.f_globals.get("__name__") == module]
+    frame, line = (own or frames)[-1]
+    return f"{what} ({frame.f_code.co_filename}, line {line})"
 
 
 def _made_by(

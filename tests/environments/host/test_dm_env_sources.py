@@ -1,5 +1,7 @@
 """Sources of dm_env environments: factories of a user's own, bsuite and dm_control."""
 
+import sys
+
 import numpy as np
 import pytest
 from dm_env import StepType, specs
@@ -47,6 +49,7 @@ def test_boxes_are_taken_flat_and_bytes_are_shown_as_they_are(make, begin):
         ("", {}, r"environment\.factory='' names no function: write it as my_module:make_env"),
         ("my_module.make_env", {}, "names no function"),
         ("no_such_module:make_env", {}, "no_such_module cannot be imported .*PYTHONPATH"),
+        (f"{FACTORIES}.no_such_module:make_env", {}, "no_such_module cannot be imported .*PYTHONPATH"),
         (f"{FACTORIES}:no_such_name", {}, "factories has no no_such_name"),
         (f"{FACTORIES}:NOT_CALLABLE", {}, "is a int, which cannot be called"),
         (f"{FACTORIES}:not_an_environment", {}, r"returned a str, and must return a dm_env\.Environment"),
@@ -56,6 +59,23 @@ def test_boxes_are_taken_flat_and_bytes_are_shown_as_they_are(make, begin):
 def test_factories_that_cannot_be_used_are_told(factory, options, message, make):
     with pytest.raises(InputError, match=message):
         make(FactoryConfig(factory=factory, options=options), 2)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1\n1 / 0", r"failed when it was imported: ZeroDivisionError: .*my_broken.py, line 2\)"),
+        ("x = 1\nx +", r"failed when it was imported: SyntaxError: .*my_broken.py, line 2\)"),
+        ("\nimport no_such_library", r"failed when it was imported: ModuleNotFoundError: .*my_broken.py, line 2\)"),
+        ("import json\ndef make(seed):\n    json.loads('{')", r"failed when it was called: JSONDecodeError.*line 3\)"),
+    ],
+)
+def test_what_a_users_module_or_function_raises_is_told_with_its_line(source, message, make, tmp_path, monkeypatch):
+    (tmp_path / "my_broken.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_broken", raising=False)
+    with pytest.raises(InputError, match=r"environment\.factory=my_broken:make.*" + message):
+        make(FactoryConfig(factory="my_broken:make"), 2)
 
 
 @pytest.mark.parametrize("id", ["catch/0", "cartpole/0", "deep_sea/3", "memory_len/2", "cartpole_swingup/1"])
