@@ -1,14 +1,20 @@
-"""Jobs on host environments as a user starts them: whole, stopped, and with every fault an environment may have."""
+"""Jobs on host environments as a user starts them: whole, stopped, and with every fault that may happen.
 
+PODMETA_FAULT_TURNS=20 has every fault happen 20 times, each time at another moment.
+"""
+
+import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.job import Command, checkpoint_steps, digest, read_rows, read_until
+from tests.end_to_end.job import TIMEOUT_S, Command, checkpoint_steps, digest, read_rows, read_until
 
 TINY = (
     "architecture=sebulba",
@@ -26,6 +32,8 @@ TINY = (
     "evaluation.num_tasks=4",
 )
 ENDLESS = "num_updates=1000000"
+
+repeatedly = pytest.mark.parametrize("turn", range(int(os.environ.get("PODMETA_FAULT_TURNS", "1"))))
 
 
 def test_a_job_runs_to_its_end_and_says_where_the_time_went(podmeta: Command, tmp_path: Path):
@@ -52,6 +60,7 @@ def test_without_lag_the_same_seed_ends_at_the_same_theta(podmeta: Command, tmp_
     assert ends[0] == ends[1] != ends[2]
 
 
+@repeatedly
 @pytest.mark.parametrize(
     ("how", "message"),
     [
@@ -60,48 +69,52 @@ def test_without_lag_the_same_seed_ends_at_the_same_theta(podmeta: Command, tmp_
         ("hang", "has not answered for architecture.actor_timeout_s=3 s"),
     ],
 )
-def test_a_fault_of_an_environment_ends_the_job_with_a_checkpoint(podmeta: Command, tmp_path: Path, how, message):
-    start = time.monotonic()
-    done = podmeta.run(
-        "train", *TINY, ENDLESS, f"environment.options={{strike: 25, how: {how}}}", f"run_dir={tmp_path}"
-    )
-    assert done.returncode == 1, done.stderr
-    assert (
-        message in done.stderr.replace("\n", " ") and "factory tests.environments.host.factories:Script" in done.stderr
-    )
-    assert done.stderr.count("Traceback") == (how == "raise")
-    assert checkpoint_steps(tmp_path)[-1] > 0
-    assert time.monotonic() - start < 60
+def test_a_fault_of_an_environment_ends_the_job_with_a_checkpoint(podmeta: Command, tmp_path: Path, how, message, turn):
+    fault = f"environment.options={{strike: {25 + 7 * turn}, how: {how}}}"
+    job = podmeta.start("train", *TINY, ENDLESS, fault, f"run_dir={tmp_path}", FAULT=f"{tmp_path}/fault")
+    said = _ends_in_time(job, 1, tmp_path, patience_s=3.0 if how == "hang" else 0.0)
+    assert message in said.replace("\n", " ") and "factory tests.environments.host.factories:Script" in said
+    assert said.count("Traceback") == (how == "raise")
 
 
-def test_a_killed_worker_ends_the_job_and_all_other_workers(podmeta: Command, tmp_path: Path):
-    job = podmeta.start("train", *TINY, ENDLESS, "environment.vectorisation=processes", f"run_dir={tmp_path}")
-    said = read_until(job, "update ")
-    workers = _children(job.pid)
+@repeatedly
+@pytest.mark.parametrize(
+    ("part", "where"), [("actor.Actor._live_on", "actor "), ("session.SebulbaSession._publish", "")]
+)
+def test_a_fault_of_an_actor_or_of_the_learner_ends_the_job_with_a_checkpoint(
+    podmeta: Command, tmp_path: Path, part, where, turn
+):
+    job = Command(podmeta.variables, podmeta.folder, (sys.executable, "-m", "tests.end_to_end.sabotaged")).start(
+        part, str(5 + turn), "train", *TINY, ENDLESS, f"run_dir={tmp_path}", FAULT=f"{tmp_path}/fault"
+    )
+    said = _ends_in_time(job, 1, tmp_path)
+    assert f"failed: {where or 'learner'}" in said and "sabotage" in said and said.count("Traceback") == 1
+
+
+@repeatedly
+def test_a_killed_worker_ends_the_job_and_all_other_workers(podmeta: Command, tmp_path: Path, turn):
+    processes = "environment.vectorisation=processes"
+    job = podmeta.start("train", *TINY, ENDLESS, processes, f"run_dir={tmp_path}", FAULT=f"{tmp_path}/fault")
+    read_until(job, "update ")
+    workers = _workers(job.pid)
     assert workers
-    _kill(workers[-1])
-    said += job.communicate(timeout=60)[1]
-    assert job.returncode == 1, said
-    assert "Script" in said and checkpoint_steps(tmp_path)
-    assert not [worker for worker in workers if Path(f"/proc/{worker}/stat").exists()]
+    time.sleep(0.01 * turn)
+    (tmp_path / "fault").touch()
+    os.kill(workers[turn % len(workers)], signal.SIGKILL)
+    assert "Script" in _ends_in_time(job, 1, tmp_path)
 
 
+@repeatedly
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_job_asked_to_stop_saves_and_leaves_nobody_behind(podmeta: Command, tmp_path: Path, number):
-    job = podmeta.start("train", *TINY, ENDLESS, "environment.vectorisation=processes", f"run_dir={tmp_path}")
-    said = read_until(job, "update ")
-    workers = _children(job.pid)
-    start = time.monotonic()
+def test_a_job_asked_to_stop_saves_and_leaves_nobody_behind(podmeta: Command, tmp_path: Path, number, turn):
+    processes = "environment.vectorisation=processes"
+    job = podmeta.start("train", *TINY, ENDLESS, processes, f"run_dir={tmp_path}", FAULT=f"{tmp_path}/fault")
+    read_until(job, "update ")
+    time.sleep(0.01 * turn)
+    (tmp_path / "fault").touch()
     job.send_signal(number)
-    said += job.communicate(timeout=60)[1]
-    assert job.returncode == 0, said
-    assert time.monotonic() - start < 10
+    said = _ends_in_time(job, 0, tmp_path)
     assert f"stopped by {number.name}" in said and "Traceback" not in said
-    assert not [worker for worker in workers if Path(f"/proc/{worker}/stat").exists()]
-    saved = json.loads(
-        (tmp_path / "checkpoints" / f"step_{checkpoint_steps(tmp_path)[-1]:08}/manifest.json").read_text()
-    )
-    assert saved["step"] > 0
 
 
 @pytest.mark.parametrize(
@@ -124,12 +137,34 @@ def test_what_does_not_fit_is_told_before_anything_starts(podmeta: Command, tmp_
     assert not (tmp_path / "run").exists()
 
 
-def _children(pid: int) -> list[int]:
+def _ends_in_time(job: subprocess.Popen[str], code: int, run_path: Path, patience_s: float = 0.0) -> str:
+    """Waits for the end of a job: within 10 s of its fault and what it waits for, with a checkpoint, and alone."""
+    said = job.communicate(timeout=TIMEOUT_S)[1]
+    took = time.time() - (run_path / "fault").stat().st_mtime
+    assert job.returncode == code, said
+    assert took < 10.0 + patience_s
+    newest = run_path / "checkpoints" / f"step_{checkpoint_steps(run_path)[-1]:08}"
+    assert json.loads((newest / "manifest.json").read_text())["step"] > 0
+    assert not _processes_of(run_path)
+    return said
+
+
+def _processes_of(run_path: Path) -> list[int]:
+    """The processes that have been told, or have inherited, where the run's fault is to be noted."""
     found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return [child for child in found if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if f"FAULT={run_path}/fault\0" in (process / "environ").read_text():
+                found.append(int(process.name))
+    return found
 
 
-def _kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
+def _workers(pid: int) -> list[int]:
+    """The worker processes of a job."""
+    return [each for each in _processes_of_parent(pid) if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text()]
+
+
+def _processes_of_parent(pid: int) -> list[int]:
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]

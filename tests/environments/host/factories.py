@@ -3,6 +3,7 @@
 import functools
 import os
 import time
+from pathlib import Path
 
 import dm_env
 import numpy as np
@@ -56,6 +57,8 @@ class Script(dm_env.Environment):
         return {"seed": float(self._seed), "rest": np.array([self._step, action], float)}
 
     def _misbehave(self):
+        if "FAULT" in os.environ:  # where an end-to-end test wants to know when
+            Path(os.environ["FAULT"]).touch()
         if self._how == "raise":
             raise ZeroDivisionError("the script says so")
         if self._how == "exit":
