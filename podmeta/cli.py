@@ -2,6 +2,7 @@
 
 import json
 import sys
+import traceback
 from pathlib import Path
 
 from rich.console import Console
@@ -59,15 +60,28 @@ def main(arguments: list[str] | None = None) -> int:
         if arguments[0] not in commands:
             raise InputError(f"unknown command {arguments[0]!r}: choose one of {', '.join(commands)}")
         commands[arguments[0]](arguments[1:], console)
+        return 0
     except InputError as error:
         console.print(f"error: {error}", markup=False)
-        return 2
+        code = 2
     except PodmetaError as error:
         console.print(f"failed: {error}", markup=False)
-        return 1
+        code = 1
     except KeyboardInterrupt:
-        return 130
-    return 0
+        code = 130
+    except Exception:
+        console.print(traceback.format_exc().rstrip(), markup=False)
+        code = 1
+    _leave_others(code)
+    return code
+
+
+def _leave_others(code: int) -> None:
+    """Ends this process here if its job has others: they must not wait for it. Before JAX is there, there are none."""
+    if "jax" in sys.modules:
+        from podmeta.runtime.distributed import leave_at_once
+
+        leave_at_once(code)
 
 
 def _train(arguments: list[str], console: Console) -> None:
@@ -80,6 +94,7 @@ def _train(arguments: list[str], console: Console) -> None:
     job = compose_job(arguments)
     _set_up(job, console)
     from podmeta.evaluation.run import check_settings, evaluate_run
+    from podmeta.runtime.processes import is_first
     from podmeta.runtime.training import train
 
     if job.evaluation.enabled:
@@ -91,7 +106,7 @@ def _train(arguments: list[str], console: Console) -> None:
             f"to go on, give the same command with run_dir={result.run_path}",
             markup=False,
         )
-    elif job.evaluation.enabled:
+    elif job.evaluation.enabled and is_first():
         evaluate_run(job, experiment_suite(job), result.meta_params, result.run_path, Console())
 
 

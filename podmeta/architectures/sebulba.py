@@ -6,7 +6,8 @@ learner states and the growing trajectory stay on its device. After an unroll it
 travel for each learner device. On every learner device, the learner joins the shards of all actors and updates.
 
 An update takes one unroll of every actor, so the work of an update is the same for any number of actors and learner
-devices. Learner device d holds the d-th run of rows, as on Anakin; each actor has an equal part of every run.
+devices. Learner device d holds the d-th run of rows, as on Anakin; each actor has an equal part of every run of its
+own process, so that no experience travels between processes.
 """
 
 import functools
@@ -88,14 +89,14 @@ class Sebulba(NamedTuple):
     Attributes:
       init: (settings [1], θ [1, ...] or None for a fresh one) -> the state.
       entry_actors: by entry.
-      rows: [num_actors, rows of an actor] which rows each actor lets live.
+      rows: [num_actors, rows of an actor] which rows each actor of this process lets live.
       behaviour: (outer state, rows) -> the θ that acts.
       lifetime_keys: (outer state, update, rows) -> by entry, the keys [num] of lifetimes that begin with an update.
       starts: (update, rows) -> by entry, [num] whether a lifetime begins with that update, if the actor is not new.
       shards: (trajectories by entry) -> what must travel, by learner device: [1, …] of its run of the actor's rows.
       update: (outer state, by actor what has travelled to this device) -> (outer state, metrics); under DEVICE_AXIS.
       needs_newest: whether an actor must wait for θ to have seen the update before.
-      env_steps_per_update: env steps of all actors in one update.
+      env_steps_per_update: env steps of all actors, of all processes, in one update.
     """
 
     init: Callable[..., TrainingState]
@@ -110,21 +111,26 @@ class Sebulba(NamedTuple):
     env_steps_per_update: int
 
 
-def make_sebulba(loop: SplitOuterLoop, *, num_actors: int, num_learner_devices: int) -> Sebulba:
+def make_sebulba(
+    loop: SplitOuterLoop, *, num_actors: int, num_learner_devices: int, process: int = 0, num_processes: int = 1
+) -> Sebulba:
     """Builds the programs that run an outer loop with `num_actors` actors and `num_learner_devices` learner devices.
 
     Args:
-      loop: the outer loop; its rows must divide over actors times learner devices.
-      num_actors: actors, over all actor devices.
-      num_learner_devices: devices that the update is mapped over.
+      loop: the outer loop; its rows must divide over processes times actors times learner devices.
+      num_actors: actors of this process, over all its actor devices.
+      num_learner_devices: devices of this process that the update is mapped over.
+      process: which of the job's processes this is.
+      num_processes: processes of the job, all with as many actors and learner devices.
 
     Returns:
       The programs.
     """
-    num_rows = loop.num_rows // num_actors
-    rows_per_device = loop.num_rows // num_learner_devices
-    rows_per_shard = num_rows // num_learner_devices
-    by_device = np.arange(loop.num_rows, dtype=np.int32).reshape(num_learner_devices, num_actors, rows_per_shard)
+    rows_per_device = loop.num_rows // (num_processes * num_learner_devices)
+    rows_per_shard = rows_per_device // num_actors
+    num_rows = rows_per_shard * num_learner_devices
+    all_rows = np.arange(loop.num_rows, dtype=np.int32)
+    by_device = all_rows.reshape(num_processes, num_learner_devices, num_actors, rows_per_shard)[process]
 
     def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
         return TrainingState(jax.vmap(loop.init)(settings, meta_params), ())

@@ -11,7 +11,10 @@ from podmeta.runtime.session import Advance
 
 
 class AnakinSession:
-    """A stage on Anakin, a `Session`. Programs are compiled once for every number of updates that is asked for."""
+    """A stage on Anakin, a `Session`. Programs are compiled once for every number of updates that is asked for.
+
+    `num_devices` are the devices of this process.
+    """
 
     def __init__(self, program: Anakin, state: TrainingState, num_devices: int) -> None:
         self.compile_seconds = 0.0
@@ -33,10 +36,10 @@ class AnakinSession:
         start = time.perf_counter()
         self._device_state, device_metrics = self._compiled[num_updates](self._device_state)
         metrics = unreplicate(device_metrics)
-        return Advance(num_updates, metrics, time.perf_counter() - start)
+        return Advance(num_updates, metrics, {}, time.perf_counter() - start)
 
     def state(self) -> TrainingState:
-        """The state on the host."""
+        """The state on the host. In a job of several processes all must ask for it at once."""
         return from_devices(self._device_state)
 
     def close(self) -> None:

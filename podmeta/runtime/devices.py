@@ -1,15 +1,21 @@
-"""Devices: the only place that names pmap and meshes. Processes are the matter of distributed.py."""
+"""Devices: the only place that names pmap and meshes. Which processes there are is the matter of distributed.py.
+
+A job of several processes maps one function over the devices of all of them. Each process holds the rows of its own
+devices, which are the rows that come after those of the processes before it.
+"""
 
 import contextlib
 import importlib.util
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import topologies
+from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from podmeta.errors import InputError, PodmetaError
@@ -68,12 +74,37 @@ def explained_memory_errors(cure: str) -> Iterator[None]:
 
 
 def map_over_devices(function: Callable, axis_name: str, num_devices: int, *, donate: bool = True) -> Any:
-    """Compiles a function to run on `num_devices` devices at once; arguments carry a leading device axis.
+    """Compiles a function to run on `num_devices` devices of every process; arguments carry a leading device axis.
 
     Collectives inside it speak of `axis_name`. With `donate` the first argument's buffers are given up to the result.
+    Lower and compile it before it is called: only so do all processes speak of the same arrays.
     """
-    devices = jax.local_devices()[:num_devices]
+    devices = _devices_of_all_processes(num_devices)
     return jax.pmap(function, axis_name=axis_name, devices=devices, donate_argnums=(0,) if donate else ())
+
+
+def num_devices_of_all_processes() -> int:
+    """The devices of all processes of the job together.
+
+    Raises:
+      InputError: the processes have different numbers of them.
+    """
+    numbers = Counter(device.process_index for device in jax.devices())
+    if len(set(numbers.values())) > 1 or len(numbers) < jax.process_count():
+        told = ", ".join(f"process {index} has {numbers[index]}" for index in range(jax.process_count()))
+        raise InputError(f"every process of a job needs as many devices as the others: {told}")
+    return len(jax.devices())
+
+
+def _devices_of_all_processes(num_devices: int) -> list[jax.Device]:
+    """The first `num_devices` devices of every process, process by process."""
+    if jax.process_count() == 1:
+        return jax.local_devices()[:num_devices]
+    return [
+        device
+        for index in range(jax.process_count())
+        for device in jax.local_devices(process_index=index)[:num_devices]
+    ]
 
 
 def set_up_for_absent_devices() -> None:
@@ -173,28 +204,37 @@ def replicate(tree: Any, axis_name: str, num_devices: int) -> Any:
 
 
 def divide(tree: Any, axis_name: str, num_devices: int) -> Any:
-    """Divides the leading axis of every leaf over the devices: [n, ...] becomes [num_devices, n / num_devices, ...]."""
+    """Divides the leading axis of every leaf over the devices: [n, ...] becomes [d, n / d, ...].
+
+    Every process is given all n rows, and puts those of its own `num_devices` devices there.
+    """
+    first, total = jax.process_index() * num_devices, jax.process_count() * num_devices
 
     def divided(leaf: Any) -> jax.Array:
         # The rows of each device are counted, not left to -1: a leaf without elements, such as no walls, has rows too.
         shape = np.shape(leaf)
-        return _put(np.asarray(leaf).reshape(num_devices, shape[0] // num_devices, *shape[1:]), axis_name)
+        by_device = np.asarray(leaf).reshape(total, shape[0] // total, *shape[1:])
+        return _put(by_device[first : first + num_devices], axis_name)
 
     return jax.tree.map(divided, tree)
 
 
 def join(tree: Any) -> Any:
-    """What `divide` has divided, whole again and on the host."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), tree)
+    """What `divide` has divided, whole again and on the host.
+
+    In a job of several processes all must call it at once, for it is a collective.
+    """
+    whole = jax.tree.map(np.asarray, tree) if jax.process_count() == 1 else process_allgather(tree, tiled=True)
+    return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), whole)
 
 
 def unreplicate(tree: Any) -> Any:
-    """The first device's copy, on the host."""
+    """The copy of this process's first device, on the host."""
     return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_shards[0].data)[0], tree)
 
 
 def unreplicate_on_device(tree: Any) -> Any:
-    """A copy of the first device's copy, on that device."""
+    """A copy of the copy of this process's first device, on that device."""
     return _first_rows(jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, tree))
 
 
@@ -204,21 +244,26 @@ def _first_rows(tree: Any) -> Any:
 
 
 def join_shards(shards: Sequence[Any], axis_name: str) -> Any:
-    """Trees of arrays [1, ...], one on each of the first devices, as one tree of arrays [num_devices, ...].
+    """Trees of arrays [1, ...], one on each of this process's first devices, as one tree of arrays [d, ...].
 
-    Nothing moves, and nothing but this process takes part.
+    Nothing moves. In a job of several processes the d devices are those of all, and each process holds its own rows.
     """
-    mesh = Mesh(np.array(jax.local_devices()[: len(shards)]), (axis_name,))
-    sharding = NamedSharding(mesh, PartitionSpec(axis_name))
+    sharding = _over_devices(axis_name, len(shards))
 
     def join_leaf(*leaves: jax.Array) -> jax.Array:
-        shape = (len(leaves), *leaves[0].shape[1:])
+        shape = (len(leaves) * jax.process_count(), *leaves[0].shape[1:])
         return jax.make_array_from_single_device_arrays(shape, sharding, list(leaves))
 
     return jax.tree.map(join_leaf, *shards)
 
 
 def _put(array: np.ndarray, axis_name: str) -> jax.Array:
-    """Puts a slice of the leading axis on each device."""
-    mesh = Mesh(np.array(jax.local_devices()[: len(array)]), (axis_name,))
-    return jax.device_put(array, NamedSharding(mesh, PartitionSpec(axis_name)))
+    """Puts a slice of the leading axis on each of this process's first devices. It is no collective."""
+    sharding = _over_devices(axis_name, len(array))
+    shape = (len(array) * jax.process_count(), *array.shape[1:])
+    return jax.make_array_from_process_local_data(sharding, array, shape)
+
+
+def _over_devices(axis_name: str, num_devices: int) -> NamedSharding:
+    mesh = Mesh(np.array(_devices_of_all_processes(num_devices)), (axis_name,))
+    return NamedSharding(mesh, PartitionSpec(axis_name))

@@ -1,12 +1,20 @@
-"""Starting as one of the processes of a job: JAX's own runtime, told of them or left to find them."""
+"""The processes of a job on many hosts: how one joins the others, leaves with them, or without them.
 
+JAX's own runtime holds them together, and nothing of ours. What they tell one another is the matter of processes.py.
+"""
+
+import contextlib
 import ipaddress
 import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
 
 import jax
 
 from podmeta.config.schema import DistributedConfig
-from podmeta.errors import InputError
+from podmeta.errors import InputError, PodmetaError
 
 
 def start(config: DistributedConfig) -> None:
@@ -18,19 +26,77 @@ def start(config: DistributedConfig) -> None:
     if config.enabled == "off" or (config.enabled == "auto" and not _started_with_others(config)):
         return
     address = config.coordinator_address
+    # JAX's service would swallow every SIGTERM from here on, also one that comes before training can stop for it.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
-        jax.distributed.initialize(
-            coordinator_address=address or None,
-            num_processes=config.num_processes or None,
-            process_id=config.process_id if config.process_id >= 0 else None,
-            coordinator_bind_address=address if _is_loopback(address) else None,
-            heartbeat_timeout_seconds=config.heartbeat_s,
-        )
+        with _interruptible():
+            jax.distributed.initialize(
+                coordinator_address=address or None,
+                num_processes=config.num_processes or None,
+                process_id=config.process_id if config.process_id >= 0 else None,
+                coordinator_bind_address=address if _is_loopback(address) else None,
+                heartbeat_timeout_seconds=config.heartbeat_s,
+            )
     except ValueError as error:  # what JAX makes of an environment in which it knows nobody
         raise InputError(
             "distributed.enabled=on, but JAX finds nothing that has started several processes (SLURM, Open MPI, GKE or "
             "TPU VMs): set distributed.coordinator_address, num_processes and process_id, or distributed.enabled=off"
         ) from error
+
+
+def finish() -> None:
+    """Leaves the other processes once all of them have come here. From then on each is by itself."""
+    if jax.distributed.is_initialized():
+        jax.distributed.shutdown()
+
+
+def leave_at_once(code: int) -> None:
+    """Ends a process whose job has other processes, so that they learn of it now.
+
+    An ordinary exit would first wait for all of them to leave, while they wait for this one to go on. A process that
+    is by itself just returns from this.
+    """
+    if jax.distributed.is_initialized():
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+
+@contextlib.contextmanager
+def explained_losses() -> Iterator[None]:
+    """Turns JAX's error about a process that is gone into a `PodmetaError` of one line."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not is_about_a_loss(error):
+            raise
+        raise PodmetaError(
+            "another process of this job has ended, and says why itself if it could; the last checkpoint is intact: "
+            "start all processes again to go on from it"
+        ) from error
+
+
+def is_about_a_loss(error: BaseException) -> bool:
+    """Whether JAX's error means that another process of the job is gone."""
+    several = jax.process_count() > 1 and isinstance(error, jax.errors.JaxRuntimeError)
+    return several and any(sign in str(error) for sign in _SIGNS_OF_A_LOSS)
+
+
+_SIGNS_OF_A_LOSS = ("Gloo", "UNAVAILABLE", "DEADLINE_EXCEEDED", "Connection", "heartbeat", "coordination")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lets Ctrl-C end the process while C++ waits for others, which hears nothing of Python's own handler."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _started_with_others(config: DistributedConfig) -> bool:

@@ -40,7 +40,7 @@ class PlacedEntry(NamedTuple):
 
 
 def build_programs(job: JobConfig, num_devices: int) -> tuple[Program, ...]:
-    """The programs of a job on `num_devices` devices, by stage.
+    """The programs of a job on `num_devices` devices of each of its processes, by stage.
 
     Raises:
       InputError: an environment cannot be made or does not suit the architecture, one θ does not fit all of them, or
@@ -56,7 +56,7 @@ def build_programs(job: JobConfig, num_devices: int) -> tuple[Program, ...]:
 
 
 def build_program(job: JobConfig, num_devices: int, stage: int = 0) -> Program:
-    """The program of one stage on `num_devices` devices."""
+    """The program of one stage on `num_devices` devices of each process."""
     return build_programs(job, num_devices)[stage]
 
 
@@ -110,16 +110,22 @@ def _program(job: JobConfig, stage: Stage, entries: tuple[Entry, ...], num_devic
         return make_anakin(
             loop,
             num_instances=job.architecture.num_instances,
-            num_devices=num_devices,
+            num_devices=num_devices * jax.process_count(),
             rows_at_once=job.architecture.rows_at_once,
         )
     layout = make_layout(job.architecture, num_devices)
-    check_division(layout, stage.outer)
+    check_division(layout, stage.outer, jax.process_count())
     if isinstance(stage.outer, ActorCriticConfig):
         split = split_actor_critic(make_actor_critic(stage.outer, entries, *updates))
     else:
         split = split_evolution(make_evolution(stage.outer, entries, *updates))
-    return make_sebulba(split, num_actors=layout.num_actors, num_learner_devices=layout.num_learner_devices)
+    return make_sebulba(
+        split,
+        num_actors=layout.num_actors,
+        num_learner_devices=layout.num_learner_devices,
+        process=jax.process_index(),
+        num_processes=jax.process_count(),
+    )
 
 
 def _placed_entries(job: JobConfig, stage: Stage) -> list[PlacedEntry]:

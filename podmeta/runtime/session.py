@@ -15,12 +15,14 @@ class Advance(NamedTuple):
 
     Attributes:
       num_updates: updates done, fewer than asked for only where the job is asked to stop.
-      metrics: of every one of these updates.
+      metrics: of every one of these updates, the same in all processes.
+      process_metrics: what these updates were like in this process, such as where its time went.
       seconds: the time they took, compilation left out.
     """
 
     num_updates: int
     metrics: Metrics
+    process_metrics: dict[str, float]
     seconds: float
 
 

@@ -1,11 +1,13 @@
-"""The training loop: a job from its start, or where it stopped, to its end, or to a signal."""
+"""The training loop: a job from its start, or where it stopped, to its end, or to a signal.
+
+All processes of a job run it, side by side: they decide together when to save and when to stop.
+"""
 
 import contextlib
 import dataclasses
-import json
-import sys
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,41 +17,26 @@ import numpy as np
 from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
-from podmeta.config.schema import JobConfig
+from podmeta.config.schema import DistributedConfig, JobConfig
 from podmeta.config.stages import Stage, environments_of, stages_of
 from podmeta.config.validate import validate_devices
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.environments.host.registry import lives_on_host, make_host_environment
 from podmeta.errors import InputError, PodmetaError, SessionError
+from podmeta.runtime import distributed
 from podmeta.runtime.anakin_session import AnakinSession
 from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
-from podmeta.runtime.devices import describe_devices, explained_memory_errors
-from podmeta.runtime.files import write_atomically
+from podmeta.runtime.devices import explained_memory_errors, num_devices_of_all_processes
 from podmeta.runtime.meta_params import load_meta_params
-from podmeta.runtime.metrics import MetricsWriter
-from podmeta.runtime.program import Program, build_programs, instance_settings, num_instances, state_shapes
-from podmeta.runtime.progress import Progress as Display
-from podmeta.runtime.progress import show_progress
-from podmeta.runtime.provenance import describe_provenance
-from podmeta.runtime.run_directory import RunDirectory
+from podmeta.runtime.processes import check_alike, from_first, gather, largest
+from podmeta.runtime.program import Program, build_programs, instance_settings, num_instances
+from podmeta.runtime.records import NoRecords, Progress, Records, Row, open_records
 from podmeta.runtime.sebulba.layout import make_layout
 from podmeta.runtime.sebulba.session import SebulbaSession
 from podmeta.runtime.session import Advance, Metrics, Session
 from podmeta.runtime.signals import StopRequest
 
 _LESS_MEMORY = "take fewer members or lifetimes, a smaller learner, shorter lifetimes, or more devices"
-
-
-class Progress(NamedTuple):
-    """How far a job is.
-
-    Attributes:
-      update: updates done.
-      seconds: time spent training, over all starts of the job, compilation left out.
-    """
-
-    update: int
-    seconds: float
 
 
 class TrainingResult(NamedTuple):
@@ -59,7 +46,7 @@ class TrainingResult(NamedTuple):
       run_path: the run directory.
       update: updates done.
       meta_params: θ, [num_instances, ...], on the host.
-      stopped_by: the signal that stopped the job before its end; None at the end.
+      stopped_by: the signal that stopped the job before its end, whichever process it was sent to; None at the end.
     """
 
     run_path: Path
@@ -76,6 +63,8 @@ def default_run_path(job: JobConfig) -> Path:
 def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
     """Trains a job to its end, or until SIGINT or SIGTERM asks for a stop, on the devices that have been set up.
 
+    In a job of several processes all call it, and leave one another when it ends.
+
     Args:
       job: the job.
       tell: shows the user a line.
@@ -84,65 +73,72 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
       How it ended. The run directory holds the rest.
 
     Raises:
-      InputError: the job does not fit the machine, or the run directory another job.
-      PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read.
+      InputError: the job does not fit the machine, or the run directory another job; or the processes differ.
+      PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read, or a process was lost.
     """
-    if jax.process_count() > 1:
-        raise InputError(
-            f"this is one of {jax.process_count()} processes, over which training cannot be divided yet: start one, or "
-            "set distributed.enabled=off"
-        )
-    num_devices = jax.local_device_count()
-    validate_devices(job, num_devices)
-    stages, programs = stages_of(job), build_programs(job, num_devices)
-    run_path = default_run_path(job)
-    if job.resume == "never" and Checkpoints(run_path / "checkpoints").steps():
-        raise InputError(f"resume=never, but {run_path} holds checkpoints: choose another run_dir, or resume=auto")
-    fresh_state = _fresh_state(job, programs[0], run_path)
+    with distributed.explained_losses():
+        result = _train(job, tell)
+        distributed.finish()
+    return result
 
-    with RunDirectory(run_path, job_to_yaml(job)) as run_directory, StopRequest() as stop_request:
-        run_directory.write_environment(describe_provenance(describe_devices()))
-        tell(f"run directory: {run_directory.path}")
-        checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep)
-        checkpoints.recover()
-        state, progress = _start(job, checkpoints, fresh_state, tell)
-        metrics_writer = MetricsWriter(
-            run_directory,
-            resumed_update=progress.update,
-            tensorboard=job.logging.tensorboard,
-            wandb_project=job.logging.wandb_project if job.logging.wandb else None,
-        )
-        saver = _Saver(job, checkpoints, progress)
+
+def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
+    validate_devices(job, num_devices_of_all_processes())
+    check_alike(job_to_yaml(dataclasses.replace(job, distributed=DistributedConfig())))
+    stages, programs = stages_of(job), build_programs(job, jax.local_device_count())
+    with contextlib.ExitStack() as stack:
+        stop_request = stack.enter_context(StopRequest())
+        records, run_path, state, progress = _begin(job, programs[0], stack, tell)
         compile_seconds = 0.0
-        with (
-            contextlib.closing(metrics_writer),
-            show_progress(job.num_updates, sys.stderr, job.logging.progress) as display,
-        ):
-            for stage, program in zip(stages, programs, strict=True):
-                if progress.update >= min(stage.end, job.num_updates) or stop_request.requested:
-                    continue
-                if progress.update == stage.first_update > 0:
-                    state = program.init(instance_settings(job, stage.number), state.outer.meta_params)
-                with explained_memory_errors(_LESS_MEMORY):
-                    session = _open_session(job, stage, program, state, num_devices)
-                under_way = _StageUnderWay(job, stages, programs, stage, session, saver, metrics_writer, display)
-                try:
-                    progress = under_way.train(progress, stop_request)
-                finally:
-                    told = session.close()
-                state = session.state()
-                compile_seconds += session.compile_seconds
-                if told is not None:
-                    tell(told)
-        saver.save(state, progress)
+        stopped_by = _stop_signal(stop_request)
+        for stage, program in zip(stages, programs, strict=True):
+            if progress.update >= min(stage.end, job.num_updates) or stopped_by is not None:
+                continue
+            if progress.update == stage.first_update > 0:
+                state = program.init(instance_settings(job, stage.number), state.outer.meta_params)
+            with explained_memory_errors(_LESS_MEMORY):
+                session = _open_session(job, stage, program, state)
+            under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path)
+            try:
+                progress, stopped_by = under_way.train(progress, stop_request)
+            finally:
+                told = session.close()
+            state = session.state()
+            compile_seconds += session.compile_seconds
+            if told is not None:
+                tell(told)
+        records.save(state, progress)
         finished = progress.update >= job.num_updates
         if finished:
             env_steps = _env_steps(progress.update, stages, programs)
-            summary = _summary(job, state, progress, env_steps, compile_seconds)
-            write_atomically(run_directory.summary_path, json.dumps(summary, indent=2) + "\n")
-    return TrainingResult(
-        run_directory.path, progress.update, state.outer.meta_params, None if finished else stop_request.signal_name
-    )
+            records.finish(_summary(job, state, progress, env_steps, compile_seconds))
+    return TrainingResult(run_path, progress.update, state.outer.meta_params, None if finished else stopped_by)
+
+
+def _begin(
+    job: JobConfig, program: Program, stack: contextlib.ExitStack, tell: Callable[[str], None]
+) -> tuple[Records, Path, TrainingState, Progress]:
+    """Where the job is to go on from. The first process alone looks for that, and tells the others."""
+    opened: list[Records] = []
+
+    def begin() -> tuple[Path, TrainingState, Progress]:
+        run_path = default_run_path(job).absolute()
+        if job.resume == "never" and Checkpoints(run_path / "checkpoints").steps():
+            raise InputError(f"resume=never, but {run_path} holds checkpoints: choose another run_dir, or resume=auto")
+        fresh_state = _fresh_state(job, program, run_path)
+        records, state, progress = stack.enter_context(open_records(job, run_path, fresh_state, tell))
+        opened.append(records)
+        return run_path, state, progress
+
+    run_path, state, progress = from_first(begin)
+    return (opened[0] if opened else NoRecords()), run_path, state, progress
+
+
+def _stop_signal(stop_request: StopRequest) -> str | None:
+    """The signal that any process of the job has been sent."""
+    number = signal.Signals[stop_request.signal_name] if stop_request.signal_name else 0
+    (number,) = largest(number)
+    return signal.Signals(number).name if number else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,58 +150,44 @@ class _StageUnderWay:
     programs: tuple[Program, ...]
     stage: Stage
     session: Session
-    saver: "_Saver"
-    metrics_writer: MetricsWriter
-    display: Display
+    records: Records
+    run_path: Path
 
-    def train(self, progress: Progress, stop_request: StopRequest) -> Progress:
-        """Trains to the end of the stage, or of the job, or until a stop is requested; returns how far it came."""
+    def train(self, progress: Progress, stop_request: StopRequest) -> tuple[Progress, str | None]:
+        """Trains to the end of the stage, or of the job, or until a stop is requested.
+
+        Returns:
+          How far it came, and the signal that has asked for a stop, if any.
+        """
         end = min(self.stage.end, self.job.num_updates)
-        while progress.update < end and not stop_request.requested:
+        alone = jax.process_count() == 1
+        stopped_by = None
+        while progress.update < end and stopped_by is None:
             num_updates = _updates_until_boundary(progress.update, self.stage, self.job)
             try:
+                # A process that stopped in the middle of these updates would leave the others waiting for it.
                 with explained_memory_errors(_LESS_MEMORY):
-                    advance = self.session.advance(num_updates, lambda: stop_request.requested)
+                    advance = self.session.advance(num_updates, lambda: alone and stop_request.requested)
             except SessionError:
-                self.saver.save(self.session.state(), progress)
+                self.records.save(self.session.state(), progress)
                 raise
             if advance.num_updates > 0:
                 progress = self._note(advance, progress)
-        return progress
+            stopped_by = _stop_signal(stop_request)
+        return progress, stopped_by
 
     def _note(self, advance: Advance, last: Progress) -> Progress:
         """Writes and shows what has been done, and saves it where that is due."""
-        _check_finite(advance.metrics, last.update, self.saver.checkpoints)
+        _check_finite(advance.metrics, last.update, self.run_path)
         program = self.programs[self.stage.number]
         rate = program.env_steps_per_update * advance.num_updates / advance.seconds
         progress = Progress(last.update + advance.num_updates, last.seconds + advance.seconds)
-        for row in _rows(advance.metrics, last.update, progress, self.stage, self.programs, rate, self.job):
-            self.metrics_writer.write(row)
-        self.display.update(progress.update, float(np.mean(advance.metrics["fitness_mean"][-1])), rate)
-        if self.saver.due(progress):
-            self.saver.save(self.session.state(), progress)
+        rows = _rows(advance, last.update, progress, self.stage, self.programs, rate, self.job)
+        self.records.note(rows, progress, float(np.mean(advance.metrics["fitness_mean"][-1])), rate)
+        (due,) = largest(self.records.due(progress))
+        if due:
+            self.records.save(self.session.state(), progress)
         return progress
-
-
-class _Saver:
-    """Saves checkpoints when they are due."""
-
-    def __init__(self, job: JobConfig, checkpoints: Checkpoints, progress: Progress) -> None:
-        self._config = job.checkpoint
-        self.checkpoints = checkpoints
-        self._last_update = progress.update
-        self._last_time = time.monotonic()
-
-    def due(self, progress: Progress) -> bool:
-        every_updates, every_seconds = self._config.every_updates, self._config.every_seconds
-        updates_due = every_updates > 0 and progress.update - self._last_update >= every_updates
-        return updates_due or (every_seconds > 0 and time.monotonic() - self._last_time >= every_seconds)
-
-    def save(self, state: Any, progress: Progress) -> None:
-        """Saves, unless this update is saved already."""
-        if progress.update not in self.checkpoints.steps() or progress.update != self._last_update:
-            self.checkpoints.save(progress.update, state, {"seconds": progress.seconds})
-        self._last_update, self._last_time = progress.update, time.monotonic()
 
 
 def _fresh_state(job: JobConfig, program: Program, run_path: Path) -> TrainingState:
@@ -218,8 +200,9 @@ def _fresh_state(job: JobConfig, program: Program, run_path: Path) -> TrainingSt
     return jax.device_get(program.init(settings, meta_params))
 
 
-def _open_session(job: JobConfig, stage: Stage, program: Program, state: TrainingState, num_devices: int) -> Session:
+def _open_session(job: JobConfig, stage: Stage, program: Program, state: TrainingState) -> Session:
     """Begins a stage, or goes on with it, on the job's architecture."""
+    num_devices = jax.local_device_count()
     if isinstance(program, Anakin):
         return AnakinSession(program, state, num_devices)
     num_lifetimes = [entry_actor.num_lifetimes for entry_actor in program.entry_actors]
@@ -230,19 +213,6 @@ def _open_session(job: JobConfig, stage: Stage, program: Program, state: Trainin
 
     layout = make_layout(job.architecture, num_devices)
     return SebulbaSession(program, job.architecture, layout, state, make_environments)
-
-
-def _start(
-    job: JobConfig, checkpoints: Checkpoints, fresh_state: Any, tell: Callable[[str], None]
-) -> tuple[Any, Progress]:
-    """The state to start from: the newest good checkpoint's, or a fresh one."""
-    restored = checkpoints.restore_latest(lambda update: state_shapes(job, update))
-    if restored is None:
-        return fresh_state, Progress(0, 0.0)
-    for warning in restored.warnings:
-        tell(f"warning: {warning}")
-    tell(f"going on from update {restored.step}")
-    return restored.tree, Progress(restored.step, float(restored.metadata["seconds"]))
 
 
 def _updates_until_boundary(update: int, stage: Stage, job: JobConfig) -> int:
@@ -260,12 +230,12 @@ def _env_steps(update: int, stages: tuple[Stage, ...], programs: tuple[Program, 
     )
 
 
-def _check_finite(metrics: Metrics, last_update: int, checkpoints: Checkpoints) -> None:
+def _check_finite(metrics: Metrics, last_update: int, run_path: Path) -> None:
     """Stops a job whose fitness or θ is no longer finite, before it can be saved."""
     finite = np.all([np.isfinite(metrics[name]) for name in ("fitness_mean", "meta_params_norm")], axis=0)
     if not finite.all():
         generation = last_update + int(np.argwhere(~finite)[0][0])
-        steps = checkpoints.steps()
+        steps = Checkpoints(run_path / "checkpoints").steps()
         kept = f"the checkpoint of update {steps[-1]} is intact" if steps else "no checkpoint had been saved"
         raise PodmetaError(
             f"the fitness or θ of generation {generation} is not finite; {kept}. "
@@ -274,21 +244,22 @@ def _check_finite(metrics: Metrics, last_update: int, checkpoints: Checkpoints) 
 
 
 def _rows(
-    metrics: Metrics,
+    advance: Advance,
     last_update: int,
     progress: Progress,
     stage: Stage,
     programs: tuple[Program, ...],
     rate: float,
     job: JobConfig,
-) -> list[dict[str, Any]]:
+) -> Sequence[Row]:
     """The lines of metrics.jsonl for one call: updates that are a multiple of logging.every_updates, and the last."""
+    of_processes = _of_processes(advance)
     num_updates = progress.update - last_update
-    rows = []
+    rows: list[Row] = []
     for index in range(num_updates):
         update = last_update + index + 1
         if update % job.logging.every_updates == 0 or update == job.num_updates:
-            values = {name: _single_or_list(values[index]) for name, values in metrics.items()}
+            values = {name: _single_or_list(values[index]) for name, values in advance.metrics.items()}
             rows.append(
                 {
                     "update": update,
@@ -297,9 +268,23 @@ def _rows(
                     "seconds": progress.seconds,
                     "env_steps_per_second": rate,
                     **values,
+                    **of_processes,
                 }
             )
     return rows
+
+
+def _of_processes(advance: Advance) -> dict[str, float]:
+    """What the updates were like where they were done: over all processes, and for each of several."""
+    if jax.process_count() == 1:
+        return {name: value for name, value in advance.process_metrics.items() if np.isfinite(value)}
+    told = {}
+    for name, values in gather(advance.process_metrics | {"call_seconds": advance.seconds}).items():
+        known = np.flatnonzero(np.isfinite(values))
+        if known.size:
+            told[name] = float(values[known].max() if name.endswith("_max") else values[known].mean())
+            told |= {f"{name}/process_{index}": float(values[index]) for index in known}
+    return told
 
 
 def _single_or_list(values: np.ndarray) -> float | list[float]:

@@ -58,14 +58,21 @@ def make_layout(config: SebulbaConfig, num_devices: int) -> Layout:
     return Layout(num_learner_devices, config.actor_devices, config.actor_threads)
 
 
-def check_division(layout: Layout, outer: EvolutionConfig | ActorCriticConfig) -> None:
+def check_division(layout: Layout, outer: EvolutionConfig | ActorCriticConfig, num_processes: int = 1) -> None:
     """Checks that the rows of an outer loop divide over actors and learner devices, and there into minibatches.
+
+    Args:
+      layout: of each process.
+      outer: the outer loop's config.
+      num_processes: processes of the job.
 
     Raises:
       InputError: they do not.
     """
-    shares = layout.num_actors * layout.num_learner_devices
+    shares = num_processes * layout.num_actors * layout.num_learner_devices
     parties = f"{layout.num_actors} actors and {layout.num_learner_devices} learner devices"
+    if num_processes > 1:
+        parties += f" in each of {num_processes} processes"
     if isinstance(outer, EvolutionConfig):
         if outer.population_size // 2 % shares != 0:
             raise InputError(
@@ -78,8 +85,9 @@ def check_division(layout: Layout, outer: EvolutionConfig | ActorCriticConfig) -
             f"outer.num_lifetimes={outer.num_lifetimes} does not divide over {parties}: take a multiple of {shares}, "
             "or another architecture.actor_threads"
         )
-    if outer.num_lifetimes // layout.num_learner_devices % outer.num_minibatches != 0:
+    per_device = outer.num_lifetimes // (num_processes * layout.num_learner_devices)
+    if per_device % outer.num_minibatches != 0:
         raise InputError(
-            f"outer.num_minibatches={outer.num_minibatches} does not divide the "
-            f"{outer.num_lifetimes // layout.num_learner_devices} lifetimes of a learner device"
+            f"outer.num_minibatches={outer.num_minibatches} does not divide the {per_device} lifetimes of a learner "
+            "device"
         )

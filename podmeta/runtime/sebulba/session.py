@@ -22,13 +22,14 @@ from podmeta.environments.host.base import HostEnvironment
 from podmeta.errors import PodmetaError, SessionError
 from podmeta.outer.base import OuterState
 from podmeta.runtime.devices import join_shards, map_over_devices, replicate, unreplicate, unreplicate_on_device
+from podmeta.runtime.distributed import is_about_a_loss
 from podmeta.runtime.sebulba.actor import ENVIRONMENT, INFERENCE, QUEUE, Actor, make_actor_programs
 from podmeta.runtime.sebulba.advice import advise
 from podmeta.runtime.sebulba.clock import Clock
 from podmeta.runtime.sebulba.cores import cores_of_actors
 from podmeta.runtime.sebulba.layout import Layout
 from podmeta.runtime.sebulba.pipeline import Fault, Pipeline, Unroll
-from podmeta.runtime.session import Advance, Metrics
+from podmeta.runtime.session import Advance
 
 DATA, UPDATE = "data", "update"  # what a learner spends its time on: waiting for data, and updating
 EPISODES_AVERAGED = 100
@@ -118,9 +119,9 @@ class SebulbaSession:
                 break
         seconds = time.perf_counter() - start - (self.compile_seconds - compiled_before)
         if not rows:
-            return Advance(0, {}, seconds)
+            return Advance(0, {}, {}, seconds)
         metrics = {name: np.stack([row[name] for row in rows])[:, None] for name in rows[0]}
-        return Advance(len(rows), metrics | self._told(len(rows), seconds, before, lags, depths), seconds)
+        return Advance(len(rows), metrics, self._told(len(rows), seconds, before, lags, depths), seconds)
 
     def state(self) -> TrainingState:
         """The state on the host. What is under way in environments is not in it."""
@@ -214,8 +215,8 @@ class SebulbaSession:
 
     def _told(
         self, num_updates: int, seconds: float, before: _Shares, lags: Sequence[int], depths: Sequence[int]
-    ) -> Metrics:
-        """What the flow of data was like, the same for every one of the updates."""
+    ) -> dict[str, float]:
+        """What the flow of data was like."""
         now = self._shares()
         values = {
             "updates_per_second": num_updates / seconds,
@@ -226,9 +227,9 @@ class SebulbaSession:
         }
         for activity in (INFERENCE, ENVIRONMENT, QUEUE):
             values[f"actor_{activity}_share"] = _share(now.actors, before.actors, activity)
-        if self._returns:
-            values["episode_return_mean"] = float(np.mean(self._returns))
-        return {name: np.full((num_updates, 1), value) for name, value in values.items()}
+        # Not a number before any has ended: every process of a job must tell of the same things.
+        values["episode_return_mean"] = float(np.mean(self._returns)) if self._returns else float("nan")
+        return values
 
 
 def _share(now: dict[str, float], before: dict[str, float], activity: str) -> float:
@@ -248,6 +249,8 @@ def _as_session_error(where: str, error: BaseException) -> SessionError:
     """An error in words. One of ours says all there is to say; of any other, the traceback is shown."""
     if isinstance(error, SessionError):
         return error
+    if is_about_a_loss(error):
+        return SessionError("another process of this job has ended, and says why itself if it could")
     if isinstance(error, PodmetaError):
         return SessionError(f"{where}: {error}")
     return SessionError(f"{where}:\n{''.join(traceback.format_exception(error))}".rstrip())

@@ -1,0 +1,165 @@
+"""What a job leaves in its run directory and shows on the terminal. Of several processes, the first alone does."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from podmeta.architectures.base import TrainingState
+from podmeta.config.compose import job_to_yaml
+from podmeta.config.schema import CheckpointConfig, JobConfig
+from podmeta.runtime.checkpoints import Checkpoints
+from podmeta.runtime.devices import describe_devices
+from podmeta.runtime.files import write_atomically
+from podmeta.runtime.metrics import MetricsWriter
+from podmeta.runtime.program import state_shapes
+from podmeta.runtime.progress import Progress as Display
+from podmeta.runtime.progress import show_progress
+from podmeta.runtime.provenance import describe_provenance
+from podmeta.runtime.run_directory import RunDirectory
+
+Row = Mapping[str, Any]  # one line of metrics.jsonl
+
+
+class Progress(NamedTuple):
+    """How far a job is.
+
+    Attributes:
+      update: updates done.
+      seconds: time spent training, over all starts of the job, compilation left out.
+    """
+
+    update: int
+    seconds: float
+
+
+@runtime_checkable
+class Records(Protocol):
+    """What a job writes and shows as it goes on."""
+
+    def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
+        """Writes rows, and shows how far the job is: its newest fitness, and env steps/s."""
+
+    def due(self, progress: Progress) -> bool:
+        """Whether it is time for a checkpoint."""
+
+    def save(self, state: TrainingState, progress: Progress) -> None:
+        """Saves a checkpoint, unless this update is saved already."""
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Writes the summary of a job that has come to its end."""
+
+
+class NoRecords:
+    """The `Records` of every process but the first."""
+
+    def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
+        """Nothing is written or shown."""
+
+    def due(self, progress: Progress) -> bool:
+        """The first process says when."""
+        return False
+
+    def save(self, state: TrainingState, progress: Progress) -> None:
+        """Nothing is saved."""
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Nothing is written."""
+
+
+class RunRecords:
+    """The `Records` of the first process, in a run directory that it holds."""
+
+    def __init__(
+        self,
+        config: CheckpointConfig,
+        run_directory: RunDirectory,
+        checkpoints: Checkpoints,
+        metrics_writer: MetricsWriter,
+        display: Display,
+        progress: Progress,
+    ) -> None:
+        self._config = config
+        self._run_directory = run_directory
+        self._checkpoints = checkpoints
+        self._metrics_writer = metrics_writer
+        self._display = display
+        self._last_update = progress.update
+        self._last_time = time.monotonic()
+
+    def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
+        """Writes rows of metrics, and moves the progress bar."""
+        for row in rows:
+            self._metrics_writer.write(row)
+        self._display.update(progress.update, fitness, rate)
+
+    def due(self, progress: Progress) -> bool:
+        """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one."""
+        every_updates, every_seconds = self._config.every_updates, self._config.every_seconds
+        updates_due = every_updates > 0 and progress.update - self._last_update >= every_updates
+        return updates_due or (every_seconds > 0 and time.monotonic() - self._last_time >= every_seconds)
+
+    def save(self, state: TrainingState, progress: Progress) -> None:
+        """Saves a checkpoint, unless this update is saved already."""
+        if progress.update not in self._checkpoints.steps() or progress.update != self._last_update:
+            self._checkpoints.save(progress.update, state, {"seconds": progress.seconds})
+        self._last_update, self._last_time = progress.update, time.monotonic()
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Writes summary.json."""
+        write_atomically(self._run_directory.summary_path, json.dumps(summary, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def open_records(
+    job: JobConfig, run_path: Path, fresh_state: TrainingState, tell: Callable[[str], None]
+) -> Iterator[tuple[RunRecords, TrainingState, Progress]]:
+    """Takes hold of the job's run directory, and finds where the job is to go on from.
+
+    Args:
+      job: the job.
+      run_path: the run directory.
+      fresh_state: what to begin with where there is no checkpoint.
+      tell: shows the user a line.
+
+    Yields:
+      Its records; the newest good checkpoint's state, or the fresh one; and how far that is.
+
+    Raises:
+      InputError: the directory cannot be had, or holds another job.
+      PodmetaError: every checkpoint in it is broken.
+    """
+    with RunDirectory(run_path, job_to_yaml(job)) as run_directory:
+        run_directory.write_environment(describe_provenance(describe_devices()))
+        tell(f"run directory: {run_directory.path}")
+        checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep)
+        checkpoints.recover()
+        state, progress = _start(job, checkpoints, fresh_state, tell)
+        metrics_writer = MetricsWriter(
+            run_directory,
+            resumed_update=progress.update,
+            tensorboard=job.logging.tensorboard,
+            wandb_project=job.logging.wandb_project if job.logging.wandb else None,
+        )
+        with (
+            contextlib.closing(metrics_writer),
+            show_progress(job.num_updates, sys.stderr, job.logging.progress) as display,
+        ):
+            records = RunRecords(job.checkpoint, run_directory, checkpoints, metrics_writer, display, progress)
+            yield records, state, progress
+
+
+def _start(
+    job: JobConfig, checkpoints: Checkpoints, fresh_state: TrainingState, tell: Callable[[str], None]
+) -> tuple[TrainingState, Progress]:
+    """The state to start from: the newest good checkpoint's, or a fresh one."""
+    restored = checkpoints.restore_latest(lambda update: state_shapes(job, update))
+    if restored is None:
+        return fresh_state, Progress(0, 0.0)
+    for warning in restored.warnings:
+        tell(f"warning: {warning}")
+    tell(f"going on from update {restored.step}")
+    return restored.tree, Progress(restored.step, float(restored.metadata["seconds"]))
