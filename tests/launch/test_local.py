@@ -49,15 +49,6 @@ def test_signals_reach_every_process():
     assert process.wait(timeout=30) == 5
 
 
-def test_training_is_refused_in_processes_that_have_met(tmp_path):
-    command = [sys.executable, "launch/local.py", "--processes", "2", "experiment=bandit", f"run_dir={tmp_path}/run"]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    assert all(f"[{index}] error: this is one of 2 processes" in done.stderr for index in range(2))
-    assert not (tmp_path / "run").exists()
-
-
 def test_wrong_input_is_told_by_every_process_and_exits_with_2():
     command = [sys.executable, "launch/local.py", "--processes", "2", "experiment=bandti"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}

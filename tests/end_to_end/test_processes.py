@@ -1,0 +1,213 @@
+"""One job in several processes, which stand for hosts: the same θ, one decision to stop, and nobody left waiting."""
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from launch.local import free_port
+from podmeta.config.compose import job_from_yaml
+from podmeta.runtime.meta_params import restore_run
+from tests.end_to_end.job import (
+    JOB,
+    TIMEOUT_S,
+    UPDATES_PER_CALL,
+    UPDATES_PER_CHECKPOINT,
+    checkpoint_steps,
+    digest,
+    read_rows,
+)
+
+HEARTBEAT_S = 10
+LONG = "num_updates=1000000"
+ACTOR_CRITIC = (
+    "experiment=bandit_actor_critic",
+    "outer.num_lifetimes=8",
+    "outer.unroll_length=5",
+    "outer.num_minibatches=1",
+    "environment.lifetime_length=10",
+    "learner.hidden_size=4",
+    "architecture.updates_per_call=2",
+    "logging.every_updates=2",
+    "num_updates=6",
+    "evaluation.enabled=false",
+)
+SEBULBA = (
+    "experiment=sebulba_cartpole",
+    "environment=gymnasium/CartPole-v1",
+    "environment.lifetime_length=40",
+    "learner.hidden_size=4",
+    "learner.torso_layers=[4]",
+    "outer.num_lifetimes=8",
+    "outer.unroll_length=10",
+    "outer.num_minibatches=1",
+    "architecture.max_lag=0",
+    "architecture.actor_threads=1",
+    "architecture.updates_per_call=2",
+    "logging.every_updates=2",
+    "num_updates=6",
+    "evaluation.enabled=false",
+)
+
+
+class Together:
+    """The processes of one job, each with `num_devices` devices."""
+
+    def __init__(self, podmeta, num_processes: int, num_devices: int, *arguments: str) -> None:
+        told = [
+            f"distributed.coordinator_address=127.0.0.1:{free_port()}",
+            f"distributed.num_processes={num_processes}",
+            f"distributed.heartbeat_s={HEARTBEAT_S}",
+            f"devices.cpu={num_devices}",
+        ]
+        self.processes = [
+            podmeta.start("train", *arguments, *told, f"distributed.process_id={index}")
+            for index in range(num_processes)
+        ]
+
+    def end(self) -> tuple[list[int], list[str]]:
+        """Waits for all; returns exit codes, and what each has said."""
+        said = [process.communicate(timeout=TIMEOUT_S)[1] for process in self.processes]
+        return [process.returncode for process in self.processes], said
+
+    def succeed(self) -> list[str]:
+        """Waits for all, which must end well; returns what each has said."""
+        codes, said = self.end()
+        assert codes == [0] * len(codes), said
+        return said
+
+
+def wait_for_checkpoint(run_path: Path) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not checkpoint_steps(run_path):
+        assert time.monotonic() < end, "there is no checkpoint"
+        time.sleep(0.05)
+
+
+def fitness(run_path: Path) -> list[float]:
+    return [row["fitness_mean"] for row in read_rows(run_path / "metrics.jsonl")]
+
+
+def meta_params(run_path: Path) -> Sequence[np.ndarray]:
+    """θ of the newest checkpoint of a run."""
+    state = restore_run(job_from_yaml(run_path / "config.yaml", []), run_path).tree
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state.outer.meta_params)]
+
+
+def test_sigterm_to_one_stops_all_at_one_update_and_any_number_of_devices_goes_on(podmeta, tmp_path):
+    job = ("train", *JOB, f"run_dir={tmp_path}/run")
+    together = Together(podmeta, 2, 1, *JOB, LONG, f"run_dir={tmp_path}/run")
+    wait_for_checkpoint(tmp_path / "run")
+    together.processes[1].send_signal(signal.SIGTERM)
+    said = together.succeed()
+    step = max(checkpoint_steps(tmp_path / "run"))
+    assert all(f"stopped by SIGTERM at update {step} of" in each for each in said)
+    assert "run directory" in said[0] and "run directory" not in said[1]
+    told = podmeta.succeeds(*job, "devices.cpu=4", f"num_updates={step + UPDATES_PER_CALL}")
+    assert f"going on from update {step}" in told
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_ends_the_others_and_a_restart_goes_on(podmeta, tmp_path, victim):
+    together = Together(podmeta, 2, 1, *JOB, LONG, f"run_dir={tmp_path}/run")
+    wait_for_checkpoint(tmp_path / "run")
+    together.processes[victim].send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    codes, said = together.end()
+    assert time.monotonic() - killed < HEARTBEAT_S + 10
+    assert codes[victim] == -signal.SIGKILL and codes[1 - victim] not in (0, -signal.SIGKILL), said
+    # XLA says it where Python comes too late.
+    assert "another process of this job has ended" in said[1 - victim] or "another task died" in said[1 - victim]
+    step = max(checkpoint_steps(tmp_path / "run"))
+    lost = max(row["update"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")) - step
+    assert lost <= UPDATES_PER_CHECKPOINT
+    if victim == 1:
+        further = (f"num_updates={step + UPDATES_PER_CALL}", f"run_dir={tmp_path}/run")
+        said = Together(podmeta, 2, 1, *JOB, *further).succeed()
+        assert f"going on from update {step}" in said[0]
+
+
+def test_gradients_and_lifetimes_of_all_processes_are_those_of_one_with_all_devices(podmeta, tmp_path):
+    Together(podmeta, 2, 2, *ACTOR_CRITIC, f"run_dir={tmp_path}/two").succeed()
+    podmeta.succeeds("train", *ACTOR_CRITIC, "devices.cpu=4", f"run_dir={tmp_path}/one")
+    assert fitness(tmp_path / "one")[0] == pytest.approx(fitness(tmp_path / "two")[0], abs=1e-6)
+    for one, two in zip(meta_params(tmp_path / "one"), meta_params(tmp_path / "two"), strict=True):
+        np.testing.assert_allclose(two, one, atol=1e-5)
+
+
+@pytest.mark.parametrize("outer", ["vtrace", "evolution"])
+def test_sebulba_learns_the_same_in_two_processes(podmeta, tmp_path, outer):
+    job = SEBULBA
+    if outer == "evolution":
+        job = (
+            *(each for each in SEBULBA if not each.startswith("outer.")),
+            "outer=evolution",
+            "outer.population_size=8",
+        )
+        job = (*job, "outer.lifetimes_per_member=1", "outer.noise_std=1")
+    Together(podmeta, 2, 1, *job, f"run_dir={tmp_path}/two").succeed()
+    podmeta.succeeds("train", *job, "devices.cpu=2", f"run_dir={tmp_path}/one")
+    for one, two in zip(meta_params(tmp_path / "one"), meta_params(tmp_path / "two"), strict=True):
+        np.testing.assert_allclose(two, one, atol=1e-5)
+    row = read_rows(tmp_path / "two" / "metrics.jsonl")[-1]
+    assert {"actor_environment_share/process_0", "actor_environment_share/process_1"} <= row.keys()
+
+
+def test_another_config_is_told_by_both_with_both_named(podmeta, tmp_path):
+    port = free_port()
+    told = (
+        f"distributed.coordinator_address=127.0.0.1:{port}",
+        "distributed.num_processes=2",
+        f"run_dir={tmp_path}/run",
+    )
+    processes = [podmeta.start("train", *JOB, f"seed={i}", *told, f"distributed.process_id={i}") for i in range(2)]
+    for process in processes:
+        said = process.communicate(timeout=TIMEOUT_S)[1]
+        assert process.returncode == 2, said
+        assert "error: process 0 has config" in said and "but process 1 has config" in said and "Traceback" not in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_stops_the_first_process_stops_all(podmeta, finished_run, tmp_path):
+    (tmp_path / "run").write_text("not a directory")
+    codes, said = Together(podmeta, 2, 1, *JOB, f"run_dir={tmp_path}/run").end()
+    assert codes == [2, 2], said
+    assert "cannot be written" in said[0] and "process 0 of this job has stopped it" in said[1]
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="needs mpirun (Debian: openmpi-bin)")
+def test_mpirun_trains(podmeta, variables, finished_run, tmp_path):
+    command = [*podmeta.program, "train", *JOB, "devices.cpu=1", f"run_dir={tmp_path}/run"]
+    together = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2"]
+    done = subprocess.run(
+        [*together, *command], env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert done.returncode == 0, done.stderr
+    assert digest(tmp_path / "run") == digest(finished_run)
+
+
+def test_gke_variables_are_enough(podmeta, variables, finished_run, tmp_path):
+    pytest.importorskip("libtpu", reason="JAX looks for GKE's variables where libtpu is installed")
+    processes = [
+        podmeta.start(
+            "train",
+            *JOB,
+            "distributed.enabled=on",
+            "devices.cpu=1",
+            f"run_dir={tmp_path}/run",
+            TPU_WORKER_HOSTNAMES="localhost,localhost",
+            TPU_WORKER_ID=str(index),
+            JAX_COORDINATOR_PORT=str(port),
+        )
+        for port in [free_port()]
+        for index in range(2)
+    ]
+    said = [process.communicate(timeout=TIMEOUT_S)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert digest(tmp_path / "run") == digest(finished_run)
