@@ -68,7 +68,7 @@ def explained_losses() -> Iterator[None]:
     """Turns JAX's error about a process that is gone into a `PodmetaError` of one line."""
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
         if not is_about_a_loss(error):
             raise
         raise PodmetaError(
@@ -79,11 +79,12 @@ def explained_losses() -> Iterator[None]:
 
 def is_about_a_loss(error: BaseException) -> bool:
     """Whether JAX's error means that another process of the job is gone."""
-    several = jax.process_count() > 1 and isinstance(error, jax.errors.JaxRuntimeError)
-    return several and any(sign in str(error) for sign in _SIGNS_OF_A_LOSS)
+    # A failed launch is a ValueError, and a failed result a JaxRuntimeError.
+    by_jax = isinstance(error, jax.errors.JaxRuntimeError | ValueError)
+    return by_jax and jax.process_count() > 1 and any(sign in str(error) for sign in _SIGNS_OF_A_LOSS)
 
 
-_SIGNS_OF_A_LOSS = ("Gloo", "UNAVAILABLE", "DEADLINE_EXCEEDED", "Connection", "heartbeat", "coordination")
+_SIGNS_OF_A_LOSS = ("Gloo", "UNAVAILABLE:", "DEADLINE_EXCEEDED:")
 
 
 @contextlib.contextmanager
