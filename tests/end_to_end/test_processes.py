@@ -193,7 +193,6 @@ def test_mpirun_trains(podmeta, variables, finished_run, tmp_path):
 
 
 def test_gke_variables_are_enough(podmeta, variables, finished_run, tmp_path):
-    pytest.importorskip("libtpu", reason="JAX looks for GKE's variables where libtpu is installed")
     processes = [
         podmeta.start(
             "train",
@@ -201,8 +200,12 @@ def test_gke_variables_are_enough(podmeta, variables, finished_run, tmp_path):
             "distributed.enabled=on",
             "devices.cpu=1",
             f"run_dir={tmp_path}/run",
+            JAX_FORCE_TPU_INIT="1",  # JAX looks for these variables where it finds a TPU, or is told that it would
             TPU_WORKER_HOSTNAMES="localhost,localhost",
             TPU_WORKER_ID=str(index),
+            MEGASCALE_COORDINATOR_ADDRESS="localhost",  # else JAX asks Google's metadata server
+            MEGASCALE_NUM_SLICES="1",
+            MEGASCALE_SLICE_ID="0",
             JAX_COORDINATOR_PORT=str(port),
         )
         for port in [free_port()]

@@ -353,6 +353,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_last_checkpoint_stays(tmp_path)
     result = subprocess.run(
         [*in_namespace, "sh", "-c", command, "sh", str(tmp_path), sys.executable, script],
         cwd=REPOSITORY,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},  # libtpu, where it is installed, complains that there is no TPU
         capture_output=True,
         text=True,
     )
