@@ -1,4 +1,4 @@
-# make train | test | lint | docs | clean        options: PYTHON=python3.12 ARGS="num_updates=10"
+# make train | test | paper | lint | docs | clean        options: PYTHON=python3.12 ARGS="num_updates=10"
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,13 +7,16 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test lint docs clean
+.PHONY: train test paper lint docs clean
 
 train: $(VENV)/.installed
 	$(BIN)/podmeta train experiment=bandit $(ARGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+paper: $(VENV)/.installed
+	$(BIN)/python launch/paper.py $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -1,0 +1,232 @@
+"""Reproduces the experiments of the paper (Kirsch et al. 2022), claim by claim: `make paper`.
+
+    python launch/paper.py --runs runs/paper
+
+Trains a symmetric learner and MetaRNN with three seeds each on bandits and by a curriculum to grid-worlds, tests them,
+and writes `results.md` and `results.png` beside the runs. What is there already is not done again, and what was cut
+short goes on, so that the same command resumes.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+LEARNERS = {"symmetric": "symmetric", "recurrent": "MetaRNN"}
+SEEDS = (0, 1, 2)
+TRANSFER = "transfer"
+CONTROLS = ("random", "alternation", "observations_zeroed", "rewards_zeroed")
+
+
+class Test(NamedTuple):
+    """A meta-test that speaks for or against a claim.
+
+    Attributes:
+      claim: its letter and words.
+      experiment: "bandit" or "gridworld".
+      suite: the suite its rows are of.
+      environment: the name of its environment.
+      setting: what tells its rows from others of the suite; None for a value: not set.
+      told: the setting in words.
+      metric: what is shown.
+      beside: other algorithms that are shown.
+      relative_to: the `told` of the test that its figure is a share of; "" for none.
+    """
+
+    claim: str
+    experiment: str
+    suite: str
+    environment: str
+    setting: dict[str, Any]
+    told: str
+    metric: str
+    beside: tuple[str, ...]
+    relative_to: str = ""
+
+
+class Figure(NamedTuple):
+    """A mean over seeds, and the lowest and highest seed."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def _bandit(claim: str, told: str, setting: dict[str, Any], relative_to: str = "") -> Test:
+    setting = {"permute_actions": None, "lifetime_length": 100} | setting
+    return Test(claim, "bandit", "experiment", "bandit", setting, told, "regret", ("random", "thompson"), relative_to)
+
+
+def _grid(claim: str, told: str, setting: dict[str, Any], relative_to: str = "grid-world") -> Test:
+    setting = {"permute_observations": None, "rewards": None, "permute_actions": False} | setting
+    beside = ("random",)
+    return Test(claim, "gridworld", "experiment", "grid_world", setting, told, "return", beside, relative_to)
+
+
+def _transfer(told: str, environment: str, setting: dict[str, Any]) -> Test:
+    setting = {"padded_observation_size": 8} | setting
+    claim = "(e) another environment"
+    return Test(claim, "gridworld", TRANSFER, environment, setting, told, "reward_last_fifth", CONTROLS)
+
+
+SIMILAR, UNSEEN, SHUFFLED, SWAPPED = (
+    "(a) similar tasks",
+    "(b) unseen numbers of arms",
+    "(c) shuffled",
+    "(d) rewards swapped",
+)
+CARTPOLE = {"environment": "gymnax/CartPole-v1"}
+ACROBOT = {"environment": "gymnax/Acrobot-v1"}
+TESTS = (
+    _bandit(SIMILAR, "5 arms", {"num_arms": 5}),
+    _grid(SIMILAR, "grid-world", {}, relative_to=""),
+    _bandit(UNSEEN, "2 arms", {"num_arms": 2}),
+    _bandit(UNSEEN, "10 arms", {"num_arms": 10}),
+    _bandit(SHUFFLED, "5 arms shuffled", {"num_arms": 5, "permute_actions": True}, "5 arms"),
+    _grid(SHUFFLED, "observations shuffled", {"permute_observations": True}),
+    _grid(SHUFFLED, "actions shuffled", {"permute_actions": None}),
+    _grid(SHUFFLED, "both shuffled", {"permute_observations": True, "permute_actions": None}),
+    _grid(SWAPPED, "hearts cost, traps pay", {"rewards": "swapped"}),
+    _transfer("bandit, 4 arms", "bandit", {}),
+    _transfer("tabular MDP", "tabular_mdp", {"padded_observation_size": None}),
+    _transfer("CartPole", "gymnax", CARTPOLE),
+    _transfer("Acrobot", "gymnax", ACROBOT),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Trains and tests what is missing, then sums up. The exit code is that of the first command that fails, or 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs/paper"), help="where the runs are, or are to be")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="of the runs")
+    parser.add_argument("overrides", nargs="*", help="what `podmeta train` takes, such as evaluation.num_tasks=100")
+    options = parser.parse_args(arguments)
+    for command in commands_left(options.runs, options.seeds, options.overrides):
+        print("podmeta", *command, flush=True)
+        code = subprocess.run([sys.executable, "-m", "podmeta.cli", *command], check=False).returncode
+        if code != 0:
+            return code if code > 0 else 128 - code
+        if command in commands_left(options.runs, options.seeds, options.overrides):
+            print("stopped before its end: the same command goes on from there")
+            return 0
+    table = results_table(options.runs, options.seeds)
+    (options.runs / "results.md").write_text(table, encoding="utf-8")
+    draw(options.runs / "results.png", options.runs, options.seeds)
+    print(table)
+    print(f"{options.runs}/results.md and results.png hold this, and podmeta report {options.runs}/*_0 shows the runs")
+    return 0
+
+
+def commands_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) -> Iterable[list[str]]:
+    """The commands that have not come to their ends yet. Each must have, before the next is asked for."""
+    for seed in seeds:
+        for experiment in ("bandit", "gridworld"):
+            for learner in LEARNERS:
+                path = runs / f"{experiment}_{learner}_{seed}"
+                if not (path / "evaluation.jsonl").exists():
+                    job = [f"experiment=paper_{experiment}_{learner}", f"seed={seed}", f"run_dir={path}"]
+                    yield ["train", *job, *overrides]
+                if experiment == "gridworld" and not _rows(path, TRANSFER):
+                    tasks = [each for each in overrides if each.startswith("evaluation.num_tasks=")]
+                    yield ["evaluate", f"run={path}", f"suite={TRANSFER}", *tasks]
+
+
+def results_table(runs: Path, seeds: Sequence[int]) -> str:
+    """The results by claim, as a table in Markdown."""
+    lines = [
+        "| claim | tested on | measured | " + " | ".join(LEARNERS.values()) + " | beside them |",
+        "|---|---|---|---|---|---|",
+    ]
+    for test in TESTS:
+        cells = [_with_share(runs, seeds, test, learner) for learner in LEARNERS]
+        if test.suite == TRANSFER:
+            cells = [
+                f"{cell}, after {_words(figure(runs, seeds, test._replace(metric='reward_first_fifth'), learner))}"
+                for cell, learner in zip(cells, LEARNERS, strict=True)
+            ]
+        beside = [
+            f"{name.replace('_', ' ')} {_words(figure(runs, seeds, test, 'symmetric', name))}" for name in test.beside
+        ]
+        measured = test.metric.replace("_", " ")
+        lines.append(f"| {test.claim} | {test.told} | {measured} | {' | '.join(cells)} | {', '.join(beside)} |")
+    return "\n".join(lines) + "\n"
+
+
+def figure(runs: Path, seeds: Sequence[int], test: Test, learner: str, algorithm: str = "learner") -> Figure:
+    """What runs of a learner reached in a test, or what another algorithm did beside them."""
+    values = [_value(runs / f"{test.experiment}_{learner}_{seed}", test, algorithm) for seed in seeds]
+    return Figure(sum(values) / len(values), min(values), max(values))
+
+
+def share(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> float:
+    """The figure of a test as a share of that of the test it is relative to."""
+    other = next(each for each in TESTS if each.told == test.relative_to)
+    return figure(runs, seeds, test, learner).mean / figure(runs, seeds, other, learner).mean
+
+
+def draw(path: Path, runs: Path, seeds: Sequence[int]) -> None:
+    """Draws every test as dots: one a seed, in the learners' colours, with the other algorithms' as lines."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    colours = {"symmetric": "#0072B2", "recurrent": "#D55E00"}  # Okabe and Ito's
+    panels = [
+        ("regret in 100 pulls of a bandit (less is better)", [test for test in TESTS if test.metric == "regret"]),
+        ("reward in 150 steps of a grid-world", [test for test in TESTS if test.metric == "return"]),
+    ]
+    canvas = Canvas(figsize=(8.4, 3.6), layout="constrained")
+    FigureCanvasAgg(canvas)
+    for axes, (title, tests) in zip(canvas.subplots(1, len(panels)), panels, strict=True):
+        for place, test in enumerate(tests):
+            for shift, learner in zip((-0.14, 0.14), LEARNERS, strict=True):
+                values = [_value(runs / f"{test.experiment}_{learner}_{seed}", test, "learner") for seed in seeds]
+                label = f"{LEARNERS[learner]}, one dot a seed" if place == 0 else None
+                axes.scatter(values, [place + shift] * len(values), color=colours[learner], s=28, label=label, zorder=3)
+            for algorithm, style in (("random", ":"), ("thompson", "--")):
+                if algorithm in test.beside:
+                    value = figure(runs, seeds, test, "symmetric", algorithm).mean
+                    label = algorithm if place == 0 else None
+                    axes.plot([value, value], [place - 0.35, place + 0.35], style, color="#555555", label=label)
+        axes.set_yticks(range(len(tests)), [test.told for test in tests])
+        axes.invert_yaxis()
+        axes.set_xlabel(title)
+        axes.grid(axis="x", alpha=0.3)
+        axes.legend(fontsize="x-small", loc="lower right")
+    canvas.savefig(path, dpi=120)
+
+
+def _with_share(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> str:
+    cell = _words(figure(runs, seeds, test, learner))
+    return f"{cell}, {share(runs, seeds, test, learner):.0%}" if test.relative_to else cell
+
+
+def _words(value: Figure) -> str:
+    digits = 3 if max(abs(value.low), abs(value.high)) < 1 else 2
+    mean, low, high = (f"{each:.{digits}f}" for each in value)
+    return mean if low == high else f"{mean} [{low}, {high}]"
+
+
+def _value(path: Path, test: Test, algorithm: str) -> float:
+    """The one row's mean of a test in a run."""
+    found = [
+        row["mean"]
+        for row in _rows(path, test.suite)
+        if (row["environment"], row["algorithm"], row["metric"]) == (test.environment, algorithm, test.metric)
+        and all(row["setting"].get(key) == value for key, value in test.setting.items())
+    ]
+    if len(found) != 1:
+        raise SystemExit(f"{path} has {len(found)} rows of {algorithm} in the test {test.told!r}, not one")
+    return float(found[0])
+
+
+def _rows(path: Path, suite: str) -> list[dict[str, Any]]:
+    file = path / "evaluation.jsonl"
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    return [row for row in rows if row["suite"] == suite]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

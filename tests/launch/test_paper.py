@@ -1,0 +1,81 @@
+"""Summing up the paper's experiments: which rows a claim rests on, and what is made of them."""
+
+import json
+
+import pytest
+
+from launch.paper import LEARNERS, SEEDS, TESTS, commands_left, draw, figure, results_table, share
+from podmeta.config.compose import compose_job
+from podmeta.config.suites import experiment_suite, load_suite
+
+RANDOM = 1.0
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Runs whose learners reach 10 more than their seed, MetaRNN half of it, in every test of every claim."""
+    for experiment in ("bandit", "gridworld"):
+        for learner in LEARNERS:
+            for seed in SEEDS:
+                write(tmp_path / f"{experiment}_{learner}_{seed}", experiment, learner, seed)
+    return tmp_path
+
+
+def write(path, experiment, learner, seed):
+    value = (10.0 + seed) * (1.0 if learner == "symmetric" else 0.5)
+    rows = []
+    for test in TESTS:
+        if test.experiment != experiment:
+            continue
+        setting = {key: told for key, told in test.setting.items() if told is not None}
+        row = {"suite": test.suite, "environment": test.environment, "setting": setting}
+        for metric in {test.metric, "reward_first_fifth"}:
+            rows.append(row | {"algorithm": "learner", "metric": metric, "mean": value})
+            rows += [row | {"algorithm": name, "metric": metric, "mean": RANDOM} for name in test.beside]
+    path.mkdir()
+    (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize("experiment", ["bandit", "gridworld"])
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_every_claim_rests_on_one_meta_test_of_its_experiment(experiment, learner):
+    job = compose_job([f"experiment=paper_{experiment}_{learner}"])
+    settings = [(environment, told, "experiment") for environment, told in experiment_suite(job).settings]
+    settings += [(environment, told, "transfer") for environment, told in load_suite("transfer", job).settings]
+    for test in TESTS:
+        if test.experiment == experiment:
+            found = [
+                told
+                for environment, told, suite in settings
+                if (suite, environment.name) == (test.suite, test.environment)
+                and all(
+                    (told | {"lifetime_length": environment.lifetime_length}).get(key) == value
+                    for key, value in test.setting.items()
+                )
+            ]
+            assert len(found) == 1, test
+
+
+def test_figures_are_means_over_seeds_with_the_lowest_and_the_highest(runs):
+    for test in TESTS:
+        assert figure(runs, SEEDS, test, "symmetric") == (11.0, 10.0, 12.0)
+        assert figure(runs, SEEDS, test, "recurrent") == (5.5, 5.0, 6.0)
+        if test.relative_to:
+            assert share(runs, SEEDS, test, "symmetric") == 1.0
+
+
+def test_the_table_has_a_line_for_every_test_and_the_picture_is_drawn(runs):
+    lines = results_table(runs, SEEDS).splitlines()
+    assert len(lines) == 2 + len(TESTS)
+    assert all(line.count("|") == 7 for line in lines)
+    assert "11.00 [10.00, 12.00], 100%" in results_table(runs, SEEDS)
+    draw(runs / "results.png", runs, SEEDS)
+    assert (runs / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_there_is_not_done_again(runs, tmp_path):
+    assert not list(commands_left(runs, SEEDS, []))
+    (runs / "gridworld_recurrent_1" / "evaluation.jsonl").unlink()
+    commands = list(commands_left(runs, SEEDS, ["evaluation.num_tasks=5"]))
+    assert [command[0] for command in commands] == ["train", "evaluate"]
+    assert "seed=1" in commands[0] and all("evaluation.num_tasks=5" in command for command in commands)
