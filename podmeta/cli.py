@@ -23,7 +23,7 @@ podmeta meta-trains reinforcement learning algorithms.
   podmeta export run=DIR to=FILE.npz              make a learned algorithm of a finished run: θ and a card
   podmeta play agent=NAME environment=NAME[/ID]   let a learned algorithm live one lifetime, and draw what it earns
   podmeta list                                    the learned algorithms that ship with podmeta
-  podmeta bench NAME                              measure this machine: core, anakin, sebulba, agent, memory
+  podmeta bench NAME                              measure this machine: core, anakin, sebulba, agent, memory, scaling
   podmeta plan experiment=NAME topology=v5e:16x16 what a job needs and reaches on devices that are not here
   podmeta COMMAND --help                          more about a command
 """
@@ -257,14 +257,15 @@ def _set_up(job: JobConfig, console: Console) -> None:
 
 def _bench(arguments: list[str], console: Console) -> None:
     if _wants_help(arguments):
-        print("podmeta bench NAME prints JSON lines; NAME is one of: core, anakin, sebulba, agent, memory")
+        print("podmeta bench NAME prints JSON lines; NAME is one of: core, anakin, sebulba, agent, memory, scaling")
         return
-    if arguments not in (["core"], ["anakin"], ["sebulba"], ["agent"], ["memory"]):
-        raise InputError("name one benchmark: podmeta bench core, anakin, sebulba, agent or memory")
+    if arguments not in (["core"], ["anakin"], ["sebulba"], ["agent"], ["memory"], ["scaling"]):
+        raise InputError("name one benchmark: podmeta bench core, anakin, sebulba, agent, memory or scaling")
     from podmeta.benchmarks.agent import bench_agent
     from podmeta.benchmarks.anakin import bench_anakin
     from podmeta.benchmarks.core import bench_core
     from podmeta.benchmarks.memory import bench_memory
+    from podmeta.benchmarks.scaling import bench_scaling
     from podmeta.benchmarks.sebulba import bench_sebulba
 
     benchmarks = {
@@ -273,6 +274,7 @@ def _bench(arguments: list[str], console: Console) -> None:
         "sebulba": bench_sebulba,
         "agent": bench_agent,
         "memory": bench_memory,
+        "scaling": bench_scaling,
     }
     benchmarks[arguments[0]]()
 
