@@ -7,6 +7,7 @@ other machine can reach.
 """
 
 import argparse
+import os
 import signal
 import socket
 import subprocess
@@ -51,7 +52,13 @@ def run_together(commands: Sequence[Sequence[str]]) -> int:
     # In a session of its own, a process does not get the terminal's Ctrl-C beside ours.
     processes += [
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+            command,
+            env=share_of_cores(len(commands)) | os.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         )
         for command in commands
     ]
@@ -67,6 +74,11 @@ def run_together(commands: Sequence[Sequence[str]]) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return failures[0] if failures else 0
+
+
+def share_of_cores(num_processes: int) -> dict[str, str]:
+    """What has XLA start no more threads in each of several processes than there are cores for it."""
+    return {"NPROC": str(max(1, len(os.sched_getaffinity(0)) // num_processes))}
 
 
 def free_port() -> int:

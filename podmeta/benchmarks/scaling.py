@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from podmeta.benchmarks.measure import report
 from podmeta.errors import PodmetaError
 
-SIZES = {"bandit": ("outer.population_size", 64), "bandit_actor_critic": ("outer.num_lifetimes", 16)}
-"""By experiment: the key that says how much work an update is, and its value for one device; four do the experiment."""
+SIZES = {"bandit": ("outer.population_size", 256), "bandit_actor_critic": ("outer.num_lifetimes", 64)}
+"""By experiment: the key that says how much work an update is, and its value for one device."""
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 class Layout(NamedTuple):
@@ -94,11 +94,13 @@ def _measure(experiment: str, layout: Layout, times_the_work: int, compiled: Pat
     if layout.num_processes > 1:
         overrides += [f"distributed.coordinator_address=127.0.0.1:{_free_port()}"]
         overrides += [f"distributed.num_processes={layout.num_processes}"]
+    # As launch/local.py does it: no more threads than cores, as far as there are processes.
+    share = {"NPROC": str(max(1, len(os.sched_getaffinity(0)) // layout.num_processes))}
     worker = [sys.executable, "-m", "podmeta.benchmarks.scaling_worker", *overrides]
     processes = [
         subprocess.Popen(
             [*worker, f"distributed.process_id={index}"] if layout.num_processes > 1 else worker,
-            env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compiled)},
+            env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compiled)} | share,
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -22,8 +22,8 @@ from podmeta.runtime.devices import map_over_devices, replicate, set_up_devices
 from podmeta.runtime.processes import from_first, is_first
 from podmeta.runtime.program import build_program, instance_settings
 
-UPDATES_PER_CALL = 10
-CALLS = 8
+UPDATES_PER_CALL = 5
+CALLS = 5
 
 
 def main(overrides: list[str]) -> None:

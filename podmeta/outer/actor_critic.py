@@ -24,6 +24,7 @@ from podmeta.errors import InputError
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.lifetimes import Experience, InnerLoop, LifetimeState, see
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, SplitOuterLoop, Trajectory
+from podmeta.outer.exchange import mean_over_devices
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
 from podmeta.outer.value_statistics import ValueStatistics, mean_and_std, no_statistics, updated_statistics
 
@@ -172,8 +173,7 @@ class ActorCritic(NamedTuple):
             return self._weighted_mean(losses), (moments, metrics)
 
         gradient, (moments, metrics) = jax.grad(loss, has_aux=True)(state.meta_params)
-        if axis_name is not None:
-            gradient, moments, metrics = jax.lax.pmean((gradient, moments, metrics), axis_name)
+        gradient, moments, metrics = mean_over_devices((gradient, moments, metrics), axis_name)
         learning_rate = state.settings.learning_rate * self._rate_factor(state.update)
         changes, optimiser_state = self._optimiser(learning_rate).update(
             gradient, state.optimiser_state, state.meta_params
@@ -399,9 +399,7 @@ def _normalised(
 ) -> Float[Array, "lifetimes unroll_length"]:
     """Mean 0 and standard deviation 1, over all devices and the actions that count."""
     moments = jnp.stack([jnp.mean(counted), jnp.mean(counted * advantages), jnp.mean(counted * advantages**2)])
-    if axis_name is not None:
-        moments = jax.lax.pmean(moments, axis_name)
-    count, total, total_square = moments
+    count, total, total_square = mean_over_devices(moments, axis_name)
     mean = total / jnp.maximum(count, 1e-8)
     variance = total_square / jnp.maximum(count, 1e-8) - mean**2
     return (advantages - mean) * jax.lax.rsqrt(jnp.maximum(variance, 1e-8))

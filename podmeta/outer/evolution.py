@@ -36,6 +36,7 @@ from podmeta.outer.base import (
     SplitOuterLoop,
     Trajectory,
 )
+from podmeta.outer.exchange import sum_over_devices
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
 from podmeta.outer.perturbations import Noise, perturb, sample_noise, weighted_sum
 from podmeta.outer.shaping import SHAPINGS
@@ -147,9 +148,8 @@ class Evolution(NamedTuple):
         num_pairs, num_local_pairs = population.shape[0], summaries.fitness.shape[0]
         weights = jnp.tensordot(self._shaped(population), self._entry_weights(), axes=1)
         local = jax.lax.dynamic_slice_in_dim(weights[:, 0] - weights[:, 1], first_local_pair, num_local_pairs)
-        ascent = weighted_sum(summaries.noise, local / (2.0 * num_pairs * self._noise_std(state)))
-        if axis_name is not None:
-            ascent = jax.lax.psum(ascent, axis_name)
+        local_ascent = weighted_sum(summaries.noise, local / (2.0 * num_pairs * self._noise_std(state)))
+        ascent = sum_over_devices(local_ascent, axis_name)
 
         learning_rate = state.settings.learning_rate * self._rate_factor(state.update)
         changes, optimiser_state = self._optimiser(learning_rate).update(
