@@ -1,5 +1,9 @@
 """What all tests share: four CPU devices, checked array shapes, few examples, compiled programs that are kept."""
 
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
 import jax
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -21,6 +25,19 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("podmeta")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_memory_maps(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lets go of compiled programs: each holds hundreds of memory maps, of which Linux allows a process 65,530."""
+    yield
+    for value in vars(request.module).values():
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_text().count("\n") > 20_000:
+        jax.clear_caches()
+        gc.collect()
 
 
 def pytest_configure(config: pytest.Config) -> None:
