@@ -1,5 +1,10 @@
-"""One job in several processes, which stand for hosts: the same θ, one decision to stop, and nobody left waiting."""
+"""One job in several processes, which stand for hosts: the same θ, one decision to stop, and nobody left waiting.
 
+PODMETA_FAULT_TURNS=30 has a job killed or stopped 30 times, at random moments.
+"""
+
+import os
+import random
 import shutil
 import signal
 import subprocess
@@ -22,6 +27,7 @@ from tests.end_to_end.job import (
     checkpoint_steps,
     digest,
     read_rows,
+    read_until,
 )
 
 HEARTBEAT_S = 10
@@ -114,7 +120,7 @@ def test_sigterm_to_one_stops_all_at_one_update_and_any_number_of_devices_goes_o
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_process_ends_the_others_and_a_restart_goes_on(podmeta, tmp_path, victim):
+def test_a_killed_process_ends_the_others(podmeta, tmp_path, victim):
     together = Together(podmeta, 2, 1, *JOB, LONG, f"run_dir={tmp_path}/run")
     wait_for_checkpoint(tmp_path / "run")
     together.processes[victim].send_signal(signal.SIGKILL)
@@ -127,10 +133,27 @@ def test_a_killed_process_ends_the_others_and_a_restart_goes_on(podmeta, tmp_pat
     step = max(checkpoint_steps(tmp_path / "run"))
     lost = max(row["update"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")) - step
     assert lost <= UPDATES_PER_CHECKPOINT
-    if victim == 1:
-        further = (f"num_updates={step + UPDATES_PER_CALL}", f"run_dir={tmp_path}/run")
-        said = Together(podmeta, 2, 1, *JOB, *further).succeed()
-        assert f"going on from update {step}" in said[0]
+
+
+def test_a_job_killed_and_stopped_at_any_moment_goes_on_and_ends_where_an_undisturbed_one_does(podmeta, tmp_path):
+    moments = random.Random(0)
+    for turn in range(int(os.environ.get("PODMETA_FAULT_TURNS", "2"))):
+        number, before = (signal.SIGKILL, signal.SIGTERM)[turn % 2], checkpoint_steps(tmp_path / "run")[-1:]
+        together = Together(podmeta, 2, 1, *JOB, LONG, f"run_dir={tmp_path}/run")
+        read_until(together.processes[0], f"going on from update {before[0]}" if before else "run directory")
+        time.sleep(moments.uniform(0.0, 6.0))
+        together.processes[moments.randrange(2)].send_signal(number)
+        asked = time.monotonic()
+        codes, said = together.end()
+        assert time.monotonic() - asked < HEARTBEAT_S + 10
+        assert (codes == [0, 0]) == (number == signal.SIGTERM), said
+        if checkpoint_steps(tmp_path / "run"):
+            logged = [row["update"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")]
+            assert max(logged, default=0) - checkpoint_steps(tmp_path / "run")[-1] <= UPDATES_PER_CHECKPOINT
+    whole = f"num_updates={checkpoint_steps(tmp_path / 'run')[-1] + UPDATES_PER_CALL}"
+    podmeta.succeeds("train", *JOB, whole, f"run_dir={tmp_path}/run")
+    podmeta.succeeds("train", *JOB, whole, f"run_dir={tmp_path}/undisturbed")
+    assert digest(tmp_path / "run") == digest(tmp_path / "undisturbed")
 
 
 def test_gradients_and_lifetimes_of_all_processes_are_those_of_one_with_all_devices(podmeta, tmp_path):
