@@ -108,6 +108,7 @@ class EnvironmentConfig:
     permute_actions: bool = option(False, "shuffle the actions, per lifetime")
     flip_observation_signs: bool = option(False, "flip the sign of each observation component or not, per lifetime")
     observation_scale: list[float] = option([], "factor on each observation component (one: on all); [] is 1")
+    observation_copies: int = option(1, "times that each observation component is shown", minimum=1)
     failure_reward: bool = option(False, "pay -1 when an episode terminates and 0 otherwise, instead of its reward")
     padded_observation_size: int = option(
         0,

@@ -30,8 +30,8 @@ def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
     """The environment that `config` describes, in the wrappers that it asks for.
 
     The wrappers go on from the inside out: the reward; the factors, which thereby belong to the environment's
-    own observation components in their own order; the signs; the permutations of observations and of actions; the
-    padding, which is therefore not shuffled in.
+    own observation components in their own order; the signs; the copies, which thereby share them; the permutations of
+    observations and of actions; the padding, which is therefore not shuffled in.
 
     Args:
       config: the config of one of the environments.
@@ -49,6 +49,8 @@ def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
         environment = wrappers.ScaledObservations(environment, config.observation_scale)
     if config.flip_observation_signs:
         environment = wrappers.FlippedObservationSigns(environment)
+    if config.observation_copies > 1:
+        environment = wrappers.DuplicatedObservations(environment, config.observation_copies)
     if config.permute_observations:
         environment = wrappers.PermutedObservations(environment)
     if config.permute_actions:

@@ -65,6 +65,17 @@ def scaled_observation_spec(spec: specs.Array, factors: Float[np.ndarray, "..."]
     return spec.replace(minimum=ends.min(axis=0), maximum=ends.max(axis=0))
 
 
+def duplicated_observation_spec(spec: specs.Array, copies: int) -> specs.Array:
+    """That inside, flat, one copy after the other."""
+    shape = (copies * num_components(spec),)
+    if not isinstance(spec, specs.BoundedArray):
+        return specs.Array(shape, spec.dtype, spec.name)
+    minimum, maximum = (
+        np.tile(np.broadcast_to(bound, spec.shape).ravel(), copies) for bound in (spec.minimum, spec.maximum)
+    )
+    return specs.BoundedArray(shape, spec.dtype, minimum, maximum, spec.name)
+
+
 def padded_observation_spec(spec: specs.Array, observation_size: int) -> specs.Array:
     """That inside, flat, and then zeros. 0 leaves it as it is."""
     if not observation_size:

@@ -17,6 +17,7 @@ from podmeta.environments.base import Action, Environment, EnvironmentState, is_
 from podmeta.environments.wrapper_specs import (
     check_permutable_actions,
     count_actions,
+    duplicated_observation_spec,
     flipped_observation_spec,
     num_components,
     observation_factors,
@@ -182,6 +183,28 @@ class ScaledObservations(TaskWrapper[EnvironmentState]):
         """Multiplies the observation by the factors."""
         del drawn
         return timestep._replace(observation=timestep.observation * self._factors)
+
+
+class DuplicatedObservations(TaskWrapper[EnvironmentState]):
+    """Shows every observation component several times: the flat observation, one copy after the other.
+
+    Args:
+      environment: the environment inside.
+      copies: how many.
+    """
+
+    def __init__(self, environment: Environment[Any, EnvironmentState], copies: int):
+        super().__init__(environment)
+        self._copies = copies
+
+    def observation_spec(self) -> specs.Array:
+        """As many times the components."""
+        return duplicated_observation_spec(super().observation_spec(), self._copies)
+
+    def outer_timestep(self, drawn: tuple[()], timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        """Repeats the observation."""
+        del drawn
+        return timestep._replace(observation=jnp.tile(timestep.observation.ravel(), self._copies))
 
 
 class FailureReward(TaskWrapper[EnvironmentState]):

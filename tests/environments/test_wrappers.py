@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from podmeta.environments.bandit import BernoulliBandit
 from podmeta.environments.base import Environment, is_last, restart, transition
 from podmeta.environments.wrappers import (
+    DuplicatedObservations,
     FailureReward,
     FlippedObservationSigns,
     PermutedActions,
@@ -162,6 +163,20 @@ def test_scaled_observations_follow_their_factors(shape, seed, data):
     expected = inner.observation * np.broadcast_to(np.float32(factors), size).reshape(shape)
     # JAX may flush what is next to nothing to 0.
     np.testing.assert_allclose(outer.observation, expected, rtol=1e-6, atol=1e-30)
+    assert_same_but(["observation"], outer, inner)
+    assert_within(outer.observation, environment.observation_spec())
+
+
+@few_examples
+@given(shape=shapes, seed=seeds, copies=st.integers(1, 3))
+def test_every_copy_of_an_observation_is_the_one_inside(shape, seed, copies):
+    inside = Line(shape)
+    environment = DuplicatedObservations(inside, copies)
+    task = environment.sample_task(jax.random.key(seed))
+    outer, inner = episode(environment, task, seed), episode(inside, task.inner, seed)
+    size = int(np.prod(shape))
+    for each in outer.observation.reshape(-1, copies, size).swapaxes(0, 1):
+        np.testing.assert_array_equal(each, inner.observation.reshape(-1, size))
     assert_same_but(["observation"], outer, inner)
     assert_within(outer.observation, environment.observation_spec())
 

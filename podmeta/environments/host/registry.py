@@ -66,6 +66,8 @@ def _wrapped(environment: HostEnvironment, config: EnvironmentConfig) -> HostEnv
         environment = wrappers.ScaledObservations(environment, config.observation_scale)
     if config.flip_observation_signs:
         environment = wrappers.FlippedObservationSigns(environment)
+    if config.observation_copies > 1:
+        environment = wrappers.DuplicatedObservations(environment, config.observation_copies)
     if config.permute_observations:
         environment = wrappers.PermutedObservations(environment)
     if config.permute_actions:

@@ -16,6 +16,7 @@ from podmeta.environments.wrapper_specs import (
     check_padding,
     check_permutable_actions,
     count_actions,
+    duplicated_observation_spec,
     flipped_observation_spec,
     num_components,
     observation_factors,
@@ -139,6 +140,28 @@ class ScaledObservations(HostWrapper):
     def outer_timestep(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
         """Multiplies the observations by the factors."""
         return timestep._replace(observation=timestep.observation * self._factors)
+
+
+class DuplicatedObservations(HostWrapper):
+    """Shows every observation component several times: the flat observations, one copy after the other.
+
+    Args:
+      environment: the batch inside.
+      copies: how many.
+    """
+
+    def __init__(self, environment: HostEnvironment, copies: int):
+        super().__init__(environment)
+        self._copies = copies
+
+    def observation_spec(self) -> specs.Array:
+        """As many times the components."""
+        return duplicated_observation_spec(super().observation_spec(), self._copies)
+
+    def outer_timestep(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        """Repeats the observations."""
+        flat = timestep.observation.reshape(self.num_environments, -1)
+        return timestep._replace(observation=np.tile(flat, (1, self._copies)))
 
 
 class FailureReward(HostWrapper):

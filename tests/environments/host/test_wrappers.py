@@ -93,6 +93,10 @@ WRAPPERS = {
     "padded": tuple(
         lambda inside, wrapper=wrapper: wrapper(inside, 8, 6) for wrapper in (host.Padded, device_padding.Padded)
     ),
+    "duplicated": tuple(
+        lambda inside, wrapper=wrapper: wrapper(inside, 3)
+        for wrapper in (host.DuplicatedObservations, device.DuplicatedObservations)
+    ),
     "padded in actions": tuple(
         lambda inside, wrapper=wrapper: wrapper(inside, 0, 6) for wrapper in (host.Padded, device_padding.Padded)
     ),
