@@ -23,6 +23,9 @@ from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.lifetimes import InnerLoop, build_inner_loop
 
+STEP_TIME = "microseconds_per_step"
+"""The metric of a learner's time for an env step; see `podmeta.evaluation.step_time`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationRow:

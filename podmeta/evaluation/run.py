@@ -16,7 +16,8 @@ from podmeta.errors import InputError
 from podmeta.evaluation.curves import CurveRow, curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
 from podmeta.evaluation.lived import Lifetimes
-from podmeta.evaluation.meta_test import EvaluationRow, check_fit, meta_test, tabulate
+from podmeta.evaluation.meta_test import STEP_TIME, EvaluationRow, check_fit, meta_test, tabulate
+from podmeta.evaluation.step_time import microseconds_per_step
 from podmeta.evaluation.table import make_suite_tables, make_table
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
@@ -53,8 +54,9 @@ def evaluate_run(
     for environment_config, told in _fitting(suite, learner, _one_instance(meta_params), console):
         for instance in range(num_instances):
             setting = _setting(environment_config, told) | ({"instance": instance} if num_instances > 1 else {})
+            own_params = jax.tree.map(lambda leaf, instance=instance: jnp.asarray(leaf[instance]), meta_params)
             measured = meta_test(
-                jax.tree.map(lambda leaf, instance=instance: jnp.asarray(leaf[instance]), meta_params),
+                own_params,
                 learner,
                 environment_config,
                 job.evaluation.num_tasks,
@@ -62,6 +64,9 @@ def evaluate_run(
                 suite.references,
             )
             rows += tabulate(suite.name, setting, environment_config.name, measured)
+            if suite.name != EXPERIMENT:  # whose rows are the same for every run of the same seed
+                timed = microseconds_per_step(own_params, learner, environment_config)
+                rows.append(EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed))
             curves += curve_rows(suite.name, setting, environment_config.name, measured)
             measured_by_setting[", ".join(f"{key}={value}" for key, value in setting.items())] = measured
     _write_rows(run_path / "evaluation.jsonl", rows)

@@ -5,7 +5,7 @@ import json
 from rich.console import Group
 from rich.table import Table
 
-from podmeta.evaluation.meta_test import EvaluationRow
+from podmeta.evaluation.meta_test import STEP_TIME, EvaluationRow
 
 
 def make_table(rows: list[EvaluationRow]) -> Table:
@@ -29,7 +29,7 @@ def make_table(rows: list[EvaluationRow]) -> Table:
 
 
 def make_suite_tables(rows: list[EvaluationRow]) -> Group:
-    """One table per setting: the headline metric of every algorithm, and its reward at both ends of the lifetime."""
+    """One table per setting: every algorithm's headline metric, reward at both ends of the lifetime, and time."""
     by_setting: dict[str, dict[str, list[EvaluationRow]]] = {}
     for row in rows:
         by_setting.setdefault(_key(row), {}).setdefault(row.algorithm, []).append(row)
@@ -38,12 +38,19 @@ def make_suite_tables(rows: list[EvaluationRow]) -> Group:
         table = Table(title=_heading(key).replace("\n", ", "), title_justify="left")
         table.add_column("algorithm")
         metric = next(iter(by_algorithm.values()))[0].metric
-        for heading in (f"{metric}\nper lifetime", "reward per step,\nfirst fifth", "\nlast fifth", "\ngain"):
+        for heading in (
+            f"{metric}\nper lifetime",
+            "reward per step,\nfirst fifth",
+            "\nlast fifth",
+            "\ngain",
+            "µs per step",
+        ):
             table.add_column(heading, justify="right")
         for algorithm, about in by_algorithm.items():
             by_metric = {row.metric: row for row in about}
             parts = [_with_interval(by_metric[f"reward_{part}"], 3) for part in ("first_fifth", "last_fifth", "gain")]
-            table.add_row(algorithm, _with_interval(about[0], 2), *parts, style=_style(algorithm))
+            timed = f"{by_metric[STEP_TIME].mean:.0f}" if STEP_TIME in by_metric else ""
+            table.add_row(algorithm, _with_interval(about[0], 2), *parts, timed, style=_style(algorithm))
         tables.append(table)
     explanation = f"suite {rows[0].suite}: mean of {rows[0].num_tasks:,} held-out tasks with its 95% interval"
     return Group(explanation, *tables)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from podmeta.evaluation.report.record import RunRecord
+from podmeta.evaluation.report.record import SHARES, RunRecord
 
 # Okabe and Ito's, the light yellow left out; dashes tell lines apart where a page is printed without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
@@ -51,6 +51,18 @@ def throughput_figure(records: Sequence[RunRecord]) -> str:
     axes.set_ylabel("thousand env steps/s")
     axes.set_ylim(bottom=0)
     return _finished(figure, axes, "throughput")
+
+
+def shares_figure(record: RunRecord, identifier: str) -> str:
+    """Shares of the time of actors and learner over the training, of a run that tells them."""
+    figure, axes = _new_figure()
+    seconds = [row["seconds"] for row in record.metrics]
+    for (metric, name), style in zip(SHARES.items(), _styles(), strict=False):
+        axes.plot(seconds, [100 * row[metric] for row in record.metrics], label=name, **style)
+    axes.set_xlabel("training time (s)")
+    axes.set_ylabel("share of time (%)")
+    axes.set_ylim(0, 100)
+    return _finished(figure, axes, identifier)
 
 
 def curves_figure(rows: Sequence[dict[str, Any]], identifier: str) -> str:

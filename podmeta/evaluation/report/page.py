@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from podmeta.evaluation.meta_test import STEP_TIME
 from podmeta.evaluation.report import figures
 from podmeta.evaluation.report.lifetime import SeenLifetime, see_lifetime
 from podmeta.evaluation.report.record import RunRecord, read_runs
@@ -118,6 +119,14 @@ def _training_figures(records: Sequence[RunRecord]) -> str:
         + _figure(figures.fitness_figure(trained, "update"), "Fitness by update; n is the number of meta-learners.")
         + _figure(figures.fitness_figure(trained, "seconds"), "The same by training time, compilation left out.")
         + _figure(figures.throughput_figure(trained), "Throughput, of one call to the devices each.")
+        + "".join(
+            _figure(
+                figures.shares_figure(record, f"shares-{number}"),
+                f"{record.name}: what actors spent their time on, and how long the learner waited for data.",
+            )
+            for number, record in enumerate(trained)
+            if record.has_shares
+        )
         + "</div>"
     )
 
@@ -167,7 +176,18 @@ def _curves(records: Sequence[RunRecord], settings: Sequence[str]) -> str:
 
 
 def _references_table(records: Sequence[RunRecord]) -> str:
-    heading = ("setting", "algorithm", "run", "metric", "per lifetime", "first fifth", "last fifth", "gain", "n")
+    heading = (
+        "setting",
+        "algorithm",
+        "run",
+        "metric",
+        "per lifetime",
+        "first fifth",
+        "last fifth",
+        "gain",
+        "µs per step",
+        "n",
+    )
     lines = []
     for record in records:
         groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
@@ -184,6 +204,7 @@ def _references_table(records: Sequence[RunRecord]) -> str:
                     metric,
                     _with_interval(headline, 2),
                     *(_with_interval(part, 4) if part else "" for part in parts),
+                    f"{by_metric[STEP_TIME]['mean']:.0f}" if STEP_TIME in by_metric else "",
                     f"{headline['num_tasks']:,}",
                 )
             )

@@ -36,6 +36,20 @@ class RunRecord(NamedTuple):
     evaluation: list[dict[str, Any]]
     curves: list[dict[str, Any]]
 
+    @property
+    def has_shares(self) -> bool:
+        """Whether it tells where the time of actors and learner went, as runs on Sebulba do."""
+        return all(SHARES.keys() <= row.keys() for row in self.metrics) and bool(self.metrics)
+
+
+SHARES = {
+    "actor_inference_share": "actors: inference",
+    "actor_environment_share": "actors: environments",
+    "actor_queue_share": "actors: waiting for the learner",
+    "learner_data_share": "learner: waiting for data",
+}
+"""Where time went, by the metric that says so."""
+
 
 def read_runs(paths: list[Path]) -> list[RunRecord]:
     """Reads run directories, and gives each a name of its own.

@@ -13,6 +13,7 @@ from podmeta.cli import main
 from podmeta.config.compose import compose_job
 from podmeta.config.suites import experiment_suite
 from podmeta.evaluation.report.page import write_report
+from podmeta.evaluation.report.record import SHARES
 from podmeta.evaluation.run import evaluate_run
 from podmeta.runtime.training import train
 
@@ -138,6 +139,18 @@ def test_runs_of_one_name_are_told_apart(runs, tmp_path):
         shutil.copytree(runs[0], tmp_path / parent / "run")
     write_report([tmp_path / "one" / "run", tmp_path / "two" / "run"], tmp_path / "report.html")
     assert "<td>one/run</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_on_sebulba_shows_where_its_time_went(runs, page, tmp_path):
+    assert "share of time" not in page.read_text()
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    told = [row | dict.fromkeys(SHARES, 0.25) for row in rows]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
+    write_report([run], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert all(name in text for name in ("share of time (%)", *SHARES.values()))
 
 
 def test_a_run_under_way_is_shown_as_far_as_it_is(runs, tmp_path):
