@@ -177,7 +177,7 @@ def draw(path: Path, runs: Path, seeds: Sequence[int]) -> None:
         ("regret in 100 pulls of a bandit (less is better)", [test for test in TESTS if test.metric == "regret"]),
         ("reward in 150 steps of a grid-world", [test for test in TESTS if test.metric == "return"]),
     ]
-    canvas = Canvas(figsize=(8.4, 3.6), layout="constrained")
+    canvas = Canvas(figsize=(9.2, 4.0), layout="constrained")
     FigureCanvasAgg(canvas)
     for axes, (title, tests) in zip(canvas.subplots(1, len(panels)), panels, strict=True):
         for place, test in enumerate(tests):
@@ -194,7 +194,7 @@ def draw(path: Path, runs: Path, seeds: Sequence[int]) -> None:
         axes.invert_yaxis()
         axes.set_xlabel(title)
         axes.grid(axis="x", alpha=0.3)
-        axes.legend(fontsize="x-small", loc="lower right")
+        axes.legend(fontsize="x-small", frameon=False, loc="upper center", bbox_to_anchor=(0.4, -0.18), ncols=2)
     canvas.savefig(path, dpi=120)
 
 

@@ -97,11 +97,14 @@ def factory_environment(factory: str, options: Mapping[str, Any]) -> SingleEnvir
         return environment
 
     try:
-        return _made_by(make_checked, options, _takes_seed(make))
+        environment = _made_by(make_checked, options, _takes_seed(make))
+        environment.observation_spec()  # what is wrong with these is the user's, too
+        environment.action_spec()
+        return environment
     except InputError:
         raise
     except Exception as error:  # whatever the user's function may raise
-        raise InputError(f"environment.factory={factory} failed when it was called: {_told(error, module)}") from error
+        raise InputError(f"environment.factory={factory} failed: {_told(error, module)}") from error
 
 
 def _import_module(module: str, factory: str) -> ModuleType:

@@ -95,6 +95,13 @@ class Box(dm_env.Environment):
         return dm_env.transition(float(action.sum()), np.arange(6, dtype=np.uint8).reshape(2, 3))
 
 
+class Unspecified(Box):
+    """Does not say what it shows."""
+
+    def observation_spec(self):
+        raise NotImplementedError("no spec")
+
+
 def seedless():
     return Script(seed=12)
 

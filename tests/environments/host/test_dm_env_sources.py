@@ -53,6 +53,11 @@ def test_boxes_are_taken_flat_and_bytes_are_shown_as_they_are(make, begin):
         (f"{FACTORIES}:no_such_name", {}, "factories has no no_such_name"),
         (f"{FACTORIES}:NOT_CALLABLE", {}, "is a int, which cannot be called"),
         (f"{FACTORIES}:not_an_environment", {}, r"returned a str, and must return a dm_env\.Environment"),
+        (
+            f"{FACTORIES}:Unspecified",
+            {},
+            r"Unspecified failed: NotImplementedError: no spec \(.*factories\.py, line",
+        ),
         (f"{FACTORIES}:Script", {"speed": 1}, r"environment\.options: .*Script cannot be called with .*speed"),
     ],
 )
@@ -67,7 +72,7 @@ def test_factories_that_cannot_be_used_are_told(factory, options, message, make)
         ("x = 1\n1 / 0", r"failed when it was imported: ZeroDivisionError: .*my_broken.py, line 2\)"),
         ("x = 1\nx +", r"failed when it was imported: SyntaxError: .*my_broken.py, line 2\)"),
         ("\nimport no_such_library", r"failed when it was imported: ModuleNotFoundError: .*my_broken.py, line 2\)"),
-        ("import json\ndef make(seed):\n    json.loads('{')", r"failed when it was called: JSONDecodeError.*line 3\)"),
+        ("import json\ndef make(seed):\n    json.loads('{')", r"failed: JSONDecodeError.*line 3\)"),
     ],
 )
 def test_what_a_users_module_or_function_raises_is_told_with_its_line(source, message, make, tmp_path, monkeypatch):
