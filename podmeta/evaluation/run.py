@@ -69,6 +69,8 @@ def evaluate_run(
                 rows.append(EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed))
             curves += curve_rows(suite.name, setting, environment_config.name, measured)
             measured_by_setting[", ".join(f"{key}={value}" for key, value in setting.items())] = measured
+        # Every setting has programs of its own. Each holds hundreds of memory maps, of which Linux allows 65,530.
+        jax.clear_caches()
     _write_rows(run_path / "evaluation.jsonl", rows)
     _write_rows(run_path / "learning_curves.jsonl", curves)
     if suite.name == EXPERIMENT:
