@@ -144,7 +144,8 @@ def results_table(runs: Path, seeds: Sequence[int]) -> str:
         cells = [_with_share(runs, seeds, test, learner) for learner in LEARNERS]
         if test.suite == TRANSFER:
             cells = [
-                f"{cell}, after {_words(figure(runs, seeds, test._replace(metric='reward_first_fifth'), learner))}"
+                f"{cell}, after {_words(figure(runs, seeds, test._replace(metric='reward_first_fifth'), learner))}; "
+                f"learned by {learned(runs, seeds, test, learner)} of {len(seeds)}"
                 for cell, learner in zip(cells, LEARNERS, strict=True)
             ]
         beside = [
@@ -165,6 +166,20 @@ def share(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> float:
     """The figure of a test as a share of that of the test it is relative to."""
     other = next(each for each in TESTS if each.told == test.relative_to)
     return figure(runs, seeds, test, learner).mean / figure(runs, seeds, other, learner).mean
+
+
+def learned(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> int:
+    """How many seeds are better in the last fifth of a lifetime than in the first and than every control.
+
+    The 95% intervals over tasks of the last fifth and of every control must lie apart, and that of the gain above 0.
+    """
+    count = 0
+    for seed in seeds:
+        path = runs / f"{test.experiment}_{learner}_{seed}"
+        last, gain = (_row(path, test._replace(metric=metric), "learner") for metric in (test.metric, "reward_gain"))
+        controls = [_row(path, test, control)["high"] for control in test.beside]
+        count += gain["low"] > 0 and last["low"] > max(controls)
+    return count
 
 
 def draw(path: Path, runs: Path, seeds: Sequence[int]) -> None:
@@ -210,16 +225,20 @@ def _words(value: Figure) -> str:
 
 
 def _value(path: Path, test: Test, algorithm: str) -> float:
-    """The one row's mean of a test in a run."""
+    return float(_row(path, test, algorithm)["mean"])
+
+
+def _row(path: Path, test: Test, algorithm: str) -> dict[str, Any]:
+    """The one row of a test in a run."""
     found = [
-        row["mean"]
+        row
         for row in _rows(path, test.suite)
         if (row["environment"], row["algorithm"], row["metric"]) == (test.environment, algorithm, test.metric)
         and all(row["setting"].get(key) == value for key, value in test.setting.items())
     ]
     if len(found) != 1:
         raise SystemExit(f"{path} has {len(found)} rows of {algorithm} in the test {test.told!r}, not one")
-    return float(found[0])
+    return found[0]
 
 
 def _rows(path: Path, suite: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from launch.paper import LEARNERS, SEEDS, TESTS, commands_left, draw, figure, results_table, share
+from launch.paper import LEARNERS, SEEDS, TESTS, commands_left, draw, figure, learned, results_table, share
 from podmeta.config.compose import compose_job
 from podmeta.config.suites import experiment_suite, load_suite
 
@@ -21,6 +21,10 @@ def runs(tmp_path):
     return tmp_path
 
 
+def interval(mean):
+    return {"mean": mean, "low": mean - 5.0, "high": mean + 5.0}
+
+
 def write(path, experiment, learner, seed):
     value = (10.0 + seed) * (1.0 if learner == "symmetric" else 0.5)
     rows = []
@@ -29,9 +33,9 @@ def write(path, experiment, learner, seed):
             continue
         setting = {key: told for key, told in test.setting.items() if told is not None}
         row = {"suite": test.suite, "environment": test.environment, "setting": setting}
-        for metric in {test.metric, "reward_first_fifth"}:
-            rows.append(row | {"algorithm": "learner", "metric": metric, "mean": value})
-            rows += [row | {"algorithm": name, "metric": metric, "mean": RANDOM} for name in test.beside]
+        for metric in {test.metric, "reward_first_fifth", "reward_gain"}:
+            rows.append(row | {"algorithm": "learner", "metric": metric, **interval(value)})
+            rows += [row | {"algorithm": name, "metric": metric, **interval(RANDOM)} for name in test.beside]
     path.mkdir()
     (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -71,6 +75,14 @@ def test_the_table_has_a_line_for_every_test_and_the_picture_is_drawn(runs):
     assert "11.00 [10.00, 12.00], 100%" in results_table(runs, SEEDS)
     draw(runs / "results.png", runs, SEEDS)
     assert (runs / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_seed_has_learned_where_it_gains_and_its_interval_lies_above_those_of_all_controls(runs):
+    # Means of 10, 11, 12 and 5, 5.5, 6, within 5, against controls up to 6.
+    for test in TESTS:
+        if test.suite == "transfer":
+            assert learned(runs, SEEDS, test, "symmetric") == 1
+            assert learned(runs, SEEDS, test, "recurrent") == 0
 
 
 def test_what_is_there_is_not_done_again(runs, tmp_path):
