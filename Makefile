@@ -13,7 +13,7 @@ train: $(VENV)/.installed
 	$(BIN)/podmeta train experiment=bandit $(ARGS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 paper: $(VENV)/.installed
 	$(BIN)/python launch/paper.py $(ARGS)
