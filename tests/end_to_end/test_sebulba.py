@@ -70,7 +70,7 @@ def test_without_lag_the_same_seed_ends_at_the_same_theta(podmeta: Command, tmp_
     ],
 )
 def test_a_fault_of_an_environment_ends_the_job_with_a_checkpoint(podmeta: Command, tmp_path: Path, how, message, turn):
-    fault = f"environment.options={{strike: {25 + 7 * turn}, how: {how}}}"
+    fault = f"environment.options={{strike: {25 + 7 * turn % 15}, how: {how}}}"
     job = podmeta.start("train", *TINY, ENDLESS, fault, f"run_dir={tmp_path}", FAULT=f"{tmp_path}/fault")
     said = _ends_in_time(job, 1, tmp_path, patience_s=3.0 if how == "hang" else 0.0)
     assert message in said.replace("\n", " ") and "factory tests.environments.host.factories:Script" in said
