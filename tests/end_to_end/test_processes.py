@@ -158,7 +158,10 @@ def test_a_job_killed_and_stopped_at_any_moment_goes_on_and_ends_where_an_undist
 
 def test_gradients_and_lifetimes_of_all_processes_are_those_of_one_with_all_devices(podmeta, tmp_path):
     Together(podmeta, 2, 2, *ACTOR_CRITIC, f"run_dir={tmp_path}/two").succeed()
-    podmeta.succeeds("train", *ACTOR_CRITIC, "devices.cpu=4", f"run_dir={tmp_path}/one")
+    # The lifetimes under way are gathered from both, and go on in one process.
+    longer = ("train", *ACTOR_CRITIC, "devices.cpu=4", "num_updates=8")
+    assert "going on from update 6" in podmeta.succeeds(*longer, f"run_dir={tmp_path}/two")
+    podmeta.succeeds(*longer, f"run_dir={tmp_path}/one")
     assert fitness(tmp_path / "one")[0] == pytest.approx(fitness(tmp_path / "two")[0], abs=1e-6)
     for one, two in zip(meta_params(tmp_path / "one"), meta_params(tmp_path / "two"), strict=True):
         np.testing.assert_allclose(two, one, atol=1e-5)
