@@ -125,7 +125,9 @@ def _sweep(overrides: list[str], console: Console) -> None:
 
 def _evaluate(arguments: list[str], console: Console) -> None:
     if _wants_help(arguments):
-        print("podmeta evaluate run=DIR [suite=NAME] [evaluation.num_tasks=N] [evaluation.settings=[{num_arms: 20}]]")
+        print("podmeta evaluate run=DIR [suite=NAME] [beside=DIR] [evaluation.num_tasks=N]")
+        print("                 [evaluation.settings=[{num_arms: 20}]]")
+        print("beside= has the learner of another run meet the same tasks, such as MetaRNN's, where its sizes fit.")
         print("\nsuite=")
         for name, description in list_options("evaluation").items():
             print(f"  {name.ljust(18)}  {description}")
@@ -135,18 +137,20 @@ def _evaluate(arguments: list[str], console: Console) -> None:
     if len(runs) != 1:
         raise InputError("name the run directory: podmeta evaluate run=runs/…")
     run_path = Path(runs[0])
-    overrides = [argument for argument in arguments if not argument.startswith(("run=", "suite="))]
+    beside = [Path(argument.removeprefix("beside=")) for argument in arguments if argument.startswith("beside=")]
+    overrides = [argument for argument in arguments if not argument.startswith(("run=", "suite=", "beside="))]
     job = job_from_yaml(run_path / "config.yaml", overrides)
     tested = [load_suite(name, job) for name in suites] or [experiment_suite(job)]
     _set_up(job, console)
-    from podmeta.evaluation.run import evaluate_run
+    from podmeta.evaluation.run import evaluate_run, load_companion
     from podmeta.runtime.meta_params import restore_run
 
+    companions = [load_companion(path) for path in beside]
     restored = restore_run(job, run_path)
     for warning in restored.warnings:
         console.print(f"warning: {warning}", markup=False)
     for suite in tested:
-        evaluate_run(job, suite, restored.tree.outer.meta_params, run_path, Console())
+        evaluate_run(job, suite, restored.tree.outer.meta_params, run_path, Console(), companions)
 
 
 def _compare(arguments: list[str], console: Console) -> None:

@@ -48,6 +48,6 @@ def _draw(axes: object, algorithm: str, totals: Float[np.ndarray, "num_tasks lif
     steps = np.arange(1, totals.shape[1] + 1)
     mean = totals.mean(axis=0)
     half_width = 1.96 * totals.std(axis=0, ddof=1) / len(totals) ** 0.5
-    colour, width = COLOURS[algorithm], 2.4 if algorithm == "learner" else 1.3
+    colour, width = COLOURS.get(algorithm, "#D55E00"), 2.4 if algorithm == "learner" else 1.3
     axes.plot(steps, mean, label=algorithm, color=colour, linewidth=width)  # type: ignore[attr-defined]
     axes.fill_between(steps, mean - half_width, mean + half_width, color=colour, alpha=0.2, linewidth=0)  # type: ignore[attr-defined]

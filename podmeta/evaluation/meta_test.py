@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -42,6 +42,20 @@ class EvaluationRow:
     num_tasks: int
 
 
+class Companion(NamedTuple):
+    """Another learner that meets the same tasks, such as MetaRNN beside a symmetric learner.
+
+    Attributes:
+      name: what its rows call it.
+      meta_params: its θ.
+      learner_config: the learner that this θ belongs to.
+    """
+
+    name: str
+    meta_params: MetaParams
+    learner_config: LearnerConfig
+
+
 def meta_test(
     meta_params: MetaParams,
     learner_config: LearnerConfig,
@@ -49,6 +63,7 @@ def meta_test(
     num_tasks: int,
     seed: int,
     references: Sequence[str] = (),
+    companions: Sequence[Companion] = (),
 ) -> dict[str, Lifetimes]:
     """Lives one lifetime on each held-out task, by the learner and by what it is held against.
 
@@ -59,10 +74,11 @@ def meta_test(
       num_tasks: number of held-out tasks, the same for every algorithm.
       seed: which tasks.
       references: names in `REFERENCES`, beside those that are always there.
+      companions: other learners; one whose θ does not fit the environment is left out.
 
     Returns:
-      By algorithm ("learner", "random", for bandits "thompson", "ucb1" and "gittins", and the references asked for),
-      its lifetimes.
+      By algorithm ("learner", "random", for bandits "thompson", "ucb1" and "gittins", the references asked for, and
+      the companions' names), its lifetimes.
 
     Raises:
       InputError: θ does not fit the environment (a recurrent learner's θ is tied to its sizes).
@@ -83,8 +99,15 @@ def meta_test(
             measured[algorithm] = Lifetimes(history.rewards, never, never, history.regrets)
     for reference in references:
         measured[reference] = _live_reference(reference, live, meta_params, learner_config, environment_config, keys)
+    for companion in companions:
+        if fits(companion.meta_params, companion.learner_config, environment_config):
+            companion_loop = build_inner_loop(companion.learner_config, environment_config)
+            measured[companion.name] = live(companion_loop, companion.meta_params, keys)
     return measured
 
+
+ALWAYS_THERE = ("learner", "random", "thompson", "ucb1", "gittins")
+"""The learner, and what it is held against without being asked to, on bandits or anywhere."""
 
 REFERENCES = ("alternation", "observations_zeroed", "rewards_zeroed", *from_scratch.ALGORITHMS)
 """What a learner may be held against anywhere: controls, and ordinary RL from scratch."""
@@ -115,18 +138,23 @@ def _live_reference(
     return from_scratch.live_from_scratch(name, environment_config, keys)
 
 
+def fits(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> bool:
+    """Whether θ, or one of its shapes, can live in an environment."""
+
+    def shapes(tree: MetaParams) -> Any:
+        return jax.tree.map(lambda leaf: leaf.shape, tree)
+
+    inner_loop = build_inner_loop(learner_config, environment_config)
+    return shapes(meta_params) == shapes(jax.eval_shape(inner_loop.init, jax.random.key(0)))
+
+
 def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> None:
     """Checks that θ, or one of its shapes, can live in an environment.
 
     Raises:
       InputError: it cannot.
     """
-
-    def shapes(tree: MetaParams) -> Any:
-        return jax.tree.map(lambda leaf: leaf.shape, tree)
-
-    inner_loop = build_inner_loop(learner_config, environment_config)
-    if shapes(meta_params) != shapes(jax.eval_shape(inner_loop.init, jax.random.key(0))):
+    if not fits(meta_params, learner_config, environment_config):
         raise InputError(
             f"θ of learner.name={learner_config.name} does not fit environment.name={environment_config.name} as "
             "evaluation.settings ask for it: its sizes are those it is trained on. Test it on those, or train "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from rich.console import Console
 
+from podmeta.config.compose import job_from_yaml
 from podmeta.config.resolve import EvaluationSetting
 from podmeta.config.schema import BanditConfig, JobConfig
 from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite
@@ -16,17 +18,47 @@ from podmeta.errors import InputError
 from podmeta.evaluation.curves import CurveRow, curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
 from podmeta.evaluation.lived import Lifetimes
-from podmeta.evaluation.meta_test import STEP_TIME, EvaluationRow, check_fit, meta_test, tabulate
+from podmeta.evaluation.meta_test import (
+    ALWAYS_THERE,
+    REFERENCES,
+    STEP_TIME,
+    Companion,
+    EvaluationRow,
+    check_fit,
+    meta_test,
+    tabulate,
+)
 from podmeta.evaluation.step_time import microseconds_per_step
 from podmeta.evaluation.table import make_suite_tables, make_table
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.runtime.files import write_atomically
+from podmeta.runtime.meta_params import restore_run
 from podmeta.runtime.program import state_shapes
 
 
+def load_companion(run_path: Path) -> Companion:
+    """The learner of another run, by the name of its directory; of several instances the first.
+
+    Raises:
+      InputError: it is no run directory, has no checkpoint, or is called as an algorithm is that is always there.
+      PodmetaError: all its checkpoints are broken.
+    """
+    name = run_path.resolve().name
+    if name in ALWAYS_THERE or name in REFERENCES:
+        raise InputError(f"beside={run_path}: rows about {name} are of another algorithm: rename the directory")
+    job = job_from_yaml(run_path / "config.yaml", [])
+    meta_params = restore_run(job, run_path).tree.outer.meta_params
+    return Companion(name, jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), meta_params), job.learner)
+
+
 def evaluate_run(
-    job: JobConfig, suite: Suite, meta_params: MetaParams, run_path: Path, console: Console
+    job: JobConfig,
+    suite: Suite,
+    meta_params: MetaParams,
+    run_path: Path,
+    console: Console,
+    companions: Sequence[Companion] = (),
 ) -> list[EvaluationRow]:
     """Meta-tests every instance in every setting of a suite.
 
@@ -39,6 +71,7 @@ def evaluate_run(
       meta_params: θ, [num_instances, ...].
       run_path: the run directory.
       console: where the table goes.
+      companions: other learners, which meet the same tasks where their θ fits.
 
     Returns:
       All rows.
@@ -50,7 +83,8 @@ def evaluate_run(
     curves: list[CurveRow] = []
     measured_by_setting: dict[str, dict[str, Lifetimes]] = {}
     num_instances = jax.tree.leaves(meta_params)[0].shape[0]
-    learner = _learner(job, suite)
+    learner = _learner(job.learner, suite)
+    companions = [each._replace(learner_config=_learner(each.learner_config, suite)) for each in companions]
     for environment_config, told in _fitting(suite, learner, _one_instance(meta_params), console):
         for instance in range(num_instances):
             setting = _setting(environment_config, told) | ({"instance": instance} if num_instances > 1 else {})
@@ -62,6 +96,7 @@ def evaluate_run(
                 job.evaluation.num_tasks,
                 job.evaluation.seed,
                 suite.references,
+                companions,
             )
             rows += tabulate(suite.name, setting, environment_config.name, measured)
             if suite.name != EXPERIMENT:  # whose rows are the same for every run of the same seed
@@ -92,8 +127,8 @@ def check_settings(job: JobConfig) -> None:
         check_fit(meta_params, job.learner, environment_config)
 
 
-def _learner(job: JobConfig, suite: Suite) -> LearnerConfig:
-    return dataclasses.replace(job.learner, scale_observations=True) if suite.scale_observations else job.learner
+def _learner(config: LearnerConfig, suite: Suite) -> LearnerConfig:
+    return dataclasses.replace(config, scale_observations=True) if suite.scale_observations else config
 
 
 def _one_instance(meta_params: MetaParams) -> MetaParams:

@@ -163,10 +163,11 @@ def test_a_finished_run_can_be_meta_tested_again_and_in_other_settings(podmeta, 
     assert len(after) == len(before) * 3 // 2
 
 
-def test_a_suite_adds_its_rows_and_prints_both_ends_of_the_lifetime(podmeta, tested_run):
+def test_a_suite_adds_its_rows_and_prints_both_ends_of_the_lifetime(podmeta, tested_run, finished_run):
     path, _ = tested_run
     before = read_rows(path / "evaluation.jsonl")
-    said = podmeta.succeeds("evaluate", f"run={path}", "suite=in_distribution", "evaluation.num_tasks=4")
+    arguments = ("suite=in_distribution", f"beside={finished_run}", "evaluation.num_tasks=4")
+    said = podmeta.succeeds("evaluate", f"run={path}", *arguments)
     assert "suite in_distribution: mean of 4" in said and "last fifth" in said
     after = read_rows(path / "evaluation.jsonl")
     added = [row for row in after if row["suite"] == "in_distribution"]
@@ -180,6 +181,7 @@ def test_a_suite_adds_its_rows_and_prints_both_ends_of_the_lifetime(podmeta, tes
         "alternation",
         "observations_zeroed",
         "rewards_zeroed",
+        finished_run.name,
     }
     curves = read_rows(path / "learning_curves.jsonl")
     assert {(row["suite"], row["algorithm"]) for row in added} == {
