@@ -18,7 +18,7 @@ install_import_hook("podmeta", "beartype.beartype(conf=beartype.BeartypeConf(is_
 # An example often compiles a program, which takes seconds, so there are few of them and none has a deadline.
 settings.register_profile(
     "podmeta",
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],

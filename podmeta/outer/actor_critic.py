@@ -16,7 +16,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-import rlax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from podmeta.config.schema import ActorCriticConfig
@@ -282,6 +281,8 @@ class ActorCritic(NamedTuple):
           Targets and advantages, each [unroll_length]. Advantages carry V-trace's clipped ratio, but for PPO, which
           clips by itself.
         """
+        import rlax  # takes a second (it brings TensorFlow Probability), which evolution should not wait for
+
         config = self.config
         ignored = experience.action_ignored
         if config.discount_across_episodes:
