@@ -53,11 +53,11 @@ def test_without_lag_the_same_seed_ends_at_the_same_theta(podmeta: Command, tmp_
     common = [override for override in TINY if not (outer and override.startswith("outer"))]
     job = ("train", *common, *outer, "num_updates=10", "architecture.max_lag=0", "evaluation.enabled=false")
     ends = []
-    for index, seed in enumerate((3, 3) if outer else (3, 3, 4)):
+    for index, seed in enumerate((3, 3, 4)):
         path = tmp_path / str(index)
         podmeta.succeeds(*job, f"seed={seed}", f"run_dir={path}")
         ends.append(digest(path))
-    assert ends[0] == ends[1] and len(set(ends)) == len(ends) - 1
+    assert ends[0] == ends[1] != ends[2]
 
 
 @repeatedly
