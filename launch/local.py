@@ -9,13 +9,14 @@ other machine can reach.
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import TextIO
+
+from podmeta.runtime.one_machine import free_port, share_of_cores
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,18 +75,6 @@ def run_together(commands: Sequence[Sequence[str]]) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return failures[0] if failures else 0
-
-
-def share_of_cores(num_processes: int) -> dict[str, str]:
-    """What has XLA start no more threads in each of several processes than there are cores for it."""
-    return {"NPROC": str(max(1, len(os.sched_getaffinity(0)) // num_processes))}
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nothing listens at."""
-    with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
-        return int(candidate.getsockname()[1])
 
 
 def _follow(index: int, process: subprocess.Popen[str], failures: list[int]) -> None:

@@ -6,7 +6,6 @@ long, and what the devices need beyond that is what spreading costs.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 from podmeta.benchmarks.measure import report
 from podmeta.errors import PodmetaError
+from podmeta.runtime.one_machine import free_port, share_of_cores
 
 SIZES = {"bandit": ("outer.population_size", 256), "bandit_actor_critic": ("outer.num_lifetimes", 64)}
 """By experiment: the key that says how much work an update is, and its value for one device."""
@@ -92,15 +92,13 @@ def _measure(experiment: str, layout: Layout, times_the_work: int, compiled: Pat
     overrides = [f"experiment={experiment}", f"{key}={times_the_work * value}"]
     overrides += [f"devices.cpu={layout.devices_per_process}"]
     if layout.num_processes > 1:
-        overrides += [f"distributed.coordinator_address=127.0.0.1:{_free_port()}"]
+        overrides += [f"distributed.coordinator_address=127.0.0.1:{free_port()}"]
         overrides += [f"distributed.num_processes={layout.num_processes}"]
-    # As launch/local.py does it: no more threads than cores, as far as there are processes.
-    share = {"NPROC": str(max(1, len(os.sched_getaffinity(0)) // layout.num_processes))}
     worker = [sys.executable, "-m", "podmeta.benchmarks.scaling_worker", *overrides]
     processes = [
         subprocess.Popen(
             [*worker, f"distributed.process_id={index}"] if layout.num_processes > 1 else worker,
-            env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compiled)} | share,
+            env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compiled)} | share_of_cores(layout.num_processes),
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -114,9 +112,3 @@ def _measure(experiment: str, layout: Layout, times_the_work: int, compiled: Pat
     if any(process.returncode for process in processes):
         raise PodmetaError(f"a process of podmeta bench scaling has failed: {' '.join(worker)}")
     return Measurement(**json.loads(first.splitlines()[-1]))
-
-
-def _free_port() -> int:
-    with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
-        return int(candidate.getsockname()[1])

@@ -16,9 +16,9 @@ import jax
 import numpy as np
 import pytest
 
-from launch.local import free_port
 from podmeta.config.compose import job_from_yaml
 from podmeta.runtime.meta_params import restore_run
+from podmeta.runtime.one_machine import free_port
 from tests.end_to_end.job import (
     JOB,
     TIMEOUT_S,

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from launch.local import free_port
 from podmeta.config.compose import compose_job
 from podmeta.config.schema import DistributedConfig
 from podmeta.errors import InputError
 from podmeta.runtime import distributed
+from podmeta.runtime.one_machine import free_port
 from tests.end_to_end.job import REPOSITORY
 
 SCRIPT = """
