@@ -1,7 +1,9 @@
 """What several processes of one job need when they share a machine. It is free of JAX, for launchers import it."""
 
+import contextlib
 import os
 import socket
+import sys
 
 
 def free_port() -> int:
@@ -14,3 +16,16 @@ def free_port() -> int:
 def share_of_cores(num_processes: int) -> dict[str, str]:
     """The variable that has XLA start no more threads in each of several processes than there are cores for it."""
     return {"NPROC": str(max(1, len(os.sched_getaffinity(0)) // num_processes))}
+
+
+def let_others_finish(process_id: int) -> None:
+    """Has a process, and the threads that it starts from now on, not interrupt others when something wakes them.
+
+    Where processes outnumber cores, a thread that sends is interrupted by whom it has just woken, while it holds its
+    connection's lock; Gloo's event loop then polls for that lock until its time slice is over (4 processes on 2
+    cores: 6 ms an exchange, and 0.6 ms with this). Linux only; elsewhere nothing happens.
+    """
+    if sys.platform == "linux":
+        # Gone already, or not allowed here: then it runs as it would without.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(process_id, os.SCHED_BATCH, os.sched_param(0))

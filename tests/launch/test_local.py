@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from launch.local import make_commands, run_together
 from podmeta.config.compose import compose_job
 from tests.end_to_end.job import REPOSITORY
@@ -36,6 +38,14 @@ def test_the_exit_code_is_that_of_the_first_process_that_fails(capsys):
     assert run_together([late, script("raise SystemExit(3)"), script("pass")]) == 3
     killed = script("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert run_together([script("pass"), killed]) == 128 + signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a policy of Linux")
+def test_no_process_interrupts_another_when_it_is_woken(capsys):
+    # It is set once all have started, so each looks a while later, from a thread of its own.
+    look = "import os, threading, time; time.sleep(1); threading.Thread(target=lambda: print({})).start()"
+    assert run_together([script(look.format("os.sched_getscheduler(0)"))] * 2) == 0
+    assert sorted(capsys.readouterr().out.splitlines()) == [f"[{index}] {os.SCHED_BATCH}" for index in range(2)]
 
 
 def test_signals_reach_every_process():
