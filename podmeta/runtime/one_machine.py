@@ -21,9 +21,9 @@ def share_of_cores(num_processes: int) -> dict[str, str]:
 def let_others_finish(process_id: int) -> None:
     """Has a process, and the threads that it starts from now on, not interrupt others when something wakes them.
 
-    Where processes outnumber cores, a thread that sends is interrupted by whom it has just woken, while it holds its
-    connection's lock; Gloo's event loop then polls for that lock until its time slice is over (4 processes on 2
-    cores: 6 ms an exchange, and 0.6 ms with this). Linux only; elsewhere nothing happens.
+    Where processes outnumber cores, Gloo's event loops poll without rest during an exchange. By its source they do so
+    while another thread holds the lock of a connection, such as a sender that whom it has just woken interrupts. 4
+    processes on 2 cores: 6 ms an exchange, and 0.6 ms with this. Linux only; elsewhere nothing happens.
     """
     if sys.platform == "linux":
         # Gone already, or not allowed here: then it runs as it would without.
