@@ -93,11 +93,12 @@ def _train(arguments: list[str], console: Console) -> None:
         return
     job = compose_job(arguments)
     _set_up(job, console)
-    from podmeta.evaluation.run import check_settings, evaluate_run
     from podmeta.runtime.processes import is_first
     from podmeta.runtime.training import train
 
     if job.evaluation.enabled:
+        from podmeta.evaluation.run import check_settings
+
         check_settings(job)
     result = train(job, lambda line: console.print(line, markup=False))
     if result.stopped_by is not None:
@@ -107,6 +108,8 @@ def _train(arguments: list[str], console: Console) -> None:
             markup=False,
         )
     elif job.evaluation.enabled and is_first():
+        from podmeta.evaluation.run import evaluate_run
+
         evaluate_run(job, experiment_suite(job), result.meta_params, result.run_path, Console())
 
 

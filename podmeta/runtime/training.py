@@ -95,7 +95,7 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
             if progress.update >= min(stage.end, job.num_updates) or stopped_by is not None:
                 continue
             if progress.update == stage.first_update > 0:
-                state = program.init(instance_settings(job, stage.number), state.outer.meta_params)
+                state = jax.jit(program.init)(instance_settings(job, stage.number), state.outer.meta_params)
             with explained_memory_errors(_LESS_MEMORY):
                 session = _open_session(job, stage, program, state)
             under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path)
@@ -197,7 +197,8 @@ def _fresh_state(job: JobConfig, program: Program, run_path: Path) -> TrainingSt
     if job.init_from and not Checkpoints(run_path / "checkpoints").steps():
         expected = jax.eval_shape(program.init, settings).outer.meta_params
         meta_params = load_meta_params(Path(job.init_from), expected)
-    return jax.device_get(program.init(settings, meta_params))
+    # Compiled: one by one, its operations take longer to start than all of them do together.
+    return jax.device_get(jax.jit(program.init)(settings, meta_params))
 
 
 def _open_session(job: JobConfig, stage: Stage, program: Program, state: TrainingState) -> Session:
