@@ -16,7 +16,7 @@ QUIET = ["logging.every_updates=1", "logging.tensorboard=false", "logging.progre
 OFTEN = ["checkpoint.every_updates=1", "checkpoint.every_seconds=0"]
 FIRST = "environment: bandit, num_arms: 3, lifetime_length: 8, num_updates: 3"
 SECOND = (
-    "environment: mixture, num_updates: 5, outer: {learning_rate: 0.02, learning_rate_schedule: {name: linear}},"
+    "environment: mixture, num_updates: 4, outer: {learning_rate: 0.02, learning_rate_schedule: {name: linear}},"
     " entries: [{environment: bandit, num_arms: 3, lifetime_length: 8},"
     " {environment: bandit, num_arms: 3, lifetime_length: 8, label: other}]"
 )
@@ -35,7 +35,7 @@ JOBS = {
         f"stages=[{{{FIRST}}}, {{{SECOND}}}]",
     ],
 }
-FIRST_UPDATES, ALL_UPDATES = 3, 8
+FIRST_UPDATES, ALL_UPDATES = 3, 7
 
 
 def compose(name, run_path, *overrides):
@@ -86,19 +86,19 @@ def test_metrics_tell_the_stage_and_its_environments(whole):
     name, run_path, _ = whole
     lines = rows(run_path)
     assert [line["update"] for line in lines] == list(range(1, ALL_UPDATES + 1))
-    assert [line["stage"] for line in lines] == [0] * FIRST_UPDATES + [1] * 5
+    assert [line["stage"] for line in lines] == [0] * FIRST_UPDATES + [1] * 4
     assert ["fitness_mean/other" in line for line in lines] == [line["stage"] == 1 for line in lines]
     steps = np.diff([0] + [line["env_steps"] for line in lines])
     # Evolution: members times env steps; actor-critic: rows times the unroll, once per entry.
     first, second = {"evolution": (8 * 8, 8 * 4 * 2), "actor_critic": (4 * 4, 4 * 4 * 2)}[name]
-    np.testing.assert_array_equal(steps, [first] * FIRST_UPDATES + [second] * 5)
+    np.testing.assert_array_equal(steps, [first] * FIRST_UPDATES + [second] * 4)
 
 
 def test_a_schedule_runs_over_its_own_stage(whole):
     _, run_path, _ = whole
     rates = [line["learning_rate"] for line in rows(run_path)]
     assert len(set(rates[:FIRST_UPDATES])) == 1
-    np.testing.assert_allclose(rates[FIRST_UPDATES:], np.linspace(0.02, 0.002, 5), rtol=1e-5)
+    np.testing.assert_allclose(rates[FIRST_UPDATES:], np.linspace(0.02, 0.002, 4), rtol=1e-5)
 
 
 def test_a_job_may_end_in_the_middle_of_a_stage_and_be_lengthened(whole, tmp_path):
