@@ -1,6 +1,7 @@
 """What all tests share: four CPU devices, checked array shapes, few examples, compiled programs that are kept."""
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import jax
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from jaxtyping import install_import_hook
+
+# LLVM takes longer to optimise most programs of the tests than they take to run. What XLA makes of them is the same.
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
 
 # Both must come first: JAX reads its settings once, and modules are checked as they are imported.
 jax.config.update("jax_platforms", "cpu")
@@ -47,4 +51,4 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")
     if config.pluginmanager.has_plugin("cacheprovider"):  # -p no:cacheprovider compiles everything anew
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
