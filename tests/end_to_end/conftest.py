@@ -1,11 +1,13 @@
 """podmeta as a user starts it: a process of its own, in a folder of the user's, with a job small enough to wait for."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jax
 import pytest
 
+from podmeta.cli import main
 from tests.end_to_end.job import JOB, REPOSITORY, Command
 
 
@@ -27,9 +29,27 @@ def podmeta(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     command.kill_all()
 
 
-@pytest.fixture(scope="module")
-def finished_run(podmeta: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def finished_run(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of the job, run to its end without a break. Tests copy it before they change it."""
-    path = tmp_path_factory.mktemp("finished") / "run"
-    podmeta.succeeds("train", *JOB, f"run_dir={path}")
-    return path
+    folder = tmp_path_factory.mktemp("finished")
+    Command(variables, folder).succeeds("train", *JOB, f"run_dir={folder / 'run'}")
+    return folder / "run"
+
+
+@pytest.fixture
+def refused(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+    """Runs a command that is wrong in this process, which takes no start; returns what it said, in one line."""
+    changed = ("jax_cpu_enable_async_dispatch", "jax_persistent_cache_min_compile_time_secs")
+    changed += ("jax_persistent_cache_min_entry_size_bytes",)
+    before = {name: jax.config.values[name] for name in changed}
+
+    def refuse(*arguments: str) -> str:
+        assert main(list(arguments)) == 2
+        said = capfd.readouterr().err
+        assert "Traceback" not in said
+        return " ".join(said.split())
+
+    yield refuse
+    for name, value in before.items():
+        jax.config.update(name, value)

@@ -120,20 +120,20 @@ def test_a_job_asked_to_stop_saves_and_leaves_nobody_behind(podmeta: Command, tm
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["architecture.actor_devices=3"], "architecture.actor_devices=3"),
+        (["architecture.actor_devices=8"], "architecture.actor_devices=8"),
         (["outer.num_lifetimes=5"], "outer.num_lifetimes=5 does not divide"),
         (["environment=bandit"], "environment.name=bandit is compiled for the devices: set architecture=anakin"),
         (["architecture=anakin"], "set architecture=sebulba"),
         (["learner.torso=impala"], "learner.torso=impala is for images"),
     ],
 )
-def test_what_does_not_fit_is_told_before_anything_starts(podmeta: Command, tmp_path: Path, overrides, message):
+def test_what_does_not_fit_is_told_before_anything_starts(refused, tmp_path: Path, overrides, message):
     base = [override for override in TINY if not any(override.split("=")[0] == o.split("=")[0] for o in overrides)]
     if overrides == ["environment=bandit"]:
         base = [override for override in base if not override.startswith("environment.factory")]
     if overrides == ["architecture=anakin"]:
         base = [override for override in base if override not in TINY[8:10]]
-    assert message in podmeta.fails(2, "train", *base, *overrides, f"run_dir={tmp_path / 'run'}")
+    assert message in refused("train", *base, *overrides, f"run_dir={tmp_path / 'run'}")
     assert not (tmp_path / "run").exists()
 
 

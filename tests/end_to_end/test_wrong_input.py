@@ -6,7 +6,12 @@ import shutil
 import pytest
 
 from podmeta.cli import main
+from podmeta.config.compose import compose_job
+from podmeta.runtime.training import train
 from tests.end_to_end.job import JOB, TINY, digest
+
+HERE = "devices.cpu=4"
+"""The devices of the tests' own process, for a command that comes as far as them."""
 
 # What is found while a job is composed. No process is needed to see it, for jax is not imported before that.
 COMPOSED = {
@@ -100,15 +105,14 @@ def test_wrong_commands_are_told(arguments, parts, capsys, finished_run, tmp_pat
     assert [part for part in parts if part not in told] == [], told
 
 
-def test_keys_that_the_schema_leaves_open_can_be_set_as_any_other(podmeta, tmp_path):
-    said = podmeta.fails(2, "train", *JOB, "outer.optimiser_arguments={b7: 0.9}", f"run_dir={tmp_path}/run")
+def test_keys_that_the_schema_leaves_open_can_be_set_as_any_other(refused, tmp_path):
+    said = refused("train", *JOB, HERE, "outer.optimiser_arguments={b7: 0.9}", f"run_dir={tmp_path}/run")
     assert "outer.optimiser_arguments" in said and "b7" in said
     assert not (tmp_path / "run").exists()
 
 
 # What is found once the devices are there.
 MACHINE = [
-    (["devices.cpu=3"], ["outer.population_size=8", "3 devices", "take 6"]),
     (["outer.optimiser=adamm"], ["outer.optimiser='adamm'", "adam"]),
     (
         ["environment=gymnax", "environment.id=CartPol-v1", "evaluation.settings=[{}]"],
@@ -119,9 +123,15 @@ MACHINE = [
 
 
 @pytest.mark.parametrize(("overrides", "parts"), MACHINE)
-def test_what_does_not_fit_is_told_before_a_run_directory_is_made(podmeta, tmp_path, overrides, parts):
-    said = podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/run", *overrides)
+def test_what_does_not_fit_is_told_before_a_run_directory_is_made(refused, tmp_path, overrides, parts):
+    said = refused("train", *JOB, HERE, f"run_dir={tmp_path}/run", *overrides)
     assert [part for part in parts if part not in said] == [], said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_population_that_does_not_fit_the_devices_is_told(podmeta, tmp_path):
+    said = podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/run", "devices.cpu=3")
+    assert "outer.population_size=8" in said and "3 devices" in said and "take 6" in said
     assert not (tmp_path / "run").exists()
 
 
@@ -155,14 +165,14 @@ UNFIT = [
     ),
     (
         ["outer=actor_critic", "outer.num_minibatches=3"],
-        ["outer.num_lifetimes=64", "outer.num_minibatches=3", "take a multiple of 3"],
+        ["outer.num_lifetimes=64", "outer.num_minibatches=3", "take a multiple of 12"],
     ),
 ]
 
 
 @pytest.mark.parametrize(("overrides", "parts"), UNFIT)
-def test_learners_and_lengths_that_do_not_fit_are_told(podmeta, tmp_path, overrides, parts):
-    said = podmeta.fails(2, "train", f"run_dir={tmp_path}/run", *overrides)
+def test_learners_and_lengths_that_do_not_fit_are_told(refused, tmp_path, overrides, parts):
+    said = refused("train", HERE, f"run_dir={tmp_path}/run", *overrides)
     assert [part for part in parts if part not in said] == [], said
     assert not (tmp_path / "run").exists()
 
@@ -197,19 +207,20 @@ def test_a_run_directory_without_permission_is_told(podmeta, tmp_path):
         (["resume=never"], ["resume=never", "holds checkpoints"]),
     ],
 )
-def test_the_run_of_another_job_is_refused_and_left_as_it_is(podmeta, finished_run, tmp_path, overrides, parts):
+def test_the_run_of_another_job_is_refused_and_left_as_it_is(refused, finished_run, tmp_path, overrides, parts):
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "lock"}
-    said = podmeta.fails(2, "train", *JOB, f"run_dir={run}", *overrides)
+    said = refused("train", *JOB, HERE, f"run_dir={run}", *overrides)
     assert [part for part in parts if part not in said] == [], said
     assert all(path.read_bytes() == content for path, content in before.items())
     assert digest(run) == digest(finished_run)
 
 
-def test_a_recurrent_learner_cannot_be_tested_on_other_sizes(podmeta, tmp_path):
+def test_a_recurrent_learner_cannot_be_tested_on_other_sizes(refused, tmp_path):
     run = tmp_path / "run"
-    podmeta.succeeds("train", *TINY, "learner=recurrent", "num_updates=0", "evaluation.enabled=false", f"run_dir={run}")
-    said = podmeta.fails(2, "evaluate", f"run={run}", "evaluation.settings=[{num_arms: 7}]")
+    job = compose_job([*TINY, HERE, "learner=recurrent", "num_updates=0", f"run_dir={run}"])
+    train(job, lambda line: None)
+    said = refused("evaluate", f"run={run}", "evaluation.settings=[{num_arms: 7}]")
     assert "learner.name=recurrent" in said and "learner=symmetric" in said
     assert not (run / "evaluation.jsonl").exists()
