@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
-NUM_UPDATES = 240
+NUM_UPDATES = 144
 UPDATES_PER_CALL = 4
 UPDATES_PER_CHECKPOINT = 12
 
@@ -30,6 +30,9 @@ TINY = (
 """Overrides that make a job of seconds. All jobs of these share their compiled programs."""
 
 JOB = (*TINY, f"num_updates={NUM_UPDATES}", "evaluation.enabled=false")
+
+OFTEN = f"checkpoint.every_updates={UPDATES_PER_CALL}"
+"""Has the job take long enough not to end before something is done to it."""
 
 TIMEOUT_S = 300
 

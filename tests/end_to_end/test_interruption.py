@@ -11,6 +11,7 @@ import pytest
 from tests.end_to_end.job import (
     JOB,
     NUM_UPDATES,
+    OFTEN,
     UPDATES_PER_CHECKPOINT,
     Command,
     checkpoint_steps,
@@ -20,7 +21,7 @@ from tests.end_to_end.job import (
 )
 
 NUM_KILLS = 4
-LONGEST_LIFE_S = 2.0  # after the start of the run directory: about as long as the job takes
+LONGEST_LIFE_S = 1.2  # after the start of the run directory: about as long as the job takes
 
 
 def test_a_job_killed_again_and_again_ends_bit_for_bit_as_if_it_had_not_been(podmeta, finished_run, tmp_path):
@@ -59,7 +60,7 @@ def _without_times(run_path: Path) -> list[dict]:
 # The first comes before the first update, the second between two.
 @pytest.mark.parametrize(("number", "after"), [(signal.SIGTERM, "run directory:"), (signal.SIGINT, "update ")])
 def test_a_job_asked_to_stop_saves_and_goes_on_later(podmeta, finished_run, tmp_path, number, after):
-    command = ("train", *JOB, f"run_dir={tmp_path}")
+    command = ("train", *JOB, OFTEN, f"run_dir={tmp_path}")
     job = podmeta.start(*command)
     said = read_until(job, after)
     job.send_signal(number)

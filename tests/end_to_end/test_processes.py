@@ -128,7 +128,7 @@ def test_a_job_killed_and_stopped_at_any_moment_goes_on_and_ends_where_an_undist
         number, before = (signal.SIGKILL, signal.SIGTERM)[turn % 2], checkpoint_steps(tmp_path / "run")[-1:]
         together = Together(podmeta, 2, 1, *JOB, LONG, f"run_dir={tmp_path}/run")
         read_until(together.processes[0], f"going on from update {before[0]}" if before else "run directory")
-        time.sleep(moments.uniform(0.0, 6.0))
+        time.sleep(moments.uniform(0.0, 3.0))
         together.processes[moments.randrange(2)].send_signal(number)
         asked = time.monotonic()
         codes, said = together.end()

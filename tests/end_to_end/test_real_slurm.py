@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from podmeta.runtime.one_machine import free_port
-from tests.end_to_end.job import JOB, NUM_UPDATES, TIMEOUT_S, checkpoint_steps, digest
+from tests.end_to_end.job import JOB, NUM_UPDATES, OFTEN, TIMEOUT_S, checkpoint_steps, digest
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol")
 pytestmark = [
@@ -94,8 +94,7 @@ def happens(condition: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> bool
 
 def test_two_tasks_train_and_a_job_put_back_in_the_queue_goes_on(slurm, podmeta, finished_run, tmp_path):
     run, log, script = tmp_path / "run", tmp_path / "log", tmp_path / "job.sh"
-    often = "checkpoint.every_updates=4"  # which takes long enough for the job not to end before it is put back
-    train = shlex.join([*podmeta.program, "train", *JOB, often, "devices.cpu=1", f"run_dir={run}"])
+    train = shlex.join([*podmeta.program, "train", *JOB, OFTEN, "devices.cpu=1", f"run_dir={run}"])
     script.write_text(f"#!/bin/bash\nsrun {train}\n")
     options = ["--ntasks=2", "--requeue", "--open-mode=append", f"--output={log}", f"--chdir={tmp_path}", "--parsable"]
     job = ask(slurm, "sbatch", *options, str(script)).strip()

@@ -13,7 +13,7 @@ import pytest
 from launch.slurm import with_run_dir
 from podmeta.config.compose import compose_job
 from podmeta.errors import InputError
-from tests.end_to_end.job import JOB, REPOSITORY, checkpoint_steps, digest
+from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, checkpoint_steps, digest
 
 submitit = pytest.importorskip("submitit")
 
@@ -37,7 +37,7 @@ import submitit
 from launch.slurm import Training
 executor = submitit.AutoExecutor(folder={str(tmp_path)!r}, cluster="local")
 executor.update_parameters(timeout_min=5)
-job = executor.submit(Training({[*JOB, f"run_dir={run}"]!r}))
+job = executor.submit(Training({[*JOB, OFTEN, f"run_dir={run}"]!r}))
 print(job.job_id, flush=True)
 print(job.result(), flush=True)
 """
