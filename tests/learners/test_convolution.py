@@ -11,7 +11,7 @@ import pytest
 from podmeta.config.schema import RecurrentConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import LearnerInput
-from podmeta.learners.convolution import impala_torso
+from podmeta.learners.convolution import convolution, impala_torso
 from podmeta.learners.recurrent import make_recurrent_learner
 
 ROWS, COLUMNS, CHANNELS = 9, 8, 3
@@ -22,7 +22,7 @@ TORSO = hk.without_apply_rng(hk.transform(impala_torso))
 def meta_params():
     shapes = jax.eval_shape(TORSO.init, jax.random.key(0), jnp.zeros((ROWS, COLUMNS, CHANNELS)))
     generator = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: 0.3 * generator.normal(size=leaf.shape).astype(np.float32), shapes)
+    return jax.tree.map(lambda leaf: jnp.asarray(0.3 * generator.normal(size=leaf.shape), jnp.float32), shapes)
 
 
 def image(seed=1):
@@ -81,3 +81,42 @@ def test_a_learner_sees_bytes_as_numbers_up_to_1():
 def test_what_is_no_image_is_told():
     with pytest.raises(InputError, match=r"learner\.torso=impala is for images.*\[4\]"):
         make_recurrent_learner(RecurrentConfig(torso="impala"), (4,), 2, 1)
+
+
+def plain_convolution(image, weights):
+    """As one product for every output, of which JAX knows the gradient by itself."""
+    around = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
+    rows, columns, _ = image.shape
+    windows = jnp.array(
+        [[around[row : row + rows, column : column + columns] for column in range(3)] for row in range(3)]
+    )
+    return jnp.einsum("hwrcf,hwfo->rco", windows, weights)
+
+
+@pytest.mark.parametrize("rows, columns, in_channels, out_channels", [(5, 4, 3, 2), (1, 2, 1, 4), (8, 8, 4, 4)])
+def test_gradients_are_those_of_a_plain_convolution(rows, columns, in_channels, out_channels):
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(6, rows, columns, in_channels)).astype(np.float32)
+    weights = generator.normal(size=(3, 3, in_channels, out_channels)).astype(np.float32)
+    target = generator.normal(size=(6, rows, columns, out_channels)).astype(np.float32)
+
+    def gradients(convolve):
+        def loss(weights, images):
+            return jnp.mean((jax.vmap(convolve, in_axes=(0, None))(images, weights) - target) ** 2)
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(weights, images)
+
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5),
+        gradients(convolution),
+        gradients(plain_convolution),
+    )
+
+
+def test_parameters_are_born_as_haikus():
+    def haikus(image):
+        return hk.Conv2D(16, kernel_shape=3, padding="SAME", name="section_0")(image)
+
+    expected = hk.transform(haikus).init(jax.random.key(3), jnp.asarray(image()))["section_0"]
+    born = TORSO.init(jax.random.key(3), jnp.asarray(image()))["section_0"]
+    jax.tree.map(np.testing.assert_array_equal, born, expected)
