@@ -171,12 +171,12 @@ def _stage(described: Any, job: JobConfig, where: str) -> StageConfig:
     rest = {key: value for key, value in described.items() if key not in _STAGE_KEYS}
     environment = _environment(rest, job.environment, where, _STAGE_KEYS)
     changes = _mapping(described.get("outer", {}), f"{where}.outer")
-    if changes.get("name", job.outer.name) != job.outer.name:
-        raise InputError(
-            f"{where}.outer.name={changes['name']} is another outer loop than outer.name={job.outer.name}: "
-            "all stages share one"
-        )
-    outer = _merged(job.outer, changes, _keys(job.outer), f"{where}.outer")
+    whole, name = job.outer, changes.get("name", job.outer.name)
+    if name != whole.name:  # the other outer loop, from its own defaults
+        if name not in GROUPS["outer"]:
+            raise InputError(no_such_choice(f"{where}.outer.name", str(name), GROUPS["outer"]))
+        whole = GROUPS["outer"][name]
+    outer = _merged(whole, changes, _keys(whole), f"{where}.outer")
     return dataclasses.replace(own, environment=environment, outer=outer)
 
 

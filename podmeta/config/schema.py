@@ -582,7 +582,8 @@ class StageConfig:
 
     `environment` is a preset's name, and the keys of the environment that change stand beside it; without it they
     change the job's environment. A stage is like a job that starts from the θ of the stage before it: its optimiser
-    has seen nothing, its lifetimes are new, and its schedules run over its own updates.
+    has seen nothing, its lifetimes are new, and its schedules run over its own updates. With `outer: {name: evolution}`
+    another outer loop than the job's takes over, whose other keys have their defaults.
     """
 
     environment: Any = option(None, "what is learnt")

@@ -7,7 +7,16 @@ import pytest
 from podmeta.config.compose import compose_job, job_from_yaml, job_to_yaml
 from podmeta.config.presets import list_options
 from podmeta.config.resolve import evaluation_settings
-from podmeta.config.schema import GROUPS, BanditConfig, GymnaxConfig, MixtureConfig, MixtureEntryConfig, StageConfig
+from podmeta.config.schema import (
+    GROUPS,
+    ActorCriticConfig,
+    BanditConfig,
+    EvolutionConfig,
+    GymnaxConfig,
+    MixtureConfig,
+    MixtureEntryConfig,
+    StageConfig,
+)
 from podmeta.errors import InputError
 
 ENTRIES = (
@@ -45,6 +54,13 @@ def test_stages_change_the_jobs_environment_where_they_name_none(curriculum):
     assert second.environment == BanditConfig(num_arms=7, lifetime_length=30)
     assert isinstance(third.environment, MixtureConfig) and third.environment.is_whole
     assert (first.outer.learning_rate, second.outer) == (0.01, curriculum.outer)
+
+
+def test_a_stage_may_have_another_outer_loop_from_its_defaults():
+    stages = "stages=[{num_updates: 1, outer: {name: actor_critic, num_epochs: 3}}, {num_updates: 1}]"
+    other, own = compose_job([stages, "outer.learning_rate=0.7"]).stages
+    assert other.outer == ActorCriticConfig(num_epochs=3)
+    assert own.outer == EvolutionConfig(learning_rate=0.7)
 
 
 @pytest.mark.parametrize("name", ["mixture", "curriculum"])
@@ -124,7 +140,8 @@ WRONG_STAGES = {
     "[{num_updates: 3, environment: {name: bandt}}]": [r"stages\[0\]\.environment\.name=bandt", "Did you mean bandit"],
     "[{num_updates: 3, outer: {learning_rat: 1}}]": [r"stages\[0\]\.outer\.learning_rat'", "learning_rate"],
     "[{num_updates: 3, outer: {learning_rate: -1}}]": [r"stages\[0\]\.outer\.learning_rate=-1", "above 0"],
-    "[{num_updates: 3, outer: {name: actor_critic}}]": [r"stages\[0\]\.outer\.name=actor_critic"],
+    "[{num_updates: 3, outer: {name: actor_critik}}]": [r"stages\[0\]\.outer\.name=actor_critik", "Did you mean"],
+    "[{num_updates: 3, outer: {name: actor_critic, noise_std: 1}}]": [r"stages\[0\]\.outer\.noise_std"],
     "[{num_updates: 3, outer: 0.1}]": [r"stages\[0\]\.outer=0\.1 is not a mapping"],
 }
 

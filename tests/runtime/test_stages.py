@@ -35,6 +35,10 @@ JOBS = {
         f"stages=[{{{FIRST}}}, {{{SECOND}}}]",
     ],
 }
+JOBS["evolution_after_actor_critic"] = [
+    *JOBS["actor_critic"][:-1],
+    f"stages=[{{{FIRST}}}, {{{SECOND.replace('outer: {', 'outer: {name: evolution, population_size: 8, ')}}}]",
+]
 FIRST_UPDATES, ALL_UPDATES = 3, 7
 
 
@@ -53,7 +57,7 @@ def rows(run_path):
     return [{name: value for name, value in line.items() if name not in timed} for line in lines]
 
 
-@pytest.fixture(scope="module", params=JOBS)
+@pytest.fixture(scope="module", params=["evolution", "actor_critic"])
 def whole(request, tmp_path_factory):
     """A job that nothing disturbs: its name, run directory and result."""
     run_path = tmp_path_factory.mktemp("whole") / "run"
@@ -117,3 +121,14 @@ def test_a_run_is_restored_in_whichever_stage_it_was_saved(whole, tmp_path):
     train(name, run_path)
     restored = restore_run(job, run_path)
     assert meta_params_sha256(restored.tree.outer.meta_params) == meta_params_sha256(result.meta_params)
+
+
+def test_another_outer_loop_may_take_over_and_is_resumed(tmp_path):
+    name, run_path = "evolution_after_actor_critic", tmp_path / "run"
+    result = train(name, tmp_path / "whole")
+    for num_updates in (FIRST_UPDATES, FIRST_UPDATES + 2, ALL_UPDATES):
+        resumed = train(name, run_path, f"num_updates={num_updates}")
+    assert meta_params_sha256(resumed.meta_params) == meta_params_sha256(result.meta_params)
+    assert rows(run_path) == rows(tmp_path / "whole")
+    # Only actor-critic has an entropy to tell.
+    assert ["entropy" in line for line in rows(run_path)] == [True] * FIRST_UPDATES + [False] * 4
