@@ -26,7 +26,7 @@ from podmeta.runtime.distributed import is_about_a_loss
 from podmeta.runtime.sebulba.actor import ENVIRONMENT, INFERENCE, QUEUE, Actor, make_actor_programs
 from podmeta.runtime.sebulba.advice import advise
 from podmeta.runtime.sebulba.clock import Clock
-from podmeta.runtime.sebulba.cores import cores_of_actors
+from podmeta.runtime.sebulba.cores import available_cores, cores_of_actors, cores_of_others, move_threads
 from podmeta.runtime.sebulba.layout import Layout
 from podmeta.runtime.sebulba.pipeline import Fault, Pipeline, Unroll
 from podmeta.runtime.session import Advance
@@ -72,6 +72,8 @@ class SebulbaSession:
         self._layout = layout
         self._update = map_over_devices(sebulba.update, DEVICE_AXIS, layout.num_learner_devices, donate=False)
         self._compiled_update: Callable | None = None
+        self._actor_cores = cores_of_actors(layout.num_actors, config.actor_cores)
+        self._all_cores, self._other_cores = available_cores(), cores_of_others(self._actor_cores)
         outer = jax.tree.map(lambda leaf: leaf[0], state.outer)
         self._device_state: OuterState = replicate(outer, DEVICE_AXIS, layout.num_learner_devices)
         self._version = int(outer.update)
@@ -142,6 +144,7 @@ class SebulbaSession:
         deadline = time.monotonic() + _JOIN_TIMEOUT_S
         for closer in closers:
             closer.join(max(0.0, deadline - time.monotonic()))
+        move_threads(self._other_cores, self._all_cores)
         shares = self._shares()
         return advise(shares.actors, shares.learner) if shares.learner[UPDATE] > 0 else None
 
@@ -149,7 +152,6 @@ class SebulbaSession:
         programs = make_actor_programs(sebulba)
         learner_devices = self._layout.learner_devices()
         states = self._on_actor_devices()
-        cores = cores_of_actors(self._layout.num_actors, self._config.actor_cores)
         for index, device in enumerate(self._layout.device_of_actors()):
             actor = Actor(
                 index,
@@ -159,7 +161,7 @@ class SebulbaSession:
                 device,
                 learner_devices,
                 self._version,
-                cores[index],
+                self._actor_cores[index],
             )
             self._actors.append(actor)
             actor.prepare(states[device])
@@ -192,6 +194,8 @@ class SebulbaSession:
             start = time.perf_counter()
             self._compiled_update = self._update.lower(self._device_state, by_actor).compile()
             self.compile_seconds += time.perf_counter() - start
+            # Only now, for compiling uses all cores; from here on the learner's threads would take those of actors.
+            move_threads(self._all_cores, self._other_cores)
         with self._clock.spending(UPDATE):
             self._device_state, metrics = jax.block_until_ready(self._compiled_update(self._device_state, by_actor))
         self._version += 1
