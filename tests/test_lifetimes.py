@@ -1,6 +1,5 @@
 """Lifetimes on a scripted environment: what the learner is told when, and what it keeps."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -121,7 +120,6 @@ def test_the_last_observation_of_an_episode_is_told_before_the_reset(experience)
     assert np.all(experience.learner_input.episode_start[after_end] == 0)
 
 
-quickly_compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 BANDIT = build_inner_loop(
     SymmetricConfig(hidden_size=3, message_size=2, state_noise=1.0), BanditConfig(num_arms=3, lifetime_length=12)
 )
@@ -129,7 +127,7 @@ BANDIT = build_inner_loop(
 
 @pytest.fixture(scope="module")
 def bandit_meta_params():
-    meta_params = quickly_compiled(BANDIT.init)(jax.random.key(0))
+    meta_params = jax.jit(BANDIT.init)(jax.random.key(0))
     return jax.tree.map(lambda leaf: 3.0 * leaf, meta_params)  # far from a uniform policy
 
 
@@ -142,12 +140,12 @@ def test_a_lifetime_in_two_halves_is_the_lifetime_in_one(bandit_meta_params):
         lifetime, second = BANDIT.unroll(meta_params, lifetime, 5)
         return lifetime, jax.tree.map(lambda *halves: jnp.concatenate(halves), first, second)
 
-    one, two = (quickly_compiled(live)(bandit_meta_params, jax.random.key(3)) for live in (in_one, in_two))
+    one, two = (jax.jit(live)(bandit_meta_params, jax.random.key(3)) for live in (in_one, in_two))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one, two)
 
 
 def test_the_expected_reward_and_regret_of_a_bandit(bandit_meta_params):
-    @quickly_compiled
+    @jax.jit
     @jax.vmap
     def live(key):
         lifetime, experience = BANDIT.unroll(bandit_meta_params, BANDIT.birth(bandit_meta_params, key), 12)
@@ -168,7 +166,7 @@ def test_the_expected_reward_and_regret_of_a_bandit(bandit_meta_params):
 
 def test_lifetimes_with_other_keys_are_other_lifetimes(bandit_meta_params):
     keys = jax.random.split(jax.random.key(7), 50)
-    lifetimes = quickly_compiled(jax.vmap(BANDIT.birth, in_axes=(None, 0)))(bandit_meta_params, keys)
+    lifetimes = jax.jit(jax.vmap(BANDIT.birth, in_axes=(None, 0)))(bandit_meta_params, keys)
     assert np.unique(lifetimes.task, axis=0).shape[0] == 50
     assert np.unique(lifetimes.key_data, axis=0).shape[0] == 50
     cells = np.asarray(lifetimes.learner_state[0].cell).reshape(50, -1)

@@ -18,7 +18,6 @@ from podmeta.runtime.devices import map_over_devices
 
 POPULATION_SIZE, LIFETIMES, LIFETIME_LENGTH, UNROLL_LENGTH = 16, 2, 12, 4
 UPDATES_PER_CALL, CALLS = 5, 2
-QUICKLY = {"xla_backend_optimization_level": 0}  # the programs take longer to optimise than to run
 ENTRY = Entry(
     "bandit",
     build_inner_loop(
@@ -58,13 +57,13 @@ def compiled(num_devices, num_instances, unroll_length, rows_at_once=0):
         return from_devices(state), jax.tree.map(lambda *parts: np.concatenate(parts), *calls)
 
     state = to_devices(compiled_init(num_instances, unroll_length)(settings(range(num_instances))), num_devices)
-    compiled_run = run.lower(state).compile(QUICKLY)
+    compiled_run = run.lower(state).compile()
     return train
 
 
 @functools.cache
 def compiled_init(num_instances, unroll_length):
-    return jax.jit(make_program(1, num_instances, unroll_length).init, compiler_options=QUICKLY)
+    return jax.jit(make_program(1, num_instances, unroll_length).init)
 
 
 def settings(seeds, learning_rates=None, noise_stds=None):

@@ -30,7 +30,6 @@ MDP = TabularMDPConfig(num_states=3, num_actions=2, horizon=2, lifetime_length=L
 BANDIT = ContextualBanditConfig(lifetime_length=LIFETIME_LENGTH, padded_observation_size=3, padded_num_actions=3)
 LEARNER = RecurrentConfig(cell="gru", hidden_size=3)
 SETTINGS = InstanceSettings(jnp.uint32(5), jnp.float32(0.01), jnp.float32(0.5))
-quickly_compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def entry_of(environment, lifetimes):
@@ -59,14 +58,14 @@ def unroll(sebulba, actor, outer, environment, num_unrolls=1):
     every = np.ones(program.num_lifetimes, bool)
     timestep = environment.reset(every, seeds)
     state = program.init(meta_params, keys, timestep)
-    begin, act = quickly_compiled(program.begin), quickly_compiled(program.act)
+    begin, act = jax.jit(program.begin), jax.jit(program.act)
     for index in range(num_unrolls):
         state, learner_state = begin(meta_params, state, keys, every if index == 0 else ~every)
         before = state.lifetimes._replace(timestep=timestep)
         for _ in range(program.unroll_length):
             state, actions = act(meta_params, state, timestep)
             timestep = environment.step(np.asarray(actions))
-    finish = quickly_compiled(program.finish)
+    finish = jax.jit(program.finish)
     return finish(state, learner_state, timestep, every), before, seeds, meta_params
 
 
@@ -100,7 +99,7 @@ def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
             lived.append((told, output.policy, action, ignored, timestep.reward, timestep.discount))
         return jax.tree.map(lambda *steps: jnp.stack(steps[first_step:]), *lived), timestep.observation
 
-    expected, last_observation = quickly_compiled(jax.vmap(live))(before, seeds)
+    expected, last_observation = jax.jit(jax.vmap(live))(before, seeds)
     experience = trajectory.experience
     actual = (
         tuple(experience.learner_input),
@@ -130,7 +129,7 @@ def through_sebulba(sebulba, outer, summary, num_actors, num_devices):
     mapped = map_over_devices(sebulba.update, DEVICE_AXIS, num_devices, donate=False)
     state = replicate(outer, DEVICE_AXIS, num_devices)
     by_actor = tuple(join_shards(each, DEVICE_AXIS) for each in shards)
-    compiled = mapped.lower(state, by_actor).compile({"xla_backend_optimization_level": 0})
+    compiled = mapped.lower(state, by_actor).compile()
     return unreplicate(compiled(state, by_actor)[0])
 
 
@@ -144,7 +143,7 @@ def test_the_update_is_anakins(name, num_actors, num_devices):
         whole, split = actor_critic_outer_loop(steps), split_actor_critic(steps)
     outer, rows = whole.init(SETTINGS), jnp.arange(NUM_ROWS)
 
-    @quickly_compiled
+    @jax.jit
     def anakin(outer):
         lifetimes = jax.vmap(whole.birth, in_axes=(None, 0))(outer, rows)
         _, summaries = jax.vmap(whole.live, in_axes=(None, 0, 0))(outer, rows, lifetimes)

@@ -19,7 +19,6 @@ from podmeta.learners.linear import LowRankMatrix
 from podmeta.learners.symmetric import LayerState, make_symmetric_learner
 
 NUM_STEPS = 6
-quickly_compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 AGGREGATIONS = ("mean", "sum", "sum_forward")
 
 
@@ -87,7 +86,7 @@ def live(step, meta_params, state, script):
 
 def compiled(step):
     """(θ, learner state, script) -> what `live` gives, in NumPy."""
-    program = quickly_compiled(functools.partial(live, step))
+    program = jax.jit(functools.partial(live, step))
     return lambda *arguments: jax.tree.map(np.asarray, program(*arguments))
 
 
@@ -105,7 +104,7 @@ def test_the_fast_form_is_the_plain_form(config, size):
     learner = make_symmetric_learner(config, *size)
     plain = functools.partial(plain_step, config, num_policy_channels)
     meta_params, state, script = draw_meta_params(learner), draw_state(learner), draw_script(*size[:2])
-    both = quickly_compiled(lambda *arguments: [live(step, *arguments) for step in (learner.step, plain)])
+    both = jax.jit(lambda *arguments: [live(step, *arguments) for step in (learner.step, plain)])
     (outputs, final_state), plain_results = both(meta_params, state, script)
     assert outputs.policy.shape == (NUM_STEPS, num_actions, num_policy_channels)
     assert_close((outputs, final_state), plain_results)
@@ -221,7 +220,7 @@ def test_a_low_rank_perturbation_is_the_matrix_it_stands_for(config, size, rank)
     factored = jax.tree.map(lambda leaf: perturbed(leaf, rank) if leaf.ndim == 2 else leaf, meta_params)
     whole = jax.tree.map(materialise, factored, is_leaf=is_low_rank)
     state, script = draw_state(learner), draw_script(*size[:2])
-    actual, expected = quickly_compiled(
+    actual, expected = jax.jit(
         lambda: [live(learner.step, parameters, state, script) for parameters in (factored, whole)]
     )()
     assert_close(actual, expected)

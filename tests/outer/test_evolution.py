@@ -1,7 +1,5 @@
 """Evolution: its gradient against evosax, a quadratic's and by hand; what members share, and what none does."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +26,6 @@ def draw_meta_params(key):
 
 
 # Whole programs take longer to optimise than to run here.
-quickly_compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 # An environment that nobody enters: the estimator needs no more than θ and fitnesses.
 NOWHERE = Entry(
@@ -226,7 +223,7 @@ def test_members_without_perturbation_earn_the_same_in_the_same_lifetimes(unroll
     evolution = make((BANDIT,), unroll_length=unroll_length)
     state = evolution.init(SETTINGS._replace(noise_std=jnp.array(0.0)))
 
-    @quickly_compiled
+    @jax.jit
     @jax.vmap
     def live(pair):
         return evolution.live(state, pair, evolution.birth(state, pair))[1].fitness[:, 0]
@@ -249,14 +246,14 @@ def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes():
         lifetimes, summaries = live(state._replace(update=update), pairs, lifetimes)
         return lifetimes, (summaries.fitness[..., 0], summaries.noise)
 
-    @quickly_compiled
+    @jax.jit
     def live_in_unrolls(updates):
         born = jax.vmap(unrolled.birth, in_axes=(None, 0))(state, pairs)
         return jax.lax.scan(one_update, born, updates)[1]
 
     fitness, noise = live_in_unrolls(jnp.arange(num_updates))
 
-    @quickly_compiled
+    @jax.jit
     def live_whole(update):
         return jax.vmap(lambda pair: whole.live(state._replace(update=update), pair, ())[1].fitness[:, 0])(pairs)
 

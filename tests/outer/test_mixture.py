@@ -22,7 +22,6 @@ from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.evolution import evolution_outer_loop, make_evolution
 
 SETTINGS = InstanceSettings(jnp.array(3, jnp.uint32), jnp.array(0.1), jnp.array(0.5))
-QUICKLY = {"xla_backend_optimization_level": 0}  # the programs take longer to optimise than to run
 LEARNER = SymmetricConfig(hidden_size=3, message_size=2)
 
 
@@ -79,7 +78,7 @@ def compiled(outer_loop, entries, options):
         change = jax.tree.map(jnp.subtract, end.meta_params, start.meta_params)
         return ravel_pytree(change)[0], metrics
 
-    return jax.jit(run).lower(tuple(jnp.ones(len(entries))), jnp.ones(())).compile(QUICKLY)
+    return jax.jit(run).lower(tuple(jnp.ones(len(entries))), jnp.ones(())).compile()
 
 
 def paying(entry, factor):

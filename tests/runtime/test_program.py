@@ -11,7 +11,6 @@ from podmeta.runtime.anakin_session import from_devices, to_devices
 from podmeta.runtime.devices import map_over_devices
 from podmeta.runtime.program import build_programs, instance_settings
 
-QUICKLY = {"xla_backend_optimization_level": 0}  # the programs take longer to optimise than to run
 ENTRIES = (
     "[{environment: bandit, num_arms: 3, lifetime_length: 8, padded_observation_size: 2},"
     " {environment: contextual_bandit, lifetime_length: 12, weight: 2}]"
@@ -32,7 +31,7 @@ def test_a_mixture_is_the_same_on_any_number_of_devices(outer):
         (program,) = build_programs(job, num_devices)
         run = map_over_devices(lambda state: program.run(state, 3), DEVICE_AXIS, num_devices)
         state = to_devices(program.init(instance_settings(job)), num_devices)
-        return from_devices(run.lower(state).compile(QUICKLY)(state)[0]).outer.meta_params
+        return from_devices(run.lower(state).compile()(state)[0]).outer.meta_params
 
     for one, two in zip(jax.tree.leaves(trained(1)), jax.tree.leaves(trained(2)), strict=True):
         np.testing.assert_allclose(two, one, atol=1e-5)
