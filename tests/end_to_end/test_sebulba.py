@@ -91,6 +91,22 @@ def test_a_fault_of_an_actor_or_of_the_learner_ends_the_job_with_a_checkpoint(
     assert f"failed: {where or 'learner'}" in said and "sabotage" in said and said.count("Traceback") == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are kept to cores on Linux only")
+@pytest.mark.skipif(os.cpu_count() == 1, reason="there is but one core")
+def test_actors_have_their_core_to_themselves(podmeta: Command, tmp_path: Path):
+    every = os.sched_getaffinity(0)
+    job = podmeta.start("train", *TINY, ENDLESS, "architecture.actor_cores=1", f"run_dir={tmp_path}")
+    read_until(job, "update ")
+    threads = [int(task.name) for task in Path(f"/proc/{job.pid}/task").iterdir()]
+    kept_to = [os.sched_getaffinity(thread) for thread in threads]
+    job.send_signal(signal.SIGTERM)
+    assert kept_to.count({min(every)}) >= 2  # the actors, of which there are two
+    assert os.sched_getaffinity(0) == every and every not in kept_to
+    assert kept_to[threads.index(job.pid)] == every - {min(every)}
+    job.communicate(timeout=30)
+    assert job.returncode == 0
+
+
 @repeatedly
 def test_a_killed_worker_ends_the_job_and_all_other_workers(podmeta: Command, tmp_path: Path, turn):
     processes = "environment.vectorisation=processes"
