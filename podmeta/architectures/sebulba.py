@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from podmeta.architectures.base import DEVICE_AXIS, TrainingState
+from podmeta.environments.host.base import CompiledStep
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.policies import Action, Noise
 from podmeta.lifetimes import Decision, Experience, LifetimeState, action_noise, decide, see
@@ -70,6 +71,8 @@ class EntryActor(NamedTuple):
       begin: (θ that acts, state, keys [num], starts [num]) -> (state, learner states [num, ...]) at the start of an
         unroll: lifetimes are born where one starts.
       act: (θ that acts, state, time step [num, ...]) -> (state, actions [num, ...]).
+      live: (compiled step of the environments, θ that acts, state, time step [num, ...], position) -> (state, time
+        step) when that position of the unroll is reached, or a time step holds a NaN or an infinite number.
       finish: (state, learner states, time step [num, ...], lifetime_end [num]) -> the trajectory [num, ...] of an
         unroll that has begun with these learner states and ends with this time step.
     """
@@ -80,6 +83,9 @@ class EntryActor(NamedTuple):
     init: Callable[[MetaParams, Key[Array, "num"], dm_env.TimeStep], ActorState]
     begin: Callable[[MetaParams, ActorState, Key[Array, "num"], Bool[Array, "num"]], tuple[ActorState, LearnerState]]
     act: Callable[[MetaParams, ActorState, dm_env.TimeStep], tuple[ActorState, Action]]
+    live: Callable[
+        [CompiledStep, MetaParams, ActorState, dm_env.TimeStep, Int[Array, ""]], tuple[ActorState, dm_env.TimeStep]
+    ]
     finish: Callable[[ActorState, LearnerState, dm_env.TimeStep, Bool[Array, "num"]], Trajectory]
 
 
@@ -255,6 +261,21 @@ def make_entry_actor(
         records = jax.tree.map(lambda growing, new: growing.at[state.position].set(new), state.records, record)
         return state._replace(lifetimes=lifetimes, records=records, position=state.position + 1), actions
 
+    def live(
+        step: CompiledStep, meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep, until: Int[Array, ""]
+    ) -> tuple[ActorState, dm_env.TimeStep]:
+        def goes_on(lived: tuple[ActorState, dm_env.TimeStep]) -> Bool[Array, ""]:
+            state, timestep = lived
+            finite = jnp.isfinite(timestep.reward).all() & jnp.isfinite(timestep.observation).all()
+            return (state.position < until) & finite
+
+        def env_step(lived: tuple[ActorState, dm_env.TimeStep]) -> tuple[ActorState, dm_env.TimeStep]:
+            state, timestep = lived
+            state, actions = act(meta_params, state, timestep)
+            return state, step(timestep, actions)
+
+        return jax.lax.while_loop(goes_on, env_step, (state, timestep))
+
     def finish(
         state: ActorState, learner_state: LearnerState, timestep: dm_env.TimeStep, lifetime_end: Bool[Array, "num"]
     ) -> Trajectory:
@@ -279,4 +300,4 @@ def make_entry_actor(
         final_input = jax.vmap(see)(timestep, state.lifetimes.previous_action)
         return Trajectory(learner_state, experience, final_input, lifetime_end)
 
-    return EntryActor(entry, num_lifetimes, unroll_length, init, begin, act, finish)
+    return EntryActor(entry, num_lifetimes, unroll_length, init, begin, act, live, finish)

@@ -2,12 +2,13 @@
 
 Where all parts share the same cores, a run cannot do better than 1 / (1/e + 1/i + 1/l), of the rates of environments
 (e), inference (i) and learning (l) by themselves. What a run reaches of that is what the architecture does not waste.
+Environments that a run steps within its actors' programs are stepped within a program here as well.
 """
 
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 import jax
@@ -23,11 +24,13 @@ from podmeta.environments.host.base import HostEnvironment
 from podmeta.environments.host.registry import lives_on_host, make_host_environment
 from podmeta.runtime.devices import join_shards, map_over_devices, replicate, set_up_devices
 from podmeta.runtime.program import build_program, instance_settings
-from podmeta.runtime.sebulba.actor import make_actor_programs
+from podmeta.runtime.sebulba.cores import cores_of_actors, keep_to
 from podmeta.runtime.sebulba.layout import make_layout
+from podmeta.runtime.sebulba.programs import make_actor_programs
 from podmeta.runtime.sebulba.session import SebulbaSession
 
 SECONDS_OF_A_PART = 4.0
+STEPS_OF_A_PROGRAM = 128
 FEED_FORWARD = ["learner.cell=none", "learner.torso_layers=[64,64]"]
 ONE_EPOCH = ["outer.num_epochs=1", "outer.num_minibatches=1"]
 SYMMETRIC = ["learner=symmetric", "learner.state_noise=0.1", "outer.unroll_length=32", *ONE_EPOCH]
@@ -57,7 +60,7 @@ def _measure(experiment: str, num_environments: int, threads: int, overrides: li
     }
     rates = {
         "environments": _environment_rate(job, num_environments, threads),
-        "inference": _inference_rate(job, threads),
+        "inference": _inference_rate(job),
         "learner": _learner_rate(job),
     }
     for part, rate in rates.items():
@@ -90,10 +93,20 @@ def _repeatedly(step: Callable[[], Any], seconds: float = SECONDS_OF_A_PART) -> 
     return calls / (time.perf_counter() - start)
 
 
-def _together(steps: list[Callable[[], Any]]) -> float:
-    """Calls per second of all threads, each of which makes one of the steps again and again."""
+def _by_actors(job: JobConfig, make_step: Callable[[int], Callable[[], Any]]) -> float:
+    """Calls per second of all actors' threads, each on its cores, of the steps that are made for them there."""
+    num_actors = job.architecture.actor_threads
     rates: list[float] = []
-    threads = [threading.Thread(target=lambda step=step: rates.append(_repeatedly(step))) for step in steps]
+    ready = threading.Barrier(num_actors)
+
+    def actor(index: int, cores: Set[int]) -> None:
+        keep_to(cores)
+        step = make_step(index)
+        ready.wait()
+        rates.append(_repeatedly(step))
+
+    by_actor = enumerate(cores_of_actors(num_actors, job.architecture.actor_cores))
+    threads = [threading.Thread(target=actor, args=arguments) for arguments in by_actor]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -104,21 +117,36 @@ def _together(steps: list[Callable[[], Any]]) -> float:
 def _environment_rate(job: JobConfig, num_environments: int, threads: int) -> float:
     """As many batches as there are actors, each stepped by a thread of its own with random actions."""
     batches = [_environments(job, num_environments) for _ in range(threads)]
+    steps_of_a_call = 1
 
-    def stepper(environment: HostEnvironment, seed: int) -> Callable[[], Any]:
-        number = np.random.default_rng(seed)
-        environment.reset(np.ones(num_environments, bool), np.arange(num_environments, dtype=np.uint32))
+    def stepper(index: int) -> Callable[[], Any]:
+        nonlocal steps_of_a_call
+        environment, number = batches[index], np.random.default_rng(index)
+        timestep = environment.reset(np.ones(num_environments, bool), np.arange(num_environments, dtype=np.uint32))
         num_actions = environment.action_spec().num_values
-        return lambda: environment.step(number.integers(num_actions, size=num_environments))
+        step = environment.compiled_step()
+        if step is None:
+            return lambda: environment.step(number.integers(num_actions, size=num_environments))
+        steps_of_a_call = STEPS_OF_A_PROGRAM
+        actions = number.integers(num_actions, size=(steps_of_a_call, num_environments)).astype(np.int32)
+        several = jax.jit(
+            lambda timestep: jax.lax.scan(lambda last, one: (step(last, one), None), timestep, actions)[0]
+        )
+
+        def steps() -> None:
+            nonlocal timestep
+            timestep = jax.block_until_ready(several(timestep))
+
+        return steps
 
     try:
-        return num_environments * _together([stepper(each, seed) for seed, each in enumerate(batches)])
+        return _by_actors(job, stepper) * steps_of_a_call * num_environments
     finally:
         for environment in batches:
             environment.close()
 
 
-def _inference_rate(job: JobConfig, threads: int) -> float:
+def _inference_rate(job: JobConfig) -> float:
     """As many actors as there are threads, which act on the same time step again and again."""
     sebulba = _program(job)
     programs, (entry_actor,) = make_actor_programs(sebulba), sebulba.entry_actors
@@ -128,19 +156,23 @@ def _inference_rate(job: JobConfig, threads: int) -> float:
         meta_params, (keys,), (seeds,) = programs.behave(outer, 0, sebulba.rows[index])
         with _environments(job, entry_actor.num_lifetimes) as environment:
             timestep = environment.reset(np.ones(entry_actor.num_lifetimes, bool), np.asarray(seeds))
+            is_compiled = environment.compiled_step() is not None
         state = programs.entries[0].init(meta_params, keys, timestep)
 
         def unroll() -> None:
             nonlocal state
             state, _ = programs.entries[0].begin(meta_params, state, keys, np.zeros(entry_actor.num_lifetimes, bool))
+            if is_compiled:
+                acted = programs.entries[0].act_alone(meta_params, state, timestep, entry_actor.unroll_length)
+                state, _ = jax.block_until_ready(acted)
+                return
             for _ in range(entry_actor.unroll_length):
                 state, actions = programs.entries[0].act(meta_params, state, timestep)
                 np.asarray(actions)
 
         return unroll
 
-    unrolls = _together([actor(index) for index in range(threads)])
-    return unrolls * entry_actor.num_lifetimes * entry_actor.unroll_length
+    return _by_actors(job, actor) * entry_actor.num_lifetimes * entry_actor.unroll_length
 
 
 def _learner_rate(job: JobConfig) -> float:
@@ -154,7 +186,7 @@ def _learner_rate(job: JobConfig) -> float:
         timestep = environment.reset(every, np.asarray(seeds))
     state = programs.entries[0].init(meta_params, keys, timestep)
     state, learner_state = programs.entries[0].begin(meta_params, state, keys, every)
-    shards = programs.finish((state,), (learner_state,), (timestep,), (every,))
+    shards, _ = programs.finish((state,), (learner_state,), (timestep,), (every,))
     by_actor = (join_shards(shards, DEVICE_AXIS),) * len(sebulba.rows)
     device_state = replicate(outer, DEVICE_AXIS, 1)
     update = map_over_devices(sebulba.update, DEVICE_AXIS, 1, donate=False).lower(device_state, by_actor).compile()
@@ -171,7 +203,10 @@ def _whole_rate(job: JobConfig) -> float:
     )
     try:
         session.advance(2, lambda: False)
-        updates_per_second = _repeatedly(lambda: session.advance(1, lambda: False), 2 * SECONDS_OF_A_PART)
+        # As many updates a call as a job does, unless they take long.
+        seconds = session.advance(1, lambda: False).seconds
+        updates = max(1, min(job.architecture.updates_per_call, int(1.0 / seconds)))
+        calls_per_second = _repeatedly(lambda: session.advance(updates, lambda: False), 2 * SECONDS_OF_A_PART)
     finally:
         session.close()
-    return updates_per_second * sebulba.env_steps_per_update
+    return calls_per_second * updates * sebulba.env_steps_per_update

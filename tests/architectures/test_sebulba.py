@@ -2,6 +2,7 @@
 
 import functools
 
+import dm_env
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -116,6 +117,40 @@ def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
     )
     jax.tree.map(np.testing.assert_array_equal, trajectory.learner_state, before.learner_state)
     assert experience.action_ignored.any() and np.unique(experience.action).size > 1
+
+
+@pytest.mark.parametrize("nan_at", [None, 3])
+def test_lifetimes_live_in_a_program_as_they_do_step_by_step(nan_at):
+    sebulba = make_sebulba(split_actor_critic(actor_critic()), num_actors=2, num_learner_devices=2)
+    program, rows, outer = sebulba.entry_actors[0], jnp.asarray(sebulba.rows[0]), actor_critic().init(SETTINGS)
+    meta_params = sebulba.behaviour(outer, rows)
+    keys = sebulba.lifetime_keys(outer, jnp.int32(0), rows)[0]
+    num = program.num_lifetimes
+
+    def step(timestep, actions):
+        """An environment that shows how often each action was taken, and pays how often the last one was."""
+        shown = timestep.observation + jax.nn.one_hot(actions, timestep.observation.shape[1])
+        reward = jnp.take_along_axis(shown, actions[:, None], axis=1)[:, 0]
+        if nan_at is not None:
+            reward = jnp.where((shown.sum(axis=1) == nan_at) & (jnp.arange(num) == 1), jnp.nan, reward)
+        return dm_env.TimeStep((timestep.step_type + 1) % 3, reward, timestep.discount, shown)
+
+    first = dm_env.TimeStep(np.zeros(num, np.int32), np.zeros(num, np.float32), np.ones(num, np.float32), None)
+    first = first._replace(observation=np.zeros((num, 3), np.float32))
+    begun, _ = jax.jit(program.begin)(meta_params, program.init(meta_params, keys, first), keys, np.ones(num, bool))
+    live = jax.jit(functools.partial(program.live, step))
+    state, timestep = live(meta_params, begun, first, 2)
+    assert state.position == 2
+    state, timestep = live(meta_params, state, timestep, UNROLL_LENGTH)
+
+    expected_state, expected = begun, first
+    act = jax.jit(program.act)
+    for _ in range(nan_at or UNROLL_LENGTH):
+        expected_state, actions = act(meta_params, expected_state, expected)
+        expected = step(expected, actions)
+    assert np.unique(state.records.decision.action[: nan_at or UNROLL_LENGTH]).size > 1
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6)
+    jax.tree.map(close, (expected_state, expected), (state, timestep))
 
 
 def through_sebulba(sebulba, outer, summary, num_actors, num_devices):

@@ -79,7 +79,7 @@ def test_a_fault_of_an_environment_ends_the_job_with_a_checkpoint(podmeta: Comma
 
 @repeatedly
 @pytest.mark.parametrize(
-    ("part", "where"), [("actor.Actor._live_on", "actor "), ("session.SebulbaSession._publish", "")]
+    ("part", "where"), [("lives.Lives.live_on", "actor "), ("session.SebulbaSession._publish", "")]
 )
 def test_a_fault_of_an_actor_or_of_the_learner_ends_the_job_with_a_checkpoint(
     podmeta: Command, tmp_path: Path, part, where, turn
@@ -89,6 +89,23 @@ def test_a_fault_of_an_actor_or_of_the_learner_ends_the_job_with_a_checkpoint(
     )
     said = _ends_in_time(job, 1, tmp_path)
     assert f"failed: {where or 'learner'}" in said and "sabotage" in said and said.count("Traceback") == 1
+
+
+@repeatedly
+def test_a_pool_that_hangs_in_a_program_ends_the_job_with_a_checkpoint(podmeta: Command, tmp_path: Path, turn):
+    pool = [override for override in TINY if not override.startswith("environment.factory")]
+    job = Command(podmeta.variables, podmeta.folder, (sys.executable, "-m", "tests.end_to_end.sabotaged")).start(
+        "compiled_step",
+        str(200 + 7 * turn),
+        "train",
+        *pool,
+        "environment=envpool_cartpole",
+        ENDLESS,
+        f"run_dir={tmp_path}",
+        FAULT=f"{tmp_path}/fault",
+    )
+    said = _ends_in_time(job, 1, tmp_path, patience_s=3.0)
+    assert "envpool CartPole-v1" in said and "has not answered for architecture.actor_timeout_s=3 s" in said
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are kept to cores on Linux only")

@@ -25,6 +25,7 @@ class ObservationEncoder:
 
     Attributes:
       spec: what one observation looks like when encoded.
+      takes_one_array: whether an observation is one array, which may then be one inside a program of JAX.
 
     Raises:
       InputError: there are observations that are no numbers.
@@ -38,19 +39,18 @@ class ObservationEncoder:
                 np.issubdtype(leaf.dtype, np.number) or leaf.dtype == np.bool_
             ):
                 raise InputError(f"{name} has observations of {leaf!r}: podmeta takes numbers, so choose another")
+        self.takes_one_array = isinstance(spec, specs.Array)
         self._keeps_shape = len(leaves) == 1
         encoded = [_encoded_spec(leaf) for leaf in leaves]
         self.spec = encoded[0] if self._keeps_shape else _strung_together(encoded)
 
-    def __call__(
-        self, observation: Any, batch: tuple[int, ...] = ()
-    ) -> Float[np.ndarray, "..."] | UInt8[np.ndarray, "..."]:
+    def __call__(self, observation: Any, batch: tuple[int, ...] = ()) -> Float[Any, "..."] | UInt8[Any, "..."]:
         """Encodes one observation, or a `batch` of (B,) of them, whose arrays have a leading axis.
 
         Raises:
           ChangedShapeError: its shape is not the spec's.
         """
-        if isinstance(self._source, specs.Array):
+        if self.takes_one_array:
             return _encode(self._source, observation, batch)
         encoded = [_encode(leaf, values, batch) for leaf, values in _leaves(self._source, observation)]
         if self._keeps_shape:
@@ -84,10 +84,8 @@ class ActionDecoder:
                 "choose another"
             )
 
-    def __call__(
-        self, actions: Shaped[np.ndarray, "*batch_and_action"], batch: tuple[int, ...] = ()
-    ) -> Shaped[np.ndarray, "..."]:
-        """Decodes one action, or a `batch` of (B,) of them."""
+    def __call__(self, actions: Shaped[Any, "*batch_and_action"], batch: tuple[int, ...] = ()) -> Shaped[Any, "..."]:
+        """Decodes one action, or a `batch` of (B,) of them, which may be an array in a program of JAX."""
         return actions.astype(self._source.dtype, copy=False).reshape((*batch, *self._source.shape))
 
 
@@ -132,8 +130,8 @@ def _strung_together(parts: list[specs.BoundedArray]) -> specs.BoundedArray:
     return specs.BoundedArray(minimum.shape, np.float32, minimum, maximum, "observation")
 
 
-def _encode(spec: specs.Array, values: Any, batch: tuple[int, ...]) -> Shaped[np.ndarray, "..."]:
-    values = np.asarray(values)
+def _encode(spec: specs.Array, values: Any, batch: tuple[int, ...]) -> Shaped[Any, "..."]:
+    values = values if hasattr(values, "astype") else np.asarray(values)  # it may be an array in a program of JAX
     if values.shape != (*batch, *spec.shape):
         raise ChangedShapeError(
             f"showed an observation of shape {values.shape[len(batch) :]}, where its spec says {spec.shape}"

@@ -6,7 +6,9 @@ ignores its action and gives a FIRST time step with reward 0 and discount 1, and
 """
 
 import abc
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import dm_env
 import numpy as np
@@ -14,6 +16,8 @@ from dm_env import specs
 from jaxtyping import Bool, Float, Int, Shaped, UInt32
 
 Actions = Int[np.ndarray, "B"] | Float[np.ndarray, "B num_actions"]
+# Of the arrays of a program of JAX, which this package leaves to others to import.
+CompiledStep = Callable[[dm_env.TimeStep, Any], dm_env.TimeStep]
 
 
 class HostEnvironment(abc.ABC):
@@ -59,6 +63,22 @@ class HostEnvironment(abc.ABC):
         Raises:
           PodmetaError: an environment failed; the message names it.
         """
+
+    def compiled_step(self) -> CompiledStep | None:
+        """`step`, for a program that is compiled for the CPU to call; None where there is no such thing.
+
+        It takes the time step before and the actions, and gives the next time step. It steps the environments that are
+        there now: after a `reset` that starts all of them, it may not be called again.
+        """
+        return None
+
+    def has_stepped(self, num_steps: int, timestep: dm_env.TimeStep) -> None:
+        """Must be told when `compiled_step` has been called: how often, and what it gave at last.
+
+        Raises:
+          PodmetaError: an environment failed in the last of these steps; the message names it.
+        """
+        raise NotImplementedError(f"{self.name} has no compiled step")
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -7,7 +7,13 @@ import dm_env
 import numpy as np
 from jaxtyping import Bool, UInt32
 
-from podmeta.environments.host.base import Actions, FaultyEnvironmentError, HostEnvironment, HostWrapper
+from podmeta.environments.host.base import (
+    Actions,
+    CompiledStep,
+    FaultyEnvironmentError,
+    HostEnvironment,
+    HostWrapper,
+)
 from podmeta.errors import PodmetaError
 
 
@@ -33,6 +39,16 @@ class Checked(HostWrapper):
         self._num_steps += 1
         with self._told():
             return _finite(super().step(actions))
+
+    def compiled_step(self) -> CompiledStep | None:
+        """As inside; what calls it must stop at a NaN or an infinite number, and say so by `has_stepped`."""
+        return self._environment.compiled_step()
+
+    def has_stepped(self, num_steps: int, timestep: dm_env.TimeStep) -> None:
+        """As inside, checked."""
+        self._num_steps += num_steps
+        with self._told():
+            self._environment.has_stepped(num_steps, _finite(timestep))
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

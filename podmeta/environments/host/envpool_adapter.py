@@ -1,6 +1,7 @@
 """Pools of envpool: a whole batch steps in C++ threads, without Python."""
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,11 +12,11 @@ from dm_env import specs
 from jaxtyping import Bool, UInt32
 
 from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
-from podmeta.environments.host.base import Actions, HostEnvironment
+from podmeta.environments.host.base import Actions, CompiledStep, HostEnvironment
 from podmeta.environments.host.imports import import_extra, near
 from podmeta.errors import InputError
 
-_FIRST, _MID, _ = (np.int32(step_type) for step_type in dm_env.StepType)
+_FIRST, _MID, _LAST = (np.int32(step_type) for step_type in dm_env.StepType)
 _OWN_OPTIONS = {"num_envs", "batch_size", "seed", "env_seed", "base_path", "gym_reset_return_info", "max_num_players"}
 
 
@@ -54,8 +55,12 @@ class EnvpoolEnvironments(HostEnvironment):
         else:
             observation_spec = _further_array(spec, observation, self.name)
         self._encode = ObservationEncoder(observation_spec, self.name)
-        self._decode = ActionDecoder(action_spec_of(spec.gymnasium_action_space, self.name), self.name)
+        action_spec = action_spec_of(spec.gymnasium_action_space, self.name)
+        if isinstance(action_spec, specs.DiscreteArray):
+            action_spec = action_spec.replace(dtype=np.int32)  # which is what a pool takes, whatever its space says
+        self._decode = ActionDecoder(action_spec, self.name)
         self._batch = (num_environments,)
+        self._is_compilable = self._encode.takes_one_array and _fits_programs(spec)
 
     def observation_spec(self) -> specs.Array:
         """The pool's own, encoded."""
@@ -76,7 +81,6 @@ class EnvpoolEnvironments(HostEnvironment):
             )
             with _without_warnings_of_bounds():
                 observations, info = self._pool.reset()
-            self._ended = np.zeros(self._batch, bool)
             self._timestep = dm_env.TimeStep(
                 step_type=np.full(self._batch, _FIRST),
                 reward=np.zeros(self._batch, np.float32),
@@ -89,32 +93,51 @@ class EnvpoolEnvironments(HostEnvironment):
 
     def step(self, actions: Actions) -> dm_env.TimeStep:
         """Steps the pool."""
-        observations, rewards, terminated, truncated, info = self._pool.step(self._decode(actions, self._batch))
-        starting, self._ended = self._ended, terminated | truncated
-        self._timestep = dm_env.TimeStep(
-            # In few calls of NumPy, for each takes longer than an env step of CartPole. LAST is MID + 1, FIRST MID - 1.
-            step_type=_MID + np.subtract(self._ended, starting, dtype=np.int32),
-            reward=np.multiply(rewards, ~starting, dtype=np.float32),
-            discount=np.subtract(1.0, terminated, dtype=np.float32),
-            observation=self._encoded(observations, info, self.num_environments),
-        )
+        self._timestep = self._next(self._timestep, self._pool.step(self._decode(actions, self._batch)))
         return self._timestep
+
+    def compiled_step(self) -> CompiledStep | None:
+        """Steps the pool from inside a program, without Python. None: envpool cannot do that here, or not exactly."""
+        if not self._is_compilable:
+            return None
+        handle, _, _, step = self._pool.xla()
+
+        def compiled(timestep: dm_env.TimeStep, actions: Any) -> dm_env.TimeStep:
+            _, stepped = step(handle, self._decode(actions, self._batch))
+            return self._next(timestep, stepped)
+
+        return compiled
+
+    def has_stepped(self, num_steps: int, timestep: dm_env.TimeStep) -> None:
+        """Goes on from there."""
+        self._timestep = timestep
 
     def close(self) -> None:
         """Does nothing: the pool's threads end when nobody holds it any more."""
 
+    def _next(self, before: dm_env.TimeStep, stepped: tuple) -> dm_env.TimeStep:
+        """The time step after `before`, of what the pool gave; for arrays of NumPy and those in a program."""
+        observations, rewards, terminated, truncated, info = stepped
+        starting = before.step_type == _LAST
+        return dm_env.TimeStep(
+            # In few calls of NumPy, for each takes longer than an env step of CartPole. LAST is MID + 1, FIRST MID - 1.
+            step_type=(terminated | truncated).astype(np.int32) - starting + _MID,
+            reward=rewards * ~starting,
+            discount=np.float32(1.0) - terminated,
+            observation=self._encoded(observations, info, self.num_environments),
+        )
+
     def _reset_some(self, indices: np.ndarray) -> None:
         observations, info = self._pool.reset(indices)
         order = info["env_id"]
-        self._ended[order] = False
         fresh = dm_env.TimeStep(_FIRST, 0.0, 1.0, self._encoded(observations, info, len(indices)))
         # A copy, for the arrays of the time step before belong to the caller.
-        arrays = [array.copy() for array in self._timestep]
+        arrays = [np.array(array) for array in self._timestep]
         for array, values in zip(arrays, fresh, strict=True):
             array[order] = values
         self._timestep = dm_env.TimeStep(*arrays)
 
-    def _encoded(self, observations: Any, info: Mapping[str, Any], number: int) -> np.ndarray:
+    def _encoded(self, observations: Any, info: Mapping[str, Any], number: int) -> Any:
         return self._encode(observations if self._observation == "obs" else info[self._observation], (number,))
 
 
@@ -143,6 +166,13 @@ def _make_spec(envpool: Any, id: str, options: Mapping[str, Any]) -> Any:
     if spec.config.max_num_players != 1:
         raise InputError(f"environment.id: {id} is for several players; podmeta plays alone, so choose another")
     return spec
+
+
+def _fits_programs(spec: Any) -> bool:
+    """Whether programs can step a pool: on Linux, and where no number has 8 bytes, which JAX would halve."""
+    arrays = [*spec.state_array_spec.values(), *spec.action_array_spec.values()]
+    widest = max(np.dtype(array.dtype).itemsize for array in arrays)
+    return sys.platform == "linux" and widest <= 4
 
 
 def _check_option(id: str, name: str, value: Any, defaults: Mapping[str, Any]) -> None:

@@ -1,102 +1,19 @@
-"""One actor: a thread that lets its rows live, on its own batch of host environments and one actor device."""
+"""One actor: a thread that lets its rows live, on its own batches of host environments and one actor device."""
 
 import threading
-from collections.abc import Callable, Sequence, Set
-from typing import Any, NamedTuple
+from collections.abc import Sequence, Set
 
-import dm_env
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool
 
-from podmeta.architectures.sebulba import ActorState, EntryActor, Sebulba, environment_seeds
 from podmeta.environments.host.base import HostEnvironment
-from podmeta.learners.base import LearnerState
 from podmeta.outer.base import OuterState
 from podmeta.runtime.sebulba.clock import Clock
 from podmeta.runtime.sebulba.cores import keep_to, kept_to
+from podmeta.runtime.sebulba.lives import ENVIRONMENT, INFERENCE, QUEUE, Lives
 from podmeta.runtime.sebulba.pipeline import Pipeline, Published, Unroll
-
-QUEUE, INFERENCE, ENVIRONMENT = "queue", "inference", "environment"
-
-
-class CompiledEntry(NamedTuple):
-    """The programs of an `EntryActor`, compiled when they are first called on a device."""
-
-    init: Callable
-    begin: Callable
-    act: Callable
-
-
-class ActorPrograms(NamedTuple):
-    """The programs of all actors, compiled likewise.
-
-    Attributes:
-      sebulba: what they are made of.
-      entries: by entry.
-      behave: (outer state, update, rows) -> (θ that acts, keys by entry, seeds by entry).
-      finish: (states, learner states, time steps, lifetime ends; each by entry) -> shards by learner device.
-    """
-
-    sebulba: Sebulba
-    entries: tuple[CompiledEntry, ...]
-    behave: Callable
-    finish: Callable
-
-
-def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
-    """The programs of all actors."""
-
-    def behave(state: OuterState, update: Any, rows: Any) -> tuple[Any, tuple, tuple]:
-        keys = sebulba.lifetime_keys(state, update, rows)
-        return sebulba.behaviour(state, rows), keys, tuple(environment_seeds(of_entry) for of_entry in keys)
-
-    def finish(states: tuple, learner_states: tuple, timesteps: tuple, lifetime_ends: tuple) -> tuple:
-        ended = zip(sebulba.entry_actors, states, learner_states, timesteps, lifetime_ends, strict=True)
-        return sebulba.shards(tuple(entry_actor.finish(*arguments) for entry_actor, *arguments in ended))
-
-    return ActorPrograms(
-        sebulba,
-        tuple(_compiled_entry(entry_actor) for entry_actor in sebulba.entry_actors),
-        jax.jit(behave),
-        jax.jit(finish),
-    )
-
-
-def _compiled_entry(entry_actor: EntryActor) -> CompiledEntry:
-    # The state is given up to each next one, so that a trajectory grows in place.
-    return CompiledEntry(
-        jax.jit(entry_actor.init),
-        jax.jit(entry_actor.begin, donate_argnums=1),
-        jax.jit(entry_actor.act, donate_argnums=1),
-    )
-
-
-class EpisodeReturns:
-    """The returns of the episodes of a batch of environments, as they end."""
-
-    def __init__(self, num_environments: int) -> None:
-        self._running = np.zeros(num_environments)
-        self._ended: list[float] = []
-
-    def restart(self, starts: Bool[np.ndarray, "num"]) -> None:
-        """Forgets the episodes that a new lifetime has cut off."""
-        self._running[starts] = 0.0
-
-    def add(self, timesteps: Sequence[dm_env.TimeStep]) -> None:
-        """Counts the rewards of an unroll of time steps [num]."""
-        since = np.cumsum([self._running, *(timestep.reward for timestep in timesteps)], axis=0)[1:]
-        last = np.array([timestep.step_type for timestep in timesteps]) == dm_env.StepType.LAST
-        for environment, step in np.argwhere(last.T).tolist():
-            episode = since[step, environment]
-            self._ended.append(float(episode))
-            since[step:, environment] -= episode
-        self._running = since[-1].copy()
-
-    def take(self) -> list[float]:
-        """The returns of the episodes that have ended since it was last asked."""
-        ended, self._ended = self._ended, []
-        return ended
+from podmeta.runtime.sebulba.programs import ActorPrograms
 
 
 class Actor(threading.Thread):
@@ -133,9 +50,8 @@ class Actor(threading.Thread):
         self._cores = cores
         self._rows = programs.sebulba.rows[index]
         self._device_rows = jax.device_put(self._rows, device)
-        self._timesteps: list[dm_env.TimeStep] = []
-        self._states: list[ActorState] = []
-        self._returns = [EpisodeReturns(environment.num_environments) for environment in self.environments]
+        by_entry = zip(programs.entries, programs.sebulba.entry_actors, self.environments, strict=True)
+        self._lives = [Lives(*of_entry, self.clock) for of_entry in by_entry]
 
     def prepare(self, state: OuterState) -> None:
         """Starts the first lifetimes and compiles the programs; before the thread starts.
@@ -160,19 +76,16 @@ class Actor(threading.Thread):
 
     def _prepare(self, state: OuterState) -> None:
         meta_params, keys, seeds = self._programs.behave(state, self._first_update, self._device_rows)
-        rehearsed = []
-        for entry, environment, entry_keys, entry_seeds in zip(
-            self._programs.entries, self.environments, keys, seeds, strict=True
-        ):
-            every = np.ones(environment.num_environments, bool)
-            timestep = environment.reset(every, np.asarray(entry_seeds))
-            rehearsal, learner_state = entry.begin(
-                meta_params, entry.init(meta_params, entry_keys, timestep), entry_keys, every
+        rehearsed = [
+            lives.prepare(
+                meta_params,
+                keys[index],
+                np.asarray(seeds[index]),
+                device=self._device,
+                apart=self._start_apart(index),
             )
-            rehearsal, _ = entry.act(meta_params, rehearsal, timestep)
-            rehearsed.append((rehearsal, learner_state, timestep, every))
-            self._timesteps.append(timestep)
-            self._states.append(entry.init(meta_params, entry_keys, timestep))
+            for index, lives in enumerate(self._lives)
+        ]
         jax.block_until_ready(self._programs.finish(*map(tuple, zip(*rehearsed, strict=True))))
 
     def _act(self) -> None:
@@ -191,43 +104,40 @@ class Actor(threading.Thread):
             meta_params, keys, seeds = self._programs.behave(published.state, update, self._device_rows)
         starts = self._starts(update)
         learner_states = []
-        for index in range(len(self.environments)):
-            if starts[index].any():
+        for index, lives in enumerate(self._lives):
+            if starts[index].any() and update > self._first_update:  # before the first, `prepare` has started them
                 with self.clock.spending(INFERENCE):
                     entry_seeds = np.asarray(seeds[index])
-                with self.clock.spending(ENVIRONMENT):
-                    self._timesteps[index] = self.environments[index].reset(starts[index], entry_seeds)
-                self._returns[index].restart(starts[index])
-            learner_states.append(self._live_on(index, meta_params, keys[index], starts[index]))
+                lives.restart(starts[index], entry_seeds)
+            learner_states.append(
+                lives.live_on(meta_params, keys[index], starts[index], lambda: self._pipeline.stopped)
+            )
         with self.clock.spending(INFERENCE):
-            shards = self._programs.finish(
-                tuple(self._states), tuple(learner_states), tuple(self._timesteps), self._starts(update + 1)
+            shards, rewards = self._programs.finish(
+                tuple(lives.state for lives in self._lives),
+                tuple(learner_states),
+                tuple(lives.timestep for lives in self._lives),
+                self._starts(update + 1),
             )
             placed = zip(shards, self._learner_devices, strict=True)
-            shards = tuple(jax.device_put(shard, device) for shard, device in placed)
-        returns = [value for of_entry in self._returns for value in of_entry.take()]
+            # To ask for a shard to be where it is costs as much as to make it.
+            shards = tuple(
+                shard if device == self._device else jax.device_put(shard, device) for shard, device in placed
+            )
+        returns: list[float] = []
+        for lives, (entry_rewards, episode_ends) in zip(self._lives, rewards, strict=True):
+            lives.returns.add(np.asarray(entry_rewards), np.asarray(episode_ends))
+            returns += lives.returns.take()
         return Unroll(published.version, shards, returns)
-
-    def _live_on(self, index: int, meta_params: Any, keys: jax.Array, starts: Bool[np.ndarray, "num"]) -> LearnerState:
-        """One entry's lifetimes live on for an unroll; returns the learner states they began it with."""
-        entry, environment, returns = self._programs.entries[index], self.environments[index], self._returns[index]
-        state, timestep = self._states[index], self._timesteps[index]
-        lived: list[dm_env.TimeStep] = []
-        with self.clock.spending(INFERENCE):
-            state, learner_state = entry.begin(meta_params, state, keys, starts)
-        for _ in range(self._programs.sebulba.entry_actors[index].unroll_length):
-            with self.clock.spending(INFERENCE):
-                state, device_actions = entry.act(meta_params, state, timestep)
-                actions: Int[np.ndarray, num] | Float[np.ndarray, "num num_actions"] = np.asarray(device_actions)
-            with self.clock.spending(ENVIRONMENT):
-                timestep = environment.step(actions)
-            lived.append(timestep)
-        returns.add(lived)
-        self._states[index], self._timesteps[index] = state, timestep
-        return learner_state
 
     def _starts(self, update: int) -> tuple[Bool[np.ndarray, "_"], ...]:
         """By entry, where a lifetime begins with an update. With an actor's first update, all do."""
         if update == self._first_update:
             return tuple(np.ones(environment.num_environments, bool) for environment in self.environments)
         return self._programs.sebulba.starts(update, self._rows)
+
+    def _start_apart(self, index: int) -> bool:
+        """Whether an entry's lifetimes never start all at once after the first update."""
+        entry_actor = self._programs.sebulba.entry_actors[index]
+        unrolls = entry_actor.entry.inner_loop.lifetime_length // entry_actor.unroll_length
+        return not any(self._programs.sebulba.starts(update, self._rows)[index].all() for update in range(unrolls))

@@ -21,6 +21,11 @@ class Clock:
         """Counts the time of a `with` block, in which no other is counted."""
         return self._spending[activity]
 
+    def divide(self, seconds: float, source: str, target: str) -> None:
+        """Counts some of the time of one activity as another's, in which it was spent at the same time."""
+        self.seconds[source] -= seconds
+        self.seconds[target] += seconds
+
     def running_for(self, activity: str) -> float:
         """Seconds for which an activity has been going on; 0 if it is not."""
         current = self.current

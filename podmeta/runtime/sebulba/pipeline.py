@@ -104,6 +104,11 @@ class Pipeline:
         with self._changed:
             return sum(map(len, self._waiting))
 
+    @property
+    def stopped(self) -> bool:
+        """Whether actors are to stop, for one to see in the middle of an unroll, which nobody will want."""
+        return self._stopped
+
     def stop(self) -> None:
         """Tells every actor to stop."""
         with self._changed:

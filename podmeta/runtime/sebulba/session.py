@@ -23,12 +23,14 @@ from podmeta.errors import PodmetaError, SessionError
 from podmeta.outer.base import OuterState
 from podmeta.runtime.devices import join_shards, map_over_devices, replicate, unreplicate, unreplicate_on_device
 from podmeta.runtime.distributed import is_about_a_loss
-from podmeta.runtime.sebulba.actor import ENVIRONMENT, INFERENCE, QUEUE, Actor, make_actor_programs
+from podmeta.runtime.sebulba.actor import Actor
 from podmeta.runtime.sebulba.advice import advise
 from podmeta.runtime.sebulba.clock import Clock
 from podmeta.runtime.sebulba.cores import available_cores, cores_of_actors, cores_of_others, move_threads
 from podmeta.runtime.sebulba.layout import Layout
+from podmeta.runtime.sebulba.lives import ENVIRONMENT, INFERENCE, QUEUE
 from podmeta.runtime.sebulba.pipeline import Fault, Pipeline, Unroll
+from podmeta.runtime.sebulba.programs import make_actor_programs
 from podmeta.runtime.session import Advance
 
 DATA, UPDATE = "data", "update"  # what a learner spends its time on: waiting for data, and updating
@@ -208,7 +210,12 @@ class SebulbaSession:
     def _on_actor_devices(self) -> dict[jax.Device, OuterState]:
         # A copy, for the learner's own buffers belong to its next update.
         newest = unreplicate_on_device(self._device_state)
-        return {device: jax.device_put(newest, device) for device in self._layout.actor_devices()}
+        # To ask for what is there already would cost as much again.
+        first = self._layout.learner_devices()[0]
+        return {
+            device: newest if device == first else jax.device_put(newest, device)
+            for device in self._layout.actor_devices()
+        }
 
     def _shares(self) -> _Shares:
         actors = {

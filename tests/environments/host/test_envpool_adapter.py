@@ -1,5 +1,9 @@
 """Pools of envpool: what they show and take, Atari's memory, and what is told of a wrong config."""
 
+import functools
+
+import dm_env
+import jax
 import numpy as np
 import pytest
 from dm_env import StepType, specs
@@ -85,3 +89,62 @@ def test_a_lost_life_ends_an_episode_where_it_is_asked_to(make, live):
 def test_what_does_not_fit_is_told(config, message, make):
     with pytest.raises(InputError, match=message):
         make(config, 2)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        EnvpoolConfig(options={"max_episode_steps": 7}),  # CartPole, whose episodes terminate and are truncated
+        EnvpoolConfig(id="Pendulum-v1"),
+        EnvpoolConfig(id="FrozenLake-v1"),
+        EnvpoolConfig(id="Pong-v5", options={"max_episode_steps": 5, "img_height": 42}),
+        EnvpoolConfig(id="Pong-v5", observation="ram"),
+    ],
+    ids=lambda config: f"{config.id} {config.observation}",
+)
+def test_a_compiled_step_is_a_step(config, make, begin):
+    """In turns: some env steps in a program, some from Python, and the start of one lifetime."""
+    from_python, mixed = make(config, 3), make(config, 3)
+    expected, timestep = begin(from_python), begin(mixed)
+    compiled = jax.jit(functools.partial(_several, mixed.compiled_step()))
+    generator, spec, seen = np.random.default_rng(0), from_python.action_spec(), set()
+    for _ in range(4):
+        actions = _random_actions(generator, spec, (8, 3))
+        timestep = dm_env.TimeStep(*map(np.asarray, compiled(timestep, actions[:6])))
+        mixed.has_stepped(6, timestep)
+        timestep = [mixed.step(each) for each in actions[6:]][-1]
+        for each in actions:
+            expected = from_python.step(each)
+            seen |= set(expected.step_type.tolist())
+        jax.tree.map(_assert_equal, expected, timestep)
+        starts, seeds = np.array([False, True, False]), np.zeros(3, np.uint32)
+        expected, timestep = from_python.reset(starts, seeds), mixed.reset(starts, seeds)
+        jax.tree.map(_assert_equal, expected, timestep)
+    assert config.id == "Pendulum-v1" or config.observation == "ram" or seen == {0, 1, 2}
+
+
+def _several(step, timestep, actions):
+    return jax.lax.scan(lambda timestep, actions: (step(timestep, actions), None), timestep, actions)[0]
+
+
+def _random_actions(generator, spec, shape):
+    if isinstance(spec, specs.DiscreteArray):
+        return generator.integers(spec.num_values, size=shape, dtype=np.int32)
+    return generator.uniform(-1.0, 1.0, (*shape, *spec.shape)).astype(np.float32)
+
+
+def _assert_equal(expected, actual):
+    assert expected.dtype == actual.dtype
+    np.testing.assert_array_equal(expected, actual)
+
+
+def test_a_pool_of_double_precision_has_no_compiled_step(make, begin):
+    environment = make(EnvpoolConfig(id="AcrobotSwingup-v1"), 2)
+    begin(environment)
+    assert environment.compiled_step() is None
+
+
+def test_what_a_wrapper_changes_has_no_compiled_step(make, begin):
+    environment = make(EnvpoolConfig(failure_reward=True), 2)
+    begin(environment)
+    assert environment.compiled_step() is None

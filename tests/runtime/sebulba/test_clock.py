@@ -26,6 +26,15 @@ def test_time_counts_also_where_the_activity_fails():
     assert clock.seconds["work"] >= 0.01 and clock.running_for("work") == 0.0
 
 
+def test_time_spent_on_two_things_at_once_is_divided():
+    clock = Clock("work", "rest")
+    with clock.spending("work"):
+        time.sleep(0.02)
+    total = clock.seconds["work"]
+    clock.divide(0.01, "work", "rest")
+    assert clock.seconds == {"work": total - 0.01, "rest": 0.01}
+
+
 def test_the_advice_names_the_bottleneck_and_its_knob():
     learner = {"data": 1.0, "update": 9.0}
     for largest, knob in (

@@ -1,0 +1,164 @@
+"""The lifetimes that an actor lets live, of one entry: a batch of host environments, and what is kept on a device.
+
+Where the environments have a compiled step and the device is the CPU, both are one program, and an env step needs no
+Python: actors of a small network spend most of their time on Python, and waiting for one another's interpreter lock.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import dm_env
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt32
+
+from podmeta.architectures.sebulba import ActorState, EntryActor
+from podmeta.environments.host.base import HostEnvironment
+from podmeta.learners.base import LearnerState
+from podmeta.runtime.sebulba.clock import Clock
+from podmeta.runtime.sebulba.programs import CompiledEntry
+
+QUEUE, INFERENCE, ENVIRONMENT = "queue", "inference", "environment"
+_LOOK_EVERY_S = 0.1  # about how long a program lives before it is seen whether the actor is to stop
+_TIMED_FOR_S = 0.005
+
+
+class EpisodeReturns:
+    """The returns of the episodes of a batch of environments, as they end."""
+
+    def __init__(self, num_environments: int) -> None:
+        self._running = np.zeros(num_environments)
+        self._ended: list[float] = []
+
+    def restart(self, starts: Bool[np.ndarray, "num"]) -> None:
+        """Forgets the episodes that a new lifetime has cut off."""
+        self._running[starts] = 0.0
+
+    def add(self, rewards: Float[np.ndarray, "num time"], episode_ends: Bool[np.ndarray, "num time"]) -> None:
+        """Counts the rewards of an unroll."""
+        since = self._running[:, None] + np.cumsum(rewards, axis=1, dtype=np.float64)
+        for environment, step in np.argwhere(episode_ends).tolist():
+            episode = since[environment, step]
+            self._ended.append(float(episode))
+            since[environment, step:] -= episode
+        self._running = since[:, -1].copy()
+
+    def take(self) -> list[float]:
+        """The returns of the episodes that have ended since it was last asked."""
+        ended, self._ended = self._ended, []
+        return ended
+
+
+class Lives:
+    """The lifetimes of one entry that one actor lets live.
+
+    Attributes:
+      environment: the batch in which they live.
+      state: what is kept of them on the device.
+      timestep: [num, ...] where they are.
+      returns: the returns of their episodes.
+    """
+
+    state: ActorState
+    timestep: dm_env.TimeStep
+
+    def __init__(
+        self, programs: CompiledEntry, entry_actor: EntryActor, environment: HostEnvironment, clock: Clock
+    ) -> None:
+        self.environment = environment
+        self.returns = EpisodeReturns(environment.num_environments)
+        self._programs = programs
+        self._entry_actor = entry_actor
+        self._clock = clock
+        self._live: Callable | None = None
+        self._seconds_to_act = 0.0
+        self._steps_at_once = 1
+
+    def prepare(
+        self, meta_params: Any, keys: jax.Array, seeds: UInt32[np.ndarray, "num"], *, device: jax.Device, apart: bool
+    ) -> tuple[ActorState, LearnerState, dm_env.TimeStep, Bool[np.ndarray, "num"]]:
+        """Starts all lifetimes, compiles the programs, and returns what `finish` takes, to rehearse it.
+
+        Args:
+          meta_params: the θ that acts.
+          keys: [num] of the lifetimes.
+          seeds: of their tasks and environments.
+          device: the actor's.
+          apart: whether they will never again all start at once, when a compiled step of the environments ends.
+        """
+        every = np.ones(self.environment.num_environments, bool)
+        self.timestep = self.environment.reset(every, seeds)
+        self.state = self._programs.init(meta_params, keys, self.timestep)
+        rehearsal = self._programs.init(meta_params, keys, self.timestep)
+        rehearsal, learner_state = self._programs.begin(meta_params, rehearsal, keys, every)
+        step = self.environment.compiled_step() if apart and device.platform == "cpu" else None
+        if step is None:
+            rehearsal, _ = self._programs.act(meta_params, rehearsal, self.timestep)
+        else:
+            self._live = jax.jit(functools.partial(self._entry_actor.live, step), donate_argnums=1)
+            rehearsal, _ = self._live(meta_params, rehearsal, self.timestep, 0)
+            rehearsal = self._time_acting(meta_params, rehearsal)
+        return rehearsal, learner_state, self.timestep, every
+
+    def restart(self, starts: Bool[np.ndarray, "num"], seeds: UInt32[np.ndarray, "num"]) -> None:
+        """Begins lifetimes in the environments of `starts`."""
+        with self._clock.spending(ENVIRONMENT):
+            self.timestep = self.environment.reset(starts, seeds)
+        self.returns.restart(starts)
+
+    def live_on(
+        self, meta_params: Any, keys: jax.Array, starts: Bool[np.ndarray, "num"], stopped: Callable[[], bool]
+    ) -> LearnerState:
+        """All live on for an unroll, or for a part of it when the actor is to stop.
+
+        Returns:
+          The learner states with which they began.
+        """
+        with self._clock.spending(INFERENCE):
+            self.state, learner_state = self._programs.begin(meta_params, self.state, keys, starts)
+        position = 0
+        while position < self._entry_actor.unroll_length and not stopped():
+            if self._live is None:
+                self._step(meta_params)
+                position += 1
+            else:
+                position = self._run(self._live, meta_params, position)
+        return learner_state
+
+    def _step(self, meta_params: Any) -> None:
+        """One env step, from Python."""
+        with self._clock.spending(INFERENCE):
+            self.state, device_actions = self._programs.act(meta_params, self.state, self.timestep)
+            actions: Int[np.ndarray, num] | Float[np.ndarray, "num num_actions"] = np.asarray(device_actions)
+        with self._clock.spending(ENVIRONMENT):
+            self.timestep = self.environment.step(actions)
+
+    def _run(self, live: Callable, meta_params: Any, position: int) -> int:
+        """Env steps in one program, from a position of the unroll; returns that which is reached."""
+        until = min(position + self._steps_at_once, self._entry_actor.unroll_length)
+        start = time.perf_counter()
+        with self._clock.spending(ENVIRONMENT):  # whose failure to answer is looked for
+            self.state, timestep = live(meta_params, self.state, self.timestep, until)
+            self.timestep = dm_env.TimeStep(*map(np.asarray, timestep))
+        seconds = time.perf_counter() - start
+        reached = int(self.state.position)
+        self._clock.divide(min(seconds, self._seconds_to_act * (reached - position)), ENVIRONMENT, INFERENCE)
+        self.environment.has_stepped(reached - position, self.timestep)
+        self._steps_at_once = max(1, int(_LOOK_EVERY_S / seconds * (reached - position)))
+        return reached
+
+    def _time_acting(self, meta_params: Any, state: ActorState) -> ActorState:
+        """Sees how long inference takes in a program, where its part of the time cannot be seen otherwise."""
+        state, _ = self._programs.act_alone(meta_params, state, self.timestep, 0)
+        seconds, position, num_steps = 0.0, 0, 1
+        while seconds < _TIMED_FOR_S:
+            num_steps *= 2
+            position += num_steps
+            start = time.perf_counter()
+            acted = self._programs.act_alone(meta_params, state, self.timestep, position)
+            state, _ = jax.block_until_ready(acted)
+            seconds = time.perf_counter() - start
+        self._seconds_to_act = seconds / num_steps
+        return state

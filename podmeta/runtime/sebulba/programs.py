@@ -1,0 +1,79 @@
+"""The programs that actors run, compiled."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import dm_env
+import jax
+
+from podmeta.architectures.sebulba import EntryActor, Sebulba, environment_seeds
+from podmeta.outer.base import OuterState
+
+
+class CompiledEntry(NamedTuple):
+    """The programs of an `EntryActor`, compiled when they are first called on a device.
+
+    Attributes:
+      init, begin, act: its own.
+      act_alone: (θ that acts, state, time step [num, ...], position) -> (state, time step): `live`, in environments
+        that take no time, to see how long inference takes in a program.
+    """
+
+    init: Callable
+    begin: Callable
+    act: Callable
+    act_alone: Callable
+
+
+class ActorPrograms(NamedTuple):
+    """The programs of all actors, compiled likewise.
+
+    Attributes:
+      sebulba: what they are made of.
+      entries: by entry.
+      behave: (outer state, update, rows) -> (θ that acts, keys by entry, seeds by entry).
+      finish: (states, learner states, time steps, lifetime ends; each by entry) -> (shards by learner device, by entry
+        rewards and episode ends [num, unroll_length]).
+    """
+
+    sebulba: Sebulba
+    entries: tuple[CompiledEntry, ...]
+    behave: Callable
+    finish: Callable
+
+
+def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
+    """The programs of all actors."""
+
+    def behave(state: OuterState, update: Any, rows: Any) -> tuple[Any, tuple, tuple]:
+        keys = sebulba.lifetime_keys(state, update, rows)
+        return sebulba.behaviour(state, rows), keys, tuple(environment_seeds(of_entry) for of_entry in keys)
+
+    def finish(states: tuple, learner_states: tuple, timesteps: tuple, lifetime_ends: tuple) -> tuple:
+        ended = zip(sebulba.entry_actors, states, learner_states, timesteps, lifetime_ends, strict=True)
+        trajectories = tuple(entry_actor.finish(*arguments) for entry_actor, *arguments in ended)
+        experiences = [trajectory.experience for trajectory in trajectories]
+        return sebulba.shards(trajectories), tuple((lived.reward, lived.episode_end) for lived in experiences)
+
+    return ActorPrograms(
+        sebulba,
+        tuple(_compiled_entry(entry_actor) for entry_actor in sebulba.entry_actors),
+        jax.jit(behave),
+        jax.jit(finish),
+    )
+
+
+def _compiled_entry(entry_actor: EntryActor) -> CompiledEntry:
+    # The state is given up to each next one, so that a trajectory grows in place.
+    return CompiledEntry(
+        jax.jit(entry_actor.init),
+        jax.jit(entry_actor.begin, donate_argnums=1),
+        jax.jit(entry_actor.act, donate_argnums=1),
+        jax.jit(functools.partial(entry_actor.live, _turned), donate_argnums=1),
+    )
+
+
+def _turned(timestep: dm_env.TimeStep, actions: jax.Array) -> dm_env.TimeStep:
+    """What was shown, to the lifetimes in reverse: of what stays the same, a compiler would make use only once."""
+    return timestep._replace(observation=timestep.observation[::-1])
