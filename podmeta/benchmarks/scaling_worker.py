@@ -60,31 +60,30 @@ def _collective_seconds(exchanges: list[Collective], num_devices: int) -> float:
     if not exchanges:
         return 0.0
     number = num_devices * jax.process_count()
-    operands = [
-        np.zeros(max(1, exchange.num_bytes // exchange.times // 4 // (number if _gathers(exchange) else 1)), np.float32)
-        for exchange in exchanges
-    ]
+
+    def zeros(exchange: Collective) -> np.ndarray:
+        num_floats = exchange.num_bytes // exchange.times // 4
+        share = max(1, num_floats // number)
+        shape = {"all-gather": (share,), "all-to-all": (number, share)}.get(exchange.name, (max(1, num_floats),))
+        return np.zeros(shape, np.float32)
 
     def repeat(exchange: Collective, operand: jax.Array) -> jax.Array:
         def once(operand: jax.Array, _: None) -> tuple[jax.Array, None]:
-            if not _gathers(exchange):
-                return jax.lax.psum(operand, DEVICE_AXIS) / number, None
-            own = jax.lax.axis_index(DEVICE_AXIS) + 1
-            whole = jax.lax.all_gather(operand, DEVICE_AXIS)
-            return jnp.take(whole, own % number, axis=0), None
+            if exchange.name == "all-gather":
+                whole = jax.lax.all_gather(operand, DEVICE_AXIS)
+                return jnp.take(whole, (jax.lax.axis_index(DEVICE_AXIS) + 1) % number, axis=0), None
+            if exchange.name == "all-to-all":
+                return jax.lax.all_to_all(operand, DEVICE_AXIS, split_axis=0, concat_axis=0), None
+            return jax.lax.psum(operand, DEVICE_AXIS) / number, None
 
         return jax.lax.scan(once, operand, length=exchange.times)[0]
 
     def exchange_all(operands: list[jax.Array]) -> list[jax.Array]:
         return [repeat(*each) for each in zip(exchanges, operands, strict=True)]
 
-    on_devices = replicate(operands, DEVICE_AXIS, num_devices)
+    on_devices = replicate([zeros(exchange) for exchange in exchanges], DEVICE_AXIS, num_devices)
     compiled = map_over_devices(exchange_all, DEVICE_AXIS, num_devices).lower(on_devices).compile()
     return _best_seconds(compiled, on_devices)
-
-
-def _gathers(exchange: Collective) -> bool:
-    return exchange.name == "all-gather"
 
 
 def _best_seconds(step: Callable[[Any], Any], state: Any) -> float:
