@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TextIO
 
-from podmeta.runtime.one_machine import free_port, let_others_finish, share_of_cores
+from podmeta.runtime.one_machine import free_port, share_of_cores, share_the_machine
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,8 +63,7 @@ def run_together(commands: Sequence[Sequence[str]]) -> int:
         )
         for command in commands
     ]
-    for process in processes:
-        let_others_finish(process.pid)  # before it has any threads: they inherit it
+    share_the_machine([process.pid for process in processes])  # before they have any threads, which inherit it
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         failures: list[int] = []

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from podmeta.benchmarks.measure import report
 from podmeta.errors import PodmetaError
-from podmeta.runtime.one_machine import free_port, let_others_finish, share_of_cores
+from podmeta.runtime.one_machine import free_port, share_of_cores, share_the_machine
 
 SIZES = {"bandit": ("outer.population_size", 256), "bandit_actor_critic": ("outer.num_lifetimes", 64)}
 """By experiment: the key that says how much work an update is, and its value for one device."""
@@ -104,9 +104,7 @@ def _measure(experiment: str, layout: Layout, times_the_work: int, compiled: Pat
         )
         for index in range(layout.num_processes)
     ]
-    if layout.num_processes > 1:  # as launch/local.py does
-        for process in processes:
-            let_others_finish(process.pid)
+    share_the_machine([process.pid for process in processes])  # as launch/local.py does
     try:
         first, *_ = [process.communicate()[0] for process in processes]
     finally:

@@ -9,6 +9,7 @@ import pytest
 
 from launch.local import make_commands, run_together
 from podmeta.config.compose import compose_job
+from podmeta.runtime.one_machine import cores_of_processes
 from tests.end_to_end.job import REPOSITORY
 
 
@@ -41,11 +42,14 @@ def test_the_exit_code_is_that_of_the_first_process_that_fails(capsys):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a policy of Linux")
-def test_no_process_interrupts_another_when_it_is_woken(capsys):
+def test_no_process_interrupts_another_when_it_is_woken_or_takes_its_cores(capsys):
     # It is set once all have started, so each looks a while later, from a thread of its own.
     look = "import os, threading, time; time.sleep(1); threading.Thread(target=lambda: print({})).start()"
-    assert run_together([script(look.format("os.sched_getscheduler(0)"))] * 2) == 0
-    assert sorted(capsys.readouterr().out.splitlines()) == [f"[{index}] {os.SCHED_BATCH}" for index in range(2)]
+    assert run_together([script(look.format("os.sched_getscheduler(0), *os.sched_getaffinity(0)"))] * 2) == 0
+    expected = [
+        " ".join(map(str, (f"[{index}]", os.SCHED_BATCH, *cores))) for index, cores in enumerate(cores_of_processes(2))
+    ]
+    assert sorted(capsys.readouterr().out.splitlines()) == expected
 
 
 def test_signals_reach_every_process():
