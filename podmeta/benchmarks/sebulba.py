@@ -102,6 +102,7 @@ def _by_actors(job: JobConfig, make_step: Callable[[int], Callable[[], Any]]) ->
     def actor(index: int, cores: Set[int]) -> None:
         keep_to(cores)
         step = make_step(index)
+        step()  # which compiles it
         ready.wait()
         rates.append(_repeatedly(step))
 

@@ -501,8 +501,8 @@ class SebulbaConfig:
     actor_cores: int = option(
         0,
         "cores that the actors of this process are kept to, one after the other, with the threads of their "
-        "environment pools (on Linux; elsewhere nothing is kept): 1 pays where an env step is quicker than waking "
-        "another core, as CartPole's; 0: any",
+        "environment pools (on Linux; elsewhere nothing is kept). It pays where an env step is quicker than waking "
+        "another core, as CartPole's: one a thread where unrolls are one program, else 1; 0: any",
         minimum=0,
     )
     max_lag: int = option(

@@ -104,7 +104,7 @@ class SebulbaSession:
         if self._failure is not None:
             raise self._failure
         start, compiled_before, before = time.perf_counter(), self.compile_seconds, self._shares()
-        rows: list[dict[str, np.ndarray]] = []
+        rows: list[dict[str, np.ndarray | np.floating]] = []
         lags: list[int] = []
         depths: list[int] = []
         while len(rows) < num_updates:
@@ -187,7 +187,7 @@ class SebulbaSession:
                     )
         return None
 
-    def _learn(self, unrolls: Sequence[Unroll]) -> dict[str, np.ndarray]:
+    def _learn(self, unrolls: Sequence[Unroll]) -> dict[str, np.ndarray | np.floating]:
         """One update, and θ to the actors; returns the update's metrics."""
         for unroll in unrolls:
             self._returns.extend(unroll.episode_returns)
