@@ -83,7 +83,7 @@ def _environments(job: JobConfig, num_environments: int) -> HostEnvironment:
     return make_host_environment(config, num_environments)
 
 
-def _repeatedly(step: Callable[[], Any], seconds: float = SECONDS_OF_A_PART) -> float:
+def _repeatedly(step: Callable[[], Any], seconds: float) -> float:
     """Calls per second, the first of which is not counted."""
     step()
     start, calls = time.perf_counter(), 0
@@ -104,7 +104,7 @@ def _by_actors(job: JobConfig, make_step: Callable[[int], Callable[[], Any]]) ->
         step = make_step(index)
         step()  # which compiles it
         ready.wait()
-        rates.append(_repeatedly(step))
+        rates.append(_repeatedly(step, SECONDS_OF_A_PART))
 
     by_actor = enumerate(cores_of_actors(num_actors, job.architecture.actor_cores))
     threads = [threading.Thread(target=actor, args=arguments) for arguments in by_actor]
@@ -191,7 +191,8 @@ def _learner_rate(job: JobConfig) -> float:
     by_actor = (join_shards(shards, DEVICE_AXIS),) * len(sebulba.rows)
     device_state = replicate(outer, DEVICE_AXIS, 1)
     update = map_over_devices(sebulba.update, DEVICE_AXIS, 1, donate=False).lower(device_state, by_actor).compile()
-    return _repeatedly(lambda: jax.block_until_ready(update(device_state, by_actor))) * sebulba.env_steps_per_update
+    updates_per_second = _repeatedly(lambda: jax.block_until_ready(update(device_state, by_actor)), SECONDS_OF_A_PART)
+    return updates_per_second * sebulba.env_steps_per_update
 
 
 def _whole_rate(job: JobConfig) -> float:
