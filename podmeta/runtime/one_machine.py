@@ -16,7 +16,8 @@ def free_port() -> int:
 
 def share_of_cores(num_processes: int) -> dict[str, str]:
     """The variable that has XLA start no more threads in each of several processes than there are cores for it."""
-    return {"NPROC": str(max(1, len(os.sched_getaffinity(0)) // num_processes))}
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"NPROC": str(max(1, num_cores // num_processes))}
 
 
 def share_the_machine(process_ids: Sequence[int]) -> None:

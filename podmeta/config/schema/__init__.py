@@ -1,0 +1,135 @@
+"""Every config key, its type, its default and what it means.
+
+Pure dataclasses: nothing here imports jax, so that `podmeta --help` and a wrong key answer at once. The YAML files
+in `configs/` name presets and hold only what differs from the defaults of these.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from podmeta.config.schema.architectures import (
+    AnakinConfig,
+    SebulbaConfig,
+)
+from podmeta.config.schema.environments import (
+    BanditConfig,
+    BraxConfig,
+    BsuiteConfig,
+    ContextualBanditConfig,
+    DmControlConfig,
+    EnvironmentConfig,
+    EnvpoolConfig,
+    FactoryConfig,
+    GridWorldConfig,
+    GymnasiumConfig,
+    GymnaxConfig,
+    HostEnvironmentConfig,
+    MixtureConfig,
+    MixtureEntryConfig,
+    ObjectGridWorldConfig,
+    PythonEnvironmentConfig,
+    TabularMDPConfig,
+    XLandConfig,
+)
+from podmeta.config.schema.job import (
+    CheckpointConfig,
+    DevicesConfig,
+    DistributedConfig,
+    EvaluationConfig,
+    JobConfig,
+    LoggingConfig,
+    StageConfig,
+)
+from podmeta.config.schema.learners import (
+    RecurrentConfig,
+    SymmetricConfig,
+)
+from podmeta.config.schema.outer_loops import (
+    ActorCriticConfig,
+    EvolutionConfig,
+    ScheduleConfig,
+)
+
+__all__ = [
+    "GROUPS",
+    "ActorCriticConfig",
+    "AnakinConfig",
+    "BanditConfig",
+    "BraxConfig",
+    "BsuiteConfig",
+    "CheckpointConfig",
+    "ContextualBanditConfig",
+    "DevicesConfig",
+    "DistributedConfig",
+    "DmControlConfig",
+    "EnvironmentConfig",
+    "EnvpoolConfig",
+    "EvaluationConfig",
+    "EvolutionConfig",
+    "FactoryConfig",
+    "GridWorldConfig",
+    "GymnasiumConfig",
+    "GymnaxConfig",
+    "HostEnvironmentConfig",
+    "JobConfig",
+    "LoggingConfig",
+    "MixtureConfig",
+    "MixtureEntryConfig",
+    "ObjectGridWorldConfig",
+    "PythonEnvironmentConfig",
+    "RecurrentConfig",
+    "ScheduleConfig",
+    "SebulbaConfig",
+    "StageConfig",
+    "SymmetricConfig",
+    "TabularMDPConfig",
+    "XLandConfig",
+    "open_keys",
+    "schema_fields",
+]
+
+GROUPS: dict[str, dict[str, type]] = {
+    "learner": {"symmetric": SymmetricConfig, "recurrent": RecurrentConfig},
+    "environment": {
+        "bandit": BanditConfig,
+        "contextual_bandit": ContextualBanditConfig,
+        "grid_world": GridWorldConfig,
+        "object_grid_world": ObjectGridWorldConfig,
+        "tabular_mdp": TabularMDPConfig,
+        "gymnax": GymnaxConfig,
+        "xland": XLandConfig,
+        "brax": BraxConfig,
+        "envpool": EnvpoolConfig,
+        "gymnasium": GymnasiumConfig,
+        "bsuite": BsuiteConfig,
+        "dm_control": DmControlConfig,
+        "factory": FactoryConfig,
+        "mixture": MixtureConfig,
+    },
+    "outer": {"evolution": EvolutionConfig, "actor_critic": ActorCriticConfig},
+    "architecture": {"anakin": AnakinConfig, "sebulba": SebulbaConfig},
+}
+"""The dataclass behind every `name` of every config group."""
+
+
+def schema_fields() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Every key of the schema, dotted, and its field. Members of a group that share a key each have their own."""
+
+    def below(prefix: str, schema: type) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+        for field in dataclasses.fields(schema):
+            yield prefix + field.name, field
+            if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+                yield from below(f"{prefix}{field.name}.", field.type)
+
+    yield from below("", JobConfig)
+    for group, members in GROUPS.items():
+        for schema in members.values():
+            yield from below(f"{group}.", schema)
+
+
+@functools.cache
+def open_keys() -> frozenset[str]:
+    """The keys that hold a mapping in which the schema leaves open which keys there are."""
+    return frozenset(key for key, field in schema_fields() if field.type == dict[str, Any])

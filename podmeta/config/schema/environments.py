@@ -1,0 +1,303 @@
+"""The keys of environments, and of mixtures of them."""
+
+import dataclasses
+from typing import Any
+
+from podmeta.config.schema.option import option
+
+
+@dataclasses.dataclass
+class EnvironmentConfig:
+    """What all environments share: the lifetime, and the task wrappers, drawn anew for every lifetime."""
+
+    name: str = option("???", "the environment; one of the names below")
+    lifetime_length: int = option(
+        100, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
+    permute_observations: bool = option(False, "shuffle the observation components, per lifetime")
+    permute_actions: bool = option(False, "shuffle the actions, per lifetime")
+    flip_observation_signs: bool = option(False, "flip the sign of each observation component or not, per lifetime")
+    observation_scale: list[float] = option([], "factor on each observation component (one: on all); [] is 1")
+    observation_copies: int = option(1, "times that each observation component is shown", minimum=1)
+    failure_reward: bool = option(False, "pay -1 when an episode terminates and 0 otherwise, instead of its reward")
+    padded_observation_size: int = option(
+        0,
+        "observations get zeros up to this many components; 0: none. With it a recurrent learner fits several sizes",
+        minimum=0,
+    )
+    padded_num_actions: int = option(
+        0,
+        "actions up to this many, of which action i does what action i modulo the real number does; 0: none",
+        minimum=0,
+    )
+
+
+@dataclasses.dataclass
+class BanditConfig(EnvironmentConfig):
+    """Bernoulli bandits: arm probabilities are the task."""
+
+    name: str = option("bandit", "bandit")
+    num_arms: int = option(5, "arms", minimum=2)
+    distribution: str = option(
+        "independent",
+        "how arm probabilities are drawn: independent is U[0, 1] each; the others are for two arms with p2 = 1 - p1, "
+        "p1 from U[0, 1] (uniform), {.1, .9} (easy), {.25, .75} (medium) or {.4, .6} (hard)",
+        choices=("independent", "dependent_uniform", "dependent_easy", "dependent_medium", "dependent_hard"),
+    )
+
+
+@dataclasses.dataclass
+class ContextualBanditConfig(EnvironmentConfig):
+    """Contextual bandits: the reward of each action in each context is the task."""
+
+    name: str = option("contextual_bandit", "contextual_bandit")
+    num_contexts: int = option(2, "contexts, seen one-hot", minimum=2)
+    num_actions: int = option(3, "actions", minimum=2)
+
+
+@dataclasses.dataclass
+class GridWorldConfig(EnvironmentConfig):
+    """A grid of hearts and traps: what they are worth is the task."""
+
+    name: str = option("grid_world", "grid_world")
+    height: int = option(4, "rows", minimum=1)
+    width: int = option(4, "columns", minimum=1)
+    num_hearts: int = option(3, "hearts", minimum=0)
+    num_traps: int = option(3, "traps", minimum=0)
+    border: str = option(
+        "torus", "torus: the grid's edges are joined; wall: they stop the agent", choices=("torus", "wall")
+    )
+    num_inner_walls: int = option(0, "wall cells inside the grid, drawn per lifetime", minimum=0)
+    view: str = option(
+        "neighbours_4",
+        "the cells in which the agent sees each kind: those next to it, a window around it (egocentric), or all",
+        choices=("neighbours_4", "neighbours_8", "egocentric", "full"),
+    )
+    view_radius: int = option(1, "the egocentric window is 2 view_radius + 1 cells wide", minimum=0)
+    rewards: str = option(
+        "fixed",
+        "heart +1 and trap -1 (fixed), heart -1 and trap +1 (swapped), one of the two per lifetime (random_sign), or "
+        "U[-1, 1] for each kind per lifetime (random)",
+        choices=("fixed", "swapped", "random_sign", "random"),
+    )
+    respawn_probability: float = option(
+        1.0, "per step: a taken object reappears at a random empty cell; 1: at once", minimum=0, maximum=1
+    )
+    episode_length: int = option(0, "steps after which an episode is truncated; 0: it never ends", minimum=0)
+
+
+@dataclasses.dataclass
+class ObjectGridWorldConfig(EnvironmentConfig):
+    """The object grid-worlds of LPG: where the objects are is the task."""
+
+    name: str = option("object_grid_world", "object_grid_world")
+    mode: str = option("dense", "which of them", choices=("dense", "sparse", "long", "longer", "long_dense"))
+    positions: str = option(
+        "task",
+        "where agent and objects are is drawn per task (tabular), or per episode and whenever an object reappears",
+        choices=("task", "episode"),
+    )
+
+
+@dataclasses.dataclass
+class TabularMDPConfig(EnvironmentConfig):
+    """Random tabular MDPs, as in RL²: transitions and rewards are the task."""
+
+    name: str = option("tabular_mdp", "tabular_mdp")
+    lifetime_length: int = option(
+        110, "T: env steps in a lifetime; horizon + 1 per episode, for the reset is a step too", minimum=1
+    )
+    num_states: int = option(10, "states, seen one-hot", minimum=1)
+    num_actions: int = option(5, "actions", minimum=1)
+    horizon: int = option(10, "steps in an episode", minimum=1)
+
+
+@dataclasses.dataclass
+class GymnaxConfig(EnvironmentConfig):
+    """Any gymnax environment with a discrete or box action space."""
+
+    name: str = option("gymnax", "gymnax")
+    id: str = option("CartPole-v1", "the environment's gymnax id")
+    parameters: dict[str, Any] = option({}, "gymnax environment parameters to change, such as max_steps_in_episode")
+
+
+@dataclasses.dataclass
+class XLandConfig(EnvironmentConfig):
+    """XLand-MiniGrid (extra: xland): a goal, production rules and the objects on the grid are the task."""
+
+    name: str = option("xland", "xland")
+    lifetime_length: int = option(
+        500, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
+    id: str = option(
+        "XLand-MiniGrid-R1-9x9",
+        "rooms and size of the grid",
+        choices=tuple(
+            f"XLand-MiniGrid-R{num_rooms}-{size}x{size}"
+            for num_rooms, sizes in (
+                (1, (9, 11, 13, 15, 17)),
+                (2, (9, 11, 13, 15, 17)),
+                (4, (9, 11, 13, 15, 17)),
+                (6, (13, 17, 19)),
+                (9, (16, 19, 25)),
+            )
+            for size in sizes
+        ),
+    )
+    view_size: int = option(5, "the agent sees this many cells, odd, ahead and across", minimum=3)
+    episode_length: int = option(
+        0, "steps after which an episode is truncated; 0: three times the cells of the grid", minimum=0
+    )
+    num_rules: int = option(1, "production rules, one after the other, that lead to the goal", minimum=0, maximum=20)
+    num_distractors: int = option(3, "objects on the grid that lead nowhere", minimum=0, maximum=10)
+    benchmark: str = option(
+        "",
+        "a benchmark file of XLand-MiniGrid's, to draw rule sets from instead of making them up. "
+        "It is a pickle, which can run code: take one that you trust",
+    )
+    first_ruleset: int = option(0, "where in the benchmark to begin", minimum=0)
+    num_rulesets: int = option(0, "rule sets of the benchmark to draw from; 0: all that follow", minimum=0)
+
+
+@dataclasses.dataclass
+class BraxConfig(EnvironmentConfig):
+    """A brax environment (extra: brax): a body to be moved by continuous actions."""
+
+    name: str = option("brax", "brax")
+    lifetime_length: int = option(
+        1000, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
+    # brax has a swimmer too, which calls jnp.clip in a way that JAX has given up, and only one of its physics.
+    id: str = option(
+        "inverted_pendulum",
+        "the body",
+        choices=(
+            "ant",
+            "halfcheetah",
+            "hopper",
+            "humanoid",
+            "humanoidstandup",
+            "inverted_double_pendulum",
+            "inverted_pendulum",
+            "pusher",
+            "reacher",
+            "walker2d",
+        ),
+    )
+    backend: str = option(
+        "spring",
+        "the physics: spring is fast, mjx is MuJoCo's",
+        choices=("generalized", "spring", "positional", "mjx"),
+    )
+    episode_length: int = option(1000, "steps after which an episode is truncated; 0: never", minimum=0)
+
+
+@dataclasses.dataclass
+class HostEnvironmentConfig(EnvironmentConfig):
+    """What environments that live on the host, in C++ or Python, share: architecture=sebulba runs them."""
+
+    lifetime_length: int = option(
+        500, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
+
+
+@dataclasses.dataclass
+class EnvpoolConfig(HostEnvironmentConfig):
+    """A pool of C++ environments of envpool (extra: envpool)."""
+
+    name: str = option("envpool", "envpool")
+    id: str = option("CartPole-v1", "the environment's envpool id")
+    observation: str = option(
+        "obs", "which of the arrays that the pool hands out is the observation: obs, or ram for the 128 bytes of Atari"
+    )
+    else_gymnasium: bool = option(
+        False, "where envpool is not installed, take gymnasium's environment of the same id, without the options"
+    )
+    options: dict[str, Any] = option(
+        {}, "envpool's own options for the environment, such as num_threads (0: one per core), frame_skip, reward_clip"
+    )
+
+
+@dataclasses.dataclass
+class PythonEnvironmentConfig(HostEnvironmentConfig):
+    """What environments written in Python share, which step one at a time."""
+
+    vectorisation: str = option(
+        "inline",
+        "where a batch steps: inline, one after the other in the actor's thread, or in worker processes",
+        choices=("inline", "processes"),
+    )
+    num_processes: int = option(
+        0, "worker processes of a batch, each with an equal share of it; 0: one per core", minimum=0
+    )
+
+
+@dataclasses.dataclass
+class GymnasiumConfig(PythonEnvironmentConfig):
+    """Any registered gymnasium environment (extra: gymnasium)."""
+
+    name: str = option("gymnasium", "gymnasium")
+    id: str = option(
+        "CartPole-v1", "the environment's gymnasium id; my_module:MyEnvironment-v0 imports my_module first"
+    )
+    options: dict[str, Any] = option({}, "arguments of gymnasium.make, such as max_episode_steps")
+
+
+@dataclasses.dataclass
+class BsuiteConfig(PythonEnvironmentConfig):
+    """An environment of the behaviour suite (extra: bsuite)."""
+
+    name: str = option("bsuite", "bsuite")
+    id: str = option("catch/0", "the experiment and the number of its setting")
+
+
+@dataclasses.dataclass
+class DmControlConfig(PythonEnvironmentConfig):
+    """A task of the DeepMind control suite (extra: dm_control)."""
+
+    name: str = option("dm_control", "dm_control")
+    id: str = option("cartpole/swingup", "the domain and the task")
+
+
+@dataclasses.dataclass
+class FactoryConfig(PythonEnvironmentConfig):
+    """Any dm_env.Environment, made by a function of the user's."""
+
+    name: str = option("factory", "factory")
+    factory: str = option(
+        "",
+        "my_module:make_env, a function that returns a dm_env.Environment. Where it takes a seed, it is called for "
+        "every lifetime, and may draw a task from the seed; else once",
+    )
+    options: dict[str, Any] = option({}, "further arguments of the factory")
+
+
+@dataclasses.dataclass
+class MixtureEntryConfig:
+    """One environment of a mixture: {environment: bandit, num_arms: 10, lifetimes: 4, weight: 2.0}.
+
+    `environment` is a preset's name, and the keys of the environment that change stand beside it.
+    """
+
+    environment: Any = option(None, "the environment")
+    lifetimes: int = option(
+        0,
+        "lifetimes of it per member (evolution) or per row (actor-critic); "
+        "0: as many as in a job on it alone, which is outer.lifetimes_per_member or 1",
+        minimum=0,
+    )
+    weight: float = option(1.0, "its share in the update, relative to the other entries", minimum=0)
+    label: str = option("", "its name in metrics; default: the preset's, with the changed keys if it has namesakes")
+
+
+@dataclasses.dataclass
+class MixtureConfig:
+    """Several environments in every update, of any sizes and lengths."""
+
+    name: str = option("mixture", "mixture")
+    entries: list[Any] = option([], "the environments: a list of such as {environment: bandit, num_arms: 10}")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the entries are typed and whole, as in a composed job, or still as the user wrote them."""
+        return bool(self.entries) and all(isinstance(entry, MixtureEntryConfig) for entry in self.entries)

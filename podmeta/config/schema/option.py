@@ -1,0 +1,29 @@
+"""One config key."""
+
+import dataclasses
+from typing import Any
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A config key: its default, its meaning, and the values that make sense.
+
+    Args:
+      default: the default.
+      help: what the key means.
+      minimum: the smallest value allowed (of each element of a list).
+      above: a value that must be exceeded.
+      maximum: the largest value allowed.
+      choices: the words allowed.
+    """
+    metadata = {"help": help, "minimum": minimum, "above": above, "maximum": maximum, "choices": choices}
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)

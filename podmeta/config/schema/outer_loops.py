@@ -1,0 +1,74 @@
+"""The keys of outer loops."""
+
+import dataclasses
+from typing import Any
+
+from podmeta.config.schema.option import option
+
+
+@dataclasses.dataclass
+class ScheduleConfig:
+    """How a rate changes over the updates of a job."""
+
+    name: str = option("constant", "its shape", choices=("constant", "linear", "cosine", "exponential"))
+    end_factor: float = option(0.1, "the factor reached at the last update, for all but constant", above=0, maximum=1)
+    warmup_updates: int = option(0, "updates over which the factor first rises linearly from 0 to 1", minimum=0)
+
+
+@dataclasses.dataclass
+class EvolutionConfig:
+    """Antithetic evolution strategies (OpenAI-ES)."""
+
+    name: str = option("evolution", "evolution")
+    population_size: int = option(256, "members, even: they come in antithetic pairs", minimum=2)
+    lifetimes_per_member: int = option(8, "lifetimes over which a member's fitness is averaged", minimum=1)
+    noise_std: float = option(0.1, "σ of the perturbations", above=0)
+    noise_std_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    unroll_length: int = option(
+        0, "env steps per update of lifetimes that go on across updates (noise reuse); 0: whole lifetimes", minimum=0
+    )
+    noise_rank: int = option(0, "rank of each matrix's perturbation, u vᵀ / sqrt(rank); 0 is full rank", minimum=0)
+    fitness: str = option(
+        "reward",
+        "what a member is judged by; expected_reward, under its policy, has less noise, and holds in those "
+        "environments that know it: the others go on with the reward",
+        choices=("reward", "expected_reward"),
+    )
+    fitness_shaping: str = option(
+        "centred_rank", "over the whole population", choices=("centred_rank", "z_score", "raw")
+    )
+    fitness_fraction: float = option(
+        1.0, "the fitness is the mean reward of this last part of the lifetime", above=0, maximum=1
+    )
+    optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
+    optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
+    learning_rate: float = option(0.03, "learning rate", above=0)
+    learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    weight_decay: float = option(0.0, "θ shrinks by learning_rate * weight_decay per update", minimum=0)
+
+
+@dataclasses.dataclass
+class ActorCriticConfig:
+    """Gradient meta-training through the learner's own recurrence (RL²), with V-trace."""
+
+    name: str = option("actor_critic", "actor_critic")
+    num_lifetimes: int = option(64, "lifetimes side by side, over all devices", minimum=1)
+    unroll_length: int = option(100, "env steps of every lifetime per update; it divides lifetime_length", minimum=1)
+    discount: float = option(0.99, "γ, per env step", minimum=0, maximum=1)
+    discount_across_episodes: bool = option(True, "the return runs on over episode ends, to the lifetime's end (RL²)")
+    td_lambda: float = option(1.0, "λ of V-trace's targets", minimum=0, maximum=1)
+    clip_ratio: float = option(1.0, "V-trace's clip of importance ratios", above=0)
+    ppo_clip: float = option(0.0, "PPO's clip of importance ratios; 0: the plain policy gradient", minimum=0)
+    num_epochs: int = option(1, "passes over the trajectories of an update", minimum=1)
+    num_minibatches: int = option(1, "gradient steps per pass; it divides the lifetimes of a device", minimum=1)
+    entropy_cost: float = option(0.01, "weight of the entropy bonus", minimum=0)
+    value_cost: float = option(0.5, "weight of the value loss, whose target is normalised", minimum=0)
+    normalise_advantages: bool = option(True, "advantages get mean 0 and standard deviation 1 in every gradient step")
+    max_gradient_norm: float = option(1.0, "gradients are clipped to this norm; 0: not at all", minimum=0)
+    remat_chunk: int = option(
+        0, "env steps per chunk whose learner states are made again for the gradient, to save memory; 0: off", minimum=0
+    )
+    optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
+    optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
+    learning_rate: float = option(0.001, "learning rate", above=0)
+    learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
