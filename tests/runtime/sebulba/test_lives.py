@@ -12,6 +12,7 @@ from podmeta.environments.host.envpool_adapter import EnvpoolEnvironments
 from podmeta.environments.host.registry import make_host_environment
 from podmeta.errors import PodmetaError
 from podmeta.runtime.program import build_program, instance_settings
+from podmeta.runtime.sebulba import lives
 from podmeta.runtime.sebulba.actor import Actor
 from podmeta.runtime.sebulba.lives import ENVIRONMENT, INFERENCE, EpisodeReturns
 from podmeta.runtime.sebulba.pipeline import Pipeline, Published
@@ -81,6 +82,18 @@ def test_in_a_program_and_step_by_step_the_same_is_lived(monkeypatch):
         jax.tree.map(close, lived.shards, expected.shards)
         (trajectory,) = lived.shards[0]
         assert np.unique(trajectory.experience.action).size == 2
+
+
+def test_it_does_not_matter_how_often_a_program_is_looked_at(monkeypatch):
+    actor, _, state = prepared(ACTOR_CRITIC)
+    monkeypatch.setattr(lives, "_LOOK_EVERY_S", 0.0)
+    at_every_step = unrolls(actor, state, 2)
+    assert actor._lives[0]._steps_at_once == 1
+    monkeypatch.setattr(lives, "_LOOK_EVERY_S", 1e6)
+    actor, _, state = prepared(ACTOR_CRITIC)
+    seldom = unrolls(actor, state, 2)
+    assert actor._lives[0]._steps_at_once > UNROLL_LENGTH
+    jax.tree.map(np.testing.assert_array_equal, at_every_step, seldom)
 
 
 def test_lifetimes_that_start_all_at_once_again_live_step_by_step(monkeypatch):
