@@ -21,13 +21,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from podmeta.architectures.base import DEVICE_AXIS, TrainingState
-from podmeta.environments.host.base import CompiledStep
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.policies import Action, Noise
 from podmeta.lifetimes import Decision, Experience, LifetimeState, action_noise, decide, see
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterState, RowSummary, SplitOuterLoop, Trajectory
 
 LAST = int(dm_env.StepType.LAST)
+EnvironmentStep = Callable[[dm_env.TimeStep, Action], dm_env.TimeStep]
 
 
 class Record(NamedTuple):
@@ -71,8 +71,9 @@ class EntryActor(NamedTuple):
       begin: (θ that acts, state, keys [num], starts [num]) -> (state, learner states [num, ...]) at the start of an
         unroll: lifetimes are born where one starts.
       act: (θ that acts, state, time step [num, ...]) -> (state, actions [num, ...]).
-      live: (compiled step of the environments, θ that acts, state, time step [num, ...], position) -> (state, time
-        step) when that position of the unroll is reached, or a time step holds a NaN or an infinite number.
+      live: (a step of the environments that programs can call, θ that acts, state, time step [num, ...], position) ->
+        (state, time step) when that position of the unroll is reached, or a time step holds a NaN or an infinite
+        number.
       finish: (state, learner states, time step [num, ...], lifetime_end [num]) -> the trajectory [num, ...] of an
         unroll that has begun with these learner states and ends with this time step.
     """
@@ -84,7 +85,7 @@ class EntryActor(NamedTuple):
     begin: Callable[[MetaParams, ActorState, Key[Array, "num"], Bool[Array, "num"]], tuple[ActorState, LearnerState]]
     act: Callable[[MetaParams, ActorState, dm_env.TimeStep], tuple[ActorState, Action]]
     live: Callable[
-        [CompiledStep, MetaParams, ActorState, dm_env.TimeStep, Int[Array, ""]], tuple[ActorState, dm_env.TimeStep]
+        [EnvironmentStep, MetaParams, ActorState, dm_env.TimeStep, Int[Array, ""]], tuple[ActorState, dm_env.TimeStep]
     ]
     finish: Callable[[ActorState, LearnerState, dm_env.TimeStep, Bool[Array, "num"]], Trajectory]
 
@@ -262,7 +263,11 @@ def make_entry_actor(
         return state._replace(lifetimes=lifetimes, records=records, position=state.position + 1), actions
 
     def live(
-        step: CompiledStep, meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep, until: Int[Array, ""]
+        step: EnvironmentStep,
+        meta_params: MetaParams,
+        state: ActorState,
+        timestep: dm_env.TimeStep,
+        until: Int[Array, ""],
     ) -> tuple[ActorState, dm_env.TimeStep]:
         def goes_on(lived: tuple[ActorState, dm_env.TimeStep]) -> Bool[Array, ""]:
             state, timestep = lived

@@ -30,7 +30,7 @@ from podmeta.runtime.sebulba.programs import make_actor_programs
 from podmeta.runtime.sebulba.session import SebulbaSession
 
 SECONDS_OF_A_PART = 4.0
-STEPS_OF_A_PROGRAM = 128
+STEPS_OF_A_CALL = 128
 FEED_FORWARD = ["learner.cell=none", "learner.torso_layers=[64,64]"]
 ONE_EPOCH = ["outer.num_epochs=1", "outer.num_minibatches=1"]
 SYMMETRIC = ["learner=symmetric", "learner.state_noise=0.1", "outer.unroll_length=32", *ONE_EPOCH]
@@ -118,20 +118,17 @@ def _by_actors(job: JobConfig, make_step: Callable[[int], Callable[[], Any]]) ->
 def _environment_rate(job: JobConfig, num_environments: int, threads: int) -> float:
     """As many batches as there are actors, each stepped by a thread of its own with random actions."""
     batches = [_environments(job, num_environments) for _ in range(threads)]
-    steps_of_a_call = 1
 
     def stepper(index: int) -> Callable[[], Any]:
-        nonlocal steps_of_a_call
         environment, number = batches[index], np.random.default_rng(index)
         timestep = environment.reset(np.ones(num_environments, bool), np.arange(num_environments, dtype=np.uint32))
-        num_actions = environment.action_spec().num_values
-        step = environment.compiled_step()
-        if step is None:
-            return lambda: environment.step(number.integers(num_actions, size=num_environments))
-        steps_of_a_call = STEPS_OF_A_PROGRAM
-        actions = number.integers(num_actions, size=(steps_of_a_call, num_environments)).astype(np.int32)
+        size = (STEPS_OF_A_CALL, num_environments)
+        actions = number.integers(environment.action_spec().num_values, size=size, dtype=np.int32)
+        compiled = environment.compiled_step()
+        if compiled is None:
+            return lambda: [environment.step(each) for each in actions]
         several = jax.jit(
-            lambda timestep: jax.lax.scan(lambda last, one: (step(last, one), None), timestep, actions)[0]
+            lambda timestep: jax.lax.scan(lambda last, one: (compiled.step(last, one), None), timestep, actions)[0]
         )
 
         def steps() -> None:
@@ -141,7 +138,7 @@ def _environment_rate(job: JobConfig, num_environments: int, threads: int) -> fl
         return steps
 
     try:
-        return _by_actors(job, stepper) * steps_of_a_call * num_environments
+        return _by_actors(job, stepper) * STEPS_OF_A_CALL * num_environments
     finally:
         for environment in batches:
             environment.close()

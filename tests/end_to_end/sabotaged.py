@@ -37,7 +37,7 @@ def hang_in_a_program(calls: int) -> None:
     make_step, count = EnvpoolEnvironments.compiled_step, itertools.count(1)
 
     def hanging(environment):
-        step = make_step(environment)
+        sound = make_step(environment)
 
         def pass_on(reward):
             if next(count) == calls:
@@ -46,10 +46,10 @@ def hang_in_a_program(calls: int) -> None:
             return reward
 
         def hanging_step(timestep, actions):
-            after = step(timestep, actions)
+            after = sound.step(timestep, actions)
             return after._replace(reward=jax.pure_callback(pass_on, after.reward, after.reward))
 
-        return hanging_step
+        return sound._replace(step=hanging_step)
 
     EnvpoolEnvironments.compiled_step = hanging
 

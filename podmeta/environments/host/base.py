@@ -8,7 +8,7 @@ ignores its action and gives a FIRST time step with reward 0 and discount 1, and
 import abc
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import dm_env
 import numpy as np
@@ -16,8 +16,19 @@ from dm_env import specs
 from jaxtyping import Bool, Float, Int, Shaped, UInt32
 
 Actions = Int[np.ndarray, "B"] | Float[np.ndarray, "B num_actions"]
-# Of the arrays of a program of JAX, which this package leaves to others to import.
-CompiledStep = Callable[[dm_env.TimeStep, Any], dm_env.TimeStep]
+
+
+class CompiledStep(NamedTuple):
+    """How a program that is compiled for the CPU steps a batch. Its arrays are JAX's, which is not imported here.
+
+    Attributes:
+      step: (the time step before [B, ...], actions) -> the next time step [B, ...]; for the program to call.
+      has_stepped: (number of steps, the last time step [B, ...], of NumPy) -> nothing; to be called after the program,
+        from Python. It raises a PodmetaError where an environment failed in the last step.
+    """
+
+    step: Callable[[dm_env.TimeStep, Any], dm_env.TimeStep]
+    has_stepped: Callable[[int, dm_env.TimeStep], None]
 
 
 class HostEnvironment(abc.ABC):
@@ -65,20 +76,12 @@ class HostEnvironment(abc.ABC):
         """
 
     def compiled_step(self) -> CompiledStep | None:
-        """`step`, for a program that is compiled for the CPU to call; None where there is no such thing.
+        """`step`, for a program to call; None where there is no such thing.
 
-        It takes the time step before and the actions, and gives the next time step. It steps the environments that are
-        there now: after a `reset` that starts all of them, it may not be called again.
+        It steps the environments that are there now: after a `reset` that starts all of them, it may not be called
+        again.
         """
         return None
-
-    def has_stepped(self, num_steps: int, timestep: dm_env.TimeStep) -> None:
-        """Must be told when `compiled_step` has been called: how often, and what it gave at last.
-
-        Raises:
-          PodmetaError: an environment failed in the last of these steps; the message names it.
-        """
-        raise NotImplementedError(f"{self.name} has no compiled step")
 
     @abc.abstractmethod
     def close(self) -> None:

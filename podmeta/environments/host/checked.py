@@ -41,14 +41,17 @@ class Checked(HostWrapper):
             return _finite(super().step(actions))
 
     def compiled_step(self) -> CompiledStep | None:
-        """As inside; what calls it must stop at a NaN or an infinite number, and say so by `has_stepped`."""
-        return self._environment.compiled_step()
+        """As inside; the program must stop at a NaN or an infinite number, for only its last time step is checked."""
+        inside = self._environment.compiled_step()
+        if inside is None:
+            return None
 
-    def has_stepped(self, num_steps: int, timestep: dm_env.TimeStep) -> None:
-        """As inside, checked."""
-        self._num_steps += num_steps
-        with self._told():
-            self._environment.has_stepped(num_steps, _finite(timestep))
+        def has_stepped(num_steps: int, timestep: dm_env.TimeStep) -> None:
+            self._num_steps += num_steps
+            with self._told():
+                inside.has_stepped(num_steps, _finite(timestep))
+
+        return CompiledStep(inside.step, has_stepped)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

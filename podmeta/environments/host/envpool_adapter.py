@@ -106,11 +106,10 @@ class EnvpoolEnvironments(HostEnvironment):
             _, stepped = step(handle, self._decode(actions, self._batch))
             return self._next(timestep, stepped)
 
-        return compiled
+        def has_stepped(num_steps: int, timestep: dm_env.TimeStep) -> None:
+            self._timestep = timestep
 
-    def has_stepped(self, num_steps: int, timestep: dm_env.TimeStep) -> None:
-        """Goes on from there."""
-        self._timestep = timestep
+        return CompiledStep(compiled, has_stepped)
 
     def close(self) -> None:
         """Does nothing: the pool's threads end when nobody holds it any more."""

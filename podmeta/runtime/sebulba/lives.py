@@ -15,14 +15,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
 from podmeta.architectures.sebulba import ActorState, EntryActor
-from podmeta.environments.host.base import HostEnvironment
+from podmeta.environments.host.base import CompiledStep, HostEnvironment
 from podmeta.learners.base import LearnerState
 from podmeta.runtime.sebulba.clock import Clock
 from podmeta.runtime.sebulba.programs import CompiledEntry
 
 QUEUE, INFERENCE, ENVIRONMENT = "queue", "inference", "environment"
 _LOOK_EVERY_S = 0.1  # about how long a program lives before it is seen whether the actor is to stop
-_TIMED_FOR_S = 0.005
+_TIMED_FOR_S = 0.005  # how long inference is timed for at least: what a call costs is then little of it
 
 
 class EpisodeReturns:
@@ -63,6 +63,7 @@ class Lives:
 
     state: ActorState
     timestep: dm_env.TimeStep
+    _live: Callable  # only where there is a compiled step
 
     def __init__(
         self, programs: CompiledEntry, entry_actor: EntryActor, environment: HostEnvironment, clock: Clock
@@ -72,7 +73,7 @@ class Lives:
         self._programs = programs
         self._entry_actor = entry_actor
         self._clock = clock
-        self._live: Callable | None = None
+        self._compiled: CompiledStep | None = None
         self._seconds_to_act = 0.0
         self._steps_at_once = 1
 
@@ -93,11 +94,11 @@ class Lives:
         self.state = self._programs.init(meta_params, keys, self.timestep)
         rehearsal = self._programs.init(meta_params, keys, self.timestep)
         rehearsal, learner_state = self._programs.begin(meta_params, rehearsal, keys, every)
-        step = self.environment.compiled_step() if apart and device.platform == "cpu" else None
-        if step is None:
+        self._compiled = self.environment.compiled_step() if apart and device.platform == "cpu" else None
+        if self._compiled is None:
             rehearsal, _ = self._programs.act(meta_params, rehearsal, self.timestep)
         else:
-            self._live = jax.jit(functools.partial(self._entry_actor.live, step), donate_argnums=1)
+            self._live = jax.jit(functools.partial(self._entry_actor.live, self._compiled.step), donate_argnums=1)
             rehearsal, _ = self._live(meta_params, rehearsal, self.timestep, 0)
             rehearsal = self._time_acting(meta_params, rehearsal)
         return rehearsal, learner_state, self.timestep, every
@@ -120,11 +121,11 @@ class Lives:
             self.state, learner_state = self._programs.begin(meta_params, self.state, keys, starts)
         position = 0
         while position < self._entry_actor.unroll_length and not stopped():
-            if self._live is None:
+            if self._compiled is None:
                 self._step(meta_params)
                 position += 1
             else:
-                position = self._run(self._live, meta_params, position)
+                position = self._run(self._compiled, meta_params, position)
         return learner_state
 
     def _step(self, meta_params: Any) -> None:
@@ -135,17 +136,17 @@ class Lives:
         with self._clock.spending(ENVIRONMENT):
             self.timestep = self.environment.step(actions)
 
-    def _run(self, live: Callable, meta_params: Any, position: int) -> int:
+    def _run(self, compiled: CompiledStep, meta_params: Any, position: int) -> int:
         """Env steps in one program, from a position of the unroll; returns that which is reached."""
         until = min(position + self._steps_at_once, self._entry_actor.unroll_length)
         start = time.perf_counter()
         with self._clock.spending(ENVIRONMENT):  # whose failure to answer is looked for
-            self.state, timestep = live(meta_params, self.state, self.timestep, until)
+            self.state, timestep = self._live(meta_params, self.state, self.timestep, until)
             self.timestep = dm_env.TimeStep(*map(np.asarray, timestep))
         seconds = time.perf_counter() - start
         reached = int(self.state.position)
         self._clock.divide(min(seconds, self._seconds_to_act * (reached - position)), ENVIRONMENT, INFERENCE)
-        self.environment.has_stepped(reached - position, self.timestep)
+        compiled.has_stepped(reached - position, self.timestep)
         self._steps_at_once = max(1, int(_LOOK_EVERY_S / seconds * (reached - position)))
         return reached
 

@@ -106,12 +106,13 @@ def test_a_compiled_step_is_a_step(config, make, begin):
     """In turns: some env steps in a program, some from Python, and the start of one lifetime."""
     from_python, mixed = make(config, 3), make(config, 3)
     expected, timestep = begin(from_python), begin(mixed)
-    compiled = jax.jit(functools.partial(_several, mixed.compiled_step()))
+    compiled = mixed.compiled_step()
+    several = jax.jit(functools.partial(_several, compiled.step))
     generator, spec, seen = np.random.default_rng(0), from_python.action_spec(), set()
     for _ in range(4):
         actions = _random_actions(generator, spec, (8, 3))
-        timestep = dm_env.TimeStep(*map(np.asarray, compiled(timestep, actions[:6])))
-        mixed.has_stepped(6, timestep)
+        timestep = dm_env.TimeStep(*map(np.asarray, several(timestep, actions[:6])))
+        compiled.has_stepped(6, timestep)
         timestep = [mixed.step(each) for each in actions[6:]][-1]
         for each in actions:
             expected = from_python.step(each)
