@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         if arguments[0] not in commands:
             raise InputError(f"unknown command {arguments[0]!r}: choose one of {', '.join(commands)}")
         commands[arguments[0]](arguments[1:], console)
-        return 0
+        code = 0
     except InputError as error:
         console.print(f"error: {error}", markup=False)
         code = 2
@@ -72,16 +72,16 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception:
         console.print(traceback.format_exc().rstrip(), markup=False)
         code = 1
-    _leave_others(code)
+    _leave(code)
     return code
 
 
-def _leave_others(code: int) -> None:
-    """Ends this process here if its job has others: they must not wait for it. Before JAX is there, there are none."""
+def _leave(code: int) -> None:
+    """Ends this process here if what an ordinary exit waits for may never come. Without JAX, there is no such thing."""
     if "jax" in sys.modules:
-        from podmeta.runtime.distributed import leave_at_once
+        from podmeta.runtime.leaving import leave
 
-        leave_at_once(code)
+        leave(code)
 
 
 def _train(arguments: list[str], console: Console) -> None:

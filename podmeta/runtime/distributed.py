@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -48,19 +47,6 @@ def finish() -> None:
     """Leaves the other processes once all of them have come here. From then on each is by itself."""
     if jax.distributed.is_initialized():
         jax.distributed.shutdown()
-
-
-def leave_at_once(code: int) -> None:
-    """Ends a process whose job has other processes, so that they learn of it now.
-
-    An ordinary exit would first wait for all of them to leave, while they wait for this one to go on. A process that
-    is by itself just returns from this.
-    """
-    if jax.distributed.is_initialized():
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)
 
 
 @contextlib.contextmanager

@@ -28,13 +28,11 @@ class Advance(NamedTuple):
 
 @runtime_checkable
 class Session(Protocol):
-    """A stage under way.
+    """A stage under way."""
 
-    Attributes:
-      compile_seconds: time spent compiling so far.
-    """
-
-    compile_seconds: float
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling so far."""
 
     def advance(self, num_updates: int, stop_requested: Callable[[], bool]) -> Advance:
         """Does `num_updates` updates, or fewer where a stop is requested and they are long."""

@@ -1,7 +1,8 @@
 """The `podmeta` command with a fault in one of Sebulba's own parts: sabotaged PART CALLS ARGUMENTS...
 
-PART, such as lives.Lives.live_on, is a method below podmeta.runtime.sebulba, whose CALLS-th call raises; or it is
-compiled_step, and the CALLS-th env step that programs do in pools of envpool never ends.
+PART, such as lives.Lives.live_on, is a method below podmeta.runtime.sebulba, whose CALLS-th call raises. Or it is
+compiled_step, and the CALLS-th env step that programs do in pools of envpool never ends; or update, and what never ends
+is the program of the update after CALLS, which makes the file that UPDATING names.
 """
 
 import importlib
@@ -15,6 +16,7 @@ import jax
 
 from podmeta.cli import main
 from podmeta.environments.host.envpool_adapter import EnvpoolEnvironments
+from podmeta.runtime.sebulba import learner
 
 
 def sabotage(part: str, calls: int) -> None:
@@ -54,10 +56,33 @@ def hang_in_a_program(calls: int) -> None:
     EnvpoolEnvironments.compiled_step = hanging
 
 
+def never_finish_an_update(calls: int) -> None:
+    """Replaces the update by one that never ends after some updates: XLA is at work, and nothing can interrupt it."""
+    map_update = learner.map_over_devices
+
+    def note(number):
+        if number == calls:
+            Path(os.environ["UPDATING"]).touch()
+        return number
+
+    def map_endless(update, *arguments, **keywords):
+        def endless(outer, by_actor):
+            number = jax.pure_callback(note, outer.update, outer.update, vmap_method="sequential")
+            zero = jax.lax.while_loop(lambda _: number == calls, lambda total: total + 1, 0)
+            outer, metrics = update(outer, by_actor)
+            return outer._replace(update=outer.update + zero), metrics
+
+        return map_update(endless, *arguments, **keywords)
+
+    learner.map_over_devices = map_endless
+
+
 if __name__ == "__main__":
     part, calls, *arguments = sys.argv[1:]
     if part == "compiled_step":
         hang_in_a_program(int(calls))
+    elif part == "update":
+        never_finish_an_update(int(calls))
     else:
         sabotage(part, int(calls))
     sys.argv[1:] = arguments

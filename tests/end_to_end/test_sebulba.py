@@ -78,9 +78,7 @@ def test_a_fault_of_an_environment_ends_the_job_with_a_checkpoint(podmeta: Comma
 
 
 @repeatedly
-@pytest.mark.parametrize(
-    ("part", "where"), [("lives.Lives.live_on", "actor "), ("session.SebulbaSession._publish", "")]
-)
+@pytest.mark.parametrize(("part", "where"), [("lives.Lives.live_on", "actor "), ("learner.Learner.publish", "")])
 def test_a_fault_of_an_actor_or_of_the_learner_ends_the_job_with_a_checkpoint(
     podmeta: Command, tmp_path: Path, part, where, turn
 ):
@@ -106,6 +104,39 @@ def test_a_pool_that_hangs_in_a_program_ends_the_job_with_a_checkpoint(podmeta: 
     )
     said = _ends_in_time(job, 1, tmp_path, patience_s=3.0)
     assert "envpool CartPole-v1" in said and "has not answered for architecture.actor_timeout_s=3 s" in said
+
+
+@repeatedly
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_asked_to_stop_does_not_wait_for_an_update_that_takes_long(
+    podmeta: Command, tmp_path: Path, number, turn
+):
+    job = _start_with_an_endless_update(podmeta, tmp_path, after=5 + turn)
+    _wait_for(tmp_path / "updating")
+    (tmp_path / "fault").touch()
+    job.send_signal(number)
+    said = _ends_in_time(job, 0, tmp_path)
+    assert f"stopped by {number.name} at update {5 + turn}" in said and "Traceback" not in said
+    assert checkpoint_steps(tmp_path)[-1] == 5 + turn
+
+
+@repeatedly
+def test_an_actor_that_fails_during_a_long_update_ends_the_job(podmeta: Command, tmp_path: Path, turn):
+    fault = f"environment.options={{strike: {61 + turn % 10}, how: raise_meanwhile}}"
+    job = _start_with_an_endless_update(podmeta, tmp_path, fault, "environment.lifetime_length=400", after=5)
+    said = _ends_in_time(job, 1, tmp_path)
+    assert "the script says so" in said and said.count("Traceback") == 1
+    assert checkpoint_steps(tmp_path)[-1] == 5
+
+
+def test_a_job_asked_to_stop_does_not_wait_for_environments_that_do_not_start(podmeta: Command, tmp_path: Path):
+    hangs = "environment.options={strike: 0}"
+    job = podmeta.start("train", *TINY, ENDLESS, hangs, f"run_dir={tmp_path}", FAULT=f"{tmp_path}/fault")
+    read_until(job, "run directory: ")
+    time.sleep(2.0)
+    (tmp_path / "fault").touch()
+    job.send_signal(signal.SIGTERM)
+    assert "stopped by SIGTERM at update 0 " in _ends_in_time(job, 0, tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are kept to cores on Linux only")
@@ -170,6 +201,29 @@ def test_what_does_not_fit_is_told_before_anything_starts(refused, tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
+def _start_with_an_endless_update(
+    podmeta: Command, run_path: Path, *overrides: str, after: int
+) -> subprocess.Popen[str]:
+    return Command(podmeta.variables, podmeta.folder, (sys.executable, "-m", "tests.end_to_end.sabotaged")).start(
+        "update",
+        str(after),
+        "train",
+        *TINY,
+        ENDLESS,
+        *overrides,
+        f"run_dir={run_path}",
+        FAULT=f"{run_path}/fault",
+        UPDATING=f"{run_path}/updating",
+    )
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def _ends_in_time(job: subprocess.Popen[str], code: int, run_path: Path, patience_s: float = 0.0) -> str:
     """Waits for the end of a job: within 10 s of its fault and what it waits for, with a checkpoint, and alone."""
     said = job.communicate(timeout=TIMEOUT_S)[1]
@@ -177,7 +231,7 @@ def _ends_in_time(job: subprocess.Popen[str], code: int, run_path: Path, patienc
     assert job.returncode == code, said
     assert took < 10.0 + patience_s
     newest = run_path / "checkpoints" / f"step_{checkpoint_steps(run_path)[-1]:08}"
-    assert json.loads((newest / "manifest.json").read_text())["step"] > 0
+    assert json.loads((newest / "manifest.json").read_text())["step"] == checkpoint_steps(run_path)[-1]
     assert not _processes_of(run_path)
     return said
 

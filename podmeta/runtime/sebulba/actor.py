@@ -1,29 +1,45 @@
 """One actor: a thread that lets its rows live, on its own batches of host environments and one actor device."""
 
 import threading
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Bool
 
 from podmeta.environments.host.base import HostEnvironment
-from podmeta.outer.base import OuterState
+from podmeta.runtime.leaving import ForeignWork
 from podmeta.runtime.sebulba.clock import Clock
-from podmeta.runtime.sebulba.cores import keep_to, kept_to
+from podmeta.runtime.sebulba.cores import keep_to
 from podmeta.runtime.sebulba.lives import ENVIRONMENT, INFERENCE, QUEUE, Lives
 from podmeta.runtime.sebulba.pipeline import Pipeline, Published, Unroll
 from podmeta.runtime.sebulba.programs import ActorPrograms
 
 
-class Actor(threading.Thread):
-    """Lets its rows live for one update after another, until the pipeline says stop.
+class Place(NamedTuple):
+    """Where an actor acts, and where what it hands over goes.
+
+    Attributes:
+      device: its own.
+      learner_devices: of this process, one for each shard.
+      cores: the CPU's cores that its thread is kept to, and the threads that its environments start.
+    """
+
+    device: jax.Device
+    learner_devices: Sequence[jax.Device]
+    cores: Set[int]
+
+
+class Actor(ForeignWork):
+    """Makes its environments, and lets its rows live for one update after another, until the pipeline says stop.
 
     It reaches no collective: the order of those must be the same everywhere, so that only the learner launches any.
     Whatever goes wrong in it is told to the pipeline.
 
     Attributes:
-      environments: by entry, which this thread alone uses.
+      environments: by entry, which this thread alone uses; none before they are made.
+      is_prepared: set when its first lifetimes have started, and its programs are compiled.
       clock: the seconds it has spent on QUEUE, INFERENCE and ENVIRONMENT.
     """
 
@@ -31,57 +47,68 @@ class Actor(threading.Thread):
         self,
         index: int,
         programs: ActorPrograms,
-        environments: Sequence[HostEnvironment],
+        make_environments: Callable[[], Sequence[HostEnvironment]],
         pipeline: Pipeline,
-        device: jax.Device,
-        learner_devices: Sequence[jax.Device],
-        first_update: int,
-        cores: Set[int],
+        place: Place,
+        first: Published,
     ) -> None:
-        super().__init__(name=f"actor {index}", daemon=True)
-        self.environments = tuple(environments)
+        """Starts nothing yet.
+
+        Args:
+          index: which of the process's actors it is.
+          programs: those of all actors.
+          make_environments: makes its environments, by entry.
+          pipeline: where θ comes from and unrolls go to.
+          place: where it is.
+          first: the state with which it is prepared.
+        """
+        super().__init__(f"actor {index}")
+        self.environments: tuple[HostEnvironment, ...] = ()
+        self.is_prepared = threading.Event()
         self.clock = Clock(QUEUE, INFERENCE, ENVIRONMENT)
         self._index = index
         self._programs = programs
+        self._make_environments = make_environments
         self._pipeline = pipeline
-        self._device = device
-        self._learner_devices = tuple(learner_devices)
-        self._first_update = first_update
-        self._cores = cores
+        self._place = place
+        self._first = first
         self._rows = programs.sebulba.rows[index]
-        self._device_rows = jax.device_put(self._rows, device)
-        by_entry = zip(programs.entries, programs.sebulba.entry_actors, self.environments, strict=True)
-        self._lives = [Lives(*of_entry, self.clock) for of_entry in by_entry]
-
-    def prepare(self, state: OuterState) -> None:
-        """Starts the first lifetimes and compiles the programs; before the thread starts.
-
-        Args:
-          state: the outer loop's state, on the actor's device.
-        """
-        with kept_to(self._cores):  # so are the threads of a pool, which its first reset starts
-            self._prepare(state)
+        self._device_rows = jax.device_put(self._rows, place.device)
+        self._lives: list[Lives] = []
 
     def run(self) -> None:
         """The thread."""
         try:
-            keep_to(self._cores)
+            keep_to(self._place.cores)  # so are the threads of a pool, which its first reset starts
+            self.prepare()
+            self.is_prepared.set()
             self._act()
         except BaseException as error:  # no thread dies unseen
-            self._pipeline.fail(f"{self.name} ({', '.join(each.name for each in self.environments)})", error)
+            self._pipeline.fail(self.description, error)
+
+    @property
+    def description(self) -> str:
+        """Its name, and those of its environments once they are made."""
+        names = ", ".join(environment.name for environment in self.environments)
+        return f"{self.name} ({names})" if names else self.name
 
     def stuck_for(self) -> float:
         """Seconds for which it has been waiting for an environment to answer."""
         return self.clock.running_for(ENVIRONMENT)
 
-    def _prepare(self, state: OuterState) -> None:
-        meta_params, keys, seeds = self._programs.behave(state, self._first_update, self._device_rows)
+    def prepare(self) -> None:
+        """Makes the environments, starts the first lifetimes, and compiles the programs."""
+        with self.clock.spending(ENVIRONMENT):
+            self.environments = tuple(self._make_environments())
+        by_entry = zip(self._programs.entries, self._programs.sebulba.entry_actors, self.environments, strict=True)
+        self._lives = [Lives(*of_entry, self.clock) for of_entry in by_entry]
+        meta_params, keys, seeds = self._programs.behave(self._first.state, self._first.version, self._device_rows)
         rehearsed = [
             lives.prepare(
                 meta_params,
                 keys[index],
                 np.asarray(seeds[index]),
-                device=self._device,
+                device=self._place.device,
                 apart=self._start_apart(index),
             )
             for index, lives in enumerate(self._lives)
@@ -89,10 +116,10 @@ class Actor(threading.Thread):
         jax.block_until_ready(self._programs.finish(*map(tuple, zip(*rehearsed, strict=True))))
 
     def _act(self) -> None:
-        update = self._first_update
+        update = self._first.version
         while True:
             with self.clock.spending(QUEUE):
-                published = self._pipeline.newest(self._device, update)
+                published = self._pipeline.newest(self._place.device, update)
             if published is None:
                 return
             self._pipeline.hand_over(self._index, self._unroll(published, update))
@@ -105,7 +132,7 @@ class Actor(threading.Thread):
         starts = self._starts(update)
         learner_states = []
         for index, lives in enumerate(self._lives):
-            if starts[index].any() and update > self._first_update:  # before the first, `prepare` has started them
+            if starts[index].any() and update > self._first.version:  # before the first, `prepare` has started them
                 with self.clock.spending(INFERENCE):
                     entry_seeds = np.asarray(seeds[index])
                 lives.restart(starts[index], entry_seeds)
@@ -119,10 +146,10 @@ class Actor(threading.Thread):
                 tuple(lives.timestep for lives in self._lives),
                 self._starts(update + 1),
             )
-            placed = zip(shards, self._learner_devices, strict=True)
+            placed = zip(shards, self._place.learner_devices, strict=True)
             # To ask for a shard to be where it is costs as much as to make it.
             shards = tuple(
-                shard if device == self._device else jax.device_put(shard, device) for shard, device in placed
+                shard if device == self._place.device else jax.device_put(shard, device) for shard, device in placed
             )
         returns: list[float] = []
         for lives, (entry_rewards, episode_ends) in zip(self._lives, rewards, strict=True):
@@ -132,7 +159,7 @@ class Actor(threading.Thread):
 
     def _starts(self, update: int) -> tuple[Bool[np.ndarray, "_"], ...]:
         """By entry, where a lifetime begins with an update. With an actor's first update, all do."""
-        if update == self._first_update:
+        if update == self._first.version:
             return tuple(np.ones(environment.num_environments, bool) for environment in self.environments)
         return self._programs.sebulba.starts(update, self._rows)
 

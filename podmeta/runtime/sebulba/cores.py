@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 _CAN_KEEP = hasattr(os, "sched_setaffinity")
@@ -45,14 +45,3 @@ def keep_to(cores: Set[int]) -> None:
     """Keeps this thread, and those that it starts from now on, to `cores`; where the system cannot, does nothing."""
     if _CAN_KEEP:
         os.sched_setaffinity(0, cores)
-
-
-@contextlib.contextmanager
-def kept_to(cores: Set[int]) -> Iterator[None]:
-    """Keeps this thread to `cores` for a while; those that it starts meanwhile stay there."""
-    before = available_cores()
-    keep_to(cores)
-    try:
-        yield
-    finally:
-        keep_to(before)

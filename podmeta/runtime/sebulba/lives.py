@@ -90,7 +90,8 @@ class Lives:
           apart: whether they will never again all start at once, when a compiled step of the environments ends.
         """
         every = np.ones(self.environment.num_environments, bool)
-        self.timestep = self.environment.reset(every, seeds)
+        with self._clock.spending(ENVIRONMENT):
+            self.timestep = self.environment.reset(every, seeds)
         self.state = self._programs.init(meta_params, keys, self.timestep)
         rehearsal = self._programs.init(meta_params, keys, self.timestep)
         rehearsal, learner_state = self._programs.begin(meta_params, rehearsal, keys, every)

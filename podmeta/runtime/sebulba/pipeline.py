@@ -91,13 +91,13 @@ class Pipeline:
             self._version = version
             self._changed.notify_all()
 
-    def collect(self, timeout_s: float) -> list[Unroll] | Fault | None:
-        """For the learner: the next unroll of every actor, or the first fault. None: neither within the timeout."""
+    def collect(self) -> list[Unroll] | None:
+        """For the learner: waits for the next unroll of every actor. None: it is to stop, or an actor has failed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._fault is not None or all(self._waiting), timeout_s)
-            if self._fault is not None:
-                return self._fault
-            return [unrolls.popleft() for unrolls in self._waiting] if all(self._waiting) else None
+            self._changed.wait_for(lambda: self._stopped or self._fault is not None or all(self._waiting))
+            if self._stopped or self._fault is not None:
+                return None
+            return [unrolls.popleft() for unrolls in self._waiting]
 
     def depth(self) -> int:
         """Unrolls that wait for the learner."""
@@ -105,12 +105,17 @@ class Pipeline:
             return sum(map(len, self._waiting))
 
     @property
+    def fault(self) -> Fault | None:
+        """What an actor has told first."""
+        return self._fault
+
+    @property
     def stopped(self) -> bool:
         """Whether actors are to stop, for one to see in the middle of an unroll, which nobody will want."""
         return self._stopped
 
     def stop(self) -> None:
-        """Tells every actor to stop."""
+        """Tells every actor and the learner to stop."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

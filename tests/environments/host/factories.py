@@ -13,7 +13,8 @@ from dm_env import specs
 class Script(dm_env.Environment):
     """Shows [seed, step of the episode, last action]; ends after `length` steps, truncated where `seed` is odd.
 
-    At the `strike`-th env step of its life something happens: `raise`, `exit`, `hang`, `grow`, `nan` or `infinite`.
+    At the `strike`-th env step of its life something happens: `raise`, `exit`, `hang`, `grow`, `nan` or `infinite`; or
+    `raise_meanwhile`, once there is the file that the variable UPDATING names. With `strike=0`, its first reset hangs.
     Once it has stepped, it takes `close_s` seconds to close.
     """
 
@@ -33,6 +34,8 @@ class Script(dm_env.Environment):
         return specs.DiscreteArray(5)
 
     def reset(self):
+        if self._strike == 0:
+            time.sleep(600)
         self._ended, self._step = False, 0
         return dm_env.restart(self._observe(0))
 
@@ -57,9 +60,11 @@ class Script(dm_env.Environment):
         return {"seed": float(self._seed), "rest": np.array([self._step, action], float)}
 
     def _misbehave(self):
+        while self._how == "raise_meanwhile" and not Path(os.environ["UPDATING"]).exists():
+            time.sleep(0.01)
         if "FAULT" in os.environ:  # where an end-to-end test wants to know when
             Path(os.environ["FAULT"]).touch()
-        if self._how == "raise":
+        if self._how in ("raise", "raise_meanwhile"):
             raise ZeroDivisionError("the script says so")
         if self._how == "exit":
             os._exit(7)

@@ -5,24 +5,28 @@ import threading
 
 import pytest
 
-from podmeta.runtime.sebulba.cores import cores_of_actors, cores_of_others, kept_to, move_threads
+from podmeta.runtime.sebulba.cores import cores_of_actors, cores_of_others, keep_to, move_threads
 
 linux_only = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads are kept on Linux only")
 
 
 @linux_only
-def test_what_starts_while_a_thread_is_kept_stays_and_the_thread_does_not():
+def test_what_a_kept_thread_starts_is_kept_with_it_and_no_other_is():
     every = os.sched_getaffinity(0)
-    one = {min(every)}
-    leave, seen = threading.Event(), []
-    with kept_to(one):
-        started = threading.Thread(target=lambda: (leave.wait(5), seen.append(os.sched_getaffinity(0))))
+    one, seen = {min(every)}, []
+
+    def kept():
+        keep_to(one)
+        started = threading.Thread(target=lambda: seen.append(os.sched_getaffinity(0)))
         started.start()
-        assert os.sched_getaffinity(0) == one
+        started.join()
+        seen.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=kept)
+    thread.start()
+    thread.join()
+    assert seen == [one, one]
     assert os.sched_getaffinity(0) == every
-    leave.set()
-    started.join()
-    assert seen == [one]
 
 
 @linux_only
@@ -50,15 +54,18 @@ def test_threads_that_are_there_are_moved_but_for_those_kept_elsewhere():
     kept, rest = {min(every)}, every - {min(every)}
     leave, seen = threading.Event(), {}
 
-    def look(name):
+    ready = threading.Barrier(3)
+
+    def look(name, cores):
+        keep_to(cores)
+        ready.wait()
         leave.wait(5)
         seen[name] = os.sched_getaffinity(0)
 
-    threads = [threading.Thread(target=look, args=("free",))]
-    threads[0].start()
-    with kept_to(kept):
-        threads.append(threading.Thread(target=look, args=("kept",)))
-        threads[1].start()
+    threads = [threading.Thread(target=look, args=arguments) for arguments in (("free", every), ("kept", kept))]
+    for thread in threads:
+        thread.start()
+    ready.wait()
     try:
         move_threads(every, rest)
         leave.set()

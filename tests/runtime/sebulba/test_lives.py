@@ -13,7 +13,7 @@ from podmeta.environments.host.registry import make_host_environment
 from podmeta.errors import PodmetaError
 from podmeta.runtime.program import build_program, instance_settings
 from podmeta.runtime.sebulba import lives
-from podmeta.runtime.sebulba.actor import Actor
+from podmeta.runtime.sebulba.actor import Actor, Place
 from podmeta.runtime.sebulba.lives import ENVIRONMENT, INFERENCE, EpisodeReturns
 from podmeta.runtime.sebulba.pipeline import Pipeline, Published
 from podmeta.runtime.sebulba.programs import make_actor_programs
@@ -58,8 +58,9 @@ def prepared(outer):
     state = jax.tree.map(lambda leaf: jax.device_put(leaf[0], device), sebulba.init(instance_settings(job)).outer)
     pipeline = Pipeline(num_actors=1, max_lag=0)
     programs = make_actor_programs(sebulba)
-    actor = Actor(0, programs, [environment], pipeline, device, [device], first_update=0, cores=frozenset({0}))
-    actor.prepare(state)
+    place = Place(device, learner_devices=[device], cores=frozenset({0}))
+    actor = Actor(0, programs, lambda: [environment], pipeline, place, first=Published(0, state))
+    actor.prepare()
     return actor, pipeline, state
 
 
