@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from podmeta.architectures.base import DEVICE_AXIS, TrainingState
+from podmeta.architectures.packing import Packed, pack, unpack
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.policies import Action, Noise
 from podmeta.lifetimes import Decision, Experience, LifetimeState, action_noise, decide, see
@@ -50,13 +51,13 @@ class ActorState(NamedTuple):
     Attributes:
       lifetimes: [num, ...] the lifetimes, whose tasks, environments and time steps are on the host.
       noise: [unroll_length, num, ...] the noise of the unroll's actions, drawn at once because that is cheaper.
-      records: [unroll_length, num, ...] the growing trajectory.
+      records: [unroll_length, num, ...] the growing trajectory, of a `Record` each env step.
       position: [] env steps of the unroll done.
     """
 
     lifetimes: LifetimeState
     noise: Noise
-    records: Record
+    records: Packed
     position: Int[Array, ""]
 
 
@@ -97,6 +98,7 @@ class Sebulba(NamedTuple):
       init: (settings [1], θ [1, ...] or None for a fresh one) -> the state.
       entry_actors: by entry.
       rows: [num_actors, rows of an actor] which rows each actor of this process lets live.
+      acting: outer state -> what actors need of it.
       behaviour: (outer state, rows) -> the θ that acts.
       lifetime_keys: (outer state, update, rows) -> by entry, the keys [num] of lifetimes that begin with an update.
       starts: (update, rows) -> by entry, [num] whether a lifetime begins with that update, if the actor is not new.
@@ -109,6 +111,7 @@ class Sebulba(NamedTuple):
     init: Callable[..., TrainingState]
     entry_actors: tuple[EntryActor, ...]
     rows: Int[np.ndarray, "num_actors num_rows"]
+    acting: Callable[[OuterState], OuterState]
     behaviour: Callable[[OuterState, Int[Array, "num_rows"]], MetaParams]
     lifetime_keys: Callable[[OuterState, Int[Array, ""], Int[Array, "num_rows"]], tuple[Key[Array, "_"], ...]]
     starts: Callable[[int, Int[np.ndarray, "num_rows"]], tuple[Bool[np.ndarray, "_"], ...]]
@@ -169,6 +172,7 @@ def make_sebulba(
         init=init,
         entry_actors=entry_actors,
         rows=by_device.transpose(1, 0, 2).reshape(num_actors, num_rows),
+        acting=loop.acting,
         behaviour=loop.behaviour,
         lifetime_keys=loop.lifetime_keys,
         starts=starts,
@@ -243,7 +247,11 @@ def make_entry_actor(
     def init(meta_params: MetaParams, keys: Key[Array, "num"], timestep: dm_env.TimeStep) -> ActorState:
         lifetimes = over_lifetimes(born, meta_params, keys)
         noise = drawn(lifetimes)
-        shapes = jax.eval_shape(decided, meta_params, lifetimes, noise[0], timestep)[0]
+
+        def recorded(lifetimes: LifetimeState, noise: Noise) -> Packed:
+            return pack(decided(meta_params, lifetimes, noise, timestep)[0])
+
+        shapes = jax.eval_shape(recorded, lifetimes, noise[0])
         records = jax.tree.map(lambda leaf: jnp.zeros((unroll_length, *leaf.shape), leaf.dtype), shapes)
         return ActorState(lifetimes, noise, records, jnp.zeros((), jnp.int32))
 
@@ -258,8 +266,14 @@ def make_entry_actor(
         return begun, lifetimes.learner_state
 
     def act(meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep) -> tuple[ActorState, Action]:
-        record, actions, lifetimes = decided(meta_params, state.lifetimes, state.noise[state.position], timestep)
-        records = jax.tree.map(lambda growing, new: growing.at[state.position].set(new), state.records, record)
+        # By functions that do not look whether the position is within, for at every env step that would cost as much.
+        noise = jax.lax.dynamic_index_in_dim(state.noise, state.position, keepdims=False)
+        record, actions, lifetimes = decided(meta_params, state.lifetimes, noise, timestep)
+        records = jax.tree.map(
+            lambda growing, new: jax.lax.dynamic_update_index_in_dim(growing, new, state.position, axis=0),
+            state.records,
+            pack(record),
+        )
         return state._replace(lifetimes=lifetimes, records=records, position=state.position + 1), actions
 
     def live(
@@ -287,7 +301,7 @@ def make_entry_actor(
         def shifted(leaf: Array, last: Array) -> Array:
             return jnp.append(leaf[1:], last[None], axis=0).swapaxes(0, 1)
 
-        records = state.records
+        records: Record = unpack(state.records)
         learner_input, learner_output, action = jax.tree.map(
             lambda leaf: leaf.swapaxes(0, 1), records.decision or (None, None, None)
         )

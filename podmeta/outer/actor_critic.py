@@ -385,6 +385,7 @@ def split_actor_critic(actor_critic: ActorCritic) -> SplitOuterLoop:
         needs_decisions=True,
         needs_newest=False,
         init=actor_critic.init,
+        acting=lambda state: state._replace(optimiser_state=(), value_statistics=()),
         behaviour=lambda state, rows: state.meta_params,
         lifetime_keys=lifetime_keys,
         summarise=summarise,

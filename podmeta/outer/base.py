@@ -99,6 +99,7 @@ class SplitOuterLoop(NamedTuple):
       needs_decisions: whether `summarise` looks at more than rewards and discounts.
       needs_newest: whether θ must have seen the update before the one its lifetimes serve.
       init: (settings, θ or None) -> state, as in `OuterLoop`.
+      acting: state -> the state without what `behaviour` and `lifetime_keys` do not look at: what actors are sent.
       behaviour: (state, rows [n]) -> the θ that acts: [n * members_per_row, ...], or as it is for none.
       lifetime_keys: (state, update, rows [n]) -> by entry, the keys [n * lifetimes_per_row] of lifetimes that begin
         with that update.
@@ -115,6 +116,7 @@ class SplitOuterLoop(NamedTuple):
     needs_decisions: bool
     needs_newest: bool
     init: Callable[..., OuterState]
+    acting: Callable[[OuterState], OuterState]
     behaviour: Callable[[OuterState, Int[Array, "n"]], MetaParams]
     lifetime_keys: Callable[[OuterState, Int[Array, ""], Int[Array, "n"]], tuple[Key[Array, "_"], ...]]
     summarise: Callable[[tuple[Trajectory, ...]], RowSummary]

@@ -326,6 +326,7 @@ def split_evolution(evolution: Evolution) -> SplitOuterLoop:
         needs_decisions=False,
         needs_newest=True,
         init=evolution.init,
+        acting=lambda state: state._replace(optimiser_state=()),
         behaviour=behaviour,
         lifetime_keys=lifetime_keys,
         summarise=summarise,

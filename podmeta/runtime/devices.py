@@ -230,17 +230,12 @@ def join(tree: Any) -> Any:
 
 def unreplicate(tree: Any) -> Any:
     """The copy of this process's first device, on the host."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_shards[0].data)[0], tree)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[0], local_copy(tree, 0))
 
 
-def unreplicate_on_device(tree: Any) -> Any:
-    """A copy of the copy of this process's first device, on that device."""
-    return _first_rows(jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, tree))
-
-
-@jax.jit
-def _first_rows(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], tree)
+def local_copy(tree: Any, index: int) -> Any:
+    """The copy [1, ...] of one of this process's devices, where it is. Nothing moves."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(index), tree)
 
 
 def join_shards(shards: Sequence[Any], axis_name: str) -> Any:
@@ -248,6 +243,8 @@ def join_shards(shards: Sequence[Any], axis_name: str) -> Any:
 
     Nothing moves. In a job of several processes the d devices are those of all, and each process holds its own rows.
     """
+    if len(shards) * jax.process_count() == 1:
+        return shards[0]  # the same arrays, and to say so of each takes long
     sharding = _over_devices(axis_name, len(shards))
 
     def join_leaf(*leaves: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from podmeta.architectures.base import DEVICE_AXIS
+from podmeta.architectures.packing import unpack
 from podmeta.architectures.sebulba import environment_seeds, make_sebulba
 from podmeta.config.schema import (
     ActorCriticConfig,
@@ -148,7 +149,7 @@ def test_lifetimes_live_in_a_program_as_they_do_step_by_step(nan_at):
     for _ in range(nan_at or UNROLL_LENGTH):
         expected_state, actions = act(meta_params, expected_state, expected)
         expected = step(expected, actions)
-    assert np.unique(state.records.decision.action[: nan_at or UNROLL_LENGTH]).size > 1
+    assert np.unique(unpack(state.records).decision.action[: nan_at or UNROLL_LENGTH]).size > 1
     close = functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6)
     jax.tree.map(close, (expected_state, expected), (state, timestep))
 

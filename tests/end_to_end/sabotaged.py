@@ -9,7 +9,7 @@ import importlib
 import itertools
 import os
 import sys
-import time
+import threading
 from pathlib import Path
 
 import jax
@@ -35,23 +35,23 @@ def sabotage(part: str, calls: int) -> None:
 
 
 def hang_in_a_program(calls: int) -> None:
-    """Replaces the compiled steps of pools by such as do not return at some step."""
+    """Has what pools give be taken from programs after some steps, so that one waits for it for ever."""
     make_step, count = EnvpoolEnvironments.compiled_step, itertools.count(1)
 
     def hanging(environment):
         sound = make_step(environment)
 
-        def pass_on(reward):
-            if next(count) == calls:
-                Path(os.environ["FAULT"]).touch()
-                time.sleep(1e6)
-            return reward
+        def steal():
+            Path(os.environ["FAULT"]).touch()
+            while True:
+                environment._pool.recv()
 
-        def hanging_step(timestep, actions):
-            after = sound.step(timestep, actions)
-            return after._replace(reward=jax.pure_callback(pass_on, after.reward, after.reward))
+        def then_hang(num_steps, timestep):
+            sound.has_stepped(num_steps, timestep)
+            if calls in itertools.islice(count, num_steps):
+                threading.Thread(target=steal, daemon=True).start()
 
-        return sound._replace(step=hanging_step)
+        return sound._replace(has_stepped=then_hang)
 
     EnvpoolEnvironments.compiled_step = hanging
 

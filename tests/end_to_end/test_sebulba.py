@@ -98,6 +98,7 @@ def test_a_pool_that_hangs_in_a_program_ends_the_job_with_a_checkpoint(podmeta: 
         "train",
         *pool,
         "environment=envpool_cartpole",
+        "environment.lifetime_length=4000",  # so that no lifetime starts, which would fail and not hang
         ENDLESS,
         f"run_dir={tmp_path}",
         FAULT=f"{tmp_path}/fault",

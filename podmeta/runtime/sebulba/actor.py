@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool
 
+from podmeta.architectures.sebulba import ActorState
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.runtime.leaving import ForeignWork
 from podmeta.runtime.sebulba.clock import Clock
@@ -15,6 +16,8 @@ from podmeta.runtime.sebulba.cores import keep_to
 from podmeta.runtime.sebulba.lives import ENVIRONMENT, INFERENCE, QUEUE, Lives
 from podmeta.runtime.sebulba.pipeline import Pipeline, Published, Unroll
 from podmeta.runtime.sebulba.programs import ActorPrograms
+
+Starts = tuple[Bool[np.ndarray, "_"], ...]  # by entry, in which lifetimes one begins
 
 
 class Place(NamedTuple):
@@ -103,17 +106,16 @@ class Actor(ForeignWork):
         by_entry = zip(self._programs.entries, self._programs.sebulba.entry_actors, self.environments, strict=True)
         self._lives = [Lives(*of_entry, self.clock) for of_entry in by_entry]
         meta_params, keys, seeds = self._programs.behave(self._first.state, self._first.version, self._device_rows)
-        rehearsed = [
-            lives.prepare(
-                meta_params,
-                keys[index],
-                np.asarray(seeds[index]),
-                device=self._place.device,
-                apart=self._start_apart(index),
-            )
+        starting = zip(self._lives, keys, seeds, strict=True)
+        states = tuple(lives.start(meta_params, keys, np.asarray(seeds)) for lives, keys, seeds in starting)
+        _, _, states, learner_states = self._begin(
+            self._first, self._first.version, states, self._starts(self._first.version)
+        )
+        rehearsed = tuple(
+            lives.rehearse(meta_params, states[index], device=self._place.device, apart=self._start_apart(index))
             for index, lives in enumerate(self._lives)
-        ]
-        jax.block_until_ready(self._programs.finish(*map(tuple, zip(*rehearsed, strict=True))))
+        )
+        jax.block_until_ready(self._finish(rehearsed, learner_states, self._first.version))
 
     def _act(self) -> None:
         update = self._first.version
@@ -127,25 +129,18 @@ class Actor(ForeignWork):
 
     def _unroll(self, published: Published, update: int) -> Unroll:
         """Every lifetime of every entry lives on for the unroll of an update."""
-        with self.clock.spending(INFERENCE):
-            meta_params, keys, seeds = self._programs.behave(published.state, update, self._device_rows)
         starts = self._starts(update)
-        learner_states = []
-        for index, lives in enumerate(self._lives):
-            if starts[index].any() and update > self._first.version:  # before the first, `prepare` has started them
-                with self.clock.spending(INFERENCE):
-                    entry_seeds = np.asarray(seeds[index])
-                lives.restart(starts[index], entry_seeds)
-            learner_states.append(
-                lives.live_on(meta_params, keys[index], starts[index], lambda: self._pipeline.stopped)
-            )
         with self.clock.spending(INFERENCE):
-            shards, rewards = self._programs.finish(
-                tuple(lives.state for lives in self._lives),
-                tuple(learner_states),
-                tuple(lives.timestep for lives in self._lives),
-                self._starts(update + 1),
-            )
+            states = tuple(lives.state for lives in self._lives)
+            meta_params, seeds, states, learner_states = self._begin(published, update, states, starts)
+        for lives, state, entry_starts, entry_seeds in zip(self._lives, states, starts, seeds, strict=True):
+            lives.state = state
+            if entry_starts.any() and update > self._first.version:  # before the first, `prepare` has started them
+                lives.restart(entry_starts, np.asarray(entry_seeds))
+            lives.live_on(meta_params, lambda: self._pipeline.stopped)
+        with self.clock.spending(INFERENCE):
+            states = tuple(lives.state for lives in self._lives)
+            shards, rewards = self._finish(states, learner_states, update)
             placed = zip(shards, self._place.learner_devices, strict=True)
             # To ask for a shard to be where it is costs as much as to make it.
             shards = tuple(
@@ -153,11 +148,19 @@ class Actor(ForeignWork):
             )
         returns: list[float] = []
         for lives, (entry_rewards, episode_ends) in zip(self._lives, rewards, strict=True):
-            lives.returns.add(np.asarray(entry_rewards), np.asarray(episode_ends))
-            returns += lives.returns.take()
+            returns += lives.returns.add(np.asarray(entry_rewards), np.asarray(episode_ends))
         return Unroll(published.version, shards, returns)
 
-    def _starts(self, update: int) -> tuple[Bool[np.ndarray, "_"], ...]:
+    def _begin(self, published: Published, update: int, states: tuple[ActorState, ...], starts: Starts) -> tuple:
+        """The program `begin`, which the states are given up to."""
+        return self._programs.begin(published.state, update, self._device_rows, states, starts)
+
+    def _finish(self, states: tuple[ActorState, ...], learner_states: tuple, update: int) -> tuple:
+        """The program `finish`, of the lifetimes as they are after the unroll of an update."""
+        timesteps = tuple(lives.timestep for lives in self._lives)
+        return self._programs.finish(states, learner_states, timesteps, self._starts(update + 1))
+
+    def _starts(self, update: int) -> Starts:
         """By entry, where a lifetime begins with an update. With an actor's first update, all do."""
         if update == self._first.version:
             return tuple(np.ones(environment.num_environments, bool) for environment in self.environments)

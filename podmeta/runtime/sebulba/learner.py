@@ -17,7 +17,7 @@ import numpy as np
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.architectures.sebulba import Sebulba
 from podmeta.outer.base import OuterState
-from podmeta.runtime.devices import join_shards, map_over_devices, replicate, unreplicate, unreplicate_on_device
+from podmeta.runtime.devices import join_shards, local_copy, map_over_devices, replicate, unreplicate
 from podmeta.runtime.leaving import ForeignWork
 from podmeta.runtime.sebulba.clock import Clock
 from podmeta.runtime.sebulba.cores import move_threads
@@ -87,6 +87,7 @@ class Learner(ForeignWork):
         # Nothing is donated: the state before an update that fails or is left must outlive it.
         self._update = map_over_devices(sebulba.update, DEVICE_AXIS, layout.num_learner_devices, donate=False)
         self._compiled_update: Callable | None = None
+        self._acting = sebulba.acting
         self._layout = layout
         self._pipeline = pipeline
         self._version = int(outer.update)
@@ -115,13 +116,13 @@ class Learner(ForeignWork):
         self._pipeline.publish(self._version, self.on_actor_devices())
 
     def on_actor_devices(self) -> dict[jax.Device, OuterState]:
-        """A copy of the newest state for each actor device."""
-        # A copy, for the learner's own buffers lie as its updates want them.
-        newest = unreplicate_on_device(self.device_state)
-        # To ask for what is there already would cost as much again.
-        first = self._layout.learner_devices()[0]
+        """What actors need of the newest state, [1, ...] on each actor device. A learner device has its own copy."""
+        acting = self._acting(self.device_state)
+        learner_devices = self._layout.learner_devices()
         return {
-            device: newest if device == first else jax.device_put(newest, device)
+            device: local_copy(acting, learner_devices.index(device))
+            if device in learner_devices
+            else jax.device_put(local_copy(acting, 0), device)
             for device in self._layout.actor_devices()
         }
 

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float, Int, UInt32
 
 from podmeta.architectures.sebulba import ActorState, EntryActor
 from podmeta.environments.host.base import CompiledStep, HostEnvironment
-from podmeta.learners.base import LearnerState
 from podmeta.runtime.sebulba.clock import Clock
+from podmeta.runtime.sebulba.effects import quickly_called
 from podmeta.runtime.sebulba.programs import CompiledEntry
 
 QUEUE, INFERENCE, ENVIRONMENT = "queue", "inference", "environment"
@@ -30,25 +30,23 @@ class EpisodeReturns:
 
     def __init__(self, num_environments: int) -> None:
         self._running = np.zeros(num_environments)
-        self._ended: list[float] = []
 
     def restart(self, starts: Bool[np.ndarray, "num"]) -> None:
         """Forgets the episodes that a new lifetime has cut off."""
         self._running[starts] = 0.0
 
-    def add(self, rewards: Float[np.ndarray, "num time"], episode_ends: Bool[np.ndarray, "num time"]) -> None:
-        """Counts the rewards of an unroll."""
+    def add(self, rewards: Float[np.ndarray, "num time"], episode_ends: Bool[np.ndarray, "num time"]) -> list[float]:
+        """Counts the rewards of an unroll; the returns of the episodes that have ended in it."""
         since = self._running[:, None] + np.cumsum(rewards, axis=1, dtype=np.float64)
-        for environment, step in np.argwhere(episode_ends).tolist():
-            episode = since[environment, step]
-            self._ended.append(float(episode))
-            since[environment, step:] -= episode
+        environments, steps = np.nonzero(episode_ends)
+        totals = since[environments, steps]
+        # Of each environment in turn, its episodes one after the other: an episode's return is what the total grew by.
+        is_first = np.diff(environments, prepend=-1) > 0
+        before = np.where(is_first, 0.0, np.roll(totals, 1))
+        is_last = np.roll(is_first, -1)
         self._running = since[:, -1].copy()
-
-    def take(self) -> list[float]:
-        """The returns of the episodes that have ended since it was last asked."""
-        ended, self._ended = self._ended, []
-        return ended
+        self._running[environments[is_last]] -= totals[is_last]
+        return (totals - before).tolist()
 
 
 class Lives:
@@ -57,7 +55,7 @@ class Lives:
     Attributes:
       environment: the batch in which they live.
       state: what is kept of them on the device.
-      timestep: [num, ...] where they are.
+      timestep: [num, ...] where they are, on the host or the device.
       returns: the returns of their episodes.
     """
 
@@ -77,32 +75,43 @@ class Lives:
         self._seconds_to_act = 0.0
         self._steps_at_once = 1
 
-    def prepare(
-        self, meta_params: Any, keys: jax.Array, seeds: UInt32[np.ndarray, "num"], *, device: jax.Device, apart: bool
-    ) -> tuple[ActorState, LearnerState, dm_env.TimeStep, Bool[np.ndarray, "num"]]:
-        """Starts all lifetimes, compiles the programs, and returns what `finish` takes, to rehearse it.
+    def start(self, meta_params: Any, keys: jax.Array, seeds: UInt32[np.ndarray, "num"]) -> ActorState:
+        """Starts all lifetimes.
 
         Args:
           meta_params: the θ that acts.
           keys: [num] of the lifetimes.
           seeds: of their tasks and environments.
-          device: the actor's.
-          apart: whether they will never again all start at once, when a compiled step of the environments ends.
+
+        Returns:
+          The same state again, to rehearse with.
         """
-        every = np.ones(self.environment.num_environments, bool)
         with self._clock.spending(ENVIRONMENT):
-            self.timestep = self.environment.reset(every, seeds)
+            self.timestep = self.environment.reset(np.ones(self.environment.num_environments, bool), seeds)
         self.state = self._programs.init(meta_params, keys, self.timestep)
-        rehearsal = self._programs.init(meta_params, keys, self.timestep)
-        rehearsal, learner_state = self._programs.begin(meta_params, rehearsal, keys, every)
+        return self._programs.init(meta_params, keys, self.timestep)
+
+    def rehearse(self, meta_params: Any, state: ActorState, *, device: jax.Device, apart: bool) -> ActorState:
+        """Compiles the programs of an unroll.
+
+        Args:
+          meta_params: the θ that acts.
+          state: one that has begun an unroll, and may be spoilt.
+          device: the actor's.
+          apart: whether lifetimes will never again all start at once, when a compiled step of the environments ends.
+
+        Returns:
+          What has become of the state.
+        """
         self._compiled = self.environment.compiled_step() if apart and device.platform == "cpu" else None
         if self._compiled is None:
-            rehearsal, _ = self._programs.act(meta_params, rehearsal, self.timestep)
-        else:
-            self._live = jax.jit(functools.partial(self._entry_actor.live, self._compiled.step), donate_argnums=1)
-            rehearsal, _ = self._live(meta_params, rehearsal, self.timestep, 0)
-            rehearsal = self._time_acting(meta_params, rehearsal)
-        return rehearsal, learner_state, self.timestep, every
+            state, _ = self._programs.act(meta_params, state, self.timestep)
+            return state
+        live = functools.partial(self._entry_actor.live, self._compiled.step)
+        arguments = (meta_params, state, self.timestep, np.int32(0))
+        self._live = quickly_called(live, arguments, donate_argnums=1)
+        state, _ = self._live(*arguments)
+        return self._time_acting(meta_params, state)
 
     def restart(self, starts: Bool[np.ndarray, "num"], seeds: UInt32[np.ndarray, "num"]) -> None:
         """Begins lifetimes in the environments of `starts`."""
@@ -110,16 +119,8 @@ class Lives:
             self.timestep = self.environment.reset(starts, seeds)
         self.returns.restart(starts)
 
-    def live_on(
-        self, meta_params: Any, keys: jax.Array, starts: Bool[np.ndarray, "num"], stopped: Callable[[], bool]
-    ) -> LearnerState:
-        """All live on for an unroll, or for a part of it when the actor is to stop.
-
-        Returns:
-          The learner states with which they began.
-        """
-        with self._clock.spending(INFERENCE):
-            self.state, learner_state = self._programs.begin(meta_params, self.state, keys, starts)
+    def live_on(self, meta_params: Any, stopped: Callable[[], bool]) -> None:
+        """All live on for the unroll that has begun, or for a part of it when the actor is to stop."""
         position = 0
         while position < self._entry_actor.unroll_length and not stopped():
             if self._compiled is None:
@@ -127,7 +128,6 @@ class Lives:
                 position += 1
             else:
                 position = self._run(self._compiled, meta_params, position)
-        return learner_state
 
     def _step(self, meta_params: Any) -> None:
         """One env step, from Python."""
@@ -139,15 +139,15 @@ class Lives:
 
     def _run(self, compiled: CompiledStep, meta_params: Any, position: int) -> int:
         """Env steps in one program, from a position of the unroll; returns that which is reached."""
-        until = min(position + self._steps_at_once, self._entry_actor.unroll_length)
+        until = np.int32(min(position + self._steps_at_once, self._entry_actor.unroll_length))
         start = time.perf_counter()
         with self._clock.spending(ENVIRONMENT):  # whose failure to answer is looked for
-            self.state, timestep = self._live(meta_params, self.state, self.timestep, until)
-            self.timestep = dm_env.TimeStep(*map(np.asarray, timestep))
+            self.state, self.timestep = self._live(meta_params, self.state, self.timestep, until)
+            host_timestep = dm_env.TimeStep(*map(np.asarray, self.timestep))
         seconds = time.perf_counter() - start
         reached = int(self.state.position)
         self._clock.divide(min(seconds, self._seconds_to_act * (reached - position)), ENVIRONMENT, INFERENCE)
-        compiled.has_stepped(reached - position, self.timestep)
+        compiled.has_stepped(reached - position, host_timestep)
         self._steps_at_once = max(1, int(_LOOK_EVERY_S / seconds * (reached - position)))
         return reached
 

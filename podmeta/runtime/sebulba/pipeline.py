@@ -21,7 +21,7 @@ class Published(NamedTuple):
 
     Attributes:
       version: updates it has seen.
-      state: the state, on the actor's device.
+      state: [1, ...] what actors need of the state, on the actor's device.
     """
 
     version: int

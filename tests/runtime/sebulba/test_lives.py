@@ -33,7 +33,7 @@ EVOLUTION = ("outer=evolution", "outer.population_size=2", "outer.lifetimes_per_
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.lists(st.integers(1, 5), max_size=4))
 def test_returns_are_those_of_the_episodes_that_ended_however_they_are_cut_into_unrolls(seed, number, lengths):
     generator = np.random.default_rng(seed)
-    returns, running, expected = EpisodeReturns(number), np.zeros(number), []
+    returns, running, ended, expected = EpisodeReturns(number), np.zeros(number), [], []
     for length in lengths:
         starts = generator.random(number) < 0.2
         returns.restart(starts)
@@ -44,9 +44,8 @@ def test_returns_are_those_of_the_episodes_that_ended_however_they_are_cut_into_
             running += rewards[:, step]
             expected += running[ends[:, step]].tolist()
             running[ends[:, step]] = 0.0
-        returns.add(rewards, ends)
-    np.testing.assert_allclose(sorted(returns.take()), sorted(expected), atol=1e-9)
-    assert returns.take() == []
+        ended += returns.add(rewards, ends)
+    np.testing.assert_allclose(sorted(ended), sorted(expected), atol=1e-9)
 
 
 def prepared(outer):
@@ -55,7 +54,7 @@ def prepared(outer):
     sebulba, (config,) = build_program(job, num_devices=1), environments_of(job.environment)
     environment = make_host_environment(config, sebulba.entry_actors[0].num_lifetimes)
     device = jax.local_devices()[0]
-    state = jax.tree.map(lambda leaf: jax.device_put(leaf[0], device), sebulba.init(instance_settings(job)).outer)
+    state = jax.device_put(sebulba.acting(sebulba.init(instance_settings(job)).outer), device)
     pipeline = Pipeline(num_actors=1, max_lag=0)
     programs = make_actor_programs(sebulba)
     place = Place(device, learner_devices=[device], cores=frozenset({0}))
