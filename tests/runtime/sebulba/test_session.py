@@ -41,7 +41,10 @@ def test_environments_that_do_not_start_are_not_waited_for(monkeypatch, asked):
     finally:
         go_on.set()
         stage.close()
-    assert not any(thread.name in ("actor 0", "learner") for thread in threading.enumerate())
+    for thread in threading.enumerate():
+        if thread.name in ("actor 0", "learner"):
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def test_environments_are_given_longer_to_start_than_to_answer(monkeypatch):
