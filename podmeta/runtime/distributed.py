@@ -43,9 +43,14 @@ def start(config: DistributedConfig) -> None:
         ) from error
 
 
+def has_joined_others() -> bool:
+    """Whether this process has joined the others of its job, and not left them."""
+    return jax.distributed.is_initialized()
+
+
 def finish() -> None:
     """Leaves the other processes once all of them have come here. From then on each is by itself."""
-    if jax.distributed.is_initialized():
+    if has_joined_others():
         jax.distributed.shutdown()
 
 

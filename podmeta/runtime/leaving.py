@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-import jax
+from podmeta.runtime.distributed import has_joined_others
 
 
 class ForeignWork(threading.Thread):
@@ -24,7 +24,7 @@ def leave(code: int) -> None:
     what it runs in.
     """
     left_behind = any(isinstance(thread, ForeignWork) for thread in threading.enumerate())
-    if left_behind or jax.distributed.is_initialized():
+    if left_behind or has_joined_others():
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

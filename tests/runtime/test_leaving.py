@@ -1,0 +1,26 @@
+"""A process that has left a thread behind ends at once, and any other as it always would."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import atexit, sys, threading
+from podmeta.runtime.leaving import ForeignWork, leave
+atexit.register(lambda: print("waited"))
+thread = ForeignWork("left", threading.Event().wait if {is_left} else None)
+thread.start()
+if not {is_left}:
+    thread.join()
+print("said", end="")
+leave(3)
+"""
+
+
+@pytest.mark.parametrize(("is_left", "code", "said"), [(True, 3, "said"), (False, 0, "saidwaited\n")])
+def test_a_process_waits_for_nothing_only_where_a_thread_is_left_behind(is_left, code, said):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(is_left=is_left)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (code, said), done.stderr
