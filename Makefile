@@ -1,19 +1,25 @@
-# make train | test | paper | lint | docs | clean        options: PYTHON=python3.12 ARGS="num_updates=10"
+# make train | test | test-all | paper | lint | docs | clean        options: PYTHON=python3.12 ARGS="num_updates=10"
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 
 BIN := $(VENV)/bin
+# By files, so that the tests of a file share its compiled programs.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test paper lint docs clean
+.PHONY: train test test-all paper lint docs clean
 
 train: $(VENV)/.installed
 	$(BIN)/podmeta train experiment=bandit $(ARGS)
 
+# Leaves out the tests marked `long`, which test-all includes.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -m 'not long' $(ARGS)
+
+test-all: $(VENV)/.installed-dev
+	$(PYTEST) $(ARGS)
 
 paper: $(VENV)/.installed
 	$(BIN)/python launch/paper.py $(ARGS)
