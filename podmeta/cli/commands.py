@@ -1,4 +1,4 @@
-"""The `podmeta` command."""
+"""The commands of the command line, each a function of its arguments."""
 
 import json
 import sys
@@ -38,9 +38,8 @@ which JAX's CUDA plugin is (pip install 'podmeta[plan-cuda]'). Of a job with sta
 """
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line. Exit codes: 0 done, 1 failed while running, 2 wrong input, 130 interrupted twice."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+def run(arguments: list[str]) -> int:
+    """Runs one command; returns the exit code."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     commands = {
         "train": _train,
@@ -333,7 +332,3 @@ def _train_help() -> str:
         lines += ["", f"{group}="]
         lines += [f"  {name.ljust(width)}  {description}" for name, description in options.items()]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
