@@ -15,10 +15,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from podmeta.evaluation.rows import LEARNS_FROM_REWARD
+
 LEARNERS = {"symmetric": "symmetric", "recurrent": "MetaRNN"}
 SEEDS = (0, 1, 2)
 TRANSFER = "transfer"
-CONTROLS = ("random", "alternation", "observations_zeroed", "rewards_zeroed")
+CONTROLS = (
+    "random",
+    "alternation",
+    "observations_zeroed",
+    "rewards_zeroed",
+    "rewards_and_episode_starts_zeroed",
+)
 
 
 class Test(NamedTuple):
@@ -129,7 +137,9 @@ def commands_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) ->
                 if not (path / "evaluation.jsonl").exists():
                     job = [f"experiment=paper_{experiment}_{learner}", f"seed={seed}", f"run_dir={path}"]
                     yield ["train", *job, *overrides]
-                if experiment == "gridworld" and not _rows(path, TRANSFER):
+                if experiment == "gridworld" and not any(
+                    row["metric"] == LEARNS_FROM_REWARD for row in _rows(path, TRANSFER)
+                ):
                     tasks = [each for each in overrides if each.startswith("evaluation.num_tasks=")]
                     yield ["evaluate", f"run={path}", f"suite={TRANSFER}", *tasks]
 
@@ -145,7 +155,7 @@ def results_table(runs: Path, seeds: Sequence[int]) -> str:
         if test.suite == TRANSFER:
             cells = [
                 f"{cell}, after {_words(figure(runs, seeds, test._replace(metric='reward_first_fifth'), learner))}; "
-                f"learned by {learned(runs, seeds, test, learner)} of {len(seeds)}"
+                f"learns from reward: {learned(runs, seeds, test, learner)} of {len(seeds)}"
                 for cell, learner in zip(cells, LEARNERS, strict=True)
             ]
         beside = [
@@ -169,17 +179,9 @@ def share(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> float:
 
 
 def learned(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> int:
-    """How many seeds are better in the last fifth of a lifetime than in the first and than every control.
-
-    The 95% intervals over tasks of the last fifth and of every control must lie apart, and that of the gain above 0.
-    """
-    count = 0
-    for seed in seeds:
-        path = runs / f"{test.experiment}_{learner}_{seed}"
-        last, gain = (_row(path, test._replace(metric=metric), "learner") for metric in (test.metric, "reward_gain"))
-        controls = [_row(path, test, control)["high"] for control in test.beside]
-        count += gain["low"] > 0 and last["low"] > max(controls)
-    return count
+    """How many seeds learn from reward, by the verdict of `podmeta.evaluation.verdict` in their rows."""
+    paths = [runs / f"{test.experiment}_{learner}_{seed}" for seed in seeds]
+    return sum(_value(path, test._replace(metric=LEARNS_FROM_REWARD), "learner") == 1 for path in paths)
 
 
 def draw(path: Path, runs: Path, seeds: Sequence[int]) -> None:

@@ -85,6 +85,20 @@ class Experience(NamedTuple):
     regret: Float[Array, "*time"] | None
 
 
+def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
+    """What a learner is told at a time step. No action led to the first one of an episode."""
+    starts = is_first(timestep)
+    return LearnerInput(
+        observation=timestep.observation,
+        previous_action=jnp.where(starts, 0.0, previous_action),
+        reward=timestep.reward,
+        episode_start=starts.astype(jnp.float32),
+    )
+
+
+See = Callable[[dm_env.TimeStep, Array], LearnerInput]  # as `see`
+
+
 class InnerLoop(NamedTuple):
     """A learner placed in an environment.
 
@@ -98,6 +112,7 @@ class InnerLoop(NamedTuple):
       step: the learner's step, (θ, learner state, input) -> (output, learner state).
       policy: what the learner's output means.
       knows_expected_reward: whether `Experience.expected_reward` and `regret` are there.
+      see: (time step, previous action) -> the learner's input. Controls hide part of it.
     """
 
     lifetime_length: int
@@ -108,14 +123,17 @@ class InnerLoop(NamedTuple):
     step: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]]
     policy: Policy
     knows_expected_reward: bool
+    see: See = see
 
     def live(self, meta_params: MetaParams, key: PRNGKeyArray) -> Experience:
         """A whole lifetime, [lifetime_length, ...]."""
         return self.unroll(meta_params, self.birth(meta_params, key), self.lifetime_length)[1]
 
 
-def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, lifetime_length: int) -> InnerLoop:
-    """Places a learner in an environment."""
+def make_inner_loop(
+    environment: Environment, learner: Learner, policy: Policy, lifetime_length: int, see: See = see
+) -> InnerLoop:
+    """Places a learner in an environment. `see` makes its input."""
 
     def birth(meta_params: MetaParams, key: PRNGKeyArray) -> LifetimeState:
         task_key, reset_key, learner_key, lifetime_key = jax.random.split(key, 4)
@@ -133,7 +151,7 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
 
     def env_step(meta_params: MetaParams, lifetime: LifetimeState) -> tuple[LifetimeState, Experience]:
         action_key, environment_key = _step_keys(lifetime.key_data, lifetime.num_steps)
-        decision, decided = decide(learner.step, policy, meta_params, lifetime, policy.noise(action_key))
+        decision, decided = decide(learner.step, policy, see, meta_params, lifetime, policy.noise(action_key))
         environment_state, timestep = step_or_reset(
             environment,
             environment_key,
@@ -173,17 +191,19 @@ def make_inner_loop(environment: Environment, learner: Learner, policy: Policy, 
         learner.step,
         policy,
         knows_expected_reward,
+        see,
     )
 
 
 def decide(
-    learner_step: Callable, policy: Policy, meta_params: MetaParams, lifetime: LifetimeState, noise: Noise
+    learner_step: Callable, policy: Policy, see: See, meta_params: MetaParams, lifetime: LifetimeState, noise: Noise
 ) -> tuple[Decision, LifetimeState]:
     """The learner sees the time step of a lifetime and decides.
 
     Args:
       learner_step: the learner's step.
       policy: what its output means.
+      see: what makes its input.
       meta_params: θ.
       lifetime: the lifetime.
       noise: of the action, as `action_noise` gives it for this env step.
@@ -210,17 +230,6 @@ def _step_keys(key_data: UInt32[Array, "2"], num_steps: Int[Array, ""]) -> Key[A
     return jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(key_data), num_steps))
 
 
-def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
-    """What a learner is told at a time step. No action led to the first one of an episode."""
-    starts = is_first(timestep)
-    return LearnerInput(
-        observation=timestep.observation,
-        previous_action=jnp.where(starts, 0.0, previous_action),
-        reward=timestep.reward,
-        episode_start=starts.astype(jnp.float32),
-    )
-
-
 def _against_expectation(
     expected_rewards: Float[Array, "num_actions"] | None, decision: Decision
 ) -> tuple[Float[Array, ""], Float[Array, ""]] | tuple[None, None]:
@@ -240,11 +249,12 @@ def build_inner_loop(learner_config: LearnerConfig, environment_config: Environm
     return place_learner(learner, policy, environment_config)
 
 
-def place_learner(learner: Learner, policy: Policy, environment_config: EnvironmentConfig) -> InnerLoop:
-    """Places a learner in the environment of a config, compiled or on the host."""
+def place_learner(learner: Learner, policy: Policy, environment_config: EnvironmentConfig, see: See = see) -> InnerLoop:
+    """Places a learner in the environment of a config, compiled or on the host. `see` makes its input."""
     if lives_on_host(environment_config):
-        return _inner_loop_on_host(learner, policy, environment_config)
-    return make_inner_loop(make_environment(environment_config), learner, policy, environment_config.lifetime_length)
+        return _inner_loop_on_host(learner, policy, environment_config, see)
+    environment = make_environment(environment_config)
+    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length, see)
 
 
 def environment_specs(
@@ -258,7 +268,7 @@ def environment_specs(
     return environment.observation_spec(), environment.action_spec()
 
 
-def _inner_loop_on_host(learner: Learner, policy: Policy, environment_config: EnvironmentConfig) -> InnerLoop:
+def _inner_loop_on_host(learner: Learner, policy: Policy, environment_config: EnvironmentConfig, see: See) -> InnerLoop:
     """The learner's part of an inner loop. What lives in the environment is up to actors, which no program can hold."""
 
     def not_here(*arguments: Any) -> Any:
@@ -273,4 +283,5 @@ def _inner_loop_on_host(learner: Learner, policy: Policy, environment_config: En
         step=learner.step,
         policy=policy,
         knows_expected_reward=False,
+        see=see,
     )

@@ -24,7 +24,7 @@ from podmeta.architectures.base import DEVICE_AXIS, TrainingState
 from podmeta.architectures.packing import Packed, pack, unpack
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.policies import Action, Noise
-from podmeta.lifetimes import Decision, Experience, LifetimeState, action_noise, decide, see
+from podmeta.lifetimes import Decision, Experience, LifetimeState, action_noise, decide
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterState, RowSummary, SplitOuterLoop, Trajectory
 
 LAST = int(dm_env.StepType.LAST)
@@ -231,7 +231,7 @@ def make_entry_actor(
         meta_params: MetaParams, lifetimes: LifetimeState, noise: Noise, timestep: dm_env.TimeStep
     ) -> tuple[Record, Action, LifetimeState]:
         decision, lifetimes = over_lifetimes(
-            lambda member, lifetime, noise: decide(inner_loop.step, inner_loop.policy, member, lifetime, noise),
+            functools.partial(decide, inner_loop.step, inner_loop.policy, inner_loop.see),
             meta_params,
             lifetimes._replace(timestep=timestep),
             noise,
@@ -316,7 +316,7 @@ def make_entry_actor(
             expected_reward=None,
             regret=None,
         )
-        final_input = jax.vmap(see)(timestep, state.lifetimes.previous_action)
+        final_input = jax.vmap(inner_loop.see)(timestep, state.lifetimes.previous_action)
         return Trajectory(learner_state, experience, final_input, lifetime_end)
 
     return EntryActor(entry, num_lifetimes, unroll_length, init, begin, act, live, finish)

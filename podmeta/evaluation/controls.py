@@ -3,14 +3,17 @@
 All live in the same inner loop, on the same tasks, as the learner that they are controls of.
 """
 
+from collections.abc import Sequence
+
+import dm_env
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from podmeta.config.schema import EnvironmentConfig
-from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, MetaParams
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import LearnerConfig, make_learner
-from podmeta.lifetimes import InnerLoop, environment_specs, place_learner
+from podmeta.lifetimes import InnerLoop, environment_specs, place_learner, see
 
 _CERTAIN = 1e9  # a logit that leaves the other actions no chance
 _SMALLEST_LOG_STD = -5.0
@@ -43,23 +46,39 @@ def alternating_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
     return place_learner(learner, policy, environment_config)
 
 
-def deprived_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig, what: str) -> InnerLoop:
-    """The learner itself, to which zeros are shown in the place of one of its inputs.
+ZEROED_INPUTS = {
+    "observations_zeroed": ("observation",),
+    "rewards_zeroed": ("reward",),
+    "rewards_and_episode_starts_zeroed": ("reward", "episode_start"),
+}
+"""By control, the fields of `LearnerInput` that are zeroed.
+
+Where episodes terminate, episode starts give failures away, so zeroing rewards alone is not enough.
+"""
+
+
+def deprived_inner_loop(
+    learner_config: LearnerConfig, environment_config: EnvironmentConfig, zeroed: Sequence[str]
+) -> InnerLoop:
+    """The learner itself, with some of its inputs zeroed.
+
+    The previous action, which is zero at an episode start, would give the start away. So if episode starts are zeroed,
+    the learner sees the action that it took at the last time step of the episode before, although the environment
+    ignored that action. Observations are shown as they are: they may still jump where an episode starts.
 
     Args:
       learner_config: the learner.
       environment_config: where it lives.
-      what: the field of `LearnerInput` that it is deprived of: "observation" or "reward".
+      zeroed: fields of `LearnerInput`, as in `ZEROED_INPUTS`.
     """
     observation_spec, action_spec = environment_specs(environment_config)
     policy = make_policy(action_spec)
     learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
 
-    def step(
-        meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput
-    ) -> tuple[LearnerOutput, LearnerState]:
-        nothing = jnp.zeros_like(getattr(learner_input, what))
-        return learner.step(meta_params, state, learner_input._replace(**{what: nothing}))
+    def see_rest(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
+        seen = see(timestep, previous_action)
+        if "episode_start" in zeroed:
+            seen = seen._replace(previous_action=previous_action)
+        return seen._replace(**{field: jnp.zeros_like(getattr(seen, field)) for field in zeroed})
 
-    deprived = Learner(learner.init, learner.initial_state, step)
-    return place_learner(deprived, policy, environment_config)
+    return place_learner(learner, policy, environment_config, see_rest)

@@ -29,6 +29,19 @@ class Lifetimes(NamedTuple):
     regrets: Float[np.ndarray, "num_tasks lifetime_length"] | None
 
 
+def outer_parts(
+    lifetimes: Lifetimes, num_parts: int
+) -> tuple[Float[np.ndarray, "num_tasks"], Float[np.ndarray, "num_tasks"]]:
+    """Mean reward per env step in the first and last of equal parts of a lifetime, each of at least one env step."""
+    steps = max(1, lifetimes.rewards.shape[1] // num_parts)
+    return lifetimes.rewards[:, :steps].mean(axis=1), lifetimes.rewards[:, -steps:].mean(axis=1)
+
+
+def outer_fifths(lifetimes: Lifetimes) -> tuple[Float[np.ndarray, "num_tasks"], Float[np.ndarray, "num_tasks"]]:
+    """Mean reward per env step in the first and in the last fifth of a lifetime."""
+    return outer_parts(lifetimes, 5)
+
+
 def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: Key[Array, "num_tasks"]) -> Lifetimes:
     """One lifetime per key, in batches of `TASKS_PER_BATCH`, on the default device."""
 

@@ -15,10 +15,12 @@ from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
 from podmeta.evaluation import from_scratch
 from podmeta.evaluation.bandit_references import run_reference
-from podmeta.evaluation.controls import alternating_inner_loop, deprived_inner_loop, random_inner_loop
-from podmeta.evaluation.lived import Lifetimes, live_lifetimes
+from podmeta.evaluation.controls import ZEROED_INPUTS, alternating_inner_loop, deprived_inner_loop, random_inner_loop
+from podmeta.evaluation.lived import Lifetimes, live_lifetimes, outer_fifths, outer_parts
 from podmeta.evaluation.on_host import live_on_host
+from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.statistics import Interval, mean_interval
+from podmeta.evaluation.verdict import judge
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.lifetimes import InnerLoop, build_inner_loop
@@ -109,7 +111,7 @@ def meta_test(
 ALWAYS_THERE = ("learner", "random", "thompson", "ucb1", "gittins")
 """The learner, and what it is held against without being asked to, on bandits or anywhere."""
 
-REFERENCES = ("alternation", "observations_zeroed", "rewards_zeroed", *from_scratch.ALGORITHMS)
+REFERENCES = ("alternation", *ZEROED_INPUTS, *from_scratch.ALGORITHMS)
 """What a learner may be held against anywhere: controls, and ordinary RL from scratch."""
 
 
@@ -121,15 +123,10 @@ def _live_reference(
     environment_config: EnvironmentConfig,
     keys: Key[Array, "num_tasks"],
 ) -> Lifetimes:
-    match name:
-        case "alternation":
-            return live(alternating_inner_loop(environment_config), None, keys)
-        case "observations_zeroed":
-            deprived = deprived_inner_loop(learner_config, environment_config, "observation")
-            return live(deprived, meta_params, keys)
-        case "rewards_zeroed":
-            deprived = deprived_inner_loop(learner_config, environment_config, "reward")
-            return live(deprived, meta_params, keys)
+    if name == "alternation":
+        return live(alternating_inner_loop(environment_config), None, keys)
+    if name in ZEROED_INPUTS:
+        return live(deprived_inner_loop(learner_config, environment_config, ZEROED_INPUTS[name]), meta_params, keys)
     if lives_on_host(environment_config):
         raise InputError(
             f"{name}, trained from scratch, is there for compiled environments only, and environment.name="
@@ -170,7 +167,8 @@ def tabulate(
     "regret", "failures" and "return" are totals of the lifetime. "reward_first_third" and "reward_last_third", and the
     same of fifths, are mean rewards per env step in these parts of it; "reward_gain" is by how much the last fifth is
     better than the first, which tells whether something was learned in between. Where episodes end,
-    "first_episode_return" is what was earned in the first.
+    "first_episode_return" is what was earned in the first. If the controls of `podmeta.evaluation.verdict` were tested,
+    "learns_from_reward" of the learner is 1 or 0, and its paired margins over random and over them are there too.
     """
     headline = headline_metric(measured)
     by_step = dict.fromkeys([headline, "return"] if headline == "regret" else [headline, "return", "failures"])
@@ -178,14 +176,20 @@ def tabulate(
     rows = []
     for algorithm, lifetimes in measured.items():
         by_task = {metric: metric_values(lifetimes, metric).sum(axis=1) for metric in by_step}
-        by_task["reward_first_third"], by_task["reward_last_third"] = _rewards_of_outer_parts(lifetimes, 3)
-        first, last = _rewards_of_outer_parts(lifetimes, 5)
+        by_task["reward_first_third"], by_task["reward_last_third"] = outer_parts(lifetimes, 3)
+        first, last = outer_fifths(lifetimes)
         by_task |= {"reward_first_fifth": first, "reward_last_fifth": last, "reward_gain": last - first}
         if episodes_end:
             by_task["first_episode_return"] = _first_episode_returns(lifetimes)
         for metric, values in by_task.items():
             interval: Interval = mean_interval(values)
             rows.append(EvaluationRow(suite, environment, setting, algorithm, metric, *interval))
+    verdict = judge(measured)
+    if verdict is not None:
+        answer = float(verdict.learns)
+        learns = Interval(answer, answer, answer, num_tasks=len(measured["learner"].rewards))
+        for metric, interval in (verdict.margins | {LEARNS_FROM_REWARD: learns}).items():
+            rows.append(EvaluationRow(suite, environment, setting, "learner", metric, *interval))
     return rows
 
 
@@ -206,14 +210,6 @@ def metric_values(lifetimes: Lifetimes, metric: str) -> Float[np.ndarray, "num_t
     values = {"regret": lifetimes.regrets, "failures": lifetimes.failures, "return": lifetimes.rewards}[metric]
     assert values is not None
     return values
-
-
-def _rewards_of_outer_parts(
-    lifetimes: Lifetimes, num_parts: int
-) -> tuple[Float[np.ndarray, "num_tasks"], Float[np.ndarray, "num_tasks"]]:
-    """Mean reward per env step in the first and last of equal parts of a lifetime, each of at least one env step."""
-    steps = max(1, lifetimes.rewards.shape[1] // num_parts)
-    return lifetimes.rewards[:, :steps].mean(axis=1), lifetimes.rewards[:, -steps:].mean(axis=1)
 
 
 def _first_episode_returns(lifetimes: Lifetimes) -> Float[np.ndarray, "num_tasks"]:

@@ -6,6 +6,9 @@ from typing import Any
 
 from podmeta.errors import InputError
 
+LEARNS_FROM_REWARD = "learns_from_reward"
+"""The metric of a learner's verdict, 1 for yes and 0 for no; see `podmeta.evaluation.verdict`."""
+
 _KEYS = {"suite", "environment", "setting", "algorithm", "metric", "mean", "low", "high", "num_tasks"}
 
 

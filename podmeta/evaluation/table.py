@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 
 from podmeta.evaluation.meta_test import STEP_TIME, EvaluationRow
+from podmeta.evaluation.verdict import verdict_in_words
 
 
 def make_table(rows: list[EvaluationRow]) -> Table:
@@ -29,13 +30,22 @@ def make_table(rows: list[EvaluationRow]) -> Table:
 
 
 def make_suite_tables(rows: list[EvaluationRow]) -> Group:
-    """One table per setting: every algorithm's headline metric, reward at both ends of the lifetime, and time."""
+    """One table per setting: every algorithm's headline metric, reward at both ends of the lifetime, and time.
+
+    Each table ends with the verdict of `podmeta.evaluation.verdict`.
+    """
     by_setting: dict[str, dict[str, list[EvaluationRow]]] = {}
     for row in rows:
         by_setting.setdefault(_key(row), {}).setdefault(row.algorithm, []).append(row)
     tables = []
     for key, by_algorithm in by_setting.items():
-        table = Table(title=_heading(key).replace("\n", ", "), title_justify="left")
+        lows = {row.metric: row.low for row in by_algorithm.get("learner", [])}
+        table = Table(
+            title=_heading(key).replace("\n", ", "),
+            title_justify="left",
+            caption=f"learns from reward: {verdict_in_words(lows)}",
+            caption_justify="left",
+        )
         table.add_column("algorithm")
         metric = next(iter(by_algorithm.values()))[0].metric
         for heading in (

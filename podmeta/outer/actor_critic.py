@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from podmeta.config.schema import ActorCriticConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
-from podmeta.lifetimes import Experience, InnerLoop, LifetimeState, see
+from podmeta.lifetimes import Experience, InnerLoop, LifetimeState
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, SplitOuterLoop, Trajectory
 from podmeta.outer.exchange import mean_over_devices
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
@@ -142,7 +142,7 @@ class ActorCritic(NamedTuple):
         learner_state = lifetime.learner_state
         lifetime, experience = inner_loop.unroll(meta_params, lifetime, self.config.unroll_length)
         lifetime_end = lifetime.num_steps >= inner_loop.lifetime_length
-        final_input = see(lifetime.timestep, lifetime.previous_action)
+        final_input = inner_loop.see(lifetime.timestep, lifetime.previous_action)
         # Env steps use fold_in(key, t) for t below the lifetime's length: the next number is the next lifetime's.
         next_key = jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), inner_loop.lifetime_length)
         born = inner_loop.birth(meta_params, next_key)

@@ -108,7 +108,8 @@ def _command(command_line: list[str]) -> str:
 def _results(path: Path, instance: int) -> list[dict[str, Any]]:
     """The rows of meta-tests about one instance, as far as a card has room for them; none where the run was not tested.
 
-    Of every algorithm the headline metric, which comes first, and of the learner by how much it got better.
+    Of every algorithm the headline metric, which comes first, and of the learner by how much it got better and whether
+    it learns from reward.
     """
     lines = path.read_text().splitlines() if path.exists() else []
     told, headlines = [], set()
@@ -116,7 +117,8 @@ def _results(path: Path, instance: int) -> list[dict[str, Any]]:
         if row["setting"].get("instance", instance) != instance:
             continue
         about = json.dumps([row["suite"], row["environment"], row["setting"], row["algorithm"]])
-        if about not in headlines or (row["algorithm"], row["metric"]) == ("learner", "reward_gain"):
+        of_learner = row["algorithm"] == "learner" and row["metric"] in ("reward_gain", "learns_from_reward")
+        if about not in headlines or of_learner:
             told.append(row)
         headlines.add(about)
     return told

@@ -1,16 +1,16 @@
 """Controls: what they do, and that they meet the tasks of the learner they are controls of."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from podmeta.config.schema import ContextualBanditConfig, GymnaxConfig, SymmetricConfig
-from podmeta.evaluation.controls import alternating_inner_loop, deprived_inner_loop, random_inner_loop
+from podmeta.config.schema import ContextualBanditConfig, GymnaxConfig, SymmetricConfig, TabularMDPConfig
+from podmeta.evaluation.controls import ZEROED_INPUTS, alternating_inner_loop, deprived_inner_loop, random_inner_loop
 from podmeta.evaluation.from_scratch import ALGORITHMS, live_from_scratch
 from podmeta.lifetimes import build_inner_loop
 
 ENVIRONMENT = ContextualBanditConfig(num_contexts=3, num_actions=4, lifetime_length=24)
+EPISODIC = TabularMDPConfig(num_states=3, num_actions=2, horizon=4, lifetime_length=24)
 LEARNER = SymmetricConfig(hidden_size=4, message_size=2)
 
 
@@ -38,21 +38,35 @@ def test_a_random_policy_prefers_nothing():
     assert np.ptp(policy) == 0
 
 
-@pytest.mark.parametrize(("what", "other"), [("observation", "reward"), ("reward", "observation")])
-def test_a_deprived_learner_is_shown_zeros_and_nothing_else_is_changed(what, other, meta_params):
-    """Its policies are those of the learner itself on the inputs it was shown."""
-    deprived = live(deprived_inner_loop(LEARNER, ENVIRONMENT, what), meta_params)
-    whole = build_inner_loop(LEARNER, ENVIRONMENT)
-    shown = deprived.learner_input._replace(**{what: jnp.zeros_like(getattr(deprived.learner_input, what))})
-    assert np.any(getattr(shown, other))
-    birth = whole.birth(meta_params, jax.random.key(1))
+@pytest.mark.parametrize("control", ZEROED_INPUTS)
+def test_a_control_shows_zeros_in_place_of_its_inputs_and_everything_else_as_it_is(control):
+    inner_loop = deprived_inner_loop(LEARNER, EPISODIC, ZEROED_INPUTS[control])
+    experience = live(inner_loop, inner_loop.init(jax.random.key(0)))
+    shown = experience.learner_input
+    for field in shown._fields:
+        assert np.any(getattr(shown, field)) == (field not in ZEROED_INPUTS[control]), field
+    assert experience.action_ignored.sum() >= 2, "no episode ended: the test says nothing"
+    if "reward" not in ZEROED_INPUTS[control]:
+        np.testing.assert_array_equal(shown.reward[1:], experience.reward[:-1])
+    if "episode_start" not in ZEROED_INPUTS[control]:
+        np.testing.assert_array_equal(shown.episode_start[1:], experience.action_ignored[:-1])
 
-    def step(state, learner_input):
-        output, state = whole.step(meta_params, state, learner_input)
-        return state, output.policy
 
-    policies = jax.lax.scan(step, birth.learner_state, shown)[1]
-    np.testing.assert_allclose(deprived.learner_output.policy, policies, atol=1e-5)
+def test_without_episode_starts_the_previous_action_does_not_give_them_away():
+    """The learner itself sees no previous action there, and the control sees the one that it took."""
+    for control, seen_at_starts in (("rewards_zeroed", 0), ("rewards_and_episode_starts_zeroed", 1)):
+        inner_loop = deprived_inner_loop(LEARNER, EPISODIC, ZEROED_INPUTS[control])
+        experience = live(inner_loop, inner_loop.init(jax.random.key(0)))
+        one_hot = np.eye(inner_loop.policy.num_actions)[experience.action[:-1]]
+        starts = np.asarray(experience.action_ignored[:-1])
+        one_hot[starts] *= seen_at_starts
+        np.testing.assert_array_equal(experience.learner_input.previous_action[1:], one_hot)
+
+
+def test_a_control_that_hides_nothing_is_the_learner_itself(meta_params):
+    whole = live(build_inner_loop(LEARNER, ENVIRONMENT), meta_params)
+    same = live(deprived_inner_loop(LEARNER, ENVIRONMENT, ()), meta_params)
+    np.testing.assert_array_equal(same.action, whole.action)
 
 
 def test_all_meet_the_same_tasks(meta_params):
@@ -61,7 +75,7 @@ def test_all_meet_the_same_tasks(meta_params):
         build_inner_loop(LEARNER, ENVIRONMENT),
         random_inner_loop(ENVIRONMENT),
         alternating_inner_loop(ENVIRONMENT),
-        deprived_inner_loop(LEARNER, ENVIRONMENT, "reward"),
+        deprived_inner_loop(LEARNER, ENVIRONMENT, ("reward",)),
     ]
     tasks = [loop.birth(meta_params, key).task.rewards for loop in loops]
     for task in tasks[1:]:

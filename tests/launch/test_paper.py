@@ -33,9 +33,11 @@ def write(path, experiment, learner, seed):
             continue
         setting = {key: told for key, told in test.setting.items() if told is not None}
         row = {"suite": test.suite, "environment": test.environment, "setting": setting}
-        for metric in {test.metric, "reward_first_fifth", "reward_gain"}:
+        for metric in {test.metric, "reward_first_fifth"}:
             rows.append(row | {"algorithm": "learner", "metric": metric, **interval(value)})
             rows += [row | {"algorithm": name, "metric": metric, **interval(RANDOM)} for name in test.beside]
+        learns = float(learner == "symmetric" and seed == 2)
+        rows.append(row | {"algorithm": "learner", "metric": "learns_from_reward", **interval(learns)})
     path.mkdir()
     (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -77,12 +79,18 @@ def test_the_table_has_a_line_for_every_test_and_the_picture_is_drawn(runs):
     assert (runs / "results.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_seed_has_learned_where_it_gains_and_its_interval_lies_above_those_of_all_controls(runs):
-    # Means of 10, 11, 12 and 5, 5.5, 6, within 5, against controls up to 6.
+def test_the_seeds_that_learn_from_reward_are_those_whose_verdict_says_so(runs):
     for test in TESTS:
         if test.suite == "transfer":
             assert learned(runs, SEEDS, test, "symmetric") == 1
             assert learned(runs, SEEDS, test, "recurrent") == 0
+
+
+def test_a_meta_test_without_a_verdict_is_done_again(runs):
+    path = runs / "gridworld_recurrent_1" / "evaluation.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "learns_from_reward" not in line))
+    assert [command[:2] for command in commands_left(runs, SEEDS, [])] == [["evaluate", f"run={path.parent}"]]
 
 
 def test_what_is_there_is_not_done_again(runs, tmp_path):

@@ -13,6 +13,7 @@ from podmeta.evaluation.report import figures
 from podmeta.evaluation.report.lifetime import SeenLifetime, see_lifetime
 from podmeta.evaluation.report.record import RunRecord, read_runs
 from podmeta.evaluation.rows import lower_is_better, setting_key
+from podmeta.evaluation.verdict import verdict_in_words
 from podmeta.runtime.files import write_atomically
 
 _STYLE = """
@@ -185,6 +186,7 @@ def _references_table(records: Sequence[RunRecord]) -> str:
         "first fifth",
         "last fifth",
         "gain",
+        "learns from reward",
         "µs per step",
         "n",
     )
@@ -196,6 +198,7 @@ def _references_table(records: Sequence[RunRecord]) -> str:
         for (setting, algorithm), by_metric in groups.items():
             metric, headline = next(iter(by_metric.items()))
             parts = [by_metric.get(f"reward_{part}") for part in ("first_fifth", "last_fifth", "gain")]
+            lows = {name: row["low"] for name, row in by_metric.items()}
             lines.append(
                 (
                     setting,
@@ -204,12 +207,18 @@ def _references_table(records: Sequence[RunRecord]) -> str:
                     metric,
                     _with_interval(headline, 2),
                     *(_with_interval(part, 4) if part else "" for part in parts),
+                    verdict_in_words(lows) if algorithm == "learner" else "",
                     f"{by_metric[STEP_TIME]['mean']:.0f}" if STEP_TIME in by_metric else "",
                     f"{headline['num_tasks']:,}",
                 )
             )
     lines.sort(key=lambda line: line[0])
-    explained = "<p>First and last fifth are rewards per env step there; gain is the paired difference. ± is 95%.</p>"
+    explained = (
+        "<p>First and last fifth are rewards per env step there; gain is the paired difference. ± is 95%. "
+        "A learner learns from reward if its gain exceeds that of a random policy, and its last fifth is better than "
+        "a random policy's, than its own with rewards zeroed, and than its own with rewards and episode starts zeroed, "
+        "each with the 95% interval of the differences by task above 0.</p>"
+    )
     return explained + _table(heading, lines, bold=("learner",))
 
 
