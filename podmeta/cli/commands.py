@@ -109,7 +109,7 @@ def _train(arguments: list[str], console: Console) -> None:
     elif job.evaluation.enabled and is_first():
         from podmeta.evaluation.run import evaluate_run
 
-        evaluate_run(job, experiment_suite(job), result.meta_params, result.run_path, Console())
+        evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, Console())
 
 
 def _sweep(overrides: list[str], console: Console) -> None:
@@ -152,7 +152,8 @@ def _evaluate(arguments: list[str], console: Console) -> None:
     for warning in restored.warnings:
         console.print(f"warning: {warning}", markup=False)
     for suite in tested:
-        evaluate_run(job, suite, restored.tree.outer.meta_params, run_path, Console(), companions)
+        meta_params = restored.tree.outer.meta_params
+        evaluate_run(job, suite, meta_params, restored.step, run_path, Console(), companions)
 
 
 def _compare(arguments: list[str], console: Console) -> None:
@@ -166,7 +167,10 @@ def _compare(arguments: list[str], console: Console) -> None:
         raise InputError("name the run directories: podmeta compare runs/symmetric_* runs/recurrent_*")
     from podmeta.evaluation.comparison import collect_scores, compare, make_comparison_table
 
-    Console().print(make_comparison_table(compare(collect_scores(run_paths, suites))))
+    collected = collect_scores(run_paths, suites)
+    for note in collected.notes:
+        console.print(f"warning: {note}", markup=False)
+    Console().print(make_comparison_table(compare(collected.settings)))
 
 
 def _report(arguments: list[str], console: Console) -> None:
@@ -180,7 +184,8 @@ def _report(arguments: list[str], console: Console) -> None:
     from podmeta.evaluation.report.page import write_report
 
     target = Path(targets[-1] if targets else "report.html")
-    write_report(run_paths, target)
+    for note in write_report(run_paths, target):
+        console.print(f"warning: {note}", markup=False)
     console.print(f"wrote {target}", markup=False)
 
 
@@ -196,7 +201,11 @@ def _export(arguments: list[str], console: Console) -> None:
     from podmeta.runtime.export import export_run
 
     target = Path(given["to"])
-    card = export_run(Path(given["run"]), target, int(instance), given.get("description", ""), given.get("limits", ""))
+    card, notes = export_run(
+        Path(given["run"]), target, int(instance), given.get("description", ""), given.get("limits", "")
+    )
+    for note in notes:
+        console.print(f"warning: {note}", markup=False)
     console.print(f"wrote {target} and its card {target.with_suffix('.json')}", markup=False)
     if not card.results:
         console.print("warning: the card has no results: podmeta evaluate run=… gives the run some", markup=False)

@@ -8,7 +8,7 @@ needs arch < 8, which cannot be imported beside pandas 3.)
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from rich.table import Table
 from scipy.stats import trim_mean
 
 from podmeta.errors import InputError
-from podmeta.evaluation.rows import lower_is_better, read_rows, setting_key
+from podmeta.evaluation.rows import lower_is_better, read_current_rows, setting_key
 
 NUM_RESAMPLES = 2000
 _CHUNK = 200  # resamples at once
@@ -47,6 +47,18 @@ class SettingScores(NamedTuple):
     metric: str
     scores: dict[str, Float[np.ndarray, "num_runs"]]
     normalised: dict[str, Float[np.ndarray, "num_runs"]]
+
+
+class CollectedScores(NamedTuple):
+    """What was read of runs.
+
+    Attributes:
+      settings: the scores in every setting that they share.
+      notes: lines about results that are of another θ than a run's newest, or do not record theirs.
+    """
+
+    settings: list[SettingScores]
+    notes: list[str]
 
 
 class Comparison(NamedTuple):
@@ -110,8 +122,10 @@ def group_of(run_path: Path) -> str:
     return name.rpartition("_")[0] or name
 
 
-def collect_scores(run_paths: list[Path], suites: list[str]) -> list[SettingScores]:
+def collect_scores(run_paths: list[Path], suites: list[str]) -> CollectedScores:
     """What every group reached in the settings in which all runs were meta-tested. Instances of a run count as runs.
+
+    Only rows of every run's newest θ count.
 
     Args:
       run_paths: the run directories.
@@ -126,14 +140,17 @@ def collect_scores(run_paths: list[Path], suites: list[str]) -> list[SettingScor
             f"all runs are of one group, {', '.join(groups)}: the group is the directory's name up to its last "
             "underscore, as in runs/symmetric_0 runs/symmetric_1 runs/recurrent_0 runs/recurrent_1"
         )
-    by_run = [(group_of(path), _headlines(path, suites)) for path in run_paths]
+    read = [read_current_rows(path, "evaluation.jsonl") for path in run_paths]
+    notes = [note for current in read for note in current.notes]
+    by_run = [(group_of(path), _headlines(rows, suites)) for path, (rows, _) in zip(run_paths, read, strict=True)]
     shared = [key for key in by_run[0][1] if all(key in headlines for _, headlines in by_run)]
     if not shared:
         raise InputError(
             f"the runs share no setting{' of ' + ', '.join(suites) if suites else ''} that all were meta-tested in: "
-            "give podmeta evaluate the same suite for all of them"
+            "give podmeta evaluate the same suite for all of them" + "".join(f"\n  {note}" for note in notes)
         )
-    return [_in_setting(key, groups, [(group, headlines[key]) for group, headlines in by_run]) for key in shared]
+    settings = [_in_setting(key, groups, [(group, headlines[key]) for group, headlines in by_run]) for key in shared]
+    return CollectedScores(settings, notes)
 
 
 class _Headline(NamedTuple):
@@ -143,9 +160,9 @@ class _Headline(NamedTuple):
     values: dict[str, list[float]]
 
 
-def _headlines(run_path: Path, suites: list[str]) -> dict[str, _Headline]:
+def _headlines(rows: list[dict[str, Any]], suites: list[str]) -> dict[str, _Headline]:
     headlines: dict[str, _Headline] = {}
-    for row in read_rows(run_path / "evaluation.jsonl"):
+    for row in rows:
         if suites and row["suite"] not in suites:
             continue
         setting = {key: value for key, value in row["setting"].items() if key != "instance"}

@@ -20,6 +20,7 @@ class CurveRow:
       metric: "regret", "failures" or "return".
       steps: the env step at which each stretch of the lifetime ends.
       mean, low, high: the metric per env step in each stretch, its mean over tasks and its 95% interval.
+      update, meta_params_sha256, evaluation_seed: as in `EvaluationRow`.
     """
 
     suite: str
@@ -32,6 +33,9 @@ class CurveRow:
     low: list[float]
     high: list[float]
     num_tasks: int
+    update: int = -1
+    meta_params_sha256: str = ""
+    evaluation_seed: int = -1
 
 
 def curve_rows(suite: str, setting: dict[str, Any], environment: str, measured: dict[str, Lifetimes]) -> list[CurveRow]:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import headline_metric, metric_values
+from podmeta.evaluation.statistics import t_half_width
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {
@@ -18,12 +19,13 @@ COLOURS = {
 }
 
 
-def draw_learning_curves(path: Path, curves: dict[str, dict[str, Lifetimes]]) -> None:
-    """Draws, per setting, the mean over tasks with its 95% band against the env step of the lifetime.
+def draw_learning_curves(path: Path, curves: dict[str, dict[str, Lifetimes]], title: str) -> None:
+    """Draws, per setting, the mean over tasks with its 95% t interval against the env step of the lifetime.
 
     Args:
       path: the PNG to write.
       curves: by setting, by algorithm, the lifetimes, of which the headline metric is drawn, added up over env steps.
+      title: above all settings: which θ it is.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -40,14 +42,14 @@ def draw_learning_curves(path: Path, curves: dict[str, dict[str, Lifetimes]]) ->
         axes.set_xlabel(f"env step of the lifetime ({num_tasks:,} tasks)")
         axes.set_ylabel(f"{metric} so far")
         axes.grid(alpha=0.3)
+    figure.suptitle(title, fontsize="small")
     all_axes[0].legend(frameon=False, fontsize="small")
     figure.savefig(path, dpi=130)
 
 
 def _draw(axes: object, algorithm: str, totals: Float[np.ndarray, "num_tasks lifetime_length"]) -> None:
     steps = np.arange(1, totals.shape[1] + 1)
-    mean = totals.mean(axis=0)
-    half_width = 1.96 * totals.std(axis=0, ddof=1) / len(totals) ** 0.5
+    mean, half_width = totals.mean(axis=0), t_half_width(totals)
     colour, width = COLOURS.get(algorithm, "#D55E00"), 2.4 if algorithm == "learner" else 1.3
     axes.plot(steps, mean, label=algorithm, color=colour, linewidth=width)  # type: ignore[attr-defined]
     axes.fill_between(steps, mean - half_width, mean + half_width, color=colour, alpha=0.2, linewidth=0)  # type: ignore[attr-defined]

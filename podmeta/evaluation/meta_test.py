@@ -31,7 +31,13 @@ STEP_TIME = "microseconds_per_step"
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationRow:
-    """One line of `evaluation.jsonl`: one metric of one algorithm in one setting, with its 95% interval."""
+    """One line of `evaluation.jsonl`: one metric of one algorithm in one setting, with its 95% interval.
+
+    Attributes:
+      update: the update of the run's θ that was tested, also in rows about what it is held against.
+      meta_params_sha256: the digest of that θ.
+      evaluation_seed: the seed of the tasks.
+    """
 
     suite: str
     environment: str
@@ -42,6 +48,9 @@ class EvaluationRow:
     low: float
     high: float
     num_tasks: int
+    update: int = -1
+    meta_params_sha256: str = ""
+    evaluation_seed: int = -1
 
 
 class Companion(NamedTuple):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from podmeta.errors import InputError
+from podmeta.runtime.meta_params_id import CurrentRows, current_rows, newest_meta_params
 
 LEARNS_FROM_REWARD = "learns_from_reward"
 """The metric of a learner's verdict, 1 for yes and 0 for no; see `podmeta.evaluation.verdict`."""
@@ -31,6 +32,16 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             f"{path} is not what this version of podmeta writes: take it away, and podmeta evaluate run={path.parent}"
         )
     return rows
+
+
+def read_current_rows(run_path: Path, name: str) -> CurrentRows:
+    """The rows of a file in a run directory that are of the run's newest θ, and a line about those that are not.
+
+    Raises:
+      InputError: there is no such file, or it or summary.json was written by another version of podmeta or damaged.
+    """
+    path = run_path / name
+    return current_rows(read_rows(path), newest_meta_params(run_path), path)
 
 
 def setting_key(suite: str, environment: str, setting: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Meta-testing the θ of a run on a suite, and writing what came out beside it."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from podmeta.evaluation.step_time import microseconds_per_step
 from podmeta.evaluation.table import make_suite_tables, make_table
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
+from podmeta.runtime.checkpoints import sha256_by_instance
 from podmeta.runtime.files import write_atomically
 from podmeta.runtime.meta_params import restore_run
 from podmeta.runtime.program import state_shapes
@@ -56,6 +58,7 @@ def evaluate_run(
     job: JobConfig,
     suite: Suite,
     meta_params: MetaParams,
+    update: int,
     run_path: Path,
     console: Console,
     companions: Sequence[Companion] = (),
@@ -69,6 +72,7 @@ def evaluate_run(
       job: the run's config.
       suite: what to test.
       meta_params: θ, [num_instances, ...].
+      update: the update it is of.
       run_path: the run directory.
       console: where the table goes.
       companions: other learners, which meet the same tasks where their θ fits.
@@ -82,7 +86,8 @@ def evaluate_run(
     rows: list[EvaluationRow] = []
     curves: list[CurveRow] = []
     measured_by_setting: dict[str, dict[str, Lifetimes]] = {}
-    num_instances = jax.tree.leaves(meta_params)[0].shape[0]
+    digests = sha256_by_instance(meta_params)
+    num_instances = len(digests)
     learner = _learner(job.learner, suite)
     companions = [each._replace(learner_config=_learner(each.learner_config, suite)) for each in companions]
     for environment_config, told in _fitting(suite, learner, _one_instance(meta_params), console):
@@ -98,18 +103,28 @@ def evaluate_run(
                 suite.references,
                 companions,
             )
-            rows += tabulate(suite.name, setting, environment_config.name, measured)
+            about = functools.partial(
+                dataclasses.replace,
+                update=update,
+                meta_params_sha256=digests[instance],
+                evaluation_seed=job.evaluation.seed,
+            )
+            own_rows = tabulate(suite.name, setting, environment_config.name, measured)
             if suite.name != EXPERIMENT:  # whose rows are the same for every run of the same seed
                 timed = microseconds_per_step(own_params, learner, environment_config)
-                rows.append(EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed))
-            curves += curve_rows(suite.name, setting, environment_config.name, measured)
+                own_rows.append(
+                    EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed)
+                )
+            own_curves = curve_rows(suite.name, setting, environment_config.name, measured)
+            rows += map(about, own_rows)
+            curves += map(about, own_curves)
             measured_by_setting[", ".join(f"{key}={value}" for key, value in setting.items())] = measured
         # Every setting has programs of its own. Each holds hundreds of memory maps, of which Linux allows 65,530.
         jax.clear_caches()
     _write_rows(run_path / "evaluation.jsonl", rows)
     _write_rows(run_path / "learning_curves.jsonl", curves)
     if suite.name == EXPERIMENT:
-        draw_learning_curves(run_path / "learning_curves.png", measured_by_setting)
+        draw_learning_curves(run_path / "learning_curves.png", measured_by_setting, f"θ of update {update:,}")
         console.print(make_table(rows))
     else:
         console.print(make_suite_tables(rows))

@@ -36,7 +36,12 @@ def mean_interval(values: Float[np.ndarray, "num_tasks"]) -> Interval:
     num_tasks = len(values)
     if num_tasks < 2:
         raise InputError(f"a confidence interval needs at least 2 tasks, not {num_tasks}: raise evaluation.num_tasks")
-    mean = float(np.mean(values, dtype=np.float64))
-    standard_error = float(np.std(values, ddof=1, dtype=np.float64)) / num_tasks**0.5
-    half_width = float(stdtrit(num_tasks - 1, 0.975)) * standard_error
+    mean, half_width = float(np.mean(values, dtype=np.float64)), float(t_half_width(values))
     return Interval(mean, mean - half_width, mean + half_width, num_tasks)
+
+
+def t_half_width(values: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, "*shape"] | np.floating:
+    """Half the width of Student's 95% t interval of a mean over the first axis: t(0.975, n - 1) · s / √n; n >= 2."""
+    number = len(values)
+    standard_error = np.std(values, axis=0, ddof=1, dtype=np.float64) / number**0.5
+    return stdtrit(number - 1, 0.975) * standard_error

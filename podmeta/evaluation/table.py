@@ -19,7 +19,8 @@ def make_table(rows: list[EvaluationRow]) -> Table:
     algorithms = list(dict.fromkeys(row.algorithm for row in shown))
     num_tasks = shown[0].num_tasks
 
-    table = Table(title=f"per lifetime, mean of {num_tasks:,} held-out tasks with its 95% interval")
+    title = f"θ of update {rows[0].update:,}, per lifetime, mean of {num_tasks:,} held-out tasks with its 95% interval"
+    table = Table(title=title)
     table.add_column("algorithm")
     for setting in settings:
         table.add_column(f"{_heading(setting)}\n{headlines[setting]}", justify="right")
@@ -62,7 +63,10 @@ def make_suite_tables(rows: list[EvaluationRow]) -> Group:
             timed = f"{by_metric[STEP_TIME].mean:.0f}" if STEP_TIME in by_metric else ""
             table.add_row(algorithm, _with_interval(about[0], 2), *parts, timed, style=_style(algorithm))
         tables.append(table)
-    explanation = f"suite {rows[0].suite}: mean of {rows[0].num_tasks:,} held-out tasks with its 95% interval"
+    explanation = (
+        f"suite {rows[0].suite}, θ of update {rows[0].update:,}: mean of {rows[0].num_tasks:,} held-out tasks with its "
+        "95% interval"
+    )
     return Group(explanation, *tables)
 
 

@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +25,16 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from podmeta.errors import InputError, PodmetaError
+from podmeta.runtime.checkpoint_files import (
+    ARRAYS,
+    CHECKSUMS,
+    MANIFEST,
+    BrokenCheckpointError,
+    checksum_lines,
+    read_manifest,
+    step_name,
+    steps_in,
+)
 from podmeta.runtime.files import (
     TEMPORARY_PREFIX,
     ensure_room,
@@ -35,10 +44,6 @@ from podmeta.runtime.files import (
     reason,
 )
 
-_ARRAYS = "arrays"
-_MANIFEST = "manifest.json"
-_CHECKSUMS = "SHA256SUMS"
-_STEP_NAME = re.compile(r"step_(\d{8,})")
 _REPLACED_PREFIX = ".replaced-"
 _MAX_DIFFERENCES_TOLD = 5
 # What a checkpoint takes beside the content of its arrays: files, folders and their blocks; and for each array, its
@@ -63,10 +68,6 @@ class RestoredCheckpoint(NamedTuple):
     warnings: list[str]
 
 
-class _BrokenCheckpointError(Exception):
-    """Why a checkpoint cannot be used."""
-
-
 class Checkpoints:
     """The checkpoints of one run. Only the holder of the run directory's lock may `recover` and `save`."""
 
@@ -88,10 +89,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps of all checkpoints, good or broken, ascending."""
-        if not self.directory.is_dir():
-            return []
-        matches = (_STEP_NAME.fullmatch(entry.name) for entry in self.directory.iterdir())
-        return sorted(int(match[1]) for match in matches if match)
+        return steps_in(self.directory)
 
     def recover(self) -> None:
         """Puts right what a kill in the middle of `save` has left. Call it once the lock is held."""
@@ -121,7 +119,7 @@ class Checkpoints:
         """
         if jax.process_index() != 0:
             raise ValueError(f"process {jax.process_index()} may not save checkpoints: process 0 does.")
-        temporary = self.directory / f"{TEMPORARY_PREFIX}{_name(step)}"
+        temporary = self.directory / f"{TEMPORARY_PREFIX}{step_name(step)}"
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             if temporary.exists():
@@ -134,9 +132,9 @@ class Checkpoints:
             if not (isinstance(error, OSError) or is_disk_full(error)):
                 raise
             earlier = [other for other in self.steps() if other not in self._known_broken]
-            consequence = f"{_name(earlier[-1])} is intact" if earlier else "there is no earlier one"
+            consequence = f"{step_name(earlier[-1])} is intact" if earlier else "there is no earlier one"
             raise PodmetaError(
-                f"checkpoint {_name(step)} could not be saved in {self.directory}: {reason(error)}; {consequence}."
+                f"checkpoint {step_name(step)} could not be saved in {self.directory}: {reason(error)}; {consequence}."
             ) from error
         self._known_broken.discard(step)
         self._delete_old(step)
@@ -159,9 +157,9 @@ class Checkpoints:
         for step in reversed(self.steps()):
             try:
                 tree, metadata = self._restore(step, target(step) if callable(target) else target)
-            except _BrokenCheckpointError as error:
+            except BrokenCheckpointError as error:
                 self._known_broken.add(step)
-                warnings.append(f"checkpoint {self.directory / _name(step)} is broken and passed over: {error}")
+                warnings.append(f"checkpoint {self.directory / step_name(step)} is broken and passed over: {error}")
             else:
                 return RestoredCheckpoint(step, tree, metadata, warnings)
         if warnings:
@@ -177,7 +175,7 @@ class Checkpoints:
         return None
 
     def _publish(self, temporary: Path, step: int) -> None:
-        final = self.directory / _name(step)
+        final = self.directory / step_name(step)
         if final.exists():
             replaced = self.directory / f"{_REPLACED_PREFIX}{final.name}"
             final.rename(replaced)
@@ -193,25 +191,22 @@ class Checkpoints:
         kept = good[::-1][: self._keep - 1]
         for step in set(older) - set(kept):
             # Under another name first: a kill in the middle of deleting must not leave half a checkpoint.
-            doomed = self.directory / f"{TEMPORARY_PREFIX}deleted-{_name(step)}"
+            doomed = self.directory / f"{TEMPORARY_PREFIX}deleted-{step_name(step)}"
             with contextlib.suppress(OSError):
-                (self.directory / _name(step)).rename(doomed)
+                (self.directory / step_name(step)).rename(doomed)
                 _delete(doomed)
 
     def _restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
-        path = self.directory / _name(step)
-        _check_files(path)
-        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-        if manifest["step"] != step:
-            raise _BrokenCheckpointError(f"its manifest is of step {manifest['step']}")
+        path = self.directory / step_name(step)
+        manifest = read_manifest(self.directory, step)
         _check_fits(path, manifest["arrays"], target)
         try:
-            tree = _read_arrays(path / _ARRAYS, target)
+            tree = _read_arrays(path / ARRAYS, target)
         except Exception as error:
-            raise _BrokenCheckpointError(f"orbax cannot read it: {reason(error)}") from error
+            raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)}") from error
         for saved, read in zip(manifest["arrays"], _describe(tree, with_content=True), strict=True):
             if saved != read:
-                raise _BrokenCheckpointError(f"the content of {saved['path']} differs from what was saved")
+                raise BrokenCheckpointError(f"the content of {saved['path']} differs from what was saved")
         return tree, manifest["metadata"]
 
 
@@ -226,8 +221,11 @@ def meta_params_sha256(meta_params: Any) -> str:
     return digest.hexdigest()
 
 
-def _name(step: int) -> str:
-    return f"step_{step:08d}"
+def sha256_by_instance(meta_params: Any) -> list[str]:
+    """The `meta_params_sha256` of every instance of θ, [num_instances, ...]."""
+    by_leaf = jax.device_get(meta_params)
+    num_instances = len(jax.tree.leaves(by_leaf)[0])
+    return [meta_params_sha256(jax.tree.map(lambda leaf, i=i: leaf[i], by_leaf)) for i in range(num_instances)]
 
 
 def _delete(path: Path) -> None:
@@ -245,9 +243,9 @@ def _write(directory: Path, step: int, tree: Any, metadata: Mapping[str, Any]) -
     # Orbax closes its event loop at the first write that fails; those that fail after it print a traceback each.
     ensure_room(directory, _num_bytes(tree))
     with _orbax() as orbax:
-        orbax.save(directory / _ARRAYS, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
-    (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    (directory / _CHECKSUMS).write_text("".join(_checksum_lines(directory)), encoding="utf-8")
+        orbax.save(directory / ARRAYS, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
+    (directory / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    (directory / CHECKSUMS).write_text("".join(checksum_lines(directory)), encoding="utf-8")
     flush_tree_to_disk(directory)
 
 
@@ -292,26 +290,6 @@ def _orbax() -> Iterator[ocp.Checkpointer]:
             yield orbax
     finally:
         logger.setLevel(level)
-
-
-def _checksum_lines(directory: Path) -> list[str]:
-    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != _CHECKSUMS)
-    return [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(directory).as_posix()}\n" for path in files
-    ]
-
-
-def _check_files(directory: Path) -> None:
-    try:
-        expected = (directory / _CHECKSUMS).read_bytes()
-        found = _checksum_lines(directory)
-    except OSError as error:
-        raise _BrokenCheckpointError(reason(error) + (f": {error.filename}" if error.filename else "")) from error
-    if expected == "".join(found).encode():
-        return
-    differing = set(expected.decode(errors="replace").splitlines(keepends=True)) ^ set(found)
-    names = sorted({line.rstrip("\n").partition("  ")[2] or _CHECKSUMS for line in differing} or {_CHECKSUMS})
-    raise _BrokenCheckpointError(f"{', '.join(names)}: missing, added or not as saved, by {_CHECKSUMS}")
 
 
 def _check_fits(path: Path, saved: list[dict[str, Any]], target: Any) -> None:

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,9 +14,17 @@ from podmeta.config.compose import job_from_yaml
 from podmeta.config.schema import EnvironmentConfig, JobConfig, MixtureConfig
 from podmeta.config.stages import stages_of
 from podmeta.errors import InputError
-from podmeta.runtime.checkpoints import meta_params_sha256
+from podmeta.runtime.checkpoints import sha256_by_instance
 from podmeta.runtime.files import reason
 from podmeta.runtime.meta_params import restore_run
+from podmeta.runtime.meta_params_id import (
+    SHA256,
+    CurrentRows,
+    MetaParamsId,
+    current_rows,
+    read_summary,
+    summary_of,
+)
 from podmeta.runtime.pretrained import Card, save_pretrained
 from podmeta.runtime.program import instance_settings, num_instances
 
@@ -25,7 +33,19 @@ _WITHOUT_EFFECT = ("run_dir", "resume", "compilation_cache_dir", "checkpoint.*",
 """Keys of a command that have no effect on θ."""
 
 
-def export_run(run_path: Path, target: Path, instance: int = 0, description: str = "", limits: str = "") -> Card:
+class Exported(NamedTuple):
+    """A run made into a learned algorithm.
+
+    Attributes:
+      card: its card.
+      notes: lines about results that are not on the card, because they are of another θ, or do not record theirs.
+    """
+
+    card: Card
+    notes: list[str]
+
+
+def export_run(run_path: Path, target: Path, instance: int = 0, description: str = "", limits: str = "") -> Exported:
     """Makes a learned algorithm of a finished run.
 
     Args:
@@ -36,10 +56,11 @@ def export_run(run_path: Path, target: Path, instance: int = 0, description: str
       limits: what it is known not to do, for the card.
 
     Returns:
-      The card.
+      The card, and what is to be said about it.
 
     Raises:
-      InputError: the run has not ended, has no checkpoint or no such instance, or the target is no .npz file.
+      InputError: the run has not ended at its newest θ, has no checkpoint or no such instance, or the target is no
+        .npz file.
       PodmetaError: all checkpoints are broken, or a file could not be written.
     """
     if target.suffix != ".npz":
@@ -47,9 +68,13 @@ def export_run(run_path: Path, target: Path, instance: int = 0, description: str
     job = job_from_yaml(run_path / "config.yaml", [])
     if not 0 <= instance < num_instances(job):
         raise InputError(f"instance={instance} does not exist: the run has {num_instances(job)}, counted from 0")
-    summary = _read_json(run_path / "summary.json", "the run has not ended. Give its command once more")
+    restored = restore_run(job, run_path)
+    digests = tuple(sha256_by_instance(restored.tree.outer.meta_params))
+    exported = MetaParamsId(restored.step, digests, in_checkpoint=SHA256 in restored.metadata)
+    summary = _summary(run_path, exported)
     provenance = _read_json(run_path / "environment.json", "without it nothing tells what the run ran with")
-    meta_params = jax.tree.map(lambda leaf: leaf[instance], restore_run(job, run_path).tree.outer.meta_params)
+    meta_params = jax.tree.map(lambda leaf: leaf[instance], restored.tree.outer.meta_params)
+    results = _results(run_path, exported, instance)
     git = provenance["git"]
     card = Card(
         description=description,
@@ -64,12 +89,25 @@ def export_run(run_path: Path, target: Path, instance: int = 0, description: str
         num_updates=summary["num_updates"],
         env_steps=summary["env_steps"],
         seconds=summary["seconds"],
-        results=_results(run_path / "evaluation.jsonl", instance),
-        meta_params_sha256=meta_params_sha256(meta_params),
+        results=results.rows,
+        meta_params_sha256=digests[instance],
         file_sha256="",
     )
     save_pretrained(target, meta_params, card)
-    return card
+    return Exported(card, [*restored.warnings, *results.notes])
+
+
+def _summary(run_path: Path, exported: MetaParamsId) -> dict[str, Any]:
+    """The summary of the θ that is exported."""
+    summary = summary_of(run_path, exported)
+    if summary is not None:
+        return summary
+    earlier = read_summary(run_path)
+    told = f"its summary.json is of update {earlier['num_updates']:,}" if earlier else "it has no summary.json"
+    raise InputError(
+        f"{run_path} has not ended at its newest θ, of update {exported.update:,}: {told}. Give the run's command once "
+        f"more; with num_updates={exported.update} it ends where it is"
+    )
 
 
 def _trained_on(job: JobConfig) -> Iterator[dict[str, Any]]:
@@ -105,15 +143,17 @@ def _command(command_line: list[str]) -> str:
     return shlex.join(["podmeta", *arguments])
 
 
-def _results(path: Path, instance: int) -> list[dict[str, Any]]:
-    """The rows of meta-tests about one instance, as far as a card has room for them; none where the run was not tested.
+def _results(run_path: Path, exported: MetaParamsId, instance: int) -> CurrentRows:
+    """The rows of meta-tests about one instance of the exported θ, as far as a card has room for them.
 
     Of every algorithm the headline metric, which comes first, and of the learner by how much it got better and whether
     it learns from reward.
     """
-    lines = path.read_text().splitlines() if path.exists() else []
+    path = run_path / "evaluation.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    current = current_rows([json.loads(line) for line in lines], exported, path)
     told, headlines = [], set()
-    for row in map(json.loads, lines):
+    for row in current.rows:
         if row["setting"].get("instance", instance) != instance:
             continue
         about = json.dumps([row["suite"], row["environment"], row["setting"], row["algorithm"]])
@@ -121,7 +161,7 @@ def _results(path: Path, instance: int) -> list[dict[str, Any]]:
         if about not in headlines or of_learner:
             told.append(row)
         headlines.add(about)
-    return told
+    return CurrentRows(told, current.notes)
 
 
 def _read_json(path: Path, why: str) -> dict[str, Any]:

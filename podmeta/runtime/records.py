@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.schema import CheckpointConfig, JobConfig
-from podmeta.runtime.checkpoints import Checkpoints
+from podmeta.runtime.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.runtime.devices import describe_devices
 from podmeta.runtime.files import write_atomically
+from podmeta.runtime.meta_params_id import SHA256
 from podmeta.runtime.metrics import MetricsWriter
 from podmeta.runtime.program import state_shapes
 from podmeta.runtime.progress import Progress as Display
@@ -105,7 +106,10 @@ class RunRecords:
     def save(self, state: TrainingState, progress: Progress) -> None:
         """Saves a checkpoint, unless this update is saved already."""
         if progress.update not in self._checkpoints.steps() or progress.update != self._last_update:
-            self._checkpoints.save(progress.update, state, {"seconds": progress.seconds})
+            digests = sha256_by_instance(state.outer.meta_params)
+            self._checkpoints.save(progress.update, state, {"seconds": progress.seconds, SHA256: digests})
+            # One that an earlier end has left is of another θ from here on.
+            self._run_directory.summary_path.unlink(missing_ok=True)
         self._last_update, self._last_time = progress.update, time.monotonic()
 
     def finish(self, summary: Mapping[str, Any]) -> None:

@@ -25,11 +25,12 @@ from podmeta.environments.host.registry import lives_on_host, make_host_environm
 from podmeta.errors import InputError, PodmetaError, SessionError
 from podmeta.runtime import distributed
 from podmeta.runtime.anakin_session import AnakinSession
-from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
+from podmeta.runtime.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.runtime.devices import explained_memory_errors, num_devices_of_all_processes
 from podmeta.runtime.meta_params import load_meta_params
+from podmeta.runtime.meta_params_id import SHA256
 from podmeta.runtime.processes import check_alike, from_first, gather, largest
-from podmeta.runtime.program import Program, build_programs, instance_settings, num_instances
+from podmeta.runtime.program import Program, build_programs, instance_settings
 from podmeta.runtime.records import NoRecords, Progress, Records, Row, open_records
 from podmeta.runtime.sebulba.layout import make_layout
 from podmeta.runtime.sebulba.session import SebulbaSession
@@ -294,8 +295,7 @@ def _single_or_list(values: np.ndarray) -> float | list[float]:
 
 
 def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, compile_seconds: float) -> dict[str, Any]:
-    by_instance = [jax.tree.map(lambda leaf, i=i: leaf[i], state.outer.meta_params) for i in range(num_instances(job))]
-    digests = [meta_params_sha256(meta_params) for meta_params in by_instance]
+    digests = sha256_by_instance(state.outer.meta_params)
     return {
         "experiment_name": job.experiment_name,
         "seed": job.seed,
@@ -304,7 +304,7 @@ def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, com
         "seconds": progress.seconds,
         "compile_seconds": compile_seconds,
         "env_steps_per_second": env_steps / progress.seconds if progress.seconds > 0 else None,
-        "num_meta_params": sum(leaf.size for leaf in jax.tree.leaves(by_instance[0])),
-        "meta_params_sha256": digests[0] if len(digests) == 1 else digests,
+        "num_meta_params": sum(leaf[0].size for leaf in jax.tree.leaves(state.outer.meta_params)),
+        SHA256: digests[0] if len(digests) == 1 else digests,
         "learner": dataclasses.asdict(job.learner),
     }

@@ -100,7 +100,7 @@ def test_groups_are_compared_in_every_setting_and_over_all(runs, metric, sign):
             "recurrent_0": means(3.0, 1.0),
         }.items()
     ]
-    two, five, over_all = compare(collect_scores(paths, []))
+    two, five, over_all = compare(collect_scores(paths, []).settings)
     assert two.means["symmetric"].value == sign * 4.5 and two.num_runs == {"symmetric": 2, "recurrent": 1}
     assert two.improvements["recurrent"].value == five.improvements["recurrent"].value == 1
     assert two.setting == "experiment: bandit, num_arms=2"
@@ -112,7 +112,7 @@ def test_groups_are_compared_in_every_setting_and_over_all(runs, metric, sign):
 def test_only_shared_settings_of_the_suites_asked_for_are_compared(runs):
     one = runs("a_0", means(1.0, 2.0))
     other = runs("b_0", {key: mean for key, mean in means(1.0, 2.0).items() if key[0] == 5})
-    assert [each.key for each in collect_scores([one, other], [])] == ["experiment: bandit, num_arms=5"]
+    assert [each.key for each in collect_scores([one, other], []).settings] == ["experiment: bandit, num_arms=5"]
     with pytest.raises(InputError, match="share no setting of tasks"):
         collect_scores([one, other], ["tasks"])
 
@@ -127,7 +127,7 @@ def test_the_instances_of_a_run_are_runs(runs, tmp_path):
         for row in rows
     ]
     (one / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in by_instance))
-    two, _ = collect_scores([one, other], [])
+    two, _ = collect_scores([one, other], []).settings
     assert two.scores["a"].tolist() == [1, 2, 3] and two.scores["b"].tolist() == [1]
 
 

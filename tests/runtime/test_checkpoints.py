@@ -20,7 +20,7 @@ import optax
 import pytest
 
 from podmeta.errors import InputError, PodmetaError
-from podmeta.runtime import checkpoints as checkpoints_module
+from podmeta.runtime.checkpoint_files import checksum_lines
 from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
 
 REPOSITORY = Path(__file__).parents[2]
@@ -199,7 +199,7 @@ def test_content_that_orbax_got_wrong_is_told_by_the_second_checksum(damaged):
     step = damaged / "step_00000002"
     shutil.rmtree(step / "arrays")
     shutil.copytree(damaged / "step_00000001" / "arrays", step / "arrays")
-    (step / "SHA256SUMS").write_text("".join(checkpoints_module._checksum_lines(step)))
+    (step / "SHA256SUMS").write_text("".join(checksum_lines(step)))
     restored = Checkpoints(damaged).restore_latest(state_at(0))
     assert restored.step == 1
     assert "differs from what was saved" in restored.warnings[0]

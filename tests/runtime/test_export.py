@@ -5,9 +5,12 @@ import json
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
 from podmeta.config.compose import compose_job, job_from_yaml
+from podmeta.config.suites import experiment_suite
 from podmeta.errors import InputError
+from podmeta.evaluation.run import evaluate_run
 from podmeta.learners.registry import make_learner
 from podmeta.runtime.checkpoints import meta_params_sha256
 from podmeta.runtime.export import export_run
@@ -85,8 +88,10 @@ def test_a_job_may_start_from_it(run, exported):
 
 
 def test_its_results_are_the_headlines_about_its_instance_and_its_gain(run, tmp_path):
+    digests = json.loads((run[0] / "summary.json").read_text())["meta_params_sha256"]
     rows = [
         {"suite": "a", "environment": "b", "setting": {"instance": i}, "algorithm": algorithm, "metric": metric}
+        | {"update": 2, "meta_params_sha256": digests[i]}
         for i, algorithm, metric in [
             (0, "learner", "regret"),
             (1, "learner", "regret"),
@@ -99,7 +104,7 @@ def test_its_results_are_the_headlines_about_its_instance_and_its_gain(run, tmp_
     evaluation = run[0] / "evaluation.jsonl"
     evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows))
     try:
-        assert export_run(run[0], tmp_path / "mine.npz", instance=1).results == [rows[1], rows[3], rows[4]]
+        assert export_run(run[0], tmp_path / "mine.npz", instance=1).card.results == [rows[1], rows[3], rows[4]]
     finally:
         evaluation.unlink()
 
@@ -174,8 +179,39 @@ def test_what_cannot_be_exported_is_told(instance, target, part, run, tmp_path):
 def test_a_run_that_has_not_ended_is_told(tmp_path):
     train(compose_job([*TINY, "num_updates=0", f"run_dir={tmp_path}"]), lambda line: None)
     (tmp_path / "summary.json").unlink()
-    with pytest.raises(InputError, match=r"summary\.json cannot be read \(No such file.*the run has not ended"):
+    with pytest.raises(InputError, match=r"has not ended at its newest θ, of update 0: it has no summary\.json"):
         export_run(tmp_path, tmp_path / "mine.npz")
+
+
+def test_the_card_is_about_the_newest_meta_params_of_a_run_that_went_on(tmp_path):
+    path = tmp_path / "run"
+
+    def train_to(num_updates):
+        job = compose_job(
+            [*TINY, f"num_updates={num_updates}", "outer.noise_std=1", "evaluation.num_tasks=4", f"run_dir={path}"]
+        )
+        return job, train(job, lambda line: None)
+
+    job, result = train_to(1)
+    evaluate_run(job, experiment_suite(job), result.meta_params, result.update, path, Console(quiet=True))
+    tested = export_run(path, tmp_path / "first.npz")
+    assert tested.card.results and not tested.notes
+    assert {(row["update"], row["meta_params_sha256"]) for row in tested.card.results} == {
+        (1, tested.card.meta_params_sha256)
+    }
+    summary = (path / "summary.json").read_text()
+    train_to(3)
+    card, notes = export_run(path, tmp_path / "second.npz")
+    assert (card.num_updates, card.env_steps, card.results) == (3, 3 * 8 * 6, [])
+    assert card.meta_params_sha256 != tested.card.meta_params_sha256
+    assert len(notes) == 1 and "of update 1 and the run holds the θ of update 3" in notes[0]
+    # A run that is stopped after it went on has the summary of its earlier end, if it was made by an earlier podmeta.
+    (path / "summary.json").write_text(summary)
+    with pytest.raises(
+        InputError, match=r"newest θ, of update 3: its summary\.json is of update 1\. Give.*num_updates=3"
+    ):
+        export_run(path, tmp_path / "third.npz")
+    assert not (tmp_path / "third.npz").exists()
 
 
 def test_the_meta_params_of_a_recurrent_learner_fit_one_size_only(tmp_path):

@@ -39,12 +39,15 @@ pre { overflow-x: auto; background: #f5f5f5; padding: 0.6rem; font-size: 0.8rem;
 _LARGEST_NUMBER_OF_SETTINGS_DRAWN = 60
 
 
-def write_report(run_paths: list[Path], target: Path) -> None:
+def write_report(run_paths: list[Path], target: Path) -> list[str]:
     """Writes one page about runs.
 
     Args:
       run_paths: the run directories.
       target: the HTML file.
+
+    Returns:
+      Lines about results that the page leaves out, because they are of another θ than a run's newest.
 
     Raises:
       InputError: one is no run directory, has no checkpoint, or was written by another version of podmeta.
@@ -69,6 +72,7 @@ def write_report(run_paths: list[Path], target: Path) -> None:
         + "\n</body>\n</html>\n"
     )
     write_atomically(target, page)
+    return [note for record in records for note in record.notes]
 
 
 def _section(heading: str, content: str) -> str:
@@ -90,7 +94,7 @@ def _table(heading: Sequence[str], rows: Iterable[Sequence[str]], bold: Sequence
 
 
 def _runs_table(records: Sequence[RunRecord]) -> str:
-    heading = ("run", "experiment", "learner", "seed", "updates", "env steps", "training time", "env steps/s", "state")
+    heading = ("run", "experiment", "learner", "seed", "updates", "env steps", "training time", "env steps/s", "θ")
     rows = []
     for record in records:
         last = record.metrics[-1] if record.metrics else {"update": 0, "env_steps": 0, "seconds": 0.0}
@@ -105,10 +109,16 @@ def _runs_table(records: Sequence[RunRecord]) -> str:
                 f"{last['env_steps']:,}",
                 f"{seconds:,.0f} s",
                 f"{last['env_steps'] / seconds:,.0f}" if seconds else "",
-                "ended" if record.summary else "not ended",
+                _state(record),
             )
         )
     return _table(heading, rows)
+
+
+def _state(record: RunRecord) -> str:
+    """Which θ the run holds, and whether the run has ended at it."""
+    of_update = "" if record.update is None else f", of update {record.update:,}"
+    return f"{'ended' if record.summary else 'not ended'}{of_update}"
 
 
 def _training_figures(records: Sequence[RunRecord]) -> str:
@@ -136,6 +146,7 @@ def _tested(records: Sequence[RunRecord]) -> list[str]:
     """The sections about meta-tests."""
     untested = [record.name for record in records if not record.evaluation]
     note = f"<p>Not meta-tested: {escape(', '.join(untested))}.</p>" if untested else ""
+    note += "".join(f"<p>{escape(line)}</p>" for record in records for line in record.notes)
     tested = [record for record in records if record.evaluation]
     if not tested:
         return [_section("Meta-tests", note)]

@@ -9,6 +9,7 @@ from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError
 from podmeta.evaluation.rows import read_rows
 from podmeta.runtime.files import reason
+from podmeta.runtime.meta_params_id import CurrentRows, MetaParamsId, current_rows, newest_meta_params, summary_of
 
 
 class RunRecord(NamedTuple):
@@ -20,10 +21,12 @@ class RunRecord(NamedTuple):
       job: its config.
       config_text: the same, as it was written.
       machine: `environment.json`.
-      summary: `summary.json`; empty where the run has not ended.
+      update: the update of its newest θ; None where no file says.
+      summary: `summary.json`; empty where the run has not ended at its newest θ.
       metrics: the rows of `metrics.jsonl`.
-      evaluation: the rows of `evaluation.jsonl`; none where the run was not meta-tested.
+      evaluation: the rows of `evaluation.jsonl` about its newest θ; none where that was not meta-tested.
       curves: the rows of `learning_curves.jsonl`; likewise.
+      notes: lines about rows of another θ, which are left out, and about rows that do not record theirs.
     """
 
     name: str
@@ -31,10 +34,12 @@ class RunRecord(NamedTuple):
     job: JobConfig
     config_text: str
     machine: dict[str, Any]
+    update: int | None
     summary: dict[str, Any]
     metrics: list[dict[str, Any]]
     evaluation: list[dict[str, Any]]
     curves: list[dict[str, Any]]
+    notes: list[str]
 
     @property
     def has_shares(self) -> bool:
@@ -70,19 +75,26 @@ def _read_run(path: Path, name: str) -> RunRecord:
     metrics = _read_lines(path / "metrics.jsonl")
     if not all({"update", "seconds", "env_steps_per_second", "fitness_mean"} <= row.keys() for row in metrics):
         raise InputError(f"{path / 'metrics.jsonl'} is not what this version of podmeta writes: leave the run out")
+    newest = newest_meta_params(path)
+    evaluation, curves = (_current_rows(path, file, newest) for file in ("evaluation.jsonl", "learning_curves.jsonl"))
     return RunRecord(
         name,
         path,
         job,
         (path / "config.yaml").read_text(encoding="utf-8"),
         _read_object(path / "environment.json"),
-        _read_object(path / "summary.json") if (path / "summary.json").exists() else {},
+        newest.update if newest else None,
+        (summary_of(path, newest) if newest else None) or {},
         metrics,
-        *(
-            read_rows(path / name) if (path / name).exists() else []
-            for name in ("evaluation.jsonl", "learning_curves.jsonl")
-        ),
+        evaluation.rows,
+        curves.rows,
+        [*evaluation.notes, *curves.notes],
     )
+
+
+def _current_rows(path: Path, file: str, newest: MetaParamsId | None) -> CurrentRows:
+    rows = read_rows(path / file) if (path / file).exists() else []
+    return current_rows(rows, newest, path / file)
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     job = compose_job([*TINY, f"run_dir={folder / 'bandits'}", "experiment_name='a<b'"])
     result = train(job, lambda line: None)
-    evaluate_run(job, experiment_suite(job), result.meta_params, result.run_path, Console(quiet=True))
+    evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, Console(quiet=True))
     grid = [*TINY, "environment=grid_world", "architecture.num_instances=2", f"run_dir={folder / 'grid'}"]
     train(compose_job(grid), lambda line: None)
     return [folder / "bandits", folder / "grid"]
@@ -160,4 +160,4 @@ def test_a_run_under_way_is_shown_as_far_as_it_is(runs, tmp_path):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert len(rows) == 3
     write_report([run], tmp_path / "report.html")
-    assert "<td>not ended</td>" in (tmp_path / "report.html").read_text()
+    assert "<td>not ended, of update 3</td>" in (tmp_path / "report.html").read_text()
