@@ -20,6 +20,9 @@ from podmeta.outer.actor_critic import ActorCriticState, make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings
 
 LONGEST_UNROLL = 32
+FEWEST_UPDATES = (
+    8  # in lifetimes of at least 16 env steps: otherwise a short lifetime would end before it is learned from
+)
 
 POLICY = RecurrentConfig(cell="none", torso_layers=[64], scale_observations=True)
 
@@ -34,7 +37,15 @@ class _Training(NamedTuple):
 _A2C = ActorCriticConfig(num_lifetimes=1, discount_across_episodes=False, td_lambda=0.95, learning_rate=0.003)
 
 ALGORITHMS = {"a2c": _A2C, "ppo": dataclasses.replace(_A2C, ppo_clip=0.2, num_epochs=4)}
-"""The config of the actor-critic by algorithm; the length of an unroll is that of the lifetime's largest divisor."""
+"""The config of the actor-critic by algorithm, but for `unroll_length`, which depends on the lifetime."""
+
+
+def unroll_length(lifetime_length: int) -> int:
+    """Env steps between two updates: `LONGEST_UNROLL`, or fewer in a short lifetime, so that it holds several updates.
+
+    At least 2: advantages are normalised over an unroll, and that of a single env step would always be 0.
+    """
+    return max(2, min(LONGEST_UNROLL, lifetime_length // FEWEST_UPDATES))
 
 
 def live_from_scratch(
@@ -47,10 +58,12 @@ def live_from_scratch(
       environment_config: where.
       keys: of the lifetimes; equal keys give equal tasks here and for a learned algorithm.
     """
-    inner_loop = build_inner_loop(POLICY, environment_config)
     length = environment_config.lifetime_length
-    unroll = max(steps for steps in range(1, LONGEST_UNROLL + 1) if length % steps == 0)
-    num_updates = length // unroll
+    unroll = unroll_length(length)
+    num_updates = -(-length // unroll)
+    # The actor-critic wants whole unrolls. The last one goes on beyond the lifetime, and what exceeds it is cut off.
+    longer = dataclasses.replace(environment_config, lifetime_length=num_updates * unroll)
+    inner_loop = build_inner_loop(POLICY, longer)
     config = dataclasses.replace(ALGORITHMS[algorithm], unroll_length=unroll)
     entry = Entry(environment_config.name, inner_loop, lifetimes=1, weight=1.0)
     actor_critic = make_actor_critic(config, (entry,), num_updates)
@@ -70,7 +83,7 @@ def live_from_scratch(
 
         start = _Training(state, (jax.tree.map(lambda leaf: leaf[None], lifetime),))
         measured = jax.lax.scan(update, start, length=num_updates)[1]
-        return jax.tree.map(lambda leaf: leaf.reshape(length), measured)
+        return jax.tree.map(lambda leaf: leaf.reshape(-1)[:length], measured)
 
     live_all = jax.jit(lambda keys: jax.lax.map(live, keys, batch_size=TASKS_PER_BATCH))
     return Lifetimes(*jax.tree.map(np.asarray, live_all(keys)))

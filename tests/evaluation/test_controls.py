@@ -6,7 +6,6 @@ import pytest
 
 from podmeta.config.schema import ContextualBanditConfig, GymnaxConfig, SymmetricConfig, TabularMDPConfig
 from podmeta.evaluation.controls import ZEROED_INPUTS, alternating_inner_loop, deprived_inner_loop, random_inner_loop
-from podmeta.evaluation.from_scratch import ALGORITHMS, live_from_scratch
 from podmeta.lifetimes import build_inner_loop
 
 ENVIRONMENT = ContextualBanditConfig(num_contexts=3, num_actions=4, lifetime_length=24)
@@ -80,12 +79,3 @@ def test_all_meet_the_same_tasks(meta_params):
     tasks = [loop.birth(meta_params, key).task.rewards for loop in loops]
     for task in tasks[1:]:
         np.testing.assert_array_equal(task, tasks[0])
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_ordinary_rl_learns_within_a_long_enough_lifetime(algorithm):
-    environment = ContextualBanditConfig(num_contexts=2, num_actions=3, lifetime_length=1600)
-    rewards = live_from_scratch(algorithm, environment, jax.random.split(jax.random.key(0), 16)).rewards
-    assert rewards.shape == (16, 1600)
-    first, last = rewards[:, :320].mean(), rewards[:, -320:].mean()
-    assert last > first + 0.2
