@@ -1,10 +1,11 @@
-"""The wheel: it has all that the repository has, and works without it."""
+"""The wheel has all that the repository has, and works without it. Recommended extras exist."""
 
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -67,3 +68,18 @@ def test_an_installed_podmeta_trains_without_the_repository(wheel, variables, tm
     imported = [str(bin_folder / "python"), "-c", "import podmeta; print(podmeta.__file__)"]
     where = subprocess.run(imported, cwd=tmp_path, env=without_repository, capture_output=True, text=True, check=True)
     assert Path(where.stdout.strip()).is_relative_to(fresh)
+
+
+def test_every_extra_that_podmeta_or_its_documents_name_exists_under_a_name_that_every_pip_finds():
+    """pip 23, which comes with Python 3.11, finds no extra whose name has an underscore."""
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in extras)
+    named: set[str] = set()
+    for folder in ("podmeta", "configs", "docs", "launch", "README.md", "pyproject.toml", "Makefile"):
+        for path in (REPOSITORY / folder, *(REPOSITORY / folder).rglob("*")):
+            if path.suffix in (".py", ".md", ".sh", ".yaml", ".toml", "") and path.is_file():
+                text = path.read_text(encoding="utf-8")
+                for together in re.findall(r"(?:podmeta|'\.)\[([\w,-]+)\]|\(extra: ([\w-]+)\)", text):
+                    named |= {name for names in together for name in names.split(",") if name}
+    assert {"tpu", "plan-cuda", "xland", "dm-control", "wandb"} <= named
+    assert named <= set(extras)

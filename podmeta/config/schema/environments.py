@@ -253,7 +253,7 @@ class BsuiteConfig(PythonEnvironmentConfig):
 
 @dataclasses.dataclass
 class DmControlConfig(PythonEnvironmentConfig):
-    """A task of the DeepMind control suite (extra: dm_control)."""
+    """A task of the DeepMind control suite (extra: dm-control)."""
 
     name: str = option("dm_control", "dm_control")
     id: str = option("cartpole/swingup", "the domain and the task")

@@ -10,8 +10,10 @@ from types import ModuleType
 from podmeta.errors import InputError
 
 
-def import_extra(module: str, extra: str) -> ModuleType:
-    """A module that comes with an extra of podmeta. What it prints while it is imported (MJX does) is dropped.
+def import_extra(module: str, environment: str) -> ModuleType:
+    """A module that `environment.name=` needs. It comes with the extra of the same name, spelt with hyphens.
+
+    What it prints while it is imported (MJX does) is dropped.
 
     Raises:
       InputError: it is not installed, or cannot be imported; the message says how to install it.
@@ -21,8 +23,8 @@ def import_extra(module: str, extra: str) -> ModuleType:
             return importlib.import_module(module)
     except ImportError as error:
         raise InputError(
-            f"environment.name={extra} needs {module}, which cannot be imported ({error}): "
-            f"pip install 'podmeta[{extra}]'"
+            f"environment.name={environment} needs {module}, which cannot be imported ({error}): "
+            f"pip install 'podmeta[{environment.replace('_', '-')}]'"
         ) from error
 
 

@@ -6,7 +6,14 @@ import sys
 import numpy as np
 import pytest
 
-from podmeta.config.schema import BanditConfig, EnvpoolConfig, FactoryConfig, GymnasiumConfig, HostEnvironmentConfig
+from podmeta.config.schema import (
+    BanditConfig,
+    DmControlConfig,
+    EnvpoolConfig,
+    FactoryConfig,
+    GymnasiumConfig,
+    HostEnvironmentConfig,
+)
 from podmeta.environments.host.registry import lives_on_host, make_host_environment
 from podmeta.errors import InputError
 
@@ -64,11 +71,17 @@ def test_a_config_of_no_environment_is_told():
 
 @pytest.mark.parametrize(
     ("config", "module"),
-    [(EnvpoolConfig(), "envpool"), (GymnasiumConfig(), "gymnasium"), (GymnasiumConfig(id="ALE/Pong-v5"), "ale_py")],
+    [
+        (EnvpoolConfig(), "envpool"),
+        (GymnasiumConfig(), "gymnasium"),
+        (GymnasiumConfig(id="ALE/Pong-v5"), "ale_py"),
+        (DmControlConfig(), "dm_control.suite"),
+    ],
 )
-def test_an_extra_that_is_missing_is_told(config, module, make, monkeypatch):
+def test_the_message_about_a_missing_extra_says_how_to_install_it(config, module, make, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=rf"needs {module}, .*pip install 'podmeta\[{config.name}\]'"):
+    extra = config.name.replace("_", "-")
+    with pytest.raises(InputError, match=rf"needs {module}, .*pip install 'podmeta\[{extra}\]'"):
         make(config, 2)
 
 
