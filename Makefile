@@ -1,4 +1,5 @@
-# make train | test | test-all | paper | lint | docs | clean        options: PYTHON=python3.12 ARGS="num_updates=10"
+# make train | test | test-all | test-portable | paper | lint | docs | clean
+# options: PYTHON=python3.12 VENV=.venv-3.12 ARGS="num_updates=10"
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test test-all paper lint docs clean
+.PHONY: train test test-all test-portable paper lint docs clean
 
 train: $(VENV)/.installed
 	$(BIN)/podmeta train experiment=bandit $(ARGS)
@@ -20,6 +21,19 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	$(PYTEST) $(ARGS)
+
+# The tests on what resembles other machines: tests/conftest.py says what each variable does. Each way runs the tests
+# that it can influence: those that load a shipped θ, those that compile programs, those that run threads, devices or
+# processes, and those that execute documents.
+COMPILING := tests/architectures tests/environments tests/evaluation tests/learners tests/outer tests/planning \
+    tests/runtime tests/test_agent.py tests/test_docs.py tests/test_lifetimes.py tests/test_readme.py
+test-portable: $(VENV)/.installed-dev
+	PODMETA_TEST_SHIFT=1e-6 $(PYTEST) -m 'not long' tests/runtime/test_export.py tests/test_agent.py tests/test_docs.py \
+	    tests/test_readme.py $(ARGS)
+	PODMETA_TEST_SEED=1 $(PYTEST) tests/test_docs.py tests/test_readme.py $(ARGS)
+	PODMETA_TEST_CORES=1 $(PYTEST) -m 'not long' tests/architectures tests/end_to_end tests/environments/host \
+	    tests/outer tests/runtime $(ARGS)
+	PODMETA_TEST_XLA_FLAGS=--xla_cpu_enable_fast_math=true $(PYTEST) -m 'not long' $(COMPILING) $(ARGS)
 
 paper: $(VENV)/.installed
 	$(BIN)/python launch/paper.py $(ARGS)

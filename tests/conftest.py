@@ -1,8 +1,24 @@
-"""What all tests share: four CPU devices, checked array shapes, few examples, compiled programs that are kept."""
+"""What all tests share: four CPU devices, checked array shapes, few examples, compiled programs that are kept.
+
+Environment variables make this machine resemble another. `make test-portable` uses them, and with each the tests pass:
+
+    PODMETA_TEST_SHIFT=1e-6   multiplies every parameter of every shipped θ by 1 + 1e-6 or 1 - 1e-6, as if another CPU
+                              had trained it. The tests run in a copy of the checkout, so that every process loads it
+    PODMETA_TEST_XLA_FLAGS=…  are added to XLA's flags, in every process. --xla_cpu_enable_fast_math=true rounds
+                              differently almost everywhere
+    PODMETA_TEST_CORES=1      keeps each worker of pytest, and all that it starts, to one core: one thread in XLA
+    PODMETA_TEST_SEED=1       is added to every seed in the documents whose Python the tests run
+
+PODMETA_TEST_MESSAGES=FILE appends the message of every error about the user's input to a file, for somebody to read.
+"""
 
 import gc
 import os
-from collections.abc import Iterator
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -10,8 +26,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from jaxtyping import install_import_hook
 
+from tests import portable
+
+REPOSITORY = Path(__file__).parents[1]
+
 # LLVM takes longer to optimise most programs of the tests than they take to run. What XLA makes of them is the same.
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('PODMETA_TEST_XLA_FLAGS', '')}".strip()
+if "PODMETA_TEST_CORES" in os.environ:
+    portable.keep_to_one_core(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
 
 # Both must come first: JAX reads its settings once, and modules are checked as they are imported.
 jax.config.update("jax_platforms", "cpu")
@@ -30,6 +52,9 @@ settings.register_profile(
 )
 settings.load_profile("podmeta")
 
+if "PODMETA_TEST_MESSAGES" in os.environ:
+    portable.keep_messages(Path(os.environ["PODMETA_TEST_MESSAGES"]).resolve())
+
 
 @pytest.fixture(autouse=True, scope="module")
 def few_memory_maps(request: pytest.FixtureRequest) -> Iterator[None]:
@@ -44,6 +69,23 @@ def few_memory_maps(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()
 
 
+@pytest.fixture
+def run_document(tmp_path: Path) -> Callable[[Path], str]:
+    """Runs all Python of a Markdown file as one program, in a process of its own; returns what it printed."""
+
+    def run(path: Path) -> str:
+        program = "\n".join(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), flags=re.DOTALL))
+        if "PODMETA_TEST_SEED" in os.environ:
+            program = portable.reseed(program, int(os.environ["PODMETA_TEST_SEED"]))
+        script = tmp_path / "document.py"
+        script.write_text(program, encoding="utf-8")
+        finished = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
+
+    return run
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # beartype looks at random elements of a list, also where hypothesis builds a config.
     config.addinivalue_line("filterwarnings", "ignore:Do not use the `random` module inside strategies")
@@ -52,3 +94,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.has_plugin("cacheprovider"):  # -p no:cacheprovider compiles everything anew
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Runs the tests in a copy of the checkout where PODMETA_TEST_SHIFT asks for it."""
+    if "PODMETA_TEST_SHIFT" not in os.environ:
+        return None
+    shift = float(os.environ.pop("PODMETA_TEST_SHIFT"))  # popped, so that the tests of the copy do not do it again
+    with tempfile.TemporaryDirectory() as folder:
+        portable.copy_repository(REPOSITORY, Path(folder))
+        portable.shift_pretrained(Path(folder) / "podmeta" / "pretrained", shift)
+        return portable.run_pytest_in(Path(folder), config.invocation_params.args)
+
+
+def pytest_report_header() -> list[str]:
+    """What of another machine is in force."""
+    asked = {name: value for name, value in os.environ.items() if name.startswith("PODMETA_TEST_")}
+    return [f"{name}={value}" for name, value in asked.items()]

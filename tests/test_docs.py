@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -53,27 +51,12 @@ def test_train_commands_compose():
             compose_job(job)
 
 
-@pytest.fixture
-def run_page(tmp_path):
-    """Runs all Python of a page as one program, from a fresh process; returns what it printed."""
-
-    def run(name):
-        text = (REPOSITORY / "docs" / name).read_text()
-        script = tmp_path / "page.py"
-        script.write_text("\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)))
-        finished = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path)
-        assert finished.returncode == 0, finished.stderr
-        return finished.stdout
-
-    return run
-
-
-def test_an_environment_a_learner_and_an_outer_loop_of_ones_own_train(run_page):
-    printed = run_page("extending.md")
+def test_an_environment_a_learner_and_an_outer_loop_of_ones_own_train(run_document):
+    printed = run_document(REPOSITORY / "docs" / "extending.md")
     averages = [float(average) for average in re.findall(r": (\d\.\d+) on average", printed)]
     assert len(averages) == 2
     assert min(averages) > 0.4
 
 
-def test_the_code_of_getting_started_runs(run_page):
-    run_page("getting_started.md")
+def test_the_code_of_getting_started_runs(run_document):
+    run_document(REPOSITORY / "docs" / "getting_started.md")
