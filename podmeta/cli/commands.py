@@ -12,6 +12,7 @@ from podmeta.config.presets import list_options
 from podmeta.config.schema import GROUPS, JobConfig, MixtureConfig
 from podmeta.config.suites import experiment_suite, load_suite
 from podmeta.errors import InputError, PodmetaError
+from podmeta.runtime.libtpu import quieten_libtpu
 
 USAGE = """\
 podmeta meta-trains reinforcement learning algorithms.
@@ -40,6 +41,7 @@ which JAX's CUDA plugin is (pip install 'podmeta[plan-cuda]'). Of a job with sta
 
 def run(arguments: list[str]) -> int:
     """Runs one command; returns the exit code."""
+    quieten_libtpu()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     commands = {
         "train": _train,

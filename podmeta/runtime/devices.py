@@ -19,6 +19,7 @@ from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from podmeta.errors import InputError, PodmetaError
+from podmeta.runtime.libtpu import WITHOUT_A_TPU
 
 
 def set_up_devices(num_cpu_devices: int) -> None:
@@ -120,18 +121,13 @@ def absent_tpus(topology_name: str, num_chips: int) -> Sequence[jax.Device]:
     """
     if importlib.util.find_spec("libtpu") is None:
         raise InputError("compiling for TPUs needs libtpu: pip install 'podmeta[tpu]'")
-    for name, value in _WITHOUT_A_TPU.items():
+    for name, value in _WITHOUT_A_SLICE.items():
         os.environ.setdefault(name, value)
     chips_of_a_host = {"chips_per_host_bounds": [1, 1, 1]} if num_chips == 1 else {}  # by default 2x2
     return topologies.get_topology_desc(topology_name, "tpu", **chips_of_a_host).devices
 
 
-_WITHOUT_A_TPU = {
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-16",
-}
+_WITHOUT_A_SLICE = WITHOUT_A_TPU | {"ALLOW_MULTIPLE_LIBTPU_LOAD": "1", "TPU_SKIP_MDS_QUERY": "1"}
 """What keeps libtpu from looking for a TPU, or asking its host about it."""
 
 
