@@ -1,7 +1,6 @@
 """podmeta meta-trains reinforcement learning algorithms on the Podracer architectures."""
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # what type checkers take for True; the module `typing` would take longer to import than this one
 if TYPE_CHECKING:
     from podmeta.agent import load_agent as load_agent
     from podmeta.environments.from_gymnasium import from_gymnasium as from_gymnasium
@@ -9,7 +8,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """What a user calls, imported when it is asked for: `import podmeta` by itself must not bring JAX."""
     if name == "load_agent":
         from podmeta.agent import load_agent

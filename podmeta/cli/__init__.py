@@ -2,13 +2,59 @@
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podmeta.runtime.signals import Interruption
+
+_RESULTS_IN_FILES = ("train", "evaluate", "report", "export")
+"""Commands that have done their work even where what they print is lost."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line. Exit codes: 0 done, 1 failed while running, 2 wrong input, 130 interrupted.
 
     Args:
-      arguments: the words after `podmeta`; None takes those of this process.
+      arguments: the words after `podmeta`. None takes those of this process, and takes care of its signals and
+        standard streams.
     """
+    try:
+        from podmeta.runtime.signals import Interruption
+
+        interruption = Interruption("no file is left half written; the same command starts again")
+        if arguments is None:
+            interruption.watch()
+    except KeyboardInterrupt:  # in the milliseconds before the watch
+        print("interrupted: nothing had started", file=sys.stderr)
+        return 130
+    if arguments is None:
+        return _run_as_process(sys.argv[1:], interruption)
     from podmeta.cli.commands import run
 
-    return run(sys.argv[1:] if arguments is None else arguments)
+    return run(arguments, interruption)
+
+
+def _run_as_process(arguments: list[str], interruption: "Interruption") -> int:
+    import shlex
+
+    from podmeta.runtime.streams import protect_streams
+
+    output = protect_streams()
+    interruption.advice = f"no file is left half written; to start again: {shlex.join(['podmeta', *arguments])}"
+    from podmeta.cli.commands import run
+
+    code = run(arguments, interruption)
+    interruption.advice = "the command had come to its end"
+    sys.stdout.flush()
+    if output.error is not None and code == 0 and not set(arguments[:1]) & set(_RESULTS_IN_FILES):
+        print(f"failed: the output could not be written: {output.error.strerror}", file=sys.stderr)
+        code = 1
+    _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """Ends this process here if what an ordinary exit waits for may never come. Without JAX, there is no such thing."""
+    if "jax" in sys.modules:
+        from podmeta.runtime.leaving import leave
+
+        leave(code)

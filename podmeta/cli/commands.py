@@ -1,8 +1,10 @@
 """The commands of the command line, each a function of its arguments."""
 
+import functools
 import json
-import sys
+import shlex
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +15,7 @@ from podmeta.config.schema import GROUPS, JobConfig, MixtureConfig
 from podmeta.config.suites import experiment_suite, load_suite
 from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.libtpu import quieten_libtpu
+from podmeta.runtime.signals import Interruption
 
 USAGE = """\
 podmeta meta-trains reinforcement learning algorithms.
@@ -39,13 +42,21 @@ which JAX's CUDA plugin is (pip install 'podmeta[plan-cuda]'). Of a job with sta
 """
 
 
-def run(arguments: list[str]) -> int:
-    """Runs one command; returns the exit code."""
+def run(arguments: list[str], interruption: Interruption) -> int:
+    """Runs one command.
+
+    Args:
+      arguments: its name, and the words after it.
+      interruption: says what is safe at Ctrl-C. Commands change that as they go on.
+
+    Returns:
+      The exit code.
+    """
     quieten_libtpu()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    commands = {
-        "train": _train,
-        "evaluate": _evaluate,
+    commands: dict[str, Callable[[list[str], Console], None]] = {
+        "train": functools.partial(_train, interruption),
+        "evaluate": functools.partial(_evaluate, interruption),
         "compare": _compare,
         "report": _report,
         "export": _export,
@@ -73,19 +84,10 @@ def run(arguments: list[str]) -> int:
     except Exception:
         console.print(traceback.format_exc().rstrip(), markup=False)
         code = 1
-    _leave(code)
     return code
 
 
-def _leave(code: int) -> None:
-    """Ends this process here if what an ordinary exit waits for may never come. Without JAX, there is no such thing."""
-    if "jax" in sys.modules:
-        from podmeta.runtime.leaving import leave
-
-        leave(code)
-
-
-def _train(arguments: list[str], console: Console) -> None:
+def _train(interruption: Interruption, arguments: list[str], console: Console) -> None:
     if _wants_help(arguments):
         print(_train_help())
         return
@@ -111,6 +113,10 @@ def _train(arguments: list[str], console: Console) -> None:
     elif job.evaluation.enabled and is_first():
         from podmeta.evaluation.run import evaluate_run
 
+        interruption.advice = (
+            f"θ and what the meta-test has measured so far are in {result.run_path}; to go on: "
+            f"podmeta evaluate run={shlex.quote(str(result.run_path))}"
+        )
         evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, Console())
 
 
@@ -127,7 +133,7 @@ def _sweep(overrides: list[str], console: Console) -> None:
         raise PodmetaError(f"not every run reached its end: the same command with run_dir={base} tries those again")
 
 
-def _evaluate(arguments: list[str], console: Console) -> None:
+def _evaluate(interruption: Interruption, arguments: list[str], console: Console) -> None:
     if _wants_help(arguments):
         print("podmeta evaluate run=DIR [suite=NAME] [beside=DIR] [evaluation.num_tasks=N]")
         print("                 [evaluation.settings=[{num_arms: 20}]]")
@@ -149,6 +155,10 @@ def _evaluate(arguments: list[str], console: Console) -> None:
     from podmeta.evaluation.run import evaluate_run, load_companion
     from podmeta.runtime.meta_params import restore_run
 
+    interruption.advice = (
+        f"the settings measured so far are in {run_path / 'evaluation.jsonl'}; to measure anew: "
+        f"{shlex.join(['podmeta', 'evaluate', *arguments])}"
+    )
     companions = [load_companion(path) for path in beside]
     restored = restore_run(job, run_path)
     for warning in restored.warnings:

@@ -65,8 +65,9 @@ def evaluate_run(
 ) -> list[EvaluationRow]:
     """Meta-tests every instance in every setting of a suite.
 
-    Adds to `evaluation.jsonl` and `learning_curves.jsonl` in the run directory, and prints a table; the experiment's
-    own suite is drawn in `learning_curves.png`, too. Settings of another suite that θ does not fit are left out.
+    Adds to `evaluation.jsonl` and `learning_curves.jsonl` in the run directory, setting by setting, and prints a
+    table; the experiment's own suite is drawn in `learning_curves.png`, too. Settings of another suite that θ does not
+    fit are left out.
 
     Args:
       job: the run's config.
@@ -84,7 +85,6 @@ def evaluate_run(
       InputError: a setting does not exist, or θ does not fit it, or fits none of another suite.
     """
     rows: list[EvaluationRow] = []
-    curves: list[CurveRow] = []
     measured_by_setting: dict[str, dict[str, Lifetimes]] = {}
     digests = sha256_by_instance(meta_params)
     num_instances = len(digests)
@@ -116,13 +116,14 @@ def evaluate_run(
                     EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed)
                 )
             own_curves = curve_rows(suite.name, setting, environment_config.name, measured)
-            rows += map(about, own_rows)
-            curves += map(about, own_curves)
+            # Written now, so that an interruption loses the setting that is being measured and no other.
+            own_rows, own_curves = list(map(about, own_rows)), list(map(about, own_curves))
+            _write_rows(run_path / "learning_curves.jsonl", own_curves)
+            _write_rows(run_path / "evaluation.jsonl", own_rows)
+            rows += own_rows
             measured_by_setting[", ".join(f"{key}={value}" for key, value in setting.items())] = measured
         # Every setting has programs of its own. Each holds hundreds of memory maps, of which Linux allows 65,530.
         jax.clear_caches()
-    _write_rows(run_path / "evaluation.jsonl", rows)
-    _write_rows(run_path / "learning_curves.jsonl", curves)
     if suite.name == EXPERIMENT:
         draw_learning_curves(run_path / "learning_curves.png", measured_by_setting, f"θ of update {update:,}")
         console.print(make_table(rows))

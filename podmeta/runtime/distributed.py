@@ -6,8 +6,6 @@ JAX's own runtime holds them together, and nothing of ours. What they tell one a
 import contextlib
 import ipaddress
 import os
-import signal
-import threading
 from collections.abc import Iterator
 
 import jax
@@ -28,14 +26,13 @@ def start(config: DistributedConfig) -> None:
     # JAX's service would swallow every SIGTERM from here on, also one that comes before training can stop for it.
     jax.config.update("jax_enable_preemption_service", False)
     try:
-        with _interruptible():
-            jax.distributed.initialize(
-                coordinator_address=address or None,
-                num_processes=config.num_processes or None,
-                process_id=config.process_id if config.process_id >= 0 else None,
-                coordinator_bind_address=address if _is_loopback(address) else None,
-                heartbeat_timeout_seconds=config.heartbeat_s,
-            )
+        jax.distributed.initialize(
+            coordinator_address=address or None,
+            num_processes=config.num_processes or None,
+            process_id=config.process_id if config.process_id >= 0 else None,
+            coordinator_bind_address=address if _is_loopback(address) else None,
+            heartbeat_timeout_seconds=config.heartbeat_s,
+        )
     except ValueError as error:  # what JAX makes of an environment in which it knows nobody
         raise InputError(
             "distributed.enabled=on, but JAX finds nothing that has started several processes (SLURM, Open MPI, GKE or "
@@ -76,19 +73,6 @@ def is_about_a_loss(error: BaseException) -> bool:
 
 
 _SIGNS_OF_A_LOSS = ("Gloo", "UNAVAILABLE:", "DEADLINE_EXCEEDED:")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Lets Ctrl-C end the process while C++ waits for others, which hears nothing of Python's own handler."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _started_with_others(config: DistributedConfig) -> bool:

@@ -1,48 +1,61 @@
-"""Stopping when asked: the first signal lets the job save and leave, a second Ctrl-C ends it at once."""
+"""Signals: a watch over them, and stopping when asked.
 
-import contextlib
+The first signal lets a job save and leave. A second Ctrl-C ends it at once. This module imports almost nothing,
+because signals must be watched before the seconds that other imports take.
+"""
+
 import os
 import signal
-import socket
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_EXIT_INTERRUPTED_TWICE = 130
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a job to stop: Ctrl-C, a scheduler, and a terminal that closes."""
+
+_EXIT_INTERRUPTED = 130
 _FLUSH_TIMEOUT_S = 1.0
 _SHOW_CURSOR = b"\x1b[?25h"
+_END = 0  # no signal has this number
 
 
-class StopRequest:
-    """Notes SIGINT and SIGTERM while its `with` block runs, for the training loop to look at.
+class SignalWatch:
+    """Calls a function for every signal of some kinds that arrives while its `with` block runs.
 
-    A second SIGINT ends the process with exit code 130, even while the main thread is inside a compiled program:
-    Python's own handlers would wait for that to return, so a thread reads the signals from the wakeup descriptor.
-    Enter it in the main thread, and after whatever else sets handlers of these signals.
+    The function is called in a thread, so that it runs even while the main thread is inside a compiled program:
+    Python's own handlers would wait for that to return. Nothing is raised in the main thread.
 
-    Attributes:
-      signal_name: "SIGINT" or "SIGTERM", whichever came first, or None.
+    A SIGHUP that is ignored, as under nohup, stays ignored. Outside the main thread, where Python cannot set
+    handlers, nothing is watched. Enter it after whatever else sets handlers of these signals.
+
+    Args:
+      numbers: which signals.
+      notice: called with the number of each.
+      ignored_in_children: signals that a forked child ignores. Others do to it what they did before the block.
     """
 
-    def __init__(self) -> None:
-        self.signal_name: str | None = None
+    def __init__(
+        self,
+        numbers: tuple[signal.Signals, ...],
+        notice: Callable[[int], None],
+        ignored_in_children: tuple[signal.Signals, ...] = (),
+    ) -> None:
+        self._numbers = numbers
+        self._notice = notice
+        self._ignored_in_children = ignored_in_children
+        self._active = False
 
-    @property
-    def requested(self) -> bool:
-        """Whether the job has been asked to stop."""
-        return self.signal_name is not None
-
-    def __enter__(self) -> "StopRequest":
-        self._previous_handlers: dict[signal.Signals, Any] = {
-            number: signal.signal(number, self._note) for number in _SIGNALS
-        }
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
-        self._previous_wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+    def __enter__(self) -> "SignalWatch":
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
         self._watcher = threading.Thread(target=self._watch, name="signals", daemon=True)
         self._watcher.start()
+        self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        heard = [n for n in self._numbers if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+        self._previous_handlers = {number: signal.signal(number, _do_nothing) for number in heard}
         self._active = True
         os.register_at_fork(after_in_child=self._leave_in_child)
         return self
@@ -50,28 +63,24 @@ class StopRequest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self._active:
+            return
         self._active = False
         signal.set_wakeup_fd(self._previous_wakeup)
-        for number in _SIGNALS:
+        for number in self._previous_handlers:
             self._restore(number)
-        self._writer.shutdown(socket.SHUT_RDWR)  # closing would not end the watcher: forked children hold a copy
+        os.write(self._writer, bytes([_END]))  # closing would not end the watcher: forked children hold a copy
         self._watcher.join()
-        self._writer.close()
-        self._reader.close()
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_name is None:
-            self.signal_name = signal.Signals(number).name
+        os.close(self._writer)
+        os.close(self._reader)
 
     def _watch(self) -> None:
-        interrupts = 0
-        while received := self._reader.recv(64):
-            for number in received:
-                if number in _SIGNALS:
-                    self._note(number, None)
-            interrupts += received.count(signal.SIGINT)
-            if interrupts >= 2:
-                _exit_at_once()
+        while True:
+            for number in os.read(self._reader, 64):
+                if number == _END:
+                    return
+                if number in self._numbers:
+                    self._notice(number)
 
     def _restore(self, number: signal.Signals) -> None:
         # None: a handler that was not set from Python, which cannot be set again.
@@ -79,25 +88,95 @@ class StopRequest:
         signal.signal(number, signal.SIG_DFL if previous is None else previous)
 
     def _leave_in_child(self) -> None:
-        # A forked child (a worker of a host environment) gets the terminal's Ctrl-C too. It must live on while
-        # its parent finishes the update, die when its parent terminates it, and tell the parent's watcher nothing.
+        # The watcher does not run in a forked child (a worker of a host environment), and must not hear of its signals.
         if self._active:
+            self._active = False
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            self._restore(signal.SIGTERM)
+            for number in self._previous_handlers:
+                if number in self._ignored_in_children:
+                    signal.signal(number, signal.SIG_IGN)
+                elif self._previous_handlers[number] is signal.default_int_handler:
+                    signal.signal(number, signal.SIG_DFL)  # a KeyboardInterrupt would show a traceback
+                else:
+                    self._restore(number)
 
 
-def _exit_at_once() -> None:
-    # The main thread may hold the lock of a stream for good, so that flushing must not be waited for for ever.
-    flush = threading.Thread(target=_flush_streams, daemon=True)
-    flush.start()
-    flush.join(_FLUSH_TIMEOUT_S)
-    os._exit(_EXIT_INTERRUPTED_TWICE)
+class StopRequest:
+    """Notes SIGINT, SIGTERM and SIGHUP while its `with` block runs, for the training loop to look at.
+
+    A second SIGINT ends the process at once, with exit code 130. A forked child gets the terminal's signals too: it
+    works on while its parent finishes the update, and dies when its parent terminates it.
+
+    Attributes:
+      signal_name: the name of the signal that came first, or None.
+      advice: what a second Ctrl-C says: what is safe, and the command that goes on.
+    """
+
+    def __init__(self) -> None:
+        self.signal_name: str | None = None
+        self.advice = ""
+        self._interrupts = 0
+        self._signals = SignalWatch(STOP_SIGNALS, self._note, ignored_in_children=(signal.SIGINT, signal.SIGHUP))
+
+    @property
+    def requested(self) -> bool:
+        """Whether the job has been asked to stop."""
+        return self.signal_name is not None
+
+    def __enter__(self) -> "StopRequest":
+        self._signals.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._signals.__exit__(kind, error, trace)
+
+    def _note(self, number: int) -> None:
+        if self.signal_name is None:
+            self.signal_name = signal.Signals(number).name
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts >= 2:
+            end_interrupted(f"interrupted twice: {self.advice}")
 
 
-def _flush_streams() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+class Interruption:
+    """Ends the process with exit code 130 and one line at the first Ctrl-C, from `watch` on.
+
+    Nothing is raised anywhere, and no destructor runs: what JAX is compiling or computing meanwhile is left as it is.
+    Files are safe, because podmeta writes each of them whole or not at all.
+
+    Attributes:
+      advice: what the line says: what is safe, and the command that goes on.
+    """
+
+    def __init__(self, advice: str) -> None:
+        self.advice = advice
+
+    def watch(self) -> None:
+        """Begins to watch for Ctrl-C, until the process ends."""
+        SignalWatch((signal.SIGINT,), lambda number: end_interrupted(f"interrupted: {self.advice}")).__enter__()
+
+
+def end_interrupted(line: str) -> None:
+    """Ends the process at once, with exit code 130 and a last line on the standard error stream."""
+    # The main thread may hold the lock of a stream for good, so that this must not be waited for for ever.
+    last_words = threading.Thread(target=_say, args=(line,), daemon=True)
+    last_words.start()
+    last_words.join(_FLUSH_TIMEOUT_S)
+    os._exit(_EXIT_INTERRUPTED)
+
+
+def _say(line: str) -> None:
+    try:
+        for stream in (sys.stdout, sys.stderr):
             stream.flush()
-            if stream.isatty():
-                os.write(stream.fileno(), _SHOW_CURSOR)  # a live progress display hides it
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR + b"\n")  # a live progress display hides it, and leaves a line
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError, AttributeError):  # nobody reads them, or they are closed, or None
+        return
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    """Stands for a handler, so that neither Python's nor the system's own acts. The watch's thread hears the signal."""

@@ -5,6 +5,7 @@ All processes of a job run it, side by side: they decide together when to save a
 
 import contextlib
 import dataclasses
+import shlex
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -62,7 +63,9 @@ def default_run_path(job: JobConfig) -> Path:
 
 
 def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
-    """Trains a job to its end, or until SIGINT or SIGTERM asks for a stop, on the devices that have been set up.
+    """Trains a job on the devices that have been set up, to its end or until SIGINT, SIGTERM or SIGHUP asks for a stop.
+
+    Outside the main thread no signal stops it, because Python sets signal handlers in the main thread only.
 
     In a job of several processes all call it, and leave one another when it ends.
 
@@ -90,6 +93,10 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
     with contextlib.ExitStack() as stack:
         stop_request = stack.enter_context(StopRequest())
         records, run_path, state, progress = _begin(job, programs[0], stack, tell)
+        stop_request.advice = (
+            f"the newest checkpoint in {run_path} is intact; to go on, give the same command with "
+            f"run_dir={shlex.quote(str(run_path))}"
+        )
         compile_seconds = 0.0
         stopped_by = _stop_signal(stop_request)
         for stage, program in zip(stages, programs, strict=True):

@@ -1,0 +1,72 @@
+"""Standard streams that survive whoever reads them: what cannot be shown is lost, and the job goes on.
+
+This module imports almost nothing, because it must be in place before anything prints.
+"""
+
+import errno
+import io
+import os
+import sys
+from typing import Any, BinaryIO, TextIO, cast
+
+_NOBODY_READS = (errno.EPIPE, errno.EIO)
+"""The reader of a pipe has gone, or the terminal has been closed."""
+
+
+def protect_streams() -> "SurvivingOutput":
+    """Replaces `sys.stdout` and `sys.stderr` by streams that drop what their descriptors do not take.
+
+    Closed descriptors 0 to 2 are opened on the null device first. Otherwise the next file that is opened, such as a
+    checkpoint, would get the number of a standard stream, and the messages of C++ libraries with it.
+
+    Returns:
+      The descriptor of the new `sys.stdout`, which knows what was lost.
+    """
+    for descriptor in range(3):
+        _open_if_closed(descriptor)
+    output = SurvivingOutput(1)
+    sys.stdout, sys.stderr = _text_stream(output, sys.stdout), _text_stream(SurvivingOutput(2), sys.stderr)
+    return output
+
+
+class SurvivingOutput(io.FileIO):
+    """A descriptor to write to, whose errors are noted and not raised.
+
+    Attributes:
+      error: the first error that has lost something, unless nobody was left to read it; None if there was none.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self.error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Writes what the descriptor takes. The rest is lost, also where a non-blocking reader is too slow."""
+        try:
+            return super().write(data) or len(data)
+        except OSError as error:
+            if error.errno not in _NOBODY_READS:
+                self.error = self.error or error
+            return len(data)
+
+
+def _open_if_closed(descriptor: int) -> None:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+
+
+def _text_stream(output: SurvivingOutput, before: TextIO | None) -> TextIO:
+    """A text stream like the one before, if there was one: Python makes none of a closed descriptor."""
+    if not isinstance(before, io.TextIOWrapper):
+        return io.TextIOWrapper(io.BufferedWriter(output), encoding="utf-8", line_buffering=True)
+    before.flush()
+    return io.TextIOWrapper(
+        cast(BinaryIO, output) if before.write_through else io.BufferedWriter(output),
+        encoding=before.encoding,
+        errors=before.errors,
+        newline="\n",
+        line_buffering=before.line_buffering,
+        write_through=before.write_through,
+    )
