@@ -1,5 +1,6 @@
 """The `podmeta` command: its entry, which imports almost nothing until signals and streams are in order."""
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         interruption = Interruption("no file is left half written; the same command starts again")
         if arguments is None:
+            _open_standard_descriptors()
             interruption.watch()
     except KeyboardInterrupt:  # in the milliseconds before the watch
         print("interrupted: nothing had started", file=sys.stderr)
@@ -50,6 +52,19 @@ def _run_as_process(arguments: list[str], interruption: "Interruption") -> int:
         code = 1
     _leave(code)
     return code
+
+
+def _open_standard_descriptors() -> None:
+    """Opens those of the descriptors 0 to 2 that are closed on the null device.
+
+    Otherwise the next file that is opened, such as a checkpoint, would get the number of a standard stream, and the
+    messages of C++ libraries with it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def _leave(code: int) -> None:

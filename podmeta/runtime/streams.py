@@ -1,11 +1,10 @@
 """Standard streams that survive whoever reads them: what cannot be shown is lost, and the job goes on.
 
-This module imports almost nothing, because it must be in place before anything prints.
+Anything may print: podmeta, rich, logging, warnings and users' environments. So the streams are replaced themselves.
 """
 
 import errno
 import io
-import os
 import sys
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -16,14 +15,9 @@ _NOBODY_READS = (errno.EPIPE, errno.EIO)
 def protect_streams() -> "SurvivingOutput":
     """Replaces `sys.stdout` and `sys.stderr` by streams that drop what their descriptors do not take.
 
-    Closed descriptors 0 to 2 are opened on the null device first. Otherwise the next file that is opened, such as a
-    checkpoint, would get the number of a standard stream, and the messages of C++ libraries with it.
-
     Returns:
       The descriptor of the new `sys.stdout`, which knows what was lost.
     """
-    for descriptor in range(3):
-        _open_if_closed(descriptor)
     output = SurvivingOutput(1)
     sys.stdout, sys.stderr = _text_stream(output, sys.stdout), _text_stream(SurvivingOutput(2), sys.stderr)
     return output
@@ -48,13 +42,6 @@ class SurvivingOutput(io.FileIO):
             if error.errno not in _NOBODY_READS:
                 self.error = self.error or error
             return len(data)
-
-
-def _open_if_closed(descriptor: int) -> None:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def _text_stream(output: SurvivingOutput, before: TextIO | None) -> TextIO:
