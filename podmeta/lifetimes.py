@@ -14,7 +14,7 @@ from dm_env import specs
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt32
 
 from podmeta.config.schema import EnvironmentConfig
-from podmeta.environments.base import Environment, is_first, is_last, step_or_reset
+from podmeta.environments.base import Environment, is_first, is_last, is_truncated, step_or_reset
 from podmeta.environments.host.registry import lives_on_host, make_host_environment
 from podmeta.environments.registry import make_environment
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
@@ -67,6 +67,7 @@ class Experience(NamedTuple):
       learner_output: what it said.
       action: the action drawn from its policy.
       action_ignored: whether the env step was a reset, which ignores the action (see `step_or_reset`).
+      follows_truncation: whether it was a reset after an episode that was truncated, not terminated.
       reward: [] the reward that the action earned.
       discount: [] 0 where the action terminated the episode, else 1.
       episode_end: [] whether the action ended the episode, by termination or truncation.
@@ -78,6 +79,7 @@ class Experience(NamedTuple):
     learner_output: LearnerOutput
     action: Array
     action_ignored: Bool[Array, "*time"]
+    follows_truncation: Bool[Array, "*time"]
     reward: Float[Array, "*time"]
     discount: Float[Array, "*time"]
     episode_end: Bool[Array, "*time"]
@@ -166,6 +168,7 @@ def make_inner_loop(
         experience = Experience(
             *decision,
             action_ignored=is_last(lifetime.timestep),
+            follows_truncation=is_truncated(lifetime.timestep),
             reward=timestep.reward,
             discount=timestep.discount,
             episode_end=is_last(timestep),

@@ -310,6 +310,7 @@ def make_entry_actor(
             learner_output=learner_output,
             action=action,
             action_ignored=(records.step_type == LAST).swapaxes(0, 1),
+            follows_truncation=((records.step_type == LAST) & (records.discount > 0)).swapaxes(0, 1),
             reward=shifted(records.reward, timestep.reward),
             discount=shifted(records.discount, timestep.discount),
             episode_end=shifted(records.step_type, timestep.step_type) == LAST,

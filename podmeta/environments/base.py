@@ -121,6 +121,11 @@ def is_last(timestep: dm_env.TimeStep) -> Array:
     return jnp.equal(timestep.step_type, int(dm_env.StepType.LAST))
 
 
+def is_truncated(timestep: dm_env.TimeStep) -> Array:
+    """Whether a (traced) time step ends an episode that might have gone on: by a time limit, not by termination."""
+    return jnp.logical_and(is_last(timestep), timestep.discount > 0)
+
+
 def _time_step(step_type: Any, reward: Any, discount: Any, observation: Any) -> dm_env.TimeStep:
     return dm_env.TimeStep(
         step_type=jnp.asarray(step_type, jnp.int32),

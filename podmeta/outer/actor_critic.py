@@ -7,25 +7,29 @@ one epoch, some with several epochs or on Sebulba.
 
 Where an episode ends. With `discount_across_episodes` the return runs on over episode ends to the end of the
 lifetime, as in RL². Without it, a terminated episode is worth nothing more, and a truncated one what the value
-estimate says of its last observation. The reset that follows ignores its action, which is therefore not learned from.
+estimate says of its last observation. The reset that follows ignores its action, so the policy does not learn from it.
+The values of last observations are the subject of podmeta.outer.value_targets.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from podmeta.config.schema import ActorCriticConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
-from podmeta.lifetimes import Experience, InnerLoop, LifetimeState
+from podmeta.lifetimes import InnerLoop, LifetimeState
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, SplitOuterLoop, Trajectory
-from podmeta.outer.exchange import mean_over_devices
+from podmeta.outer.exchange import mean_and_stack_over_devices
+from podmeta.outer.moments import Moments, combine, moments_of
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
 from podmeta.outer.value_statistics import ValueStatistics, mean_and_std, no_statistics, updated_statistics
+from podmeta.outer.value_targets import has_value, targets_and_advantages
 
 _META_PARAMS, _LIFETIMES, _MINIBATCHES = range(3)  # what a key is for
 
@@ -46,6 +50,22 @@ class ActorCriticState(NamedTuple):
     update: Int[Array, ""]
     settings: InstanceSettings
     value_statistics: tuple[ValueStatistics, ...]
+
+
+class _EntryLoss(NamedTuple):
+    """What a gradient step learns about one environment on one device.
+
+    Attributes:
+      loss: [] the loss.
+      averaged: metrics that are averaged over gradient steps and devices, [] by name.
+      largest: metrics whose maximum is taken instead.
+      targets: moments of the value targets.
+    """
+
+    loss: Float[Array, ""]
+    averaged: Metrics
+    largest: Metrics
+    targets: Moments
 
 
 class ActorCritic(NamedTuple):
@@ -124,17 +144,18 @@ class ActorCritic(NamedTuple):
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
-        def step(state: ActorCriticState, rows: Int[Array, "minibatch_size"]) -> tuple[ActorCriticState, Metrics]:
+        def step(state: ActorCriticState, rows: Int[Array, "minibatch_size"]) -> tuple[ActorCriticState, tuple]:
             return self._step(state, jax.tree.map(lambda leaf: leaf[rows], trajectories), axis_name)
 
-        def epoch(state: ActorCriticState, epoch_key: Array) -> tuple[ActorCriticState, Metrics]:
+        def epoch(state: ActorCriticState, epoch_key: Array) -> tuple[ActorCriticState, tuple]:
             order = jnp.arange(num_rows)
             if self.config.num_minibatches > 1:
                 order = jax.random.permutation(epoch_key, num_rows)
             return jax.lax.scan(step, state, order.reshape(-1, minibatch_size))
 
-        state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, self.config.num_epochs))
-        return state._replace(update=state.update + 1), {name: jnp.mean(values) for name, values in metrics.items()}
+        state, (averaged, largest) = jax.lax.scan(epoch, state, jax.random.split(key, self.config.num_epochs))
+        metrics = jax.tree.map(jnp.mean, averaged) | jax.tree.map(jnp.max, largest)
+        return state._replace(update=state.update + 1), metrics
 
     def _live_on(
         self, inner_loop: InnerLoop, meta_params: MetaParams, lifetime: LifetimeState
@@ -151,42 +172,50 @@ class ActorCritic(NamedTuple):
 
     def _step(
         self, state: ActorCriticState, trajectories: tuple[Trajectory, ...], axis_name: str | None
-    ) -> tuple[ActorCriticState, Metrics]:
-        """One gradient step on trajectories [num_rows, lifetimes, ...] of every entry."""
+    ) -> tuple[ActorCriticState, tuple[Metrics, Metrics]]:
+        """One gradient step on trajectories [num_rows, lifetimes, ...] of every entry.
 
-        def loss(meta_params: MetaParams) -> tuple[Float[Array, ""], tuple[list, Metrics]]:
-            losses, moments = [], []
-            metrics: Metrics = {}
-            for index, entry in enumerate(self.entries):
-                entry_loss, entry_moments, entry_metrics = self._entry_loss(
-                    entry, meta_params, trajectories[index], state.value_statistics[index], axis_name
-                )
-                losses.append(entry_loss)
-                moments.append(entry_moments)
-                prefix = f"/{entry.name}" if len(self.entries) > 1 else ""
-                metrics |= {name + prefix: value for name, value in entry_metrics.items()}
-            if len(self.entries) > 1:
-                metrics["fitness_mean"] = self._weighted_mean(
-                    [metrics[f"fitness_mean/{entry.name}"] for entry in self.entries]
-                )
-            return self._weighted_mean(losses), (moments, metrics)
+        Returns:
+          The state, and the metrics to average and to take the maximum of.
+        """
 
-        gradient, (moments, metrics) = jax.grad(loss, has_aux=True)(state.meta_params)
-        gradient, moments, metrics = mean_over_devices((gradient, moments, metrics), axis_name)
+        def loss(meta_params: MetaParams) -> tuple[Float[Array, ""], list[_EntryLoss]]:
+            by_entry = [
+                self._entry_loss(entry, meta_params, of_entry, statistics, axis_name)
+                for entry, of_entry, statistics in zip(self.entries, trajectories, state.value_statistics, strict=True)
+            ]
+            return self._weighted_mean([of_entry.loss for of_entry in by_entry]), by_entry
+
+        gradient, by_entry = jax.grad(loss, has_aux=True)(state.meta_params)
+        averaged, largest = self._metrics(by_entry)
+        (gradient, averaged), (largest, targets) = mean_and_stack_over_devices(
+            (gradient, averaged), (largest, [of_entry.targets for of_entry in by_entry]), axis_name
+        )
         learning_rate = state.settings.learning_rate * self._rate_factor(state.update)
         changes, optimiser_state = self._optimiser(learning_rate).update(
             gradient, state.optimiser_state, state.meta_params
         )
         meta_params = optax.apply_updates(state.meta_params, changes)
-        metrics |= {
-            "gradient_norm": optax.global_norm(gradient),
-            "meta_params_norm": optax.global_norm(meta_params),
+        averaged |= {
+            "gradient_norm": optax.tree.norm(gradient),
+            "meta_params_norm": optax.tree.norm(meta_params),
             "learning_rate": learning_rate,
         }
         statistics = tuple(
-            updated_statistics(old, new) for old, new in zip(state.value_statistics, moments, strict=True)
+            updated_statistics(old, combine(new)) for old, new in zip(state.value_statistics, targets, strict=True)
         )
-        return ActorCriticState(meta_params, optimiser_state, state.update, state.settings, statistics), metrics
+        state = ActorCriticState(meta_params, optimiser_state, state.update, state.settings, statistics)
+        return state, (averaged, jax.tree.map(jnp.max, largest))
+
+    def _metrics(self, by_entry: list[_EntryLoss]) -> tuple[Metrics, Metrics]:
+        """The metrics of all entries: those to average, and those to take the maximum of."""
+        if len(self.entries) == 1:
+            return by_entry[0].averaged, by_entry[0].largest
+        named = list(zip(self.entries, by_entry, strict=True))
+        averaged = {f"{name}/{e.name}": value for e, found in named for name, value in found.averaged.items()}
+        largest = {f"{name}/{e.name}": value for e, found in named for name, value in found.largest.items()}
+        averaged["fitness_mean"] = self._weighted_mean([of_entry.averaged["fitness_mean"] for of_entry in by_entry])
+        return averaged, largest
 
     def _entry_loss(
         self,
@@ -195,8 +224,8 @@ class ActorCritic(NamedTuple):
         trajectories: Trajectory,
         statistics: ValueStatistics,
         axis_name: str | None,
-    ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, ""]], Metrics]:
-        """The loss on one environment, the first two moments of its value targets, and its metrics."""
+    ) -> _EntryLoss:
+        """The loss on one environment, on trajectories [num_rows, lifetimes, ...]."""
         config, policy = self.config, entry.inner_loop.policy
         trajectories = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trajectories)
         outputs = jax.vmap(self._run_again, in_axes=(None, None, 0))(entry.inner_loop, meta_params, trajectories)
@@ -206,16 +235,17 @@ class ActorCritic(NamedTuple):
         policy_outputs = outputs.policy[:, :-1]
         log_probs = over_time(policy_outputs, experience.action)
         log_ratios = log_probs - over_time(experience.learner_output.policy, experience.action)
-        counted = 1.0 - experience.action_ignored
-        ratios = jnp.exp(log_ratios * counted)
+        acted = 1.0 - experience.action_ignored
+        valued = has_value(config, experience)
+        ratios = jnp.exp(log_ratios * acted)
 
         mean, std = mean_and_std(statistics)
         values = mean + std * outputs.value
-        targets, advantages = jax.vmap(self.targets_and_advantages)(
+        targets, advantages = jax.vmap(functools.partial(targets_and_advantages, config))(
             jax.lax.stop_gradient(values), jax.lax.stop_gradient(ratios), experience, trajectories.lifetime_end
         )
         if config.normalise_advantages:
-            advantages = _normalised(advantages, counted, axis_name)
+            advantages = _normalised(advantages, acted, axis_name)
         if config.ppo_clip > 0:
             clipped = jnp.clip(ratios, 1.0 - config.ppo_clip, 1.0 + config.ppo_clip)
             policy_loss = -jnp.minimum(ratios * advantages, clipped * advantages)
@@ -223,16 +253,21 @@ class ActorCritic(NamedTuple):
             policy_loss = -log_probs * advantages
         value_loss = 0.5 * ((targets - values[:, :-1]) / std) ** 2
         entropy = jax.vmap(jax.vmap(policy.entropy))(policy_outputs)
-        total = jnp.mean(counted * (policy_loss + config.value_cost * value_loss - config.entropy_cost * entropy))
-        metrics = {
+        policy_terms = acted * (policy_loss - config.entropy_cost * entropy)
+        averaged = {
             "fitness_mean": jnp.mean(experience.reward),
             "episode_end_rate": jnp.mean(experience.episode_end),
-            "policy_loss": jnp.mean(counted * policy_loss),
-            "value_loss": jnp.mean(counted * value_loss),
+            "policy_loss": jnp.mean(acted * policy_loss),
+            "value_loss": jnp.mean(valued * value_loss),
             "entropy": jnp.mean(entropy),
-            "importance_ratio_max": jnp.max(ratios),
         }
-        return total, (jnp.mean(targets), jnp.mean(targets**2)), metrics
+        return _EntryLoss(
+            loss=jnp.mean(policy_terms + config.value_cost * valued * value_loss),
+            averaged=averaged,
+            # Ratios are above 0, which therefore says that no action counted.
+            largest={"importance_ratio_max": jnp.max(ratios, where=acted > 0, initial=0.0)},
+            targets=moments_of(targets, valued),
+        )
 
     def _run_again(self, inner_loop: InnerLoop, meta_params: MetaParams, trajectory: Trajectory) -> LearnerOutput:
         """The learner's outputs [unroll_length + 1, ...] by θ, for the inputs of a trajectory and the one after it.
@@ -260,51 +295,6 @@ class ActorCritic(NamedTuple):
             outputs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
         _, final_output = step(learner_state, trajectory.final_input)
         return jax.tree.map(lambda leaf, final: jnp.append(leaf, final[None], axis=0), outputs, final_output)
-
-    def targets_and_advantages(
-        self,
-        values: Float[Array, "num_values"],
-        ratios: Float[Array, "unroll_length"],
-        experience: Experience,
-        lifetime_end: Bool[Array, ""],
-    ) -> tuple[Float[Array, "unroll_length"], Float[Array, "unroll_length"]]:
-        """V-trace targets of the values, and advantages of the actions, of one trajectory.
-
-        Args:
-          values: [unroll_length + 1] value estimates.
-          ratios: [unroll_length] probability of each action under the θ that learns over that under the one that
-            acted.
-          experience: [unroll_length, ...] what happened.
-          lifetime_end: [] whether the lifetime ends after the last env step.
-
-        Returns:
-          Targets and advantages, each [unroll_length]. Advantages carry V-trace's clipped ratio, but for PPO, which
-          clips by itself.
-        """
-        import rlax  # takes a second (it brings TensorFlow Probability), which evolution should not wait for
-
-        config = self.config
-        ignored = experience.action_ignored
-        if config.discount_across_episodes:
-            is_final = jnp.arange(experience.reward.shape[0]) == experience.reward.shape[0] - 1
-            discounts = jnp.where(lifetime_end & is_final, 0.0, config.discount)
-            rewards = experience.reward
-        else:
-            # At a last observation the value is its own target: it serves to bootstrap a truncated episode.
-            discounts = jnp.where(ignored, 0.0, config.discount * experience.discount)
-            rewards = jnp.where(ignored, values[:-1], experience.reward)
-        traced = rlax.vtrace_td_error_and_advantage(
-            values[:-1],
-            values[1:],
-            rewards,
-            discounts,
-            ratios,
-            lambda_=config.td_lambda,
-            clip_rho_threshold=config.clip_ratio,
-            clip_pg_rho_threshold=config.clip_ratio,
-        )
-        advantages = traced.q_estimate - values[:-1] if config.ppo_clip > 0 else traced.pg_advantage
-        return traced.errors + values[:-1], advantages
 
     def _weighted_mean(self, by_entry: list[Float[Array, ""]]) -> Float[Array, ""]:
         weights = jnp.array([entry.weight for entry in self.entries])
@@ -396,12 +386,10 @@ def split_actor_critic(actor_critic: ActorCritic) -> SplitOuterLoop:
 
 def _normalised(
     advantages: Float[Array, "lifetimes unroll_length"],
-    counted: Float[Array, "lifetimes unroll_length"],
+    acted: Float[Array, "lifetimes unroll_length"],
     axis_name: str | None,
 ) -> Float[Array, "lifetimes unroll_length"]:
     """Mean 0 and standard deviation 1, over all devices and the actions that count."""
-    moments = jnp.stack([jnp.mean(counted), jnp.mean(counted * advantages), jnp.mean(counted * advantages**2)])
-    count, total, total_square = mean_over_devices(moments, axis_name)
-    mean = total / jnp.maximum(count, 1e-8)
-    variance = total_square / jnp.maximum(count, 1e-8) - mean**2
-    return (advantages - mean) * jax.lax.rsqrt(jnp.maximum(variance, 1e-8))
+    _, by_device = mean_and_stack_over_devices((), moments_of(advantages, acted), axis_name)
+    moments = combine(by_device)
+    return (advantages - moments.mean) * jax.lax.rsqrt(jnp.maximum(moments.variance, 1e-8))

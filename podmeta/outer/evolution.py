@@ -37,6 +37,7 @@ from podmeta.outer.base import (
     Trajectory,
 )
 from podmeta.outer.exchange import sum_over_devices
+from podmeta.outer.moments import moments_of
 from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
 from podmeta.outer.perturbations import Noise, perturb, sample_noise, weighted_sum
 from podmeta.outer.shaping import SHAPINGS
@@ -160,7 +161,7 @@ class Evolution(NamedTuple):
         total = jnp.tensordot(population, self._entry_weights(), axes=1)
         metrics = {
             "fitness_mean": jnp.mean(total),
-            "fitness_std": jnp.std(total),
+            "fitness_std": jnp.sqrt(moments_of(total).variance),
             "fitness_max": jnp.max(total),
             "fitness_min": jnp.min(total),
             "gradient_norm": optax.tree.norm(ascent),

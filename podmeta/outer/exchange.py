@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 Tree = TypeVar("Tree")
+Stack = TypeVar("Stack")
 
 _SMALL = 1024  # floats: to send these costs less than to wait for the devices once more
 
@@ -28,12 +29,23 @@ def sum_over_devices(tree: Tree, axis_name: str | None) -> Tree:
     return as_tree(jax.lax.platform_dependent(vector, cpu=on_cpus, default=elsewhere))
 
 
-def mean_over_devices(tree: Tree, axis_name: str | None) -> Tree:
-    """The mean, likewise."""
+def mean_and_stack_over_devices(averaged: Tree, stacked: Stack, axis_name: str | None) -> tuple[Tree, Stack]:
+    """In one exchange, the mean of a pytree of floats over the devices of an axis, and another as each device has it.
+
+    Args:
+      averaged: what to average.
+      stacked: what to collect; small, because each device sends it with zeros for all others.
+      axis_name: the axis; None: there is one device.
+
+    Returns:
+      The mean, and the second tree with a leading axis of devices.
+    """
     if axis_name is None:
-        return tree
-    number = jax.lax.axis_size(axis_name)
-    return jax.tree.map(lambda leaf: leaf / number, sum_over_devices(tree, axis_name))
+        return averaged, jax.tree.map(lambda leaf: leaf[None], stacked)
+    number, index = jax.lax.axis_size(axis_name), jax.lax.axis_index(axis_name)
+    spread = jax.tree.map(lambda leaf: jnp.zeros((number, *leaf.shape), leaf.dtype).at[index].set(leaf), stacked)
+    total, collected = sum_over_devices((averaged, spread), axis_name)
+    return jax.tree.map(lambda leaf: leaf / number, total), collected
 
 
 def _sum_in_few_hops(vector: Float[Array, "size"], axis_name: str) -> Float[Array, "size"]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from podmeta.outer.moments import moments_of
+
 Fitness = Float[Array, "population_size"]
 
 
@@ -18,10 +20,11 @@ def centred_rank(fitness: Fitness) -> Fitness:
 
 def z_score(fitness: Fitness) -> Fitness:
     """Mean 0 and standard deviation 1; zeros where all are equal."""
-    std = jnp.std(fitness)
+    _, mean, variance = moments_of(fitness)
+    std = jnp.sqrt(variance)
     # Where all are equal, std may be a rounding error; where they hardly differ, it may underflow to 0.
     flat = (jnp.max(fitness) == jnp.min(fitness)) | (std == 0)
-    return jnp.where(flat, 0.0, (fitness - jnp.mean(fitness)) / jnp.where(flat, 1.0, std))
+    return jnp.where(flat, 0.0, (fitness - mean) / jnp.where(flat, 1.0, std))
 
 
 def raw(fitness: Fitness) -> Fitness:

@@ -2,51 +2,60 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from podmeta.outer.moments import Moments
 
 _DECAY = 0.99  # per gradient step
 _SMALLEST_STD = 1e-2  # so that a reward that never changes blows nothing up
 
 
 class ValueStatistics(NamedTuple):
-    """Running statistics of the value targets, by which values are normalised.
+    """Running mean and variance of value targets. Each gradient step weighs 0.99 times the one after it.
 
     Attributes:
-      mean: [] discounted sum of means.
-      mean_square: [] discounted sum of means of squares.
-      weight: [] the sum of the weights so far, which corrects the start.
+      weight: [] the sum of the weights so far; it approaches 1.
+      mean: [] the weighted mean.
+      mean_remainder: [] what `mean` lacks because it is rounded. A hundredth of a step's deviation would be lost in a
+        mean of 1e6, and the mean would never move.
+      variance: [] the weighted mean of squared deviations from the mean.
     """
 
-    mean: Float[Array, ""]
-    mean_square: Float[Array, ""]
     weight: Float[Array, ""]
+    mean: Float[Array, ""]
+    mean_remainder: Float[Array, ""]
+    variance: Float[Array, ""]
 
 
 def no_statistics() -> ValueStatistics:
     """Statistics that have seen no target."""
-    return ValueStatistics(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+    zero = jnp.zeros((), jnp.float32)
+    return ValueStatistics(zero, zero, zero, zero)
 
 
 def mean_and_std(statistics: ValueStatistics) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean and standard deviation of value targets; 0 and 1 before any was seen."""
-    seen = statistics.weight > 0
-    weight = jnp.where(seen, statistics.weight, 1.0)
-    mean = statistics.mean / weight
-    variance = statistics.mean_square / weight - mean**2
-    std = jnp.maximum(jnp.sqrt(jnp.maximum(variance, 0.0)), _SMALLEST_STD)
-    return mean, jnp.where(seen, std, 1.0)
+    std = jnp.maximum(jnp.sqrt(statistics.variance), _SMALLEST_STD)
+    return statistics.mean, jnp.where(statistics.weight > 0, std, 1.0)
 
 
-def updated_statistics(
-    statistics: ValueStatistics, moments: tuple[Float[Array, ""], Float[Array, ""]]
-) -> ValueStatistics:
-    """The statistics after one more gradient step, whose targets had these moments: mean and mean square, each []."""
+def updated_statistics(statistics: ValueStatistics, targets: Moments) -> ValueStatistics:
+    """The statistics after one more gradient step, from the moments of its value targets.
 
-    def moved(old: Float[Array, ""], new: Float[Array, ""] | float) -> Float[Array, ""]:
-        return _DECAY * old + (1.0 - _DECAY) * new
-
-    mean, mean_square = moments
-    return ValueStatistics(
-        moved(statistics.mean, mean), moved(statistics.mean_square, mean_square), moved(statistics.weight, 1.0)
+    Every step has the same weight, however many targets it has. A step without targets changes nothing.
+    """
+    earlier, latest = _DECAY * statistics.weight, 1.0 - _DECAY
+    weight = earlier + latest
+    share = latest / weight
+    deviation = (targets.mean - statistics.mean) - statistics.mean_remainder
+    move = statistics.mean_remainder + share * deviation
+    mean = statistics.mean + move
+    updated = ValueStatistics(
+        weight=weight,
+        mean=mean,
+        mean_remainder=move - (mean - statistics.mean),
+        variance=(1.0 - share) * (statistics.variance + share * deviation**2) + share * targets.variance,
     )
+    return jax.tree.map(lambda new, old: jnp.where(targets.weight > 0, new, old), updated, statistics)

@@ -35,6 +35,7 @@ from podmeta.runtime.checkpoint_files import (
     step_name,
     steps_in,
 )
+from podmeta.runtime.earlier_states import in_earlier_form, in_todays_form
 from podmeta.runtime.files import (
     TEMPORARY_PREFIX,
     ensure_room,
@@ -199,15 +200,15 @@ class Checkpoints:
     def _restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
         path = self.directory / step_name(step)
         manifest = read_manifest(self.directory, step)
-        _check_fits(path, manifest["arrays"], target)
+        saved_target = _fitting(path, manifest["arrays"], target)
         try:
-            tree = _read_arrays(path / ARRAYS, target)
+            tree = _read_arrays(path / ARRAYS, saved_target)
         except Exception as error:
             raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)}") from error
         for saved, read in zip(manifest["arrays"], _describe(tree, with_content=True), strict=True):
             if saved != read:
                 raise BrokenCheckpointError(f"the content of {saved['path']} differs from what was saved")
-        return tree, manifest["metadata"]
+        return in_todays_form(tree), manifest["metadata"]
 
 
 def meta_params_sha256(meta_params: Any) -> str:
@@ -292,27 +293,37 @@ def _orbax() -> Iterator[ocp.Checkpointer]:
         logger.setLevel(level)
 
 
-def _check_fits(path: Path, saved: list[dict[str, Any]], target: Any) -> None:
+def _differences(saved: list[dict[str, Any]], target: Any) -> list[str]:
+    """A line for every array that a checkpoint holds and the target does not, or the other way round."""
     there = {array["path"]: f"{array['dtype']}{array['shape']}" for array in saved}
     now = {array["path"]: f"{array['dtype']}{array['shape']}" for array in _describe(target)}
-    differences = [
+    return [
         f"  {name}: {there.get(name, 'absent')} there, {now.get(name, 'absent')} now"
         for name in [*there, *(name for name in now if name not in there)]
         if there.get(name) != now.get(name)
     ]
-    if differences:
-        told = differences[:_MAX_DIFFERENCES_TOLD]
-        if len(differences) > len(told):
-            told.append(f"  and {len(differences) - len(told)} more")
-        raise InputError(
-            "\n".join(
-                [
-                    f"checkpoint {path} does not fit this job's config:",
-                    *told,
-                    "Use the config it was saved with, or choose another run_dir.",
-                ]
-            )
+
+
+def _fitting(path: Path, saved: list[dict[str, Any]], target: Any) -> Any:
+    """The form of the target that the checkpoint holds: today's or an earlier version's."""
+    differences = _differences(saved, target)
+    if not differences:
+        return target
+    earlier = in_earlier_form(target)
+    if not _differences(saved, earlier):
+        return earlier
+    told = differences[:_MAX_DIFFERENCES_TOLD]
+    if len(differences) > len(told):
+        told.append(f"  and {len(differences) - len(told)} more")
+    raise InputError(
+        "\n".join(
+            [
+                f"checkpoint {path} does not fit this job's config:",
+                *told,
+                "Use the config it was saved with, or choose another run_dir.",
+            ]
         )
+    )
 
 
 def _describe(tree: Any, with_content: bool = False) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""Actor-critic: V-trace against a plain form, gradients against finite differences, episode ends, unrolls, remat."""
+"""Actor-critic: gradients against finite differences, values against closed forms, episode ends, unrolls, remat."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +9,15 @@ import numpy as np
 import pytest
 
 from podmeta.config.schema import ActorCriticConfig, BanditConfig, GymnaxConfig, RecurrentConfig, SymmetricConfig
+from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
-from podmeta.lifetimes import Experience, build_inner_loop
-from podmeta.outer.actor_critic import Trajectory, actor_critic_outer_loop, make_actor_critic
+from podmeta.learners.base import Learner, LearnerOutput
+from podmeta.learners.policies import make_policy
+from podmeta.lifetimes import build_inner_loop, make_inner_loop
+from podmeta.outer.actor_critic import Trajectory, _normalised, actor_critic_outer_loop, make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings
+from podmeta.outer.value_statistics import mean_and_std
+from tests.outer.plain_vtrace import plain_vtrace
 
 SETTINGS = InstanceSettings(jnp.array(0, jnp.uint32), jnp.array(0.01), jnp.array(0.0))
 UNROLL_LENGTH = 6
@@ -44,62 +50,6 @@ def cartpole():
     return actor_critic, *live(actor_critic)
 
 
-def plain_vtrace(values, rewards, discounts, ratios, td_lambda, clip):
-    """V-trace as a sum (Espeholt et al. 2018, equation 1), one target at a time, with no recursion."""
-    num_steps = len(rewards)
-    deltas = np.minimum(clip, ratios) * (rewards + discounts * values[1:] - values[:-1])
-    traces = td_lambda * np.minimum(1.0, ratios)
-    targets = np.array(
-        [
-            values[s] + sum(np.prod(discounts[s:t]) * np.prod(traces[s:t]) * deltas[t] for t in range(s, num_steps))
-            for s in range(num_steps)
-        ]
-    )
-    following = np.append(td_lambda * targets[1:] + (1 - td_lambda) * values[1:-1], values[-1])
-    advantages = np.minimum(clip, ratios) * (rewards + discounts * following - values[:-1])
-    return targets, advantages
-
-
-def scripted_experience(rewards, terminated, ended, ignored) -> Experience:
-    return Experience(
-        None, None, None, jnp.array(ignored), jnp.array(rewards), 1.0 - jnp.array(terminated, jnp.float32),
-        jnp.array(ended), None, None,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(("td_lambda", "clip"), [(1.0, 1.0), (0.9, 1.0), (0.95, 2.0)])
-@pytest.mark.parametrize("lifetime_end", [False, True])
-def test_targets_equal_a_plain_vtrace_across_episodes(td_lambda, clip, lifetime_end):
-    generator = np.random.default_rng(0)
-    values, rewards = generator.normal(size=7), generator.normal(size=6)
-    ratios = np.exp(generator.normal(size=6))
-    config = ActorCriticConfig(unroll_length=6, discount=0.9, td_lambda=td_lambda, clip_ratio=clip)
-    experience = scripted_experience(rewards, [0, 0, 1, 0, 0, 0], [0, 0, 1, 0, 0, 0], [False] * 6)
-    targets, advantages = make(config).targets_and_advantages(
-        jnp.array(values), jnp.array(ratios), experience, jnp.array(lifetime_end)
-    )
-    discounts = np.full(6, 0.9)
-    discounts[-1] *= not lifetime_end
-    expected = plain_vtrace(values, rewards, discounts, ratios, td_lambda, clip)
-    np.testing.assert_allclose(targets, expected[0], rtol=1e-5)
-    np.testing.assert_allclose(advantages, expected[1], rtol=1e-4, atol=1e-5)
-
-
-def test_termination_ends_the_return_and_truncation_bootstraps_from_the_last_observation():
-    # Two episodes of two steps: the first terminates, the second is truncated; a reset follows each.
-    config = ActorCriticConfig(unroll_length=6, discount=0.5, discount_across_episodes=False)
-    values = jnp.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
-    experience = scripted_experience(
-        rewards=[10.0, 20.0, 0.0, 30.0, 40.0, 0.0],
-        terminated=[0, 1, 0, 0, 0, 0],
-        ended=[False, True, False, False, True, False],
-        ignored=[False, False, True, False, False, True],
-    )
-    targets, _ = make(config).targets_and_advantages(values, jnp.ones(6), experience, jnp.array(False))
-    truncated = 40.0 + 0.5 * 6.0
-    np.testing.assert_allclose(targets, [10.0 + 0.5 * 20.0, 20.0, 3.0, 30.0 + 0.5 * truncated, truncated, 6.0])
-
-
 def test_gradient_equals_finite_differences(cartpole):
     actor_critic, state, _, trajectories = cartpole
     config = dataclasses.replace(actor_critic.config, optimiser="sgd", max_gradient_norm=0.0, entropy_cost=0.3)
@@ -117,7 +67,7 @@ def test_gradient_equals_finite_differences(cartpole):
             return _loss_by_hand(config, entry, meta_params, trajectories, fixed)
 
         gradient = jax.grad(
-            lambda meta_params: actor_critic._entry_loss(entry, meta_params, trajectories[0], statistics, None)[0]
+            lambda meta_params: actor_critic._entry_loss(entry, meta_params, trajectories[0], statistics, None).loss
         )(meta_params)
         flat, unravel = jax.flatten_util.ravel_pytree(meta_params)
         flat_gradient = jax.flatten_util.ravel_pytree(gradient)[0]
@@ -169,10 +119,59 @@ def _loss_by_hand(config, entry, meta_params, trajectories, fixed):
             log_probs = jax.nn.log_softmax(output.policy[:, 0])
             action = trajectories[0].experience.action[row, 0, t]
             entropy = -jnp.sum(jnp.exp(log_probs) * log_probs)
+            policy_loss = -log_probs[action] * advantages[row, t] - config.entropy_cost * entropy
             value_loss = 0.5 * (targets[row, t] - output.value) ** 2
-            step_loss = -log_probs[action] * advantages[row, t] + config.value_cost * value_loss
-            total += counted[row, t] * (step_loss - config.entropy_cost * entropy)
+            total += counted[row, t] * policy_loss + config.value_cost * value_loss
     return total / counted.size
+
+
+@pytest.mark.parametrize(
+    ("across_episodes", "expected"),
+    [
+        # A reward of 1 at each of 4 steps and a truncation: as if there were no time limit, 1 / (1 - 0.5).
+        (False, np.full(5, 2.0)),
+        # The return runs on over the reset, which earns nothing: V(k) = 1 + V(k + 1) / 2 and V(4) = V(0) / 2.
+        (True, np.linalg.solve(np.eye(5) - 0.5 * np.roll(np.eye(5), 1, axis=1), [1.0, 1.0, 1.0, 1.0, 0.0])),
+    ],
+)
+@pytest.mark.parametrize("td_lambda", [1.0, 0.8])
+def test_values_of_truncated_episodes_reach_their_closed_form(across_episodes, expected, td_lambda):
+    cartpole = GymnaxConfig(id="CartPole-v1", lifetime_length=10**6, parameters={"max_steps_in_episode": 4})
+    config = ActorCriticConfig(
+        num_lifetimes=2, unroll_length=4, discount=0.5, discount_across_episodes=across_episodes, td_lambda=td_lambda,
+        optimiser="sgd", learning_rate=0.5, value_cost=1.0, max_gradient_norm=0.0,
+    )  # fmt: skip
+    loop = actor_critic_outer_loop(
+        make_actor_critic(config, (Entry("e", knowing_the_step(cartpole), 1, 1.0),), num_updates=1)
+    )
+    rows = jnp.arange(2)
+
+    def update(carry, _):
+        state, lifetimes = carry
+        lifetimes, trajectories = jax.vmap(loop.live, in_axes=(None, 0, 0))(state, rows, lifetimes)
+        return (loop.update(state, trajectories, None)[0], lifetimes), None
+
+    state = loop.init(SETTINGS._replace(learning_rate=jnp.array(0.5)))
+    start = (state, jax.vmap(loop.birth, in_axes=(None, 0))(state, rows))
+    end, _ = jax.jit(lambda start: jax.lax.scan(update, start, length=600)[0])(start)
+    mean, std = mean_and_std(end.value_statistics[0])
+    np.testing.assert_allclose(mean + std * end.meta_params, expected, rtol=2e-2)
+
+
+def knowing_the_step(environment_config):
+    """A learner with a memory for the step of the episode, whose θ is the value of every step, and nothing else."""
+    environment = make_environment(environment_config)
+
+    def step(meta_params, learner_state, learner_input):
+        episode_step = jnp.where(learner_input.episode_start > 0, 0, learner_state + 1)
+        return LearnerOutput(jnp.zeros((2, 1)), meta_params[episode_step]), episode_step
+
+    def initial_state(meta_params, key):
+        return jnp.zeros((), jnp.int32)
+
+    learner = Learner(lambda key: jnp.zeros(5), initial_state, step)
+    policy = make_policy(environment.action_spec())
+    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
 
 
 @pytest.mark.parametrize("learner_config", [RecurrentConfig(hidden_size=3), SymmetricConfig(hidden_size=3)])
@@ -190,6 +189,19 @@ def test_chunks_made_again_change_no_gradient(learner_config):
     )
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e6])
+def test_normalised_advantages_have_mean_0_and_standard_deviation_1_on_all_devices(offset):
+    generator = np.random.default_rng(0)
+    advantages = (offset + 3.0 * generator.normal(size=(4, 2, 50)) + np.arange(4)[:, None, None]).astype(np.float32)
+    acted = (generator.random(advantages.shape) < 0.7).astype(np.float32)
+    normalised = jax.pmap(functools.partial(_normalised, axis_name="devices"), axis_name="devices")(advantages, acted)
+    counted = advantages[acted > 0].astype(np.float64)
+    expected = (advantages.astype(np.float64) - counted.mean()) / counted.std()
+    np.testing.assert_allclose(normalised, expected, rtol=1e-3, atol=1e-3 + 1e-7 * offset)
+    alone = _normalised(jnp.asarray(advantages.reshape(8, 50)), jnp.asarray(acted.reshape(8, 50)), None)
+    np.testing.assert_allclose(alone.reshape(4, 2, 50), expected, rtol=1e-3, atol=1e-3 + 1e-7 * offset)
+
+
 def test_ignored_actions_are_not_learned_from(cartpole):
     actor_critic, state, _, trajectories = cartpole
     ignored = trajectories[0].experience.action_ignored
@@ -199,6 +211,27 @@ def test_ignored_actions_are_not_learned_from(cartpole):
     update = jax.jit(actor_critic.update, static_argnums=2)
     one, two = update(state, trajectories, None)[0], update(state, other, None)[0]
     jax.tree.map(np.testing.assert_array_equal, one.meta_params, two.meta_params)
+
+
+@pytest.mark.parametrize("rare", [None, 0, 3])
+def test_the_largest_importance_ratio_is_over_gradient_steps_devices_and_actions_that_count(cartpole, rare):
+    actor_critic, state, _, trajectories = cartpole
+    # The update hardly moves θ, so that ratios stay what they are made to be here.
+    config = dataclasses.replace(actor_critic.config, num_epochs=2, num_minibatches=2, optimiser="sgd")
+    state = state._replace(settings=SETTINGS._replace(learning_rate=jnp.array(1e-9)))
+    experience = trajectories[0].experience
+    assert experience.action_ignored.any(axis=(1, 2)).all(), "where ignored, an action has a ratio of 1"
+    ratios = jnp.full(4, 0.8) if rare is None else jnp.full(4, 0.8).at[rare].set(2.0)
+    logits = jax.nn.log_softmax(experience.learner_output.policy[..., 0])
+    chosen = jnp.take_along_axis(logits, experience.action[..., None], axis=-1) - jnp.log(ratios)[:, None, None, None]
+    is_chosen = jax.nn.one_hot(experience.action, 2) > 0
+    behaviour = jnp.where(is_chosen, chosen, jnp.log1p(-jnp.exp(chosen)))[..., None]
+    output = experience.learner_output._replace(policy=behaviour)
+    other = (trajectories[0]._replace(experience=experience._replace(learner_output=output)),)
+    by_device = jax.tree.map(lambda leaf: leaf.reshape(2, 2, *leaf.shape[1:]), other)
+    update = actor_critic._replace(config=config).update
+    metrics = jax.pmap(lambda shard: update(state, shard, "devices")[1], axis_name="devices")(by_device)
+    np.testing.assert_allclose(metrics["importance_ratio_max"], 0.8 if rare is None else 2.0, rtol=1e-4)
 
 
 def test_lifetimes_go_on_across_updates_and_end_on_time():
@@ -230,8 +263,8 @@ def test_several_epochs_with_the_ppo_clip_stay_near_the_behaviour():
         after, metrics = jax.jit(actor_critic.update, static_argnums=2)(state, trajectories, None)
         assert after.update == 1 and np.isfinite(metrics["gradient_norm"])
         entry, statistics = actor_critic.entries[0], after.value_statistics[0]
-        at_the_end = actor_critic._entry_loss(entry, after.meta_params, trajectories[0], statistics, None)[2]
-        distances.append(float(at_the_end["importance_ratio_max"]))
+        at_the_end = actor_critic._entry_loss(entry, after.meta_params, trajectories[0], statistics, None)
+        distances.append(float(at_the_end.largest["importance_ratio_max"]))
     assert 1.0 < distances[0] < distances[1]
 
 

@@ -270,7 +270,7 @@ def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes():
 
 
 def experience(rewards, expected_rewards=None):
-    nothing = Experience(*[None] * 9)
+    nothing = Experience(*[None] * len(Experience._fields))
     return nothing._replace(reward=jnp.asarray(rewards), expected_reward=expected_rewards)
 
 

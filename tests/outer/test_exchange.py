@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from podmeta.outer.exchange import mean_over_devices, sum_over_devices
+from podmeta.outer.exchange import mean_and_stack_over_devices, sum_over_devices
 from podmeta.planning.hlo import collectives, parse_module
 
 NUM_DEVICES = 4
@@ -23,11 +23,26 @@ def mapped(exchange):
 
 
 @pytest.mark.parametrize("tree", [TREE, LARGE_TREE], ids=["whole", "in_pieces"])
-@pytest.mark.parametrize(("exchange", "expected"), [(sum_over_devices, np.sum), (mean_over_devices, np.mean)])
-def test_every_leaf_is_added_up_over_the_devices(exchange, expected, tree):
-    result = mapped(exchange)(tree)
+def test_every_leaf_is_added_up_over_the_devices(tree):
+    result = mapped(sum_over_devices)(tree)
     for leaf, of_device in zip(jax.tree.leaves(tree), jax.tree.leaves(result), strict=True):
-        np.testing.assert_allclose(of_device, np.broadcast_to(expected(leaf, axis=0), leaf.shape), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(of_device, np.broadcast_to(np.sum(leaf, axis=0), leaf.shape), rtol=1e-5, atol=1e-6)
+
+
+def test_one_exchange_averages_one_tree_and_collects_another():
+    exchange = mapped(lambda tree, axis_name: mean_and_stack_over_devices(other_tree(tree), tree, axis_name))
+    averaged, collected = exchange(TREE)
+    expected = jax.tree.map(lambda leaf: np.mean(leaf, axis=0), other_tree(TREE))
+    for device in range(NUM_DEVICES):
+        jax.tree.map(lambda leaf, d=device: np.testing.assert_array_equal(leaf[d], leaf[0]), averaged)
+        jax.tree.map(lambda leaf, whole, d=device: np.testing.assert_array_equal(leaf[d], whole), collected, TREE)
+    jax.tree.map(lambda leaf, mean: np.testing.assert_allclose(leaf[0], mean, rtol=1e-6), averaged, expected)
+    module = parse_module(exchange.lower(TREE).compile().as_text())
+    assert [found.name for found in collectives(module)] == ["all-to-all"]
+
+
+def other_tree(tree):
+    return jax.tree.map(lambda leaf: 2.0 * leaf - 1.0, tree)
 
 
 @pytest.mark.parametrize("num_floats", [9, 1009])
@@ -52,6 +67,8 @@ def test_accelerators_add_up_by_their_own_means(platform):
     assert text.count('"stablehlo.all_reduce"') == 1 and "all_to_all" not in text
 
 
-@pytest.mark.parametrize("exchange", [sum_over_devices, mean_over_devices])
-def test_without_an_axis_there_is_nothing_to_exchange(exchange):
-    assert exchange(TREE, None) is TREE
+def test_without_an_axis_there_is_nothing_to_exchange():
+    assert sum_over_devices(TREE, None) is TREE
+    averaged, collected = mean_and_stack_over_devices(TREE, TREE, None)
+    assert averaged is TREE
+    jax.tree.map(lambda leaf, whole: np.testing.assert_array_equal(leaf, whole[None]), collected, TREE)

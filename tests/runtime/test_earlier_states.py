@@ -1,0 +1,43 @@
+"""Checkpoints of earlier versions: they go on with the numbers that they hold."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from podmeta.outer.value_statistics import ValueStatistics
+from podmeta.runtime.checkpoints import Checkpoints
+
+
+class State(NamedTuple):
+    meta_params: Any
+    value_statistics: tuple
+
+
+class EarlierStatistics(NamedTuple):
+    mean: Any
+    mean_square: Any
+    weight: Any
+
+
+def test_sums_of_value_targets_become_a_mean_and_a_variance(tmp_path):
+    # Of two instances, of which the second has seen nothing yet.
+    saved = EarlierStatistics(*(np.array(pair, np.float32) for pair in ([1.5, 0.0], [13 / 2, 0.0], [0.5, 0.0])))
+    Checkpoints(tmp_path).save(7, State(np.ones(3, np.float32), (saved,)), {})
+    number = jax.ShapeDtypeStruct((2,), np.float32)
+    target = State(jax.ShapeDtypeStruct((3,), np.float32), (ValueStatistics(number, number, number, number),))
+    restored = Checkpoints(tmp_path).restore_latest(target)
+    assert restored.step == 7
+    (statistics,) = restored.tree.value_statistics
+    for leaf, expected in zip(statistics, ([0.5, 0.0], [3.0, 0.0], [0.0, 0.0], [4.0, 0.0]), strict=True):
+        assert leaf.dtype == np.float32
+        np.testing.assert_allclose(leaf, expected, rtol=1e-6)
+    np.testing.assert_array_equal(restored.tree.meta_params, np.ones(3))
+
+
+def test_states_of_today_are_left_alone(tmp_path):
+    number = np.float32(2.0)
+    state = State(np.ones(3, np.float32), (ValueStatistics(number, number, number, number),))
+    Checkpoints(tmp_path).save(7, state, {})
+    restored = Checkpoints(tmp_path).restore_latest(state).tree
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
