@@ -1,5 +1,6 @@
 """Bernoulli bandits: the task is the probability that each arm pays 1 rather than 0."""
 
+import math
 from collections.abc import Callable
 
 import dm_env
@@ -42,12 +43,18 @@ class BernoulliBandit(Environment[ArmProbabilities, tuple[()]]):
                 "arms: set environment.num_arms=2, or environment.distribution=independent"
             )
         self._num_arms = num_arms
+        self._distribution = distribution
         self._draw = DISTRIBUTIONS[distribution]
 
     @property
     def episodes_end(self) -> bool:
         """A lifetime is one unending episode of pulls."""
         return False
+
+    @property
+    def num_tasks(self) -> float:
+        """Two where the probabilities of both arms are given, else unlimited."""
+        return math.inf if self._distribution in ("independent", "dependent_uniform") else 2
 
     def observation_spec(self) -> specs.BoundedArray:
         """The constant 1, shape [1]."""

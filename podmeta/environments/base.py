@@ -34,6 +34,11 @@ class Environment(abc.ABC, Generic[Task, EnvironmentState]):
         """Whether an episode ever ends. Where none does, no reset is computed at every env step for nothing."""
         return True
 
+    @property
+    def num_tasks(self) -> float | None:
+        """How many different tasks there are at most; `math.inf` if too many to count; None if not known."""
+        return None
+
     @abc.abstractmethod
     def observation_spec(self) -> specs.Array:
         """Shape, dtype (float32) and bounds of an observation. Discrete observations are one-hot."""

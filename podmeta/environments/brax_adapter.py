@@ -53,6 +53,11 @@ class BraxEnvironment(Environment[tuple[()], BraxState]):
         self._body_types = leaf_types(stepped)
         self._observation_shape = stepped.obs.shape
 
+    @property
+    def num_tasks(self) -> int:
+        """Every lifetime has the same task."""
+        return 1
+
     def observation_spec(self) -> specs.Array:
         """[observation_size], unbounded: positions, angles and velocities."""
         return specs.Array(self._observation_shape, np.float32, name="observation")

@@ -62,6 +62,11 @@ class ContextualBandit(Environment[ContextualBanditTask, ContextualBanditState])
         """A lifetime is one unending episode of pulls."""
         return False
 
+    @property
+    def num_tasks(self) -> int:
+        """Of an action, a column of C values from {-1, 0, 1} whose mean is taken off: 3^C - 2^C differ."""
+        return (3**self._num_contexts - 2**self._num_contexts) ** self._num_actions
+
     def observation_spec(self) -> specs.BoundedArray:
         """[num_contexts], one-hot."""
         return specs.BoundedArray((self._num_contexts,), "float32", 0.0, 1.0, "observation")

@@ -103,6 +103,12 @@ class GridWorld(Environment[GridWorldTask, GridWorldState]):
         """Only where `episode_length` truncates it."""
         return self._config.episode_length > 0
 
+    @property
+    def num_tasks(self) -> float:
+        """Ways to place the inner walls, times the pairs of rewards."""
+        num_rewards = {"fixed": 1, "swapped": 1, "random_sign": 2, "random": math.inf}[self._config.rewards]
+        return math.comb(self._grid.num_cells, self._config.num_inner_walls) * num_rewards
+
     def observation_spec(self) -> specs.BoundedArray:
         """[num_blocks * num_view_cells], zeros and ones."""
         if self._config.view == "full":

@@ -49,6 +49,11 @@ class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
         self._observation_space = _supported(id, "observations", observation_space)
         self._state_types = leaf_types(jax.eval_shape(self._first_step, jax.random.key(0)))
 
+    @property
+    def num_tasks(self) -> int:
+        """Every lifetime has the same task."""
+        return 1
+
     def observation_spec(self) -> specs.BoundedArray:
         """The shape of a box observation, or one component per value of a discrete one."""
         space = self._observation_space

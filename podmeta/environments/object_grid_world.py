@@ -5,6 +5,7 @@ rewards, probabilities and walls that Jackson et al., "Discovering General Reinf
 with Adversarial Environment Design" (NeurIPS 2023), evaluate on.
 """
 
+import math
 from typing import NamedTuple
 
 import dm_env
@@ -165,6 +166,12 @@ class ObjectGridWorld(Environment[ObjectGridWorldTask, ObjectGridWorldState]):
         self._rewards = np.array([kind.reward for kind in per_object], np.float32)
         self._terminations = np.array([kind.termination_probability for kind in per_object], np.float32)
         self._respawns = np.array([kind.respawn_probability for kind in per_object], np.float32)
+
+    @property
+    def num_tasks(self) -> int:
+        """Ways to place the agent and, one after the other, the objects, if that is the task; else 1."""
+        num_free_cells = self._grid.num_cells - len(self._walls)
+        return math.perm(num_free_cells, 1 + self._num_objects) if self._positions_are_the_task else 1
 
     def observation_spec(self) -> specs.BoundedArray:
         """[num_cells + num_objects] or [num_cells * (1 + num_kinds)], by `positions`: zeros and ones."""

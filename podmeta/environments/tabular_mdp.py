@@ -3,6 +3,7 @@
 After Duan et al., "RL²: Fast Reinforcement Learning via Slow Reinforcement Learning" (2016), section 3.2.
 """
 
+import math
 from typing import NamedTuple
 
 import dm_env
@@ -68,6 +69,11 @@ class TabularMDP(Environment[TabularMDPTask, TabularMDPState]):
         self._num_states = num_states
         self._num_actions = num_actions
         self._horizon = horizon
+
+    @property
+    def num_tasks(self) -> float:
+        """Unlimited."""
+        return math.inf
 
     def observation_spec(self) -> specs.BoundedArray:
         """[num_states], one-hot."""

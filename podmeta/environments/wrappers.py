@@ -4,6 +4,7 @@ What a wrapper draws (a permutation, signs) is part of the task, so it holds for
 wrappers over observations work on the flattened components of an observation of any shape.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from podmeta.environments.wrapper_specs import (
     permuted_observation_spec,
     scaled_observation_spec,
 )
+
+_MOST_BITS = 64  # of what is counted: beyond it, tasks are too many to count
 
 
 class WrappedTask(NamedTuple):
@@ -52,6 +55,19 @@ class TaskWrapper(Environment[WrappedTask, EnvironmentState]):
     def episodes_end(self) -> bool:
         """As inside."""
         return self._environment.episodes_end
+
+    @property
+    def num_tasks(self) -> float | None:
+        """Those inside, times what this wrapper may draw."""
+        inside = self._environment.num_tasks
+        if inside is None:
+            return None
+        return math.inf if math.inf in (inside, self.num_draws) else inside * self.num_draws
+
+    @property
+    def num_draws(self) -> float:
+        """How many different draws this wrapper may make; `math.inf` if too many to count."""
+        return 1
 
     def draw(self, key: PRNGKeyArray) -> Any:
         """Draws this wrapper's own part of a task."""
@@ -106,6 +122,11 @@ class PermutedObservations(TaskWrapper[EnvironmentState]):
         """Any component may appear anywhere, so all have the widest bounds of any."""
         return permuted_observation_spec(super().observation_spec())
 
+    @property
+    def num_draws(self) -> float:
+        """The permutations."""
+        return _num_permutations(num_components(self.observation_spec()))
+
     def draw(self, key: PRNGKeyArray) -> Int[Array, "observation_size"]:
         """A permutation, uniform over all."""
         return jax.random.permutation(key, num_components(self.observation_spec()))
@@ -127,6 +148,11 @@ class PermutedActions(TaskWrapper[EnvironmentState]):
     def __init__(self, environment: Environment[Any, EnvironmentState]):
         super().__init__(environment)
         check_permutable_actions(environment.action_spec())
+
+    @property
+    def num_draws(self) -> float:
+        """The permutations."""
+        return _num_permutations(count_actions(self.action_spec()))
 
     def draw(self, key: PRNGKeyArray) -> Int[Array, "num_actions"]:
         """A permutation, uniform over all."""
@@ -150,6 +176,12 @@ class FlippedObservationSigns(TaskWrapper[EnvironmentState]):
     def observation_spec(self) -> specs.Array:
         """Either sign may appear, so the bounds are symmetric."""
         return flipped_observation_spec(super().observation_spec())
+
+    @property
+    def num_draws(self) -> float:
+        """Either sign for every component."""
+        size = num_components(self.observation_spec())
+        return 2**size if size <= _MOST_BITS else math.inf
 
     def draw(self, key: PRNGKeyArray) -> Float[Array, "observation_size"]:
         """The sign of each component."""
@@ -219,3 +251,8 @@ class FailureReward(TaskWrapper[EnvironmentState]):
     def expected_rewards(self, task: WrappedTask, state: EnvironmentState) -> None:
         """Not known, whatever the environment inside knows of its own rewards."""
         del task, state
+
+
+def _num_permutations(size: int) -> float:
+    """n!, or `math.inf` if that takes more than `_MOST_BITS`."""
+    return math.factorial(size) if size <= 20 else math.inf

@@ -4,6 +4,7 @@ After Nikulin et al., "XLand-MiniGrid: Scalable Meta-Reinforcement Learning Envi
 2312.12044).
 """
 
+import math
 from typing import Any
 
 import dm_env
@@ -48,6 +49,11 @@ class XLandEnvironment(Environment[RuleSet, State]):
         self._xland, parameters = xminigrid.make(config.id, view_size=config.view_size)
         self._parameters = parameters.replace(max_steps=config.episode_length or parameters.max_steps)
         self._state_types = leaf_types(jax.eval_shape(self._first_step, jax.random.key(0)))
+
+    @property
+    def num_tasks(self) -> float:
+        """The rule sets of the benchmark; too many to count where they are made up."""
+        return math.inf if self._rulesets is None else len(self._rulesets.goal)
 
     def observation_spec(self) -> specs.BoundedArray:
         """[view_size, view_size, kinds of tiles + colours], zeros and ones."""

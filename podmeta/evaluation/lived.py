@@ -18,13 +18,14 @@ class Lifetimes(NamedTuple):
 
     Attributes:
       rewards: [num_tasks, lifetime_length] the rewards.
-      failures: [num_tasks, lifetime_length] 1 where an episode terminated (not where it was truncated).
+      terminations: [num_tasks, lifetime_length] 1 where an episode terminated (not where it was truncated), whether
+        that is a failure or a success.
       episode_ends: [num_tasks, lifetime_length] 1 where an episode ended, by termination or truncation.
       regrets: [num_tasks, lifetime_length] expected regret of each action; None where the optimum is unknown.
     """
 
     rewards: Float[np.ndarray, "num_tasks lifetime_length"]
-    failures: Float[np.ndarray, "num_tasks lifetime_length"]
+    terminations: Float[np.ndarray, "num_tasks lifetime_length"]
     episode_ends: Float[np.ndarray, "num_tasks lifetime_length"]
     regrets: Float[np.ndarray, "num_tasks lifetime_length"] | None
 
@@ -54,10 +55,10 @@ def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: Key[Arr
 
 def measure(experience: Experience) -> tuple[Array, Array, Array, Array | None]:
     """The fields of `Lifetimes`, for one lifetime and still on the device."""
-    failures = experience.episode_end & (experience.discount == 0.0)
+    terminations = experience.episode_end & (experience.discount == 0.0)
     return (
         experience.reward,
-        failures.astype(jnp.float32),
+        terminations.astype(jnp.float32),
         experience.episode_end.astype(jnp.float32),
         experience.regret,
     )

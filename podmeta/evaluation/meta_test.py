@@ -1,4 +1,4 @@
-"""Meta-testing: θ lives lifetimes on held-out tasks, beside the algorithms it is held against."""
+"""Meta-testing: lifetimes of θ, and of the algorithms it is compared with, on the same tasks."""
 
 import dataclasses
 import functools
@@ -37,6 +37,8 @@ class EvaluationRow:
       update: the update of the run's θ that was tested, also in rows about what it is held against.
       meta_params_sha256: the digest of that θ.
       evaluation_seed: the seed of the tasks.
+      tasks: how many different tasks there are, and whether θ has met them in training; see
+        `podmeta.evaluation.tasks`.
     """
 
     suite: str
@@ -51,6 +53,7 @@ class EvaluationRow:
     update: int = -1
     meta_params_sha256: str = ""
     evaluation_seed: int = -1
+    tasks: str = ""
 
 
 class Companion(NamedTuple):
@@ -76,13 +79,13 @@ def meta_test(
     references: Sequence[str] = (),
     companions: Sequence[Companion] = (),
 ) -> dict[str, Lifetimes]:
-    """Lives one lifetime on each held-out task, by the learner and by what it is held against.
+    """One lifetime on each task, of the learner and of what it is compared with.
 
     Args:
       meta_params: θ.
       learner_config: the learner that θ belongs to.
       environment_config: where it is tested.
-      num_tasks: number of held-out tasks, the same for every algorithm.
+      num_tasks: number of lifetimes, each on a task of its own, the same for every algorithm.
       seed: which tasks.
       references: names in `REFERENCES`, beside those that are always there.
       companions: other learners; one whose θ does not fit the environment is left out.
@@ -173,15 +176,17 @@ def tabulate(
 ) -> list[EvaluationRow]:
     """The tidy rows of one setting, of every algorithm's headline metric first.
 
-    "regret", "failures" and "return" are totals of the lifetime. "reward_first_third" and "reward_last_third", and the
-    same of fifths, are mean rewards per env step in these parts of it; "reward_gain" is by how much the last fifth is
-    better than the first, which tells whether something was learned in between. Where episodes end,
-    "first_episode_return" is what was earned in the first. If the controls of `podmeta.evaluation.verdict` were tested,
+    "regret", "failures" and "return" are totals of the lifetime. "failures" are terminations where each costs 1 and
+    nothing else pays; elsewhere "terminations" counts them, which may be successes. "reward_first_third" and
+    "reward_last_third", and the same of fifths, are mean rewards per env step in these parts of it; "reward_gain" is by
+    how much the last fifth is better than the first. Where episodes end, "first_episode_return" is what the first one
+    earned, as far as the lifetime goes. If the controls of `podmeta.evaluation.verdict` were tested,
     "learns_from_reward" of the learner is 1 or 0, and its paired margins over random and over them are there too.
     """
     headline = headline_metric(measured)
-    by_step = dict.fromkeys([headline, "return"] if headline == "regret" else [headline, "return", "failures"])
     episodes_end = any(lifetimes.episode_ends.any() for lifetimes in measured.values())
+    counted = ["terminations"] if episodes_end and headline != "failures" else []
+    by_step = dict.fromkeys([headline, "return", *counted])
     rows = []
     for algorithm, lifetimes in measured.items():
         by_task = {metric: metric_values(lifetimes, metric).sum(axis=1) for metric in by_step}
@@ -208,15 +213,20 @@ def headline_metric(measured: dict[str, Lifetimes]) -> str:
     if all(lifetimes.regrets is not None for lifetimes in every):
         return "regret"
     # Elsewhere an episode may terminate because its goal is reached.
-    costs = any(lifetimes.failures.any() for lifetimes in every) and all(
-        np.array_equal(lifetimes.rewards, -lifetimes.failures) for lifetimes in every
+    costs = any(lifetimes.terminations.any() for lifetimes in every) and all(
+        np.array_equal(lifetimes.rewards, -lifetimes.terminations) for lifetimes in every
     )
     return "failures" if costs else "return"
 
 
 def metric_values(lifetimes: Lifetimes, metric: str) -> Float[np.ndarray, "num_tasks lifetime_length"]:
-    """A metric by env step: "regret" (where it is known), "failures" or "return"."""
-    values = {"regret": lifetimes.regrets, "failures": lifetimes.failures, "return": lifetimes.rewards}[metric]
+    """A metric by env step: "regret" (where it is known), "failures", "terminations" or "return"."""
+    values = {
+        "regret": lifetimes.regrets,
+        "failures": lifetimes.terminations,
+        "terminations": lifetimes.terminations,
+        "return": lifetimes.rewards,
+    }[metric]
     assert values is not None
     return values
 

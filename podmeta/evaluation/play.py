@@ -22,12 +22,12 @@ class PlayedLifetime(NamedTuple):
     Attributes:
       rewards: [lifetime_length] what the action earned; 0 at a reset.
       episode_ends: [lifetime_length] whether the action ended an episode.
-      failures: [lifetime_length] whether it did so by termination, and not by truncation.
+      terminations: [lifetime_length] whether it did so by termination, and not by truncation.
     """
 
     rewards: Float[np.ndarray, "lifetime_length"]
     episode_ends: Bool[np.ndarray, "lifetime_length"]
-    failures: Bool[np.ndarray, "lifetime_length"]
+    terminations: Bool[np.ndarray, "lifetime_length"]
 
 
 def make_dm_environment(config: EnvironmentConfig, seed: int) -> dm_env.Environment:
@@ -60,14 +60,14 @@ def play(
       InputError: the algorithm cannot live with such observations or actions.
     """
     agent = algorithm.reset(environment.observation_spec(), environment.action_spec(), seed)
-    rewards, ends, failures = np.zeros(lifetime_length), *np.zeros((2, lifetime_length), bool)
+    rewards, ends, terminations = np.zeros(lifetime_length), *np.zeros((2, lifetime_length), bool)
     timestep = environment.reset()
     for step in range(lifetime_length):
         timestep = environment.step(agent.step(timestep))
         rewards[step] = timestep.reward or 0.0
         ends[step] = timestep.last()
-        failures[step] = timestep.last() and timestep.discount == 0.0
-    return PlayedLifetime(rewards, ends, failures)
+        terminations[step] = timestep.last() and timestep.discount == 0.0
+    return PlayedLifetime(rewards, ends, terminations)
 
 
 def show_lifetime(played: PlayedLifetime, console: Console) -> None:
@@ -87,9 +87,10 @@ def show_lifetime(played: PlayedLifetime, console: Console) -> None:
         f"{last:.4g} in the last",
     ]
     if played.episode_ends.any():
+        terminations = played.terminations
         told.append(
-            f"{played.episode_ends.sum():,} episodes ended, {played.failures.sum():,} of them by termination: "
-            f"{played.failures[:fifth].sum():,} in the first fifth, {played.failures[-fifth:].sum():,} in the last"
+            f"{played.episode_ends.sum():,} episodes ended, {terminations.sum():,} of them by termination: "
+            f"{terminations[:fifth].sum():,} in the first fifth, {terminations[-fifth:].sum():,} in the last"
         )
     for line in told:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -31,6 +31,7 @@ from podmeta.evaluation.meta_test import (
 )
 from podmeta.evaluation.step_time import microseconds_per_step
 from podmeta.evaluation.table import make_suite_tables, make_table
+from podmeta.evaluation.tasks import describe_tasks
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.runtime.checkpoints import sha256_by_instance
@@ -116,8 +117,9 @@ def evaluate_run(
                     EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed)
                 )
             own_curves = curve_rows(suite.name, setting, environment_config.name, measured)
+            tasks = describe_tasks(job, environment_config)
             # Written now, so that an interruption loses the setting that is being measured and no other.
-            own_rows, own_curves = list(map(about, own_rows)), list(map(about, own_curves))
+            own_rows, own_curves = [about(row, tasks=tasks) for row in own_rows], list(map(about, own_curves))
             _write_rows(run_path / "learning_curves.jsonl", own_curves)
             _write_rows(run_path / "evaluation.jsonl", own_rows)
             rows += own_rows

@@ -19,8 +19,11 @@ def make_table(rows: list[EvaluationRow]) -> Table:
     algorithms = list(dict.fromkeys(row.algorithm for row in shown))
     num_tasks = shown[0].num_tasks
 
-    title = f"θ of update {rows[0].update:,}, per lifetime, mean of {num_tasks:,} held-out tasks with its 95% interval"
-    table = Table(title=title)
+    title = f"θ of update {rows[0].update:,}, per lifetime, mean of {num_tasks:,} lifetimes with its 95% interval"
+    tasks = {row.tasks: None for row in shown}
+    of_setting = {_key(row): f"{_in_a_line(_key(row))}: {row.tasks}" for row in shown}
+    caption = "\n".join(tasks if len(tasks) == 1 else of_setting.values())
+    table = Table(title=title, caption=caption, caption_justify="left")
     table.add_column("algorithm")
     for setting in settings:
         table.add_column(f"{_heading(setting)}\n{headlines[setting]}", justify="right")
@@ -40,11 +43,12 @@ def make_suite_tables(rows: list[EvaluationRow]) -> Group:
         by_setting.setdefault(_key(row), {}).setdefault(row.algorithm, []).append(row)
     tables = []
     for key, by_algorithm in by_setting.items():
+        tasks = next(iter(by_algorithm.values()))[0].tasks
         lows = {row.metric: row.low for row in by_algorithm.get("learner", [])}
         table = Table(
-            title=_heading(key).replace("\n", ", "),
+            title=_in_a_line(key),
             title_justify="left",
-            caption=f"learns from reward: {verdict_in_words(lows)}",
+            caption=f"{tasks}\nlearns from reward: {verdict_in_words(lows)}",
             caption_justify="left",
         )
         table.add_column("algorithm")
@@ -64,8 +68,8 @@ def make_suite_tables(rows: list[EvaluationRow]) -> Group:
             table.add_row(algorithm, _with_interval(about[0], 2), *parts, timed, style=_style(algorithm))
         tables.append(table)
     explanation = (
-        f"suite {rows[0].suite}, θ of update {rows[0].update:,}: mean of {rows[0].num_tasks:,} held-out tasks with its "
-        "95% interval"
+        f"suite {rows[0].suite}, θ of update {rows[0].update:,}: mean of {rows[0].num_tasks:,} lifetimes with its 95% "
+        "interval"
     )
     return Group(explanation, *tables)
 
@@ -81,6 +85,10 @@ def _key(row: EvaluationRow) -> str:
 def _heading(key: str) -> str:
     setting = json.loads(key)
     return "\n".join([setting.pop("environment"), *(f"{name}={value}" for name, value in setting.items())])
+
+
+def _in_a_line(key: str) -> str:
+    return _heading(key).replace("\n", ", ")
 
 
 def _style(algorithm: str) -> str:

@@ -52,7 +52,7 @@ def test_a_lifetime_is_what_the_environment_shows(file):
     played = play(podmeta.load_agent(file), Script(timesteps), lifetime_length=4, seed=0)
     assert played.rewards.tolist() == [2, 3, 0, -1]
     assert played.episode_ends.tolist() == [False, True, False, True]
-    assert played.failures.tolist() == [False, False, False, True]
+    assert played.terminations.tolist() == [False, False, False, True]
 
 
 def said(played):

@@ -54,13 +54,15 @@ class EvaluationConfig:
     """The meta-test at the end of a run."""
 
     enabled: bool = option(True, "meta-test when training ends")
-    num_tasks: int = option(1000, "held-out tasks per setting", minimum=2)
+    num_tasks: int = option(1000, "lifetimes per setting, each on a task drawn anew", minimum=2)
     settings: list[Any] = option(
         [{}],
         "one meta-test per entry: keys changed in the environment trained on, such as {num_arms: 10}, or in a preset, "
         "such as {environment: bandit, num_arms: 10}; {} is the environment itself, or every entry of a mixture",
     )
-    seed: int = option(1_000_003, "seed of the held-out tasks, apart from every training seed", minimum=0)
+    seed: int = option(
+        1_000_003, "seed of the lifetimes, whose draws are apart from those of training whatever its seed", minimum=0
+    )
 
 
 @dataclasses.dataclass

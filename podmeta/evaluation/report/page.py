@@ -158,7 +158,10 @@ def _tested(records: Sequence[RunRecord]) -> list[str]:
         "Tested on, and trained on: 0 is what a random policy reaches, 1 the best of all runs and references there. "
         "White was not tested.",
     )
-    numbered = "".join(f"<li>{escape(setting)}</li>" for setting in settings)
+    tasks = {_key(row): row.get("tasks") for record in tested for row in record.evaluation}
+    numbered = "".join(
+        f"<li>{escape(f'{setting} ({tasks[setting]})' if tasks[setting] else setting)}</li>" for setting in settings
+    )
     return [
         _section("What was trained on, and tested on", f'{note}<div class="figures">{matrix}<ol>{numbered}</ol></div>'),
         _section("Learning within lifetimes", _curves(tested, settings)),
@@ -184,7 +187,7 @@ def _curves(records: Sequence[RunRecord], settings: Sequence[str]) -> str:
             )
     left_out = len(settings) - _LARGEST_NUMBER_OF_SETTINGS_DRAWN
     note = f"<p>{left_out} more settings are in the table below.</p>" if left_out > 0 else ""
-    return f'<p>Means over held-out tasks, with 95% bands.</p><div class="figures">{"".join(drawn)}</div>{note}'
+    return f'<p>Means over lifetimes, with 95% bands.</p><div class="figures">{"".join(drawn)}</div>{note}'
 
 
 def _references_table(records: Sequence[RunRecord]) -> str:
