@@ -291,9 +291,16 @@ def _of_processes(advance: Advance) -> dict[str, float]:
     for name, values in gather(advance.process_metrics | {"call_seconds": advance.seconds}).items():
         known = np.flatnonzero(np.isfinite(values))
         if known.size:
-            told[name] = float(values[known].max() if name.endswith("_max") else values[known].mean())
+            told[name] = _over_processes(name, values[known])
             told |= {f"{name}/process_{index}": float(values[index]) for index in known}
     return told
+
+
+def _over_processes(name: str, values: np.ndarray) -> float:
+    """Maxima are maximised, counts added up, and everything else averaged."""
+    if name.endswith("_max"):
+        return float(values.max())
+    return float(values.sum() if name.startswith("num_") else values.mean())
 
 
 def _single_or_list(values: np.ndarray) -> float | list[float]:

@@ -39,11 +39,14 @@ repeatedly = pytest.mark.parametrize("turn", range(int(os.environ.get("PODMETA_F
 def test_a_job_runs_to_its_end_and_says_where_the_time_went(podmeta: Command, tmp_path: Path):
     said = podmeta.succeeds("train", *TINY, "num_updates=20", f"run_dir={tmp_path}")
     assert "actors spent" in said and "the learner waited for data" in said
-    row = read_rows(tmp_path / "metrics.jsonl")[-1]
+    first, *_, row = read_rows(tmp_path / "metrics.jsonl")
     assert row["update"] == 20 and row["env_steps"] == 20 * 4 * 10 and row["lag_max"] <= 1
     shares = [row[f"actor_{activity}_share"] for activity in ("inference", "environment", "queue")]
     assert sum(shares) == pytest.approx(1.0)
     assert row["episode_return_mean"] == 6.0  # the script pays 1, 2 and 3
+    # With the reset, an episode takes 4 env steps. Lifetimes of 40 hold whole ones, and the first ones are staggered.
+    assert 48 <= row["num_finished_episodes"] <= 52 and row["num_cut_off_episodes"] == 0
+    assert first["num_cut_off_episodes"] == 2
     assert {row["algorithm"] for row in read_rows(tmp_path / "evaluation.jsonl")} == {"learner", "random"}
     assert "going on from update 20" in podmeta.succeeds("train", *TINY, "num_updates=25", f"run_dir={tmp_path}")
 

@@ -133,10 +133,11 @@ class Actor(ForeignWork):
         with self.clock.spending(INFERENCE):
             states = tuple(lives.state for lives in self._lives)
             meta_params, seeds, states, learner_states = self._begin(published, update, states, starts)
+        num_cut_off = 0
         for lives, state, entry_starts, entry_seeds in zip(self._lives, states, starts, seeds, strict=True):
             lives.state = state
             if entry_starts.any() and update > self._first.version:  # before the first, `prepare` has started them
-                lives.restart(entry_starts, np.asarray(entry_seeds))
+                num_cut_off += lives.restart(entry_starts, np.asarray(entry_seeds))
             lives.live_on(meta_params, lambda: self._pipeline.stopped)
         with self.clock.spending(INFERENCE):
             states = tuple(lives.state for lives in self._lives)
@@ -149,7 +150,7 @@ class Actor(ForeignWork):
         returns: list[float] = []
         for lives, (entry_rewards, episode_ends) in zip(self._lives, rewards, strict=True):
             returns += lives.returns.add(np.asarray(entry_rewards), np.asarray(episode_ends))
-        return Unroll(published.version, shards, returns)
+        return Unroll(published.version, shards, returns, num_cut_off)
 
     def _begin(self, published: Published, update: int, states: tuple[ActorState, ...], starts: Starts) -> tuple:
         """The program `begin`, which the states are given up to."""

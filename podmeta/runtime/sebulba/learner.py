@@ -39,6 +39,7 @@ class Call:
       lags: by unroll that they have taken, updates between the θ that acted and the θ that learned.
       depths: by update, unrolls that waited beside those it took.
       episode_returns: of the episodes that ended in the unrolls.
+      num_cut_off: episodes that lifetimes cut off, which have no return.
       error: what went wrong in the update after them.
       ended: set when the learner is through with it.
     """
@@ -48,6 +49,7 @@ class Call:
     lags: list[int] = dataclasses.field(default_factory=list)
     depths: list[int] = dataclasses.field(default_factory=list)
     episode_returns: list[float] = dataclasses.field(default_factory=list)
+    num_cut_off: int = 0
     error: BaseException | None = None
     ended: threading.Event = dataclasses.field(default_factory=threading.Event)
 
@@ -151,6 +153,7 @@ class Learner(ForeignWork):
                 for unroll in unrolls:
                     call.lags.append(self._version - unroll.version)
                     call.episode_returns.extend(unroll.episode_returns)
+                    call.num_cut_off += unroll.num_cut_off
                 self.device_state = device_state
                 self._version += 1
             self.publish()

@@ -30,10 +30,15 @@ class EpisodeReturns:
 
     def __init__(self, num_environments: int) -> None:
         self._running = np.zeros(num_environments)
+        self._has_ended = np.zeros(num_environments, bool)  # with the last env step
+        self._under_way = np.zeros(num_environments, bool)  # whether an action was taken in the episode
 
-    def restart(self, starts: Bool[np.ndarray, "num"]) -> None:
-        """Forgets the episodes that a new lifetime has cut off."""
+    def restart(self, starts: Bool[np.ndarray, "num"]) -> int:
+        """Forgets the episodes that a new lifetime cuts off, and counts them."""
+        num_cut_off = int((self._under_way & starts).sum())
         self._running[starts] = 0.0
+        self._has_ended[starts] = self._under_way[starts] = False
+        return num_cut_off
 
     def add(self, rewards: Float[np.ndarray, "num time"], episode_ends: Bool[np.ndarray, "num time"]) -> list[float]:
         """Counts the rewards of an unroll; the returns of the episodes that have ended in it."""
@@ -46,6 +51,9 @@ class EpisodeReturns:
         is_last = np.roll(is_first, -1)
         self._running = since[:, -1].copy()
         self._running[environments[is_last]] -= totals[is_last]
+        ended = np.column_stack([self._has_ended, episode_ends]).astype(bool)
+        self._has_ended = ended[:, -1]
+        self._under_way = ~(ended[:, -1] | ended[:, -2])  # an env step after an end is a reset
         return (totals - before).tolist()
 
 
@@ -113,11 +121,11 @@ class Lives:
         state, _ = self._live(*arguments)
         return self._time_acting(meta_params, state)
 
-    def restart(self, starts: Bool[np.ndarray, "num"], seeds: UInt32[np.ndarray, "num"]) -> None:
-        """Begins lifetimes in the environments of `starts`."""
+    def restart(self, starts: Bool[np.ndarray, "num"], seeds: UInt32[np.ndarray, "num"]) -> int:
+        """Begins lifetimes in the environments of `starts`. Returns how many episodes that cuts off."""
         with self._clock.spending(ENVIRONMENT):
             self.timestep = self.environment.reset(starts, seeds)
-        self.returns.restart(starts)
+        return self.returns.restart(starts)
 
     def live_on(self, meta_params: Any, stopped: Callable[[], bool]) -> None:
         """All live on for the unroll that has begun, or for a part of it when the actor is to stop."""

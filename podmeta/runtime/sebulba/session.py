@@ -209,6 +209,9 @@ class SebulbaSession:
         }
         for activity in (INFERENCE, ENVIRONMENT, QUEUE):
             values[f"actor_{activity}_share"] = _share(now.actors, before.actors, activity)
+        # The mean leaves out what a lifetime cuts off, which long episodes are more likely to be.
+        values["num_finished_episodes"] = float(len(call.episode_returns))
+        values["num_cut_off_episodes"] = float(call.num_cut_off)
         # Not a number before any has ended: every process of a job must tell of the same things.
         values["episode_return_mean"] = float(np.mean(self._returns)) if self._returns else float("nan")
         return values

@@ -34,16 +34,19 @@ EVOLUTION = ("outer=evolution", "outer.population_size=2", "outer.lifetimes_per_
 def test_returns_are_those_of_the_episodes_that_ended_however_they_are_cut_into_unrolls(seed, number, lengths):
     generator = np.random.default_rng(seed)
     returns, running, ended, expected = EpisodeReturns(number), np.zeros(number), [], []
+    num_actions, after_end = np.zeros(number, int), np.zeros(number, bool)  # of the episodes under way
     for length in lengths:
         starts = generator.random(number) < 0.2
-        returns.restart(starts)
-        running[starts] = 0.0
+        assert returns.restart(starts) == (num_actions[starts] > 0).sum()
+        running[starts], num_actions[starts], after_end[starts] = 0.0, 0, False
         rewards = generator.normal(size=(number, length)).astype(np.float32)
         ends = generator.random((number, length)) < 0.3
         for step in range(length):
             running += rewards[:, step]
             expected += running[ends[:, step]].tolist()
-            running[ends[:, step]] = 0.0
+            num_actions += ~after_end  # which is a reset
+            running[ends[:, step]], num_actions[ends[:, step]] = 0.0, 0
+            after_end = ends[:, step]
         ended += returns.add(rewards, ends)
     np.testing.assert_allclose(sorted(ended), sorted(expected), atol=1e-9)
 

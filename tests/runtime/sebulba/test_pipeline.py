@@ -12,7 +12,7 @@ WAIT_S = 5.0
 
 
 def unroll(update):
-    return Unroll(version=update, shards=(update,), episode_returns=[])
+    return Unroll(version=update, shards=(update,), episode_returns=[], num_cut_off=0)
 
 
 def asked(question, *arguments):
