@@ -8,14 +8,17 @@ short goes on, so that the same command resumes.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from podmeta.evaluation.rows import LEARNS_FROM_REWARD
+from podmeta.config.compose import compose_job, job_to_yaml
+from podmeta.errors import InputError
+from podmeta.evaluation.done import is_done
+from podmeta.evaluation.rows import LEARNS_FROM_REWARD, read_current_rows
+from podmeta.runtime.run_directory import check_config
 
 LEARNERS = {"symmetric": "symmetric", "recurrent": "MetaRNN"}
 SEEDS = (0, 1, 2)
@@ -112,14 +115,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="of the runs")
     parser.add_argument("overrides", nargs="*", help="what `podmeta train` takes, such as evaluation.num_tasks=100")
     options = parser.parse_args(arguments)
-    for command in commands_left(options.runs, options.seeds, options.overrides):
-        print("podmeta", *command, flush=True)
-        code = subprocess.run([sys.executable, "-m", "podmeta.cli", *command], check=False).returncode
-        if code != 0:
-            return code if code > 0 else 128 - code
-        if command in commands_left(options.runs, options.seeds, options.overrides):
-            print("stopped before its end: the same command goes on from there")
-            return 0
+    try:
+        code = _do_what_is_left(options.runs, options.seeds, options.overrides)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if code is not None:
+        return code
     table = results_table(options.runs, options.seeds)
     (options.runs / "results.md").write_text(table, encoding="utf-8")
     draw(options.runs / "results.png", options.runs, options.seeds)
@@ -128,20 +130,45 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _do_what_is_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) -> int | None:
+    """Runs every command that is left. Returns the exit code where one stops before its end, else None."""
+    for command in commands_left(runs, seeds, overrides):
+        print("podmeta", *command, flush=True)
+        code = subprocess.run([sys.executable, "-m", "podmeta.cli", *command], check=False).returncode
+        if code != 0:
+            return code if code > 0 else 128 - code
+        if command in commands_left(runs, seeds, overrides):
+            print("stopped before its end: the same command goes on from there")
+            return 0
+    return None
+
+
 def commands_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) -> Iterable[list[str]]:
-    """The commands that have not come to their ends yet. Each must have, before the next is asked for."""
+    """The commands that have not come to their ends yet. Each must have, before the next is asked for.
+
+    Raises:
+      InputError: an override makes no sense, or the folder of a run holds a run with another config.
+    """
     for seed in seeds:
         for experiment in ("bandit", "gridworld"):
             for learner in LEARNERS:
                 path = runs / f"{experiment}_{learner}_{seed}"
-                if not (path / "evaluation.jsonl").exists():
-                    job = [f"experiment=paper_{experiment}_{learner}", f"seed={seed}", f"run_dir={path}"]
-                    yield ["train", *job, *overrides]
-                if experiment == "gridworld" and not any(
-                    row["metric"] == LEARNS_FROM_REWARD for row in _rows(path, TRANSFER)
-                ):
+                arguments = [f"experiment=paper_{experiment}_{learner}", f"seed={seed}", f"run_dir={path}", *overrides]
+                job = compose_job(arguments)
+                check_config(path, job_to_yaml(job))
+                if not is_done(job, path):
+                    yield ["train", *arguments]
+                if experiment == "gridworld" and not _is_transferred(path, job.evaluation.num_tasks):
                     tasks = [each for each in overrides if each.startswith("evaluation.num_tasks=")]
                     yield ["evaluate", f"run={path}", f"suite={TRANSFER}", *tasks]
+
+
+def _is_transferred(path: Path, num_tasks: int) -> bool:
+    """Whether the newest θ of a run was tested in all that the claim about other environments rests on."""
+    judged = [
+        row for row in _rows(path, TRANSFER) if (row["metric"], row["num_tasks"]) == (LEARNS_FROM_REWARD, num_tasks)
+    ]
+    return all(any(_is_about(row, test) for row in judged) for test in TESTS if test.suite == TRANSFER)
 
 
 def results_table(runs: Path, seeds: Sequence[int]) -> str:
@@ -235,18 +262,24 @@ def _row(path: Path, test: Test, algorithm: str) -> dict[str, Any]:
     found = [
         row
         for row in _rows(path, test.suite)
-        if (row["environment"], row["algorithm"], row["metric"]) == (test.environment, algorithm, test.metric)
-        and all(row["setting"].get(key) == value for key, value in test.setting.items())
+        if (row["algorithm"], row["metric"]) == (algorithm, test.metric) and _is_about(row, test)
     ]
     if len(found) != 1:
         raise SystemExit(f"{path} has {len(found)} rows of {algorithm} in the test {test.told!r}, not one")
     return found[0]
 
 
+def _is_about(row: dict[str, Any], test: Test) -> bool:
+    return row["environment"] == test.environment and all(
+        row["setting"].get(key) == value for key, value in test.setting.items()
+    )
+
+
 def _rows(path: Path, suite: str) -> list[dict[str, Any]]:
-    file = path / "evaluation.jsonl"
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
-    return [row for row in rows if row["suite"] == suite]
+    """The rows of a suite about the newest θ of a run."""
+    if not (path / "evaluation.jsonl").exists():
+        return []
+    return [row for row in read_current_rows(path, "evaluation.jsonl").rows if row["suite"] == suite]
 
 
 if __name__ == "__main__":

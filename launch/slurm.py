@@ -16,9 +16,10 @@ from pathlib import Path
 
 import submitit
 
-from podmeta.config.compose import compose_job
+from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.sweeps import expand_sweep
 from podmeta.errors import InputError
+from podmeta.runtime.run_directory import check_config
 
 
 class Training:
@@ -101,10 +102,11 @@ def with_run_dir(overrides: list[str], number: int) -> list[str]:
     """The overrides of a job with its run directory last, which must be the same whenever it starts again.
 
     Raises:
-      InputError: the job makes no sense.
+      InputError: the job makes no sense, or that directory holds a run with another config.
     """
     job = compose_job(overrides)
     run_dir = Path(job.run_dir or f"runs/{job.experiment_name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}") / str(number)
+    check_config(run_dir, job_to_yaml(job))
     return [
         *(override for override in overrides if not override.startswith("run_dir=")),
         f"run_dir={run_dir.absolute()}",

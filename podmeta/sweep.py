@@ -5,16 +5,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
 from rich.table import Table
 
-from podmeta.config.compose import compose_job
+from podmeta.config.compose import compose_job, job_to_yaml
+from podmeta.config.schema import JobConfig
 from podmeta.config.sweeps import expand_sweep
 from podmeta.errors import InputError
+from podmeta.evaluation.done import is_done
+from podmeta.runtime.meta_params_id import current_rows, newest_meta_params
+from podmeta.runtime.run_directory import check_config
 
 
 class SweepRun(NamedTuple):
@@ -24,15 +28,17 @@ class SweepRun(NamedTuple):
       overrides: of its job, all of them.
       swept: those of its overrides in which it differs from the others.
       run_path: its run directory.
+      job: what it trains.
     """
 
     overrides: list[str]
     swept: list[str]
     run_path: Path
+    job: JobConfig
 
     def is_done(self) -> bool:
-        """Whether it has reached its end, at which a run writes its summary."""
-        return (self.run_path / "summary.json").exists()
+        """Whether its run directory holds all that the job makes."""
+        return is_done(self.job, self.run_path)
 
 
 def plan_sweep(overrides: list[str]) -> list[SweepRun]:
@@ -41,7 +47,8 @@ def plan_sweep(overrides: list[str]) -> list[SweepRun]:
     The n-th is in the folder n of `run_dir`, or of runs/<experiment_name>/<time>.
 
     Raises:
-      InputError: a combination makes no sense, or `run_dir` has several values.
+      InputError: a combination makes no sense, `run_dir` has several values, or the folder of a run holds a run with
+        another config.
     """
     combinations = expand_sweep(overrides)
     jobs = [compose_job(combination) for combination in combinations]
@@ -50,14 +57,18 @@ def plan_sweep(overrides: list[str]) -> list[SweepRun]:
         raise InputError("run_dir of a sweep is one folder, in which each run gets its own: give one value")
     base = Path(bases.pop() or f"runs/{jobs[0].experiment_name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
     shared = set.intersection(*map(set, combinations))
-    return [
+    runs = [
         SweepRun(
             overrides=[override for override in combination if not override.startswith("run_dir=")],
             swept=[override for override in combination if override not in shared],
             run_path=base / str(number),
+            job=job,
         )
-        for number, combination in enumerate(combinations)
+        for number, (combination, job) in enumerate(zip(combinations, jobs, strict=True))
     ]
+    for run in runs:
+        check_config(run.run_path, job_to_yaml(run.job))
+    return runs
 
 
 def run_sweep(runs: list[SweepRun], tell: Callable[[str], None]) -> str | None:
@@ -83,22 +94,32 @@ def run_sweep(runs: list[SweepRun], tell: Callable[[str], None]) -> str | None:
     return None
 
 
-def sweep_table(runs: list[SweepRun]) -> Table:
-    """What every run has reached: its last mean fitness, and the first line of its meta-test."""
+def sweep_table(runs: list[SweepRun]) -> tuple[Table, list[str]]:
+    """What every run has reached at its newest θ: its mean fitness, and the first line of its meta-test.
+
+    Returns:
+      The table, and lines about results of another θ, which it leaves out.
+    """
+    notes = []
     table = Table(title=str(runs[0].run_path.parent))
     for heading in ("run", "swept", "updates", "fitness", "meta-test"):
         table.add_column(heading, justify="left" if heading == "swept" else "right")
     for run in runs:
-        trained = _last_line(run.run_path / "metrics.jsonl")
-        tested = next(_learner_rows(run.run_path / "evaluation.jsonl"), None)
+        newest = newest_meta_params(run.run_path)
+        update = newest.update if newest else 0
+        trained = [row for row in _rows(run.run_path / "metrics.jsonl") if row["update"] <= update]
+        path = run.run_path / "evaluation.jsonl"
+        current = current_rows(_rows(path), newest, path)
+        tested = next((row for row in current.rows if row["algorithm"] == "learner"), None)
+        notes += current.notes
         table.add_row(
             run.run_path.name,
             " ".join(run.swept),
-            str(trained["update"]) if trained else "",
-            _short(trained["fitness_mean"]) if trained else "",
+            str(update) if newest else "",
+            _short(trained[-1]["fitness_mean"]) if trained else "",
             f"{tested['metric']} {_short(tested['mean'])}" if tested else "",
         )
-    return table
+    return table, notes
 
 
 def _run(arguments: list[str]) -> tuple[int, str | None]:
@@ -123,16 +144,8 @@ def _run(arguments: list[str]) -> tuple[int, str | None]:
     return code, signals[0] if signals else None
 
 
-def _last_line(path: Path) -> dict[str, Any] | None:
-    lines = path.read_text().splitlines() if path.exists() else []
-    return json.loads(lines[-1]) if lines else None
-
-
-def _learner_rows(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text().splitlines() if path.exists() else ():
-        row = json.loads(line)
-        if row["algorithm"] == "learner":
-            yield row
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def _short(value: float | list[float]) -> str:

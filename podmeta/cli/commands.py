@@ -111,8 +111,16 @@ def _train(interruption: Interruption, arguments: list[str], console: Console) -
             markup=False,
         )
     elif job.evaluation.enabled and is_first():
+        from podmeta.evaluation.done import is_tested
         from podmeta.evaluation.run import evaluate_run
 
+        if is_tested(job, result.run_path):
+            console.print(
+                f"nothing left to test: the meta-test of this θ is in {result.run_path / 'evaluation.jsonl'}; podmeta "
+                f"evaluate run={shlex.quote(str(result.run_path))} repeats it",
+                markup=False,
+            )
+            return
         interruption.advice = (
             f"θ and what the meta-test has measured so far are in {result.run_path}; to go on: "
             f"podmeta evaluate run={shlex.quote(str(result.run_path))}"
@@ -125,7 +133,10 @@ def _sweep(overrides: list[str], console: Console) -> None:
 
     runs = plan_sweep(overrides)
     stopped = run_sweep(runs, lambda line: console.print(line, markup=False))
-    Console().print(sweep_table(runs))
+    table, notes = sweep_table(runs)
+    Console().print(table)
+    for note in notes:
+        console.print(f"warning: {note}", markup=False)
     base = runs[0].run_path.parent
     if stopped is not None:
         console.print(f"stopped by {stopped}: to go on, give the same command with run_dir={base}", markup=False)

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from podmeta.config.messages import no_such_choice
 from podmeta.config.presets import config_directory, list_options
 from podmeta.config.resolve import EvaluationSetting, evaluation_settings, settings_of
-from podmeta.config.schema import JobConfig
+from podmeta.config.schema import BanditConfig, JobConfig
 from podmeta.config.validate import validate_environment
 from podmeta.errors import InputError
 
@@ -72,3 +72,16 @@ def load_suite(name: str, job: JobConfig) -> Suite:
         validate_environment(longer, f"suite={name}: ")
         settings.append(EvaluationSetting(longer, told))
     return Suite(name, settings, config.references, config.scale_observations)
+
+
+def row_setting(setting: EvaluationSetting, instance: int | None) -> dict[str, Any]:
+    """What tells the rows of a meta-test from those of its neighbours in the suite.
+
+    Args:
+      setting: the meta-test.
+      instance: which of several instances; None where there is one.
+    """
+    environment, told = setting
+    always = ("num_arms", "lifetime_length") if isinstance(environment, BanditConfig) else ("lifetime_length",)
+    by_instance = {} if instance is None else {"instance": instance}
+    return told | {key: getattr(environment, key) for key in always} | by_instance

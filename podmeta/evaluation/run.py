@@ -13,8 +13,8 @@ from rich.console import Console
 
 from podmeta.config.compose import job_from_yaml
 from podmeta.config.resolve import EvaluationSetting
-from podmeta.config.schema import BanditConfig, JobConfig
-from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite
+from podmeta.config.schema import JobConfig
+from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite, row_setting
 from podmeta.errors import InputError
 from podmeta.evaluation.curves import CurveRow, curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
@@ -91,9 +91,10 @@ def evaluate_run(
     num_instances = len(digests)
     learner = _learner(job.learner, suite)
     companions = [each._replace(learner_config=_learner(each.learner_config, suite)) for each in companions]
-    for environment_config, told in _fitting(suite, learner, _one_instance(meta_params), console):
+    for described in _fitting(suite, learner, _one_instance(meta_params), console):
+        environment_config = described.environment
         for instance in range(num_instances):
-            setting = _setting(environment_config, told) | ({"instance": instance} if num_instances > 1 else {})
+            setting = row_setting(described, instance if num_instances > 1 else None)
             own_params = jax.tree.map(lambda leaf, instance=instance: jnp.asarray(leaf[instance]), meta_params)
             measured = meta_test(
                 own_params,
@@ -176,12 +177,6 @@ def _fitting(
             markup=False,
         )
     return fitting
-
-
-def _setting(environment_config: Any, told: dict[str, Any]) -> dict[str, Any]:
-    """What tells this meta-test from its neighbours."""
-    always = ("num_arms", "lifetime_length") if isinstance(environment_config, BanditConfig) else ("lifetime_length",)
-    return told | {key: getattr(environment_config, key) for key in always}
 
 
 def _write_rows(path: Path, rows: list[EvaluationRow] | list[CurveRow]) -> None:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.schema import CheckpointConfig, JobConfig
+from podmeta.errors import InputError
 from podmeta.runtime.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.runtime.devices import describe_devices
 from podmeta.runtime.files import write_atomically
-from podmeta.runtime.meta_params_id import SHA256
+from podmeta.runtime.meta_params_id import SHA256, read_summary
 from podmeta.runtime.metrics import MetricsWriter
 from podmeta.runtime.program import state_shapes
 from podmeta.runtime.progress import Progress as Display
@@ -113,7 +114,11 @@ class RunRecords:
         self._last_update, self._last_time = progress.update, time.monotonic()
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Writes summary.json."""
+        """Writes summary.json, unless there is one of the same θ, which this start has then added nothing to."""
+        with contextlib.suppress(InputError):  # a damaged one is written anew
+            earlier = read_summary(self._run_directory.path)
+            if earlier and all(earlier[key] == summary[key] for key in ("num_updates", SHA256)):
+                return
         write_atomically(self._run_directory.summary_path, json.dumps(summary, indent=2) + "\n")
 
 
@@ -137,11 +142,12 @@ def open_records(
       PodmetaError: every checkpoint in it is broken.
     """
     with RunDirectory(run_path, job_to_yaml(job)) as run_directory:
-        run_directory.write_environment(describe_provenance(describe_devices()))
         tell(f"run directory: {run_directory.path}")
         checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep)
         checkpoints.recover()
         state, progress = _start(job, checkpoints, fresh_state, tell)
+        if progress.update < job.num_updates or not run_directory.config_path.exists():
+            run_directory.write_start(describe_provenance(describe_devices()))
         metrics_writer = MetricsWriter(
             run_directory,
             resumed_update=progress.update,
@@ -165,5 +171,8 @@ def _start(
         return fresh_state, Progress(0, 0.0)
     for warning in restored.warnings:
         tell(f"warning: {warning}")
-    tell(f"going on from update {restored.step}")
+    if restored.step < job.num_updates:
+        tell(f"going on from update {restored.step}")
+    else:
+        tell(f"nothing left to train: update {restored.step} is done, and num_updates={job.num_updates}")
     return restored.tree, Progress(restored.step, float(restored.metadata["seconds"]))

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from podmeta.config.compose import job_from_yaml, job_to_yaml
 from podmeta.errors import InputError
 from podmeta.runtime.files import reason, write_atomically
 
@@ -56,7 +57,7 @@ class RunDirectory:
 
         Args:
           path: where.
-          config_text: the whole resolved config, as YAML. It becomes `config.yaml`.
+          config_text: the whole resolved config, as YAML.
           changeable_keys: keys (dotted, with shell wildcards) that may differ from the run's earlier config.
 
         Raises:
@@ -69,16 +70,20 @@ class RunDirectory:
         self.summary_path = self.path / "summary.json"
         self.checkpoints_path = self.path / "checkpoints"
         self.tensorboard_path = self.path / "tensorboard"
+        self._config_text = config_text
         self._lock = _Lock(self.path)
         try:
-            self._check_config(config_text, changeable_keys)
-            write_atomically(self.config_path, config_text)
+            check_config(self.path, config_text, changeable_keys)
         except BaseException:
             self.release()
             raise
 
-    def write_environment(self, provenance: Mapping[str, Any]) -> None:
-        """Writes `environment.json`: what this start of the job runs with."""
+    def write_start(self, provenance: Mapping[str, Any]) -> None:
+        """Writes `config.yaml`, and what this start of the job runs with as `environment.json`.
+
+        A start that trains nothing must not: the files would no longer say what made θ.
+        """
+        write_atomically(self.config_path, self._config_text)
         write_atomically(self.environment_path, json.dumps(provenance, indent=2) + "\n")
 
     def release(self) -> None:
@@ -93,37 +98,57 @@ class RunDirectory:
     ) -> None:
         self.release()
 
-    def _check_config(self, config_text: str, changeable_keys: Sequence[str]) -> None:
-        if not self.config_path.exists():
-            if self.checkpoints_path.exists() or self.metrics_path.exists():
-                raise InputError(
-                    f"run_dir {self.path} holds a run without its config.yaml, so nothing tells whether it is this "
-                    "one. Put its config.yaml back, or choose another run_dir."
-                )
-            return
-        old = read_config(self.config_path)
-        new = _parse_config(config_text, "the job's config")
-        old_name, new_name = old.get("experiment_name"), new.get("experiment_name")
-        if old_name != new_name:
+
+def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = CHANGEABLE_KEYS) -> None:
+    """Checks that a run directory holds no run, or one that a job with this config goes on with.
+
+    Args:
+      path: the directory; it need not exist.
+      config_text: the whole resolved config of the job, as YAML.
+      changeable_keys: keys (dotted, with shell wildcards) that may differ from the run's earlier config.
+
+    Raises:
+      InputError: it belongs to another experiment or config; the message names the keys that differ.
+    """
+    if not (path / "config.yaml").exists():
+        if (path / "checkpoints").exists() or (path / "metrics.jsonl").exists():
             raise InputError(
-                f"run_dir {self.path} belongs to another experiment: experiment_name is {old_name!r} there and "
-                f"{new_name!r} now. Choose another run_dir."
+                f"run_dir {path} holds a run without its config.yaml, so nothing tells whether it is this "
+                "one. Put its config.yaml back, or choose another run_dir."
             )
-        changes = [
-            f"  {key}: {before!r} there, {after!r} now"
-            for key, before, after in differing_keys(old, new)
-            if not any(fnmatch.fnmatchcase(key, pattern) for pattern in changeable_keys)
-        ]
-        if changes:
-            raise InputError(
-                "\n".join(
-                    [
-                        f"run_dir {self.path} holds a run with another config:",
-                        *changes,
-                        "Set these back to go on with that run, or choose another run_dir.",
-                    ]
-                )
+        return
+    old = _with_new_defaults(path / "config.yaml")
+    new = _parse_config(config_text, "the job's config")
+    old_name, new_name = old.get("experiment_name"), new.get("experiment_name")
+    if old_name != new_name:
+        raise InputError(
+            f"run_dir {path} belongs to another experiment: experiment_name is {old_name!r} there and "
+            f"{new_name!r} now. Choose another run_dir."
+        )
+    changes = [
+        f"  {key}: {before!r} there, {after!r} now"
+        for key, before, after in differing_keys(old, new)
+        if not any(fnmatch.fnmatchcase(key, pattern) for pattern in changeable_keys)
+    ]
+    if changes:
+        raise InputError(
+            "\n".join(
+                [
+                    f"run_dir {path} holds a run with another config:",
+                    *changes,
+                    "Set these back to go on with that run, or choose another run_dir.",
+                ]
             )
+        )
+
+
+def _with_new_defaults(path: Path) -> dict[str, Any]:
+    """The config of a run, with the defaults of keys that podmeta did not have yet when the run began."""
+    written = read_config(path)
+    try:
+        return _parse_config(job_to_yaml(job_from_yaml(path, [])), str(path))
+    except InputError:  # it has keys or values that this podmeta has not: they are among the differences
+        return written
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -231,9 +231,10 @@ def _updates_until_boundary(update: int, stage: Stage, job: JobConfig) -> int:
 
 
 def _env_steps(update: int, stages: tuple[Stage, ...], programs: tuple[Program, ...]) -> int:
-    """Env steps of the first `update` updates."""
+    """Env steps of the first `update` updates. A run that has done more than its stages was in the last of them."""
     return sum(
-        (min(update, stage.end) - stage.first_update) * program.env_steps_per_update
+        ((update if stage is stages[-1] else min(update, stage.end)) - stage.first_update)
+        * program.env_steps_per_update
         for stage, program in zip(stages, programs, strict=True)
         if update > stage.first_update
     )

@@ -5,7 +5,8 @@ import signal
 import pytest
 
 from podmeta.cli import main
-from tests.end_to_end.job import JOB, TINY, read_until
+from podmeta.config.compose import compose_job, job_to_yaml
+from tests.end_to_end.job import JOB, TINY, digest, read_rows, read_until
 
 SMALL = (*TINY, "num_updates=4", "evaluation.settings=[{}]")
 
@@ -18,6 +19,44 @@ def test_a_sweep_trains_every_combination_and_ends_with_a_table(podmeta, tmp_pat
     assert "learning_rate: 0.03" in (tmp_path / "1" / "config.yaml").read_text()
     table = [line for line in said.splitlines() if "│" in line and "outer.learning_rate=" in line]
     assert len(table) == 2 and all("regret" in line for line in table)
+
+
+@pytest.mark.long
+def test_a_sweep_is_done_only_once_its_folder_holds_all_of_it(podmeta, tmp_path):
+    def sweep(num_updates):
+        arguments = ("train", *SMALL, f"num_updates={num_updates}", "seed=0,1", f"run_dir={tmp_path}", "--multirun")
+        return podmeta.succeeds(*arguments, COLUMNS="200")
+
+    def tested(number):
+        rows = read_rows(tmp_path / number / "evaluation.jsonl")
+        return {(row["update"], row["meta_params_sha256"]) for row in rows}
+
+    sweep(4)
+    first = digest(tmp_path / "0")
+    assert "run 1 of 2" not in sweep(4) and tested("0") == {(4, first)}
+    # What Ctrl-C in the meta-test leaves: the trained run without rows, or with rows about some settings only.
+    (tmp_path / "0" / "evaluation.jsonl").unlink()
+    said = sweep(4)
+    assert "nothing left to train: update 4 is done" in said and "run 2 of 2" not in said
+    assert tested("0") == {(4, first)}
+    # More updates: the runs go on, and neither table nor rows are of the earlier θ.
+    said = sweep(8)
+    assert [line.split("│")[3].split() for line in said.splitlines() if "seed=" in line and "│" in line] == [["8"]] * 2
+    assert tested("0") == {(8, digest(tmp_path / "0"))} and digest(tmp_path / "0") != first
+
+
+@pytest.mark.parametrize(
+    ("swept", "told"),
+    [(["seed=2,3"], "seed: 0 there, 2 now"), (["seed=0,1", "outer.learning_rate=0.5"], "outer.learning_rate: ")],
+)
+def test_a_sweep_in_the_folder_of_another_is_refused_with_the_keys_that_differ(swept, told, refused, tmp_path):
+    for number in ("0", "1"):
+        path = tmp_path / number
+        path.mkdir()
+        (path / "config.yaml").write_text(job_to_yaml(compose_job([*SMALL, f"seed={number}", f"run_dir={path}"])))
+        (path / "summary.json").write_text("{}")
+    said = refused("train", *SMALL, *swept, f"run_dir={tmp_path}", "--multirun")
+    assert told in said and f"run_dir {tmp_path / '0'} holds a run with another config" in said
 
 
 def test_a_stopped_sweep_goes_on_where_it_was(podmeta, tmp_path):

@@ -1,14 +1,20 @@
 """Summing up the paper's experiments: which rows a claim rests on, and what is made of them."""
 
+import functools
 import json
 
 import pytest
 
-from launch.paper import LEARNERS, SEEDS, TESTS, commands_left, draw, figure, learned, results_table, share
-from podmeta.config.compose import compose_job
-from podmeta.config.suites import experiment_suite, load_suite
+from launch.paper import LEARNERS, SEEDS, TESTS, commands_left, draw, figure, learned, main, results_table, share
+from podmeta.config.compose import compose_job, job_to_yaml
+from podmeta.config.suites import experiment_suite, load_suite, row_setting
 
 RANDOM = 1.0
+
+
+@functools.cache
+def composed(experiment, learner):
+    return compose_job([f"experiment=paper_{experiment}_{learner}"])
 
 
 @pytest.fixture
@@ -38,7 +44,18 @@ def write(path, experiment, learner, seed):
             rows += [row | {"algorithm": name, "metric": metric, **interval(RANDOM)} for name in test.beside]
         learns = float(learner == "symmetric" and seed == 2)
         rows.append(row | {"algorithm": "learner", "metric": "learns_from_reward", **interval(learns)})
+    job = composed(experiment, learner)
+    rows += [
+        {"suite": "experiment", "environment": each.environment.name, "setting": row_setting(each, None)}
+        | {"algorithm": "learner", "metric": "other", **interval(0.0)}
+        for each in experiment_suite(job).settings
+    ]
+    tested = {"num_tasks": job.evaluation.num_tasks, "evaluation_seed": job.evaluation.seed}
+    tested |= {"update": job.num_updates, "meta_params_sha256": "d"}
+    summary = {"num_updates": job.num_updates, "env_steps": 1, "seconds": 1.0, "meta_params_sha256": "d"}
+    rows = [row | tested for row in rows]
     path.mkdir()
+    (path / "summary.json").write_text(json.dumps(summary))
     (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -93,9 +110,25 @@ def test_a_meta_test_without_a_verdict_is_done_again(runs):
     assert [command[:2] for command in commands_left(runs, SEEDS, [])] == [["evaluate", f"run={path.parent}"]]
 
 
-def test_what_is_there_is_not_done_again(runs, tmp_path):
-    assert not list(commands_left(runs, SEEDS, []))
+def test_what_is_there_is_not_done_again(runs):
+    assert not list(commands_left(runs, [1], []))
     (runs / "gridworld_recurrent_1" / "evaluation.jsonl").unlink()
-    commands = list(commands_left(runs, SEEDS, ["evaluation.num_tasks=5"]))
+    commands = list(commands_left(runs, [1], ["checkpoint.keep=2"]))
     assert [command[0] for command in commands] == ["train", "evaluate"]
-    assert "seed=1" in commands[0] and all("evaluation.num_tasks=5" in command for command in commands)
+    assert {"seed=1", "checkpoint.keep=2"} <= set(commands[0])
+
+
+def test_files_that_hold_less_than_a_whole_meta_test_are_not_taken_for_one(runs):
+    cut, older = runs / "bandit_symmetric_0" / "evaluation.jsonl", runs / "gridworld_symmetric_0" / "evaluation.jsonl"
+    cut.write_text(cut.read_text().splitlines(keepends=True)[0])
+    older.write_text(older.read_text().replace('"meta_params_sha256": "d', '"meta_params_sha256": "e'))
+    commands = list(commands_left(runs, [0], []))
+    assert [command[0] for command in commands] == ["train", "train", "evaluate"]
+    assert str(cut.parent) in " ".join(commands[0]) and str(older.parent) in " ".join(commands[1])
+
+
+def test_a_run_with_another_config_is_refused_before_anything_starts(runs, capsys):
+    path = runs / "bandit_symmetric_0"
+    (path / "config.yaml").write_text(job_to_yaml(compose_job(["experiment=paper_bandit_symmetric", "seed=7"])))
+    assert main(["--runs", str(runs)]) == 2
+    assert "seed: 7 there, 0 now" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.errors import InputError
 from podmeta.runtime.run_directory import ABSENT, RunDirectory, differing_keys, read_config
 
@@ -113,7 +114,8 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, path):
 
 
 def leave_run(path: Path, config: str = CONFIG) -> None:
-    RunDirectory(path, config).release()
+    with RunDirectory(path, config) as run:
+        run.write_start({})
 
 
 def test_the_config_is_written_and_the_same_one_goes_on(tmp_path):
@@ -145,6 +147,20 @@ def test_keys_that_may_change_do_and_are_recorded(tmp_path):
         RunDirectory(tmp_path, changed.replace("200", "300"), changeable_keys=())
 
 
+def test_a_start_that_trains_nothing_leaves_the_config_as_it_was(tmp_path):
+    leave_run(tmp_path)
+    RunDirectory(tmp_path, CONFIG.replace("num_updates: 100", "num_updates: 50")).release()
+    assert (tmp_path / "config.yaml").read_text() == CONFIG
+
+
+def test_a_run_from_before_a_key_existed_has_its_default(tmp_path):
+    config = job_to_yaml(compose_job(["experiment=bandit", "outer.learning_rate_schedule.name=constant"]))
+    leave_run(tmp_path, config.replace("  weight_decay: 0.0\n", ""))
+    leave_run(tmp_path, config)
+    with pytest.raises(InputError, match=r"outer\.weight_decay: 0\.0 there, 0\.5 now"):
+        RunDirectory(tmp_path, config.replace("weight_decay: 0.0", "weight_decay: 0.5"))
+
+
 def test_another_experiment_is_named_as_such(tmp_path):
     leave_run(tmp_path)
     with pytest.raises(InputError, match=r"another experiment.*'bandit' there and 'cartpole' now") as caught:
@@ -168,9 +184,9 @@ def test_results_without_a_config_are_refused_and_other_files_are_not(tmp_path):
         RunDirectory(tmp_path, CONFIG)
 
 
-def test_the_environment_is_written(tmp_path):
+def test_a_start_that_trains_writes_its_environment(tmp_path):
     with RunDirectory(tmp_path, CONFIG) as run:
-        run.write_environment({"devices": ["cpu:0"]})
+        run.write_start({"devices": ["cpu:0"]})
         assert json.loads(run.environment_path.read_text()) == {"devices": ["cpu:0"]}
 
 

@@ -1,0 +1,50 @@
+"""Whether a run has come to its end, by what its files hold and not by which there are. Nothing here needs JAX."""
+
+import json
+from pathlib import Path
+
+from podmeta.config.schema import JobConfig
+from podmeta.config.suites import EXPERIMENT, experiment_suite, row_setting
+from podmeta.evaluation.rows import read_rows
+from podmeta.runtime.meta_params_id import SHA256, newest_meta_params, summary_of
+
+
+def is_done(job: JobConfig, run_path: Path) -> bool:
+    """Whether a run directory holds all that a job makes: the θ of its last update, its summary and its meta-test.
+
+    The config of the run is taken to be the job's; see `podmeta.runtime.run_directory.check_config`.
+
+    Raises:
+      InputError: summary.json or evaluation.jsonl is damaged.
+    """
+    newest = newest_meta_params(run_path)
+    if newest is None or newest.update < job.num_updates or summary_of(run_path, newest) is None:
+        return False
+    return not job.evaluation.enabled or is_tested(job, run_path)
+
+
+def is_tested(job: JobConfig, run_path: Path) -> bool:
+    """Whether the newest θ of a run was meta-tested in every setting of the job, on as many tasks of the same seed.
+
+    Rows that do not record their θ do not count.
+
+    Raises:
+      InputError: summary.json or evaluation.jsonl is damaged.
+    """
+    newest, path = newest_meta_params(run_path), run_path / "evaluation.jsonl"
+    if newest is None or newest.sha256 is None or not path.exists():
+        return False
+    num_tasks, seed = job.evaluation.num_tasks, job.evaluation.seed
+    tested = {
+        (json.dumps([row["environment"], row["setting"]], sort_keys=True), row[SHA256])
+        for row in read_rows(path)
+        if (row["suite"], row["algorithm"], row["num_tasks"]) == (EXPERIMENT, "learner", num_tasks)
+        and row.get("evaluation_seed") == seed
+        and SHA256 in row
+    }
+    instances = list(enumerate(newest.sha256)) if len(newest.sha256) > 1 else [(None, newest.sha256[0])]
+    return all(
+        (json.dumps([setting.environment.name, row_setting(setting, instance)], sort_keys=True), digest) in tested
+        for setting in experiment_suite(job).settings
+        for instance, digest in instances
+    )

@@ -1,0 +1,71 @@
+"""What a job that goes on leaves in the directory of a run that has ended."""
+
+import json
+
+import pytest
+
+from podmeta.config.compose import compose_job
+from podmeta.runtime.meta_params import restore_run
+from podmeta.runtime.records import Progress, open_records
+from podmeta.runtime.training import train
+
+TINY = [
+    "outer.population_size=8",
+    "outer.lifetimes_per_member=1",
+    "outer.noise_std=1",
+    "environment.lifetime_length=6",
+    "learner.hidden_size=3",
+    "learner.message_size=2",
+    "logging.tensorboard=false",
+    "logging.progress=false",
+    "evaluation.num_tasks=4",
+]
+
+
+def go_on(path, num_updates, *overrides):
+    """How a job of that many updates ends in a run directory, and what it said."""
+    said = []
+    job = compose_job([*TINY, f"num_updates={num_updates}", f"run_dir={path}", *overrides])
+    return train(job, said.append), said
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """The directory of a run that has ended at update 2."""
+    go_on(tmp_path / "run", 2)
+    return tmp_path / "run"
+
+
+def files(path):
+    names = ("config.yaml", "environment.json", "summary.json", "metrics.jsonl")
+    return {name: (path / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize("num_updates", [1, 2])
+def test_a_job_with_nothing_left_says_so_and_leaves_what_made_the_meta_params(num_updates, ended):
+    before = files(ended)
+    result, said = go_on(ended, num_updates)
+    assert f"nothing left to train: update 2 is done, and num_updates={num_updates}" in said
+    assert not any("going on" in line for line in said)
+    assert (result.update, result.stopped_by) == (2, None)
+    assert files(ended) == before
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("{")])
+def test_a_lost_summary_is_made_up_with_all_updates_that_were_done(damage, ended):
+    before = json.loads((ended / "summary.json").read_text())
+    damage(ended / "summary.json")
+    go_on(ended, 1)
+    after = json.loads((ended / "summary.json").read_text())
+    counted = ("num_updates", "env_steps", "seconds", "meta_params_sha256")
+    assert {key: after[key] for key in counted} == {key: before[key] for key in counted}
+
+
+def test_the_summary_of_an_earlier_end_does_not_outlive_its_meta_params(ended):
+    job = compose_job([*TINY, "num_updates=9", f"run_dir={ended}"])
+    fresh_state = restore_run(job, ended).tree
+    with open_records(job, ended, fresh_state, lambda line: None) as (records, state, progress):
+        records.save(state, progress)
+        assert (ended / "summary.json").exists()  # still the θ of update 2
+        records.save(state, Progress(3, 1.0))
+        assert not (ended / "summary.json").exists()
