@@ -13,11 +13,13 @@ from podmeta.errors import InputError
 
 
 def make_schedule_factor(config: ScheduleConfig, num_updates: int) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
-    """The factor, update -> [], by which a schedule scales its rate. It starts at 1, and is `end_factor` at the last.
+    """The factor, update -> [], by which a schedule scales its rate. It starts at 1 and ends at `end_factor`.
 
-    After it, a job that goes on for longer keeps that factor.
+    Args:
+      config: the schedule.
+      num_updates: updates that it runs over, unless its config says how many. It stays at its last factor after them.
     """
-    num_steps = max(num_updates - 1, 1)  # from the first update to the last
+    num_steps = max((config.num_updates or num_updates) - 1, 1)  # from the first update to the last
     end_factor = config.end_factor
     shape = {
         "constant": lambda: optax.constant_schedule(1.0),

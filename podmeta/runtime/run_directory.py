@@ -24,6 +24,7 @@ from podmeta.runtime.files import reason, write_atomically
 CHANGEABLE_KEYS = (
     "run_dir",
     "num_updates",
+    "outer.*_schedule.num_updates",
     "resume",
     "compilation_cache_dir",
     "checkpoint.*",
@@ -34,7 +35,7 @@ CHANGEABLE_KEYS = (
 )
 """Config keys that may differ when a run goes on: where it runs, what is written about it, and how long it takes.
 
-A schedule over `num_updates` stretches with it."""
+Schedules run over `num_updates` too, unless they set their own; see `podmeta.runtime.schedules`."""
 
 ABSENT = "(absent)"
 """Stands for the value of a key that one of two configs does not have."""

@@ -33,6 +33,7 @@ from podmeta.runtime.meta_params_id import SHA256
 from podmeta.runtime.processes import check_alike, from_first, gather, largest
 from podmeta.runtime.program import Program, build_programs, instance_settings
 from podmeta.runtime.records import NoRecords, Progress, Records, Row, open_records
+from podmeta.runtime.schedules import earlier_job, schedule_changes
 from podmeta.runtime.sebulba.layout import make_layout
 from podmeta.runtime.sebulba.session import SebulbaSession
 from podmeta.runtime.session import Advance, Metrics, Session
@@ -133,8 +134,10 @@ def _begin(
         run_path = default_run_path(job).absolute()
         if job.resume == "never" and Checkpoints(run_path / "checkpoints").steps():
             raise InputError(f"resume=never, but {run_path} holds checkpoints: choose another run_dir, or resume=auto")
-        fresh_state = _fresh_state(job, program, run_path)
+        fresh_state, earlier = _fresh_state(job, program, run_path), earlier_job(run_path)
         records, state, progress = stack.enter_context(open_records(job, run_path, fresh_state, tell))
+        for line in schedule_changes(earlier, job, progress.update) if earlier else []:
+            tell(line)
         opened.append(records)
         return run_path, state, progress
 

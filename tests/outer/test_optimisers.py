@@ -24,6 +24,13 @@ def test_schedules_fall_from_1_to_the_end_factor_at_the_last_update(name, num_up
 
 
 @pytest.mark.parametrize("name", SHAPES)
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 60))
+def test_a_schedule_that_says_its_length_does_not_depend_on_the_job(name, length, num_updates, update):
+    own = make_schedule_factor(ScheduleConfig(name=name, num_updates=length), num_updates)
+    assert float(own(jnp.array(update))) == float(make_schedule_factor(ScheduleConfig(name=name), length)(update))
+
+
+@pytest.mark.parametrize("name", SHAPES)
 def test_a_job_of_one_update_has_the_whole_rate(name):
     assert float(make_schedule_factor(ScheduleConfig(name=name), 1)(jnp.array(0))) == 1.0
 

@@ -69,3 +69,25 @@ def test_the_summary_of_an_earlier_end_does_not_outlive_its_meta_params(ended):
         assert (ended / "summary.json").exists()  # still the θ of update 2
         records.save(state, Progress(3, 1.0))
         assert not (ended / "summary.json").exists()
+
+
+LINEAR = "outer.learning_rate_schedule.name=linear"
+LENGTH = "outer.learning_rate_schedule.num_updates"
+
+
+def theta(path):
+    return json.loads((path / "summary.json").read_text())["meta_params_sha256"]
+
+
+def test_a_schedule_that_becomes_longer_is_said_and_one_that_keeps_its_length_ends_as_if_run_at_once(tmp_path):
+    go_on(tmp_path / "stretched", 3, LINEAR)
+    _, said = go_on(tmp_path / "stretched", 6, LINEAR)
+    (line,) = [line for line in said if line.startswith("outer.")]
+    assert line.startswith("outer.learning_rate_schedule runs over 6 updates now, not 3: outer.learning_rate is")
+    assert "multiplied by 0.46 from here on, after 0.1 in update 3" in line and f"{LENGTH}=3 keeps" in line
+
+    go_on(tmp_path / "kept", 3, LINEAR)
+    _, said = go_on(tmp_path / "kept", 6, LINEAR, f"{LENGTH}=3")
+    assert not any(line.startswith("outer.") for line in said)
+    go_on(tmp_path / "at_once", 6, LINEAR, f"{LENGTH}=3")
+    assert theta(tmp_path / "kept") == theta(tmp_path / "at_once") != theta(tmp_path / "stretched")

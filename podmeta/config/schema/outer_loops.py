@@ -8,11 +8,20 @@ from podmeta.config.schema.option import option
 
 @dataclasses.dataclass
 class ScheduleConfig:
-    """How a rate changes over the updates of a job."""
+    """How a rate changes over the updates of a job, or of a stage.
+
+    A job that goes on with a larger `num_updates` has longer schedules, so a rate that had fallen rises again; a line
+    says so when it starts. To keep the schedule that the job began with, set the schedule's own `num_updates`.
+    """
 
     name: str = option("constant", "its shape", choices=("constant", "linear", "cosine", "exponential"))
     end_factor: float = option(0.1, "the factor reached at the last update, for all but constant", above=0, maximum=1)
     warmup_updates: int = option(0, "updates over which the factor first rises linearly from 0 to 1", minimum=0)
+    num_updates: int = option(
+        0,
+        "updates that it runs over, after which it stays at end_factor; 0: the num_updates of the job, or of its stage",
+        minimum=0,
+    )
 
 
 @dataclasses.dataclass
