@@ -151,7 +151,7 @@ def _layer_at_birth(config: SymmetricConfig, key: PRNGKeyArray, num_inputs: int,
     """Zeros, or i.i.d. noise on the first `state_noise_fraction` of each cell, which tells equal neurons apart."""
     shape = (num_inputs, num_outputs, config.hidden_size)
     cell = jnp.zeros(shape)
-    if config.state_noise > 0:
+    if config.state_noise:
         noisy = jnp.arange(config.hidden_size) < round(config.state_noise_fraction * config.hidden_size)
         cell = config.state_noise * noisy * jax.random.normal(key, shape)
     return LayerState(

@@ -27,7 +27,7 @@ from podmeta.lifetimes import InnerLoop, LifetimeState
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, SplitOuterLoop, Trajectory
 from podmeta.outer.exchange import mean_and_stack_over_devices
 from podmeta.outer.moments import Moments, combine, moments_of
-from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
+from podmeta.outer.optimisers import check_optimiser, make_optimiser, make_schedule_factor
 from podmeta.outer.value_statistics import ValueStatistics, mean_and_std, no_statistics, updated_statistics
 from podmeta.outer.value_targets import has_value, targets_and_advantages
 
@@ -318,7 +318,7 @@ def make_actor_critic(
     `first_update` is the number of updates that earlier stages have done.
 
     Raises:
-      InputError: a lifetime does not divide into unrolls, or an unroll into chunks.
+      InputError: a lifetime does not divide into unrolls, or an unroll into chunks, or the optimiser does not work.
     """
     for entry in entries:
         length = entry.inner_loop.lifetime_length
@@ -333,6 +333,8 @@ def make_actor_critic(
             f"outer.remat_chunk={config.remat_chunk} does not divide outer.unroll_length={config.unroll_length}: take "
             f"one that does, such as {math.gcd(config.remat_chunk, config.unroll_length)}"
         )
+    meta_params = jax.eval_shape(entries[0].inner_loop.init, jax.random.key(0))
+    check_optimiser(config.optimiser, config.optimiser_arguments, meta_params)
     return ActorCritic(config, entries, num_updates, first_update)
 
 

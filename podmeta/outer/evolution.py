@@ -38,7 +38,7 @@ from podmeta.outer.base import (
 )
 from podmeta.outer.exchange import sum_over_devices
 from podmeta.outer.moments import moments_of
-from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
+from podmeta.outer.optimisers import check_optimiser, make_optimiser, make_schedule_factor
 from podmeta.outer.perturbations import Noise, perturb, sample_noise, weighted_sum
 from podmeta.outer.shaping import SHAPINGS
 
@@ -113,12 +113,35 @@ class Evolution(NamedTuple):
         return tuple(jax.random.split(k, entry.lifetimes) for k, entry in zip(keys, self.entries, strict=True))
 
     def summarise(self, experience: Experience) -> Float[Array, ""]:
-        """The fitness of what a member lived, [num_steps, ...]: its mean reward over the last part of it."""
-        rewards = experience.reward
+        """The fitness of what a member lived, [lifetime_length, ...]: its mean reward over the last part of it."""
+        rewards = self._judged(experience)
+        return jnp.mean(rewards[rewards.shape[0] - self._num_counted(rewards.shape[0]) :])
+
+    def summarise_unroll(
+        self, experience: Experience, first_step: Int[Array, ""], lifetime_length: int
+    ) -> Float[Array, ""]:
+        """What an unroll adds to the fitness. Its mean over the unrolls of a lifetime is the lifetime's fitness.
+
+        Args:
+          experience: [unroll_length, ...] what happened.
+          first_step: [] env steps of the lifetime before the unroll.
+          lifetime_length: env steps of a lifetime.
+        """
+        rewards, num_counted = self._judged(experience), self._num_counted(lifetime_length)
+        if num_counted == lifetime_length:
+            return jnp.mean(rewards)
+        counted = first_step + jnp.arange(rewards.shape[0]) >= lifetime_length - num_counted
+        return jnp.mean(jnp.where(counted, rewards, 0.0)) * (lifetime_length / num_counted)
+
+    def _judged(self, experience: Experience) -> Float[Array, "num_steps"]:
+        """The reward of every env step, or what the policy expected of it."""
         if self.config.fitness == "expected_reward" and experience.expected_reward is not None:
-            rewards = experience.expected_reward
-        num_counted = max(1, round(self.config.fitness_fraction * rewards.shape[0]))
-        return jnp.mean(rewards[rewards.shape[0] - num_counted :])
+            return experience.expected_reward
+        return experience.reward
+
+    def _num_counted(self, lifetime_length: int) -> int:
+        """Env steps at the end of a lifetime that make up the fitness."""
+        return max(1, round(self.config.fitness_fraction * lifetime_length))
 
     def birth(self, state: EvolutionState, pair: Int[Array, ""]) -> RowLifetimes:
         """The lifetimes of both members at their first env step, where they go on across updates; else ()."""
@@ -199,8 +222,9 @@ class Evolution(NamedTuple):
         for entry, entry_lifetimes in zip(self.entries, lifetimes, strict=True):
 
             def unroll(lifetime: Any, entry: Entry = entry) -> tuple[Any, Float[Array, ""]]:
+                first_step = lifetime.num_steps
                 lifetime, experience = entry.inner_loop.unroll(meta_params, lifetime, self.config.unroll_length)
-                return lifetime, self.summarise(experience)
+                return lifetime, self.summarise_unroll(experience, first_step, entry.inner_loop.lifetime_length)
 
             entry_lifetimes, entry_fitness = jax.vmap(unroll)(entry_lifetimes)
             lived.append(entry_lifetimes)
@@ -250,7 +274,8 @@ def make_evolution(
     `first_update` is the number of updates that earlier stages have done.
 
     Raises:
-      InputError: lifetimes do not divide into unrolls, or the expected reward is asked for and nowhere known.
+      InputError: lifetimes do not divide into unrolls, the expected reward is asked for and nowhere known, or the
+        optimiser does not work.
     """
     lengths = {entry.inner_loop.lifetime_length for entry in entries}
     unroll_length = config.unroll_length or max(lengths)
@@ -263,6 +288,8 @@ def make_evolution(
         raise InputError(
             "outer.fitness=expected_reward needs an environment that knows it, such as bandits: take reward"
         )
+    meta_params = jax.eval_shape(entries[0].inner_loop.init, jax.random.key(0))
+    check_optimiser(config.optimiser, config.optimiser_arguments, meta_params)
     updates_per_lifetime = max(lengths) // unroll_length if config.unroll_length else 1
     return Evolution(config, entries, num_updates, updates_per_lifetime, first_update)
 

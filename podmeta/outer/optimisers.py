@@ -4,12 +4,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
 from podmeta.config.schema import ScheduleConfig
 from podmeta.errors import InputError
+from podmeta.learners.base import MetaParams
 
 
 def make_schedule_factor(config: ScheduleConfig, num_updates: int) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
@@ -50,3 +52,45 @@ def make_optimiser(
     except TypeError as error:
         raise InputError(f"outer.optimiser_arguments do not fit optax.{name}: {error}") from error
     return lambda learning_rate: constructor(learning_rate=learning_rate, **arguments)
+
+
+def check_optimiser(name: str, arguments: dict[str, Any], meta_params: MetaParams) -> None:
+    """Tries an optimiser on the shapes of a θ and its gradient, so that nothing fails once training has begun.
+
+    Args:
+      name: its name in optax.
+      arguments: its arguments.
+      meta_params: θ, or its shapes and types.
+
+    Raises:
+      InputError: there is no such optimiser, it does not take these arguments, or it wants more than a gradient.
+    """
+    if (error := _failure(name, arguments, meta_params)) is None:
+        return
+    if arguments and _failure(name, {}, meta_params) is None:
+        raise InputError(f"outer.optimiser_arguments={arguments} do not fit optax.{name}: {error}")
+    raise InputError(
+        f"outer.optimiser={name} does not work here, where all it has to go by is a gradient: {error}. Try adam, sgd "
+        "or rmsprop"
+    )
+
+
+def _failure(name: str, arguments: dict[str, Any], meta_params: MetaParams) -> str | None:
+    """The first line of what goes wrong in a step of an optimiser, if anything does. Nothing is computed."""
+
+    def step(learning_rate: Float[Array, ""], meta_params: MetaParams) -> tuple[MetaParams, Any, MetaParams, Any]:
+        optimiser = constructor(learning_rate)
+        state = optimiser.init(meta_params)
+        changes, next_state = optimiser.update(meta_params, state, meta_params)
+        return meta_params, state, changes, next_state
+
+    constructor = make_optimiser(name, arguments)
+    try:
+        meta_params, state, changes, next_state = jax.eval_shape(
+            step, jax.ShapeDtypeStruct((), jnp.float32), meta_params
+        )
+    except Exception as error:  # optax raises a different one for every way in which arguments do not fit
+        return (str(error) or type(error).__name__).strip().splitlines()[0].removesuffix(".")
+    if (changes, next_state) != (meta_params, state):
+        return "a step changes the shapes of θ or of the optimiser's state"
+    return None

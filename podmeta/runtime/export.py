@@ -26,7 +26,7 @@ from podmeta.runtime.meta_params_id import (
     summary_of,
 )
 from podmeta.runtime.pretrained import Card, save_pretrained
-from podmeta.runtime.program import instance_settings, num_instances
+from podmeta.runtime.program import num_instances
 
 _PACKAGES = ("podmeta", "jax", "jaxlib", "dm-haiku", "optax", "rlax", "gymnax", "numpy")
 _WITHOUT_EFFECT = ("run_dir", "resume", "compilation_cache_dir", "checkpoint.*", "logging.*")
@@ -82,7 +82,7 @@ def export_run(run_path: Path, target: Path, instance: int = 0, description: str
         learner=dataclasses.asdict(job.learner),
         trained_on=list(_trained_on(job)),
         command=_command(provenance["command_line"]),
-        seed=int(instance_settings(job).seed[instance]),
+        seed=int(restored.tree.outer.settings.seed[instance]),
         revision=git and git["revision"] + ("+" if git["dirty"] else ""),
         versions={name: provenance["packages"][name] for name in _PACKAGES if name in provenance["packages"]},
         devices=provenance["devices"],

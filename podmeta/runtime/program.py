@@ -1,6 +1,7 @@
 """From a job's config to the programs that its devices run: one per stage."""
 
 import dataclasses
+import hashlib
 from typing import Any, NamedTuple
 
 import jax
@@ -72,10 +73,20 @@ def instance_settings(job: JobConfig, stage: int = 0) -> InstanceSettings:
     seeds, rates, stds = [job.seed], [outer.learning_rate], [noise_std]
     if isinstance(architecture, AnakinConfig):
         number = architecture.num_instances
-        seeds = architecture.instance_seeds or [(job.seed + i) % 2**32 for i in range(number)]
+        seeds = architecture.instance_seeds or [_instance_seed(job.seed, instance) for instance in range(number)]
         rates = architecture.instance_learning_rates or rates * number
         stds = architecture.instance_noise_stds or stds * number
     return InstanceSettings(jnp.array(seeds, jnp.uint32), jnp.array(rates, jnp.float32), jnp.array(stds, jnp.float32))
+
+
+def _instance_seed(seed: int, instance: int) -> int:
+    """The seed of an instance: hashed, so that runs with neighbouring seeds share no instance. The first is the run's.
+
+    A run with one instance and the first instance of a run with several therefore train alike.
+    """
+    if instance == 0:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"instance {instance} of seed {seed}".encode()).digest()[:4], "little")
 
 
 def state_shapes(job: JobConfig, update: int = 0) -> TrainingState:

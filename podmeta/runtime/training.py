@@ -104,7 +104,9 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
             if progress.update >= min(stage.end, job.num_updates) or stopped_by is not None:
                 continue
             if progress.update == stage.first_update > 0:
-                state = jax.jit(program.init)(instance_settings(job, stage.number), state.outer.meta_params)
+                # Seeds stay those that the run began with, even if this version derives others.
+                settings = instance_settings(job, stage.number)._replace(seed=state.outer.settings.seed)
+                state = jax.jit(program.init)(settings, state.outer.meta_params)
             with explained_memory_errors(_LESS_MEMORY):
                 session = _open_session(job, stage, program, state)
             under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path)
@@ -317,6 +319,7 @@ def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, com
     return {
         "experiment_name": job.experiment_name,
         "seed": job.seed,
+        "instance_seeds": np.asarray(state.outer.settings.seed).tolist(),
         "num_updates": progress.update,
         "env_steps": env_steps,
         "seconds": progress.seconds,

@@ -176,14 +176,18 @@ def test_with_means_copies_of_inputs_and_outputs_change_nothing(copied):
     assert np.ptp(outputs.value) > 1e-2 and np.ptp(outputs.policy) > 1e-2  # there was something to change
 
 
-@pytest.mark.parametrize("state_noise", [0.0, 0.5])
-def test_noise_at_birth_tells_hidden_neurons_apart(state_noise):
-    config = SymmetricConfig(hidden_size=4, message_size=3, hidden_layers=[3], state_noise=state_noise)
+@pytest.mark.parametrize("chosen", [{}, {"state_noise": 0.5}, {"state_noise": 0.0}])
+def test_noise_at_birth_tells_hidden_units_apart_unless_it_is_switched_off(chosen):
+    config = SymmetricConfig(hidden_size=4, message_size=3, hidden_layers=[3], **chosen)
     learner = make_symmetric_learner(config, 2, 2, 1)
     birth = learner.initial_state(None, jax.random.key(0))
     _, (first_layer, _) = compiled(learner.step)(draw_meta_params(learner), birth, draw_script(2, 2))
     differences = np.ptp(first_layer.forward, axis=0)
-    assert differences.max() < 1e-6 if state_noise == 0 else differences.min() > 1e-3
+    assert differences.max() < 1e-6 if chosen == {"state_noise": 0.0} else differences.min() > 1e-4
+
+
+def test_without_hidden_units_there_is_no_noise_by_default():
+    assert SymmetricConfig().state_noise == 0.0
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.25, 1.0])

@@ -233,9 +233,11 @@ def test_members_without_perturbation_earn_the_same_in_the_same_lifetimes(unroll
     assert np.unique(fitness).size > 1
 
 
-def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes():
+@pytest.mark.parametrize("fraction", [1.0, 0.6, 0.1])
+def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes(fraction):
     """With θ held still, the fitness of a pair's unrolls averages to that of its whole lifetimes."""
-    whole, unrolled = make((BANDIT,)), make((BANDIT,), unroll_length=2)
+    whole = make((BANDIT,), fitness_fraction=fraction)
+    unrolled = make((BANDIT,), fitness_fraction=fraction, unroll_length=2)
     assert unrolled.updates_per_lifetime == 4
     num_pairs, num_updates = 4, 11
     pairs = jnp.arange(num_pairs)

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -5,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podmeta.config.compose import compose_job
 from podmeta.config.schema import ScheduleConfig
 from podmeta.errors import InputError
-from podmeta.outer.optimisers import make_optimiser, make_schedule_factor
+from podmeta.outer.optimisers import check_optimiser, make_optimiser, make_schedule_factor
+from podmeta.runtime.program import build_programs
 
 SHAPES = ["constant", "linear", "cosine", "exponential"]
 
@@ -66,3 +69,35 @@ def test_what_is_not_an_optimiser_is_an_input_error(name):
 def test_arguments_that_do_not_fit_are_an_input_error(arguments):
     with pytest.raises(InputError, match=r"outer\.optimiser_arguments do not fit optax\.adam"):
         make_optimiser("adam", arguments)
+
+
+META_PARAMS = {"w": jax.ShapeDtypeStruct((3, 2), jnp.float32), "b": jax.ShapeDtypeStruct((2,), jnp.float32)}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("lbfgs", {}, r"^outer\.optimiser=lbfgs does not work here.* Try adam, sgd or rmsprop$"),
+        ("lbfgs", {"memory_size": 3}, r"^outer\.optimiser=lbfgs does not work here"),
+        ("adam", {"b1": "abc"}, r"^outer\.optimiser_arguments=\{'b1': 'abc'\} do not fit optax\.adam: "),
+        ("adam", {"b1": [0.1, 0.2, 0.3]}, r"^outer\.optimiser_arguments=.*optax\.adam: "),
+        ("adam", {"mu_dtype": "float99"}, r"^outer\.optimiser_arguments=.*optax\.adam: "),
+    ],
+)
+def test_an_optimiser_is_tried_before_training_starts(name, arguments, message):
+    make_optimiser(name, arguments)  # by their names, the arguments fit
+    with pytest.raises(InputError, match=message) as refusal:
+        check_optimiser(name, arguments, META_PARAMS)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop", "lamb", "lion", "adafactor", "novograd"])
+def test_optimisers_that_go_by_the_gradient_are_welcome(name):
+    check_optimiser(name, {}, META_PARAMS)
+
+
+@pytest.mark.parametrize("outer", ["evolution", "actor_critic"])
+def test_both_outer_loops_try_their_optimiser(outer):
+    job = compose_job([f"outer={outer}", "learner=recurrent", "learner.hidden_size=2", "outer.optimiser=lbfgs"])
+    with pytest.raises(InputError, match=r"outer\.optimiser=lbfgs"):
+        build_programs(job, 1)

@@ -1,5 +1,7 @@
 """From a config to programs: θ of one size, and mixtures on any number of devices."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -79,3 +81,15 @@ def test_lifetimes_are_those_of_the_entry_or_of_the_outer_loop():
     actor_critic = ["outer=actor_critic", "outer.num_lifetimes=4", "outer.unroll_length=10"]
     (program,) = build_programs(compose_job([*overrides, *actor_critic]), 1)
     assert program.env_steps_per_update == 4 * 10 * (1 + 3)
+
+
+def seeds_of(seed, num_instances):
+    job = compose_job([f"seed={seed}", f"architecture.num_instances={num_instances}"])
+    return instance_settings(job).seed.tolist()
+
+
+def test_runs_with_neighbouring_seeds_share_no_instance():
+    runs = [seeds_of(seed, 50) for seed in (0, 1, 2, 2**32 - 1)]
+    assert len(set(itertools.chain(*runs))) == 4 * 50
+    assert [seeds[0] for seeds in runs] == [0, 1, 2, 2**32 - 1], "the first instance is the run with one instance"
+    assert seeds_of(1, 3) == runs[1][:3], "and another instance changes none of the others"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from podmeta.config.compose import compose_job
-from podmeta.runtime import training
+from podmeta.runtime import program, training
 from podmeta.runtime.checkpoints import meta_params_sha256
 from podmeta.runtime.meta_params import restore_run
 from podmeta.runtime.progress import Progress
@@ -132,3 +132,14 @@ def test_another_outer_loop_may_take_over_and_is_resumed(tmp_path):
     assert rows(run_path) == rows(tmp_path / "whole")
     # Only actor-critic has an entropy to tell.
     assert ["entropy" in line for line in rows(run_path)] == [True] * FIRST_UPDATES + [False] * 4
+
+
+def test_instances_keep_the_seeds_that_their_run_began_with(tmp_path, monkeypatch):
+    overrides = ("architecture.num_instances=2",)
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "_instance_seed", lambda seed, instance: seed + instance)  # as in earlier versions
+        train("evolution", tmp_path, *overrides, f"num_updates={FIRST_UPDATES - 1}")
+    train("evolution", tmp_path, *overrides)
+    restored = restore_run(compose("evolution", tmp_path, *overrides), tmp_path)
+    assert (restored.step, restored.tree.outer.settings.seed.tolist()) == (ALL_UPDATES, [0, 1])
+    assert json.loads((tmp_path / "summary.json").read_text())["instance_seeds"] == [0, 1]

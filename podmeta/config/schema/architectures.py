@@ -18,7 +18,12 @@ class AnakinConfig:
         minimum=0,
     )
     num_instances: int = option(1, "S: independent meta-learners in the one program", minimum=1)
-    instance_seeds: list[int] = option([], "seed of each instance; [] is seed, seed + 1, …", minimum=0)
+    instance_seeds: list[int] = option(
+        [],
+        "seed of each instance; []: seed for the first, and hashes of seed and its number for the others",
+        minimum=0,
+        maximum=2**32 - 1,
+    )
     instance_learning_rates: list[float] = option(
         [], "learning rate of each instance; [] is outer.learning_rate", above=0
     )

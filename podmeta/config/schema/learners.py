@@ -19,8 +19,11 @@ class SymmetricConfig:
         "how messages are aggregated; sum_forward sums forward messages and takes the mean of backward ones",
         choices=("mean", "sum", "sum_forward"),
     )
-    state_noise: float = option(
-        0.0, "standard deviation of the i.i.d. noise on the cells at birth; 0: zeros", minimum=0
+    state_noise: float | None = option(
+        None,
+        "standard deviation of the i.i.d. noise on the cells at birth. Not set, it is 0 without hidden_layers and 0.1 "
+        "with them: without noise all units of a hidden layer start as copies of one another and stay copies",
+        minimum=0,
     )
     state_noise_fraction: float = option(1.0, "fraction of each cell's units that get the noise", minimum=0, maximum=1)
     episode_start_input: bool = option(True, "tell every LSTM whether an episode has just begun")
@@ -34,6 +37,10 @@ class SymmetricConfig:
         False,
         "divide each observation component by the largest magnitude it has had in the lifetime, whatever its unit",
     )
+
+    def __post_init__(self) -> None:
+        if self.state_noise is None:
+            self.state_noise = 0.1 if self.hidden_layers else 0.0
 
 
 @dataclasses.dataclass

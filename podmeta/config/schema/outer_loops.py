@@ -47,7 +47,10 @@ class EvolutionConfig:
         "centred_rank", "over the whole population", choices=("centred_rank", "z_score", "raw")
     )
     fitness_fraction: float = option(
-        1.0, "the fitness is the mean reward of this last part of the lifetime", above=0, maximum=1
+        1.0,
+        "the fitness is the mean reward of this last part of the lifetime, with unroll_length as without",
+        above=0,
+        maximum=1,
     )
     optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
     optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
