@@ -174,7 +174,9 @@ def _is_transferred(path: Path, num_tasks: int) -> bool:
 def results_table(runs: Path, seeds: Sequence[int]) -> str:
     """The results by claim, as a table in Markdown."""
     lines = [
-        "| claim | tested on | measured | " + " | ".join(LEARNERS.values()) + " | beside them |",
+        f"| claim | tested on | measured, mean of {len(seeds)} seeds [lowest, highest] | "
+        + " | ".join(LEARNERS.values())
+        + " | beside them |",
         "|---|---|---|---|---|---|",
     ]
     for test in TESTS:

@@ -188,12 +188,16 @@ def _compare(arguments: list[str], console: Console) -> None:
     run_paths = [Path(argument) for argument in arguments if not argument.startswith("suite=")]
     if not run_paths:
         raise InputError("name the run directories: podmeta compare runs/symmetric_* runs/recurrent_*")
-    from podmeta.evaluation.comparison import collect_scores, compare, make_comparison_table
+    from podmeta.evaluation.comparison import collect_scores, compare, few_runs_warning, make_comparison_table
 
     collected = collect_scores(run_paths, suites)
     for note in collected.notes:
         console.print(f"warning: {note}", markup=False)
-    Console().print(make_comparison_table(compare(collected.settings)))
+    comparisons = compare(collected.settings)
+    Console().print(make_comparison_table(comparisons))
+    few_runs = few_runs_warning(comparisons)
+    if few_runs is not None:
+        console.print(f"warning: {few_runs}", markup=False)
 
 
 def _report(arguments: list[str], console: Console) -> None:

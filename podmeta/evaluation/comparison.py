@@ -1,36 +1,25 @@
-"""Comparing groups of runs that differ in their seeds: interquartile means and probabilities of improvement.
+"""Comparing groups of runs that differ in their seeds: means and probabilities of improvement.
 
-The statistics are those of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice"
-(arXiv 2108.13264), which a few runs need: the mean of their middle half, intervals by bootstrap over runs, stratified
-by setting, and the probability that a run of one group is better than a run of the other. (Their library, rliable 1.2,
-needs arch < 8, which cannot be imported beside pandas 3.)
+A run is the unit: the settings of one run share its θ, so over all settings a run has one score, its mean. Intervals
+are made for few runs. The mean has Student's t interval, which is exact for normal scores from two runs on (Colas et
+al. 2018, "How Many Random Seeds?", arXiv 1806.08295). The bootstrap of interquartile means, which Agarwal et al. 2021
+(arXiv 2108.13264) recommend for more runs, covers the truth about three times in four at three runs.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from rich.table import Table
-from scipy.stats import trim_mean
 
 from podmeta.errors import InputError
 from podmeta.evaluation.rows import lower_is_better, read_current_rows, setting_key
+from podmeta.evaluation.statistics import Estimate, mean_of_runs, probability_of_improvement
+from podmeta.runtime.meta_params_id import CurrentRows
 
-NUM_RESAMPLES = 2000
-_CHUNK = 200  # resamples at once
-
-Scores = Float[np.ndarray, "_num_runs num_settings"]
-Statistic = Float[np.ndarray, "..."] | np.floating  # one, or one of every draw
-
-
-class Estimate(NamedTuple):
-    """A statistic and its 95% bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
+ENOUGH_RUNS = 5
+"""With fewer runs in a group, a warning goes with the table."""
 
 
 class SettingScores(NamedTuple):
@@ -54,7 +43,8 @@ class CollectedScores(NamedTuple):
 
     Attributes:
       settings: the scores in every setting that they share.
-      notes: lines about results that are of another θ than a run's newest, or do not record theirs.
+      notes: lines about results that are of another θ than a run's newest, or do not record theirs, and about groups
+        whose runs are of different updates.
     """
 
     settings: list[SettingScores]
@@ -67,7 +57,7 @@ class Comparison(NamedTuple):
     Attributes:
       setting: in words.
       metric: what is compared.
-      means: by group, the interquartile mean.
+      means: by group, the mean over runs.
       improvements: by each group but the first, the probability that a run of the first is better than one of its own.
       num_runs: by group.
     """
@@ -77,43 +67,6 @@ class Comparison(NamedTuple):
     means: dict[str, Estimate]
     improvements: dict[str, Estimate]
     num_runs: dict[str, int]
-
-
-def interquartile_mean(scores: Float[np.ndarray, "... num_runs num_settings"]) -> Statistic:
-    """The mean of all scores but the lowest and the highest quarter, over runs and settings together."""
-    return trim_mean(scores.reshape(*scores.shape[:-2], -1), 0.25, axis=-1)
-
-
-def probability_of_improvement(
-    one: Float[np.ndarray, "... num_runs num_settings"], other: Float[np.ndarray, "... num_other_runs num_settings"]
-) -> Statistic:
-    """How probable it is that a run of one group scores more than a run of the other, in a setting drawn at random.
-
-    A tie counts half: it is the Mann-Whitney statistic over its largest value, averaged over settings.
-    """
-    differences = one[..., :, None, :] - other[..., None, :, :]
-    return np.mean((differences > 0) + 0.5 * (differences == 0), axis=(-3, -2, -1))
-
-
-def bootstrap(statistic: Callable[..., Statistic], *groups: Scores, seed: int = 0) -> Estimate:
-    """A statistic of groups of scores, with the 95% interval of its bootstrap, by percentiles.
-
-    Runs are drawn with replacement within their group, in each setting by itself.
-
-    Args:
-      statistic: of the groups, each [..., num_runs, num_settings].
-      *groups: the scores of each group, of which the settings are the same.
-      seed: of the draws.
-    """
-    generator = np.random.default_rng(seed)
-
-    def resampled(scores: Scores) -> Float[np.ndarray, "chunk num_runs num_settings"]:
-        runs = generator.integers(len(scores), size=(_CHUNK, *scores.shape))
-        return np.take_along_axis(scores[None], runs, axis=1)
-
-    values = [statistic(*map(resampled, groups)) for _ in range(NUM_RESAMPLES // _CHUNK)]
-    low, high = np.percentile(np.concatenate(values), [2.5, 97.5])
-    return Estimate(float(statistic(*groups)), float(low), float(high))
 
 
 def group_of(run_path: Path) -> str:
@@ -141,7 +94,7 @@ def collect_scores(run_paths: list[Path], suites: list[str]) -> CollectedScores:
             "underscore, as in runs/symmetric_0 runs/symmetric_1 runs/recurrent_0 runs/recurrent_1"
         )
     read = [read_current_rows(path, "evaluation.jsonl") for path in run_paths]
-    notes = [note for current in read for note in current.notes]
+    notes = [note for current in read for note in current.notes] + _uneven(run_paths, read)
     by_run = [(group_of(path), _headlines(rows, suites)) for path, (rows, _) in zip(run_paths, read, strict=True)]
     shared = [key for key in by_run[0][1] if all(key in headlines for _, headlines in by_run)]
     if not shared:
@@ -151,6 +104,20 @@ def collect_scores(run_paths: list[Path], suites: list[str]) -> CollectedScores:
         )
     settings = [_in_setting(key, groups, [(group, headlines[key]) for group, headlines in by_run]) for key in shared]
     return CollectedScores(settings, notes)
+
+
+def _uneven(run_paths: list[Path], read: list[CurrentRows]) -> list[str]:
+    """A line about every group whose runs are not of the same update."""
+    by_group: dict[str, dict[str, int]] = {}
+    for path, (rows, _) in zip(run_paths, read, strict=True):
+        if rows and "update" in rows[0]:
+            by_group.setdefault(group_of(path), {})[path.resolve().name] = rows[0]["update"]
+    return [
+        f"the runs of {group} are of different updates: "
+        + ", ".join(f"{name} of {update:,}" for name, update in updates.items())
+        for group, updates in by_group.items()
+        if len(set(updates.values())) > 1
+    ]
 
 
 class _Headline(NamedTuple):
@@ -191,24 +158,37 @@ def _in_setting(key: str, groups: list[str], by_run: list[tuple[str, _Headline]]
 
 
 def compare(settings: list[SettingScores]) -> list[Comparison]:
-    """One comparison per setting, and, where there are several, one of all of them by normalised scores."""
+    """One comparison per setting, and, where there are several, one of every run's mean normalised score.
+
+    What scores are normalised by is taken as given: the intervals leave its error out.
+    """
     comparisons = []
     for each in settings:
         sign = -1.0 if lower_is_better(each.metric) else 1.0
-        columns = {group: values[:, None] for group, values in each.scores.items()}
-        comparisons.append(_compared(each.key, each.metric, columns, sign))
+        comparisons.append(_compared(each.key, each.metric, each.scores, sign))
     if len(settings) > 1:
         together = {
-            group: np.stack([each.normalised[group] for each in settings], axis=1) for group in settings[0].normalised
+            group: np.mean([each.normalised[group] for each in settings], axis=0) for group in settings[0].normalised
         }
         comparisons.append(_compared("all settings", "normalised", together, sign=1.0))
     return comparisons
 
 
+def few_runs_warning(comparisons: list[Comparison]) -> str | None:
+    """A line about groups of fewer than `ENOUGH_RUNS` runs; None where there are none."""
+    few = [f"{group} has {number}" for group, number in comparisons[0].num_runs.items() if number < ENOUGH_RUNS]
+    if not few:
+        return None
+    return (
+        f"fewer than {ENOUGH_RUNS} runs in a group ({', '.join(few)}): the intervals are wide, and rest on scores that "
+        "are normally distributed over seeds. Train more seeds"
+    )
+
+
 def make_comparison_table(comparisons: list[Comparison]) -> Table:
-    """One line per setting: every group's interquartile mean, and how probably the first group's runs are better."""
+    """One line per setting: every group's mean over runs, and how probably the first group's runs are better."""
     first, *others = comparisons[0].means
-    table = Table(title="interquartile mean over runs, and probability of improvement, with 95% bootstrap intervals")
+    table = Table(title="mean over runs with its 95% t interval, and probability of improvement with its 95% interval")
     table.add_column("setting")
     for group in (first, *others):
         table.add_column(f"{group}\n(n = {comparisons[0].num_runs[group]})", justify="right")
@@ -223,15 +203,17 @@ def make_comparison_table(comparisons: list[Comparison]) -> Table:
 
 def _told(estimate: Estimate, metric: str = "") -> str:
     digits = 2 if metric in ("regret", "failures", "return", "") else 3
+    if not np.isfinite(estimate.low):
+        return f"{estimate.value:.{digits}f}\n(no interval)"
     return f"{estimate.value:.{digits}f}\n[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
-def _compared(setting: str, metric: str, scores: dict[str, Scores], sign: float) -> Comparison:
+def _compared(setting: str, metric: str, scores: dict[str, Float[np.ndarray, "_"]], sign: float) -> Comparison:
     (_, of_first), *others = scores.items()
     return Comparison(
         setting,
         metric,
-        {group: bootstrap(interquartile_mean, values) for group, values in scores.items()},
-        {group: bootstrap(probability_of_improvement, sign * of_first, sign * values) for group, values in others},
+        {group: mean_of_runs(values) for group, values in scores.items()},
+        {group: probability_of_improvement(sign * of_first, sign * values) for group, values in others},
         {group: len(values) for group, values in scores.items()},
     )

@@ -1,4 +1,4 @@
-"""How sure a mean over tasks is."""
+"""How sure a mean is, and how sure it is that one group of runs is better than another."""
 
 from typing import NamedTuple
 
@@ -45,3 +45,53 @@ def t_half_width(values: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, "*s
     number = len(values)
     standard_error = np.std(values, axis=0, ddof=1, dtype=np.float64) / number**0.5
     return stdtrit(number - 1, 0.975) * standard_error
+
+
+class Estimate(NamedTuple):
+    """A statistic of runs and its 95% interval, whose ends are NaN where the runs are too few for one."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_of_runs(scores: Float[np.ndarray, "num_runs"]) -> Estimate:
+    """The mean of one score per run, with Student's t interval; without an interval for one run."""
+    mean = float(np.mean(scores))
+    half_width = float(t_half_width(scores)) if len(scores) > 1 else np.nan
+    return Estimate(mean, mean - half_width, mean + half_width)
+
+
+def probability_of_improvement(
+    one: Float[np.ndarray, "num_runs"], other: Float[np.ndarray, "num_other_runs"]
+) -> Estimate:
+    """How probable it is that a run of one group scores more than a run of the other; a tie counts half.
+
+    The estimate is the Mann-Whitney statistic over its largest value. The interval is that of Newcombe 2006,
+    "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2", Statistics in
+    Medicine 25:559-573, method 5: all θ with |θ̂ - θ| <= c √V(θ) for
+
+        V(θ) = θ (1 - θ) (1 + (N - 1) ((1 - θ) / (2 - θ) + θ / (1 + θ))) / (m n),    N = (m + n) / 2
+
+    It stays wide where all runs of one group are better, unlike a bootstrap. c is Student's t(0.975, m + n - 2): with
+    the normal quantile, intervals of three runs against three cover the truth as little as 90% of the time.
+
+    Args:
+      one: m scores.
+      other: n scores.
+
+    Returns:
+      The probability and its interval; without an interval where a group has one run.
+    """
+    differences = one[:, None] - other[None, :]
+    value = float(np.mean((differences > 0) + 0.5 * (differences == 0)))
+    num_one, num_other = differences.shape
+    if min(num_one, num_other) < 2:
+        return Estimate(value, np.nan, np.nan)
+    theta = np.linspace(0.0, 1.0, 10_001)
+    number = (num_one + num_other) / 2
+    spread = 1 + (number - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+    variance = theta * (1 - theta) * spread / (num_one * num_other)
+    critical = stdtrit(num_one + num_other - 2, 0.975)
+    inside = theta[np.abs(value - theta) <= critical * np.sqrt(variance) + 1e-12]
+    return Estimate(value, float(inside[0]), float(inside[-1]))

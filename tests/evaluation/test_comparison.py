@@ -1,70 +1,52 @@
-"""Comparing groups of runs: the statistics against their definitions, and what is said of the runs."""
+"""Comparing groups of runs: intervals that hold at few runs, and what is said of the runs."""
 
-import itertools
 import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as st_numpy
-from scipy.stats import mannwhitneyu
+from scipy.stats import norm
 
 from podmeta.cli import main
 from podmeta.errors import InputError
-from podmeta.evaluation.comparison import (
-    bootstrap,
-    collect_scores,
-    compare,
-    interquartile_mean,
-    probability_of_improvement,
-)
+from podmeta.evaluation.comparison import SettingScores, collect_scores, compare, few_runs_warning
 
 
-def matrices(num_settings):
-    shape = st.tuples(st.integers(1, 9), st.just(num_settings))
-    return st_numpy.arrays(np.float64, shape, elements=st.integers(-5, 5).map(float))
-
-
-pairs = st.integers(1, 4).flatmap(lambda num_settings: st.tuples(matrices(num_settings), matrices(num_settings)))
-
-
-@given(matrices(3))
-def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end(scores):
-    in_order = sorted(scores.ravel())
-    left_out = len(in_order) // 4
-    assert interquartile_mean(scores) == pytest.approx(np.mean(in_order[left_out : len(in_order) - left_out]))
-
-
-@given(pairs)
-def test_the_probability_of_improvement_is_the_mann_whitney_statistic_over_its_largest(pair):
-    one, other = pair
-    by_setting = [
-        mannwhitneyu(one[:, setting], other[:, setting]).statistic / (len(one) * len(other))
-        for setting in range(one.shape[1])
+def scores_of(groups, settings=1):
+    """Groups of [num_runs, settings] scores as `collect_scores` hands them out."""
+    return [
+        SettingScores(str(number), "return", columns, columns)
+        for number in range(settings)
+        for columns in [{group: np.asarray(values)[:, number] for group, values in groups.items()}]
     ]
-    assert probability_of_improvement(one, other) == pytest.approx(np.mean(by_setting))
-    assert probability_of_improvement(other, one) == pytest.approx(1 - np.mean(by_setting))
 
 
-def test_the_bootstrap_draws_runs_in_each_setting_by_itself():
-    """Of two runs and two settings there are 2⁴ equally likely draws; the interval is that of their means."""
-    scores = np.array([[0.0, 10.0], [1.0, 30.0]])
-    draws = [
-        np.mean([scores[a, 0], scores[b, 0], scores[c, 1], scores[d, 1]])
-        for a, b, c, d in itertools.product((0, 1), repeat=4)
-    ]
-    estimate = bootstrap(lambda values: values.mean(axis=(-2, -1)), scores)
-    assert estimate == pytest.approx((scores.mean(), *np.percentile(draws, [2.5, 97.5], method="inverted_cdf")))
-
-
-def test_an_interval_covers_the_truth_about_as_often_as_it_says():
+@pytest.mark.parametrize("num_runs", [3, 5])
+@pytest.mark.parametrize("settings", [1, 4])
+def test_intervals_over_few_seeds_cover_the_truth_as_often_as_they_say(num_runs, settings):
+    """Scores of a run are normal, and alike in all settings, because they come from one θ."""
     generator = np.random.default_rng(0)
-    covered = 0
-    for _ in range(100):
-        estimate = bootstrap(interquartile_mean, generator.normal(size=(20, 2)))
-        covered += estimate.low <= 0 <= estimate.high
-    assert covered >= 86
+    shift = 1.0  # b is better by 1 standard deviation, in what a run's θ adds to all settings
+    true_probability = norm.cdf(-shift / 2**0.5)
+    covered = []
+    for _ in range(400):
+        groups = {
+            group: mean + generator.normal(size=(num_runs, 1)) * np.ones(settings)
+            for group, mean in {"a": 0.0, "b": shift}.items()
+        }
+        compared = compare(scores_of(groups, settings))[-1]
+        mean, better = compared.means["b"], compared.improvements["b"]
+        covered.append((mean.low <= shift <= mean.high, better.low <= true_probability <= better.high))
+    by_mean, by_probability = np.mean(covered, axis=0)
+    assert 0.93 <= by_mean <= 0.98
+    assert by_probability >= 0.93
+
+
+@pytest.mark.parametrize(("num_runs", "warned"), [(2, True), (4, True), (5, False)])
+def test_a_warning_names_the_groups_of_few_runs(num_runs, warned):
+    groups = {"a": np.arange(num_runs)[:, None] * 1.0, "b": np.arange(9)[:, None] * 1.0}
+    warning = few_runs_warning(compare(scores_of(groups)))
+    assert (warning is not None) == warned
+    assert not warned or (f"a has {num_runs}" in warning and "b has" not in warning)
 
 
 @pytest.fixture
@@ -105,7 +87,7 @@ def test_groups_are_compared_in_every_setting_and_over_all(runs, metric, sign):
     assert two.improvements["recurrent"].value == five.improvements["recurrent"].value == 1
     assert two.setting == "experiment: bandit, num_arms=2"
     # Normalised: (5 - 1) / 4 and (4 - 1) / 4 of two arms, 1 and 1 of five; recurrent (3 - 1) / 4 and 0.
-    assert over_all.means["symmetric"].value == pytest.approx(1)  # of 0.75, 1, 1 and 1
+    assert over_all.means["symmetric"].value == pytest.approx((1 + 0.875) / 2)
     assert over_all.means["recurrent"].value == pytest.approx(0.25)
 
 
@@ -134,8 +116,21 @@ def test_the_instances_of_a_run_are_runs(runs, tmp_path):
 def test_the_command_prints_a_table(runs, capsys):
     paths = [runs("a_0", means(2.0, 2.0)), runs("a_1", means(3.0, 2.0)), runs("b_0", means(1.0, 2.0))]
     assert main(["compare", *map(str, paths)]) == 0
-    output = capsys.readouterr().out
-    assert "n = 2" in output and "all settings" in output and "P(a better" in output
+    printed = capsys.readouterr()
+    assert "n = 2" in printed.out and "all settings" in printed.out and "P(a better" in printed.out
+    assert "(no interval)" in printed.out  # of the one run
+    assert "fewer than 5 runs in a group (a has 2, b has 1)" in " ".join(printed.err.split())
+
+
+def test_results_of_an_older_meta_params_are_left_out_and_uneven_updates_said(runs):
+    older, other = runs("a_0", means(9.0, 9.0), update=1, meta_params_sha256="x"), runs("b_0", means(1.0, 1.0))
+    newer = runs("a_1", means(2.0, 2.0), update=3, meta_params_sha256="y")
+    collected = collect_scores([older, newer, other], [])
+    assert "the runs of a are of different updates: a_0 of 1, a_1 of 3" in collected.notes
+    summary = {"num_updates": 3, "env_steps": 1, "seconds": 1.0, "meta_params_sha256": "z"}
+    (older / "summary.json").write_text(json.dumps(summary))  # it has gone on
+    with pytest.raises(InputError, match=r"share no setting.*\n.*4 of 4 rows are left out.*of update 1.*of update 3"):
+        collect_scores([older, newer, other], [])
 
 
 @pytest.mark.parametrize(

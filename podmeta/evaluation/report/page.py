@@ -127,7 +127,10 @@ def _training_figures(records: Sequence[RunRecord]) -> str:
         return "<p>No update has been made.</p>"
     return (
         '<div class="figures">'
-        + _figure(figures.fitness_figure(trained, "update"), "Fitness by update; n is the number of meta-learners.")
+        + _figure(
+            figures.fitness_figure(trained, "update"),
+            "Fitness by update; n meta-learners, from the lowest to the highest.",
+        )
         + _figure(figures.fitness_figure(trained, "seconds"), "The same by training time, compilation left out.")
         + _figure(figures.throughput_figure(trained), "Throughput, of one call to the devices each.")
         + "".join(
