@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
-from podmeta.evaluation.rows import LEARNS_FROM_REWARD, read_current_rows
+from podmeta.evaluation.rows import LEARNS_FROM_REWARD
+from podmeta.runtime.meta_params_id import current_evaluation
 from podmeta.runtime.run_directory import check_config
+from podmeta.runtime.run_files import EvaluationRow
 
 LEARNERS = {"symmetric": "symmetric", "recurrent": "MetaRNN"}
 SEEDS = (0, 1, 2)
@@ -165,9 +167,7 @@ def commands_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) ->
 
 def _is_transferred(path: Path, num_tasks: int) -> bool:
     """Whether the newest θ of a run was tested in all that the claim about other environments rests on."""
-    judged = [
-        row for row in _rows(path, TRANSFER) if (row["metric"], row["num_tasks"]) == (LEARNS_FROM_REWARD, num_tasks)
-    ]
+    judged = [row for row in _rows(path, TRANSFER) if (row.metric, row.num_tasks) == (LEARNS_FROM_REWARD, num_tasks)]
     return all(any(_is_about(row, test) for row in judged) for test in TESTS if test.suite == TRANSFER)
 
 
@@ -256,32 +256,30 @@ def _words(value: Figure) -> str:
 
 
 def _value(path: Path, test: Test, algorithm: str) -> float:
-    return float(_row(path, test, algorithm)["mean"])
+    return _row(path, test, algorithm).mean
 
 
-def _row(path: Path, test: Test, algorithm: str) -> dict[str, Any]:
+def _row(path: Path, test: Test, algorithm: str) -> EvaluationRow:
     """The one row of a test in a run."""
     found = [
         row
         for row in _rows(path, test.suite)
-        if (row["algorithm"], row["metric"]) == (algorithm, test.metric) and _is_about(row, test)
+        if (row.algorithm, row.metric) == (algorithm, test.metric) and _is_about(row, test)
     ]
     if len(found) != 1:
         raise SystemExit(f"{path} has {len(found)} rows of {algorithm} in the test {test.told!r}, not one")
     return found[0]
 
 
-def _is_about(row: dict[str, Any], test: Test) -> bool:
-    return row["environment"] == test.environment and all(
-        row["setting"].get(key) == value for key, value in test.setting.items()
+def _is_about(row: EvaluationRow, test: Test) -> bool:
+    return row.environment == test.environment and all(
+        row.setting.get(key) == value for key, value in test.setting.items()
     )
 
 
-def _rows(path: Path, suite: str) -> list[dict[str, Any]]:
+def _rows(path: Path, suite: str) -> list[EvaluationRow]:
     """The rows of a suite about the newest θ of a run."""
-    if not (path / "evaluation.jsonl").exists():
-        return []
-    return [row for row in read_current_rows(path, "evaluation.jsonl").rows if row["suite"] == suite]
+    return [row for row in current_evaluation(path)[0] if row.suite == suite]
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """A sweep on this machine: its runs one after the other, each in a process and a run directory of its own."""
 
-import json
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.table import Table
 
@@ -17,8 +17,10 @@ from podmeta.config.schema import JobConfig
 from podmeta.config.sweeps import expand_sweep
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
-from podmeta.runtime.meta_params_id import current_rows, newest_meta_params
+from podmeta.runtime.json_files import Warn
+from podmeta.runtime.meta_params_id import current_evaluation, newest_meta_params
 from podmeta.runtime.run_directory import check_config
+from podmeta.runtime.run_files import read_metrics
 
 
 class SweepRun(NamedTuple):
@@ -94,11 +96,14 @@ def run_sweep(runs: list[SweepRun], tell: Callable[[str], None]) -> str | None:
     return None
 
 
-def sweep_table(runs: list[SweepRun]) -> tuple[Table, list[str]]:
+def sweep_table(runs: list[SweepRun], warn: Warn = warnings.warn) -> tuple[Table, list[str]]:
     """What every run has reached at its newest θ: its mean fitness, and the first line of its meta-test.
 
     Returns:
       The table, and lines about results of another θ, which it leaves out.
+
+    Raises:
+      InputError: a file of a run is damaged.
     """
     notes = []
     table = Table(title=str(runs[0].run_path.parent))
@@ -107,17 +112,16 @@ def sweep_table(runs: list[SweepRun]) -> tuple[Table, list[str]]:
     for run in runs:
         newest = newest_meta_params(run.run_path)
         update = newest.update if newest else 0
-        trained = [row for row in _rows(run.run_path / "metrics.jsonl") if row["update"] <= update]
-        path = run.run_path / "evaluation.jsonl"
-        current = current_rows(_rows(path), newest, path)
-        tested = next((row for row in current.rows if row["algorithm"] == "learner"), None)
-        notes += current.notes
+        trained = [row for row in read_metrics(run.run_path, warn) if row.update <= update]
+        rows, notes_of_run = current_evaluation(run.run_path, warn)
+        tested = next((row for row in rows if row.algorithm == "learner"), None)
+        notes += notes_of_run
         table.add_row(
             run.run_path.name,
             " ".join(run.swept),
             str(update) if newest else "",
-            _short(trained[-1]["fitness_mean"]) if trained else "",
-            f"{tested['metric']} {_short(tested['mean'])}" if tested else "",
+            ", ".join(f"{fitness:.4g}" for fitness in trained[-1].fitness_by_instance()) if trained else "",
+            f"{tested.metric} {tested.mean:.4g}" if tested else "",
         )
     return table, notes
 
@@ -142,12 +146,3 @@ def _run(arguments: list[str]) -> tuple[int, str | None]:
         for number, handler in before.items():
             signal.signal(number, handler)
     return code, signals[0] if signals else None
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def _short(value: float | list[float]) -> str:
-    """A number, or one for each instance."""
-    return ", ".join(f"{each:.4g}" for each in (value if isinstance(value, list) else [value]))

@@ -100,9 +100,11 @@ def _train(interruption: Interruption, arguments: list[str], console: Console) -
     from podmeta.runtime.training import train
 
     if job.evaluation.enabled:
-        from podmeta.evaluation.run import check_settings
+        from podmeta.evaluation.run import check_files, check_settings
 
         check_settings(job)
+        if job.run_dir:
+            check_files(Path(job.run_dir), _warning_on(console))
     result = train(job, lambda line: console.print(line, markup=False))
     if result.stopped_by is not None:
         console.print(
@@ -133,7 +135,7 @@ def _sweep(overrides: list[str], console: Console) -> None:
 
     runs = plan_sweep(overrides)
     stopped = run_sweep(runs, lambda line: console.print(line, markup=False))
-    table, notes = sweep_table(runs)
+    table, notes = sweep_table(runs, _warning_on(console))
     Console().print(table)
     for note in notes:
         console.print(f"warning: {note}", markup=False)
@@ -170,10 +172,9 @@ def _evaluate(interruption: Interruption, arguments: list[str], console: Console
         f"the settings measured so far are in {run_path / 'evaluation.jsonl'}; to measure anew: "
         f"{shlex.join(['podmeta', 'evaluate', *arguments])}"
     )
-    companions = [load_companion(path) for path in beside]
-    restored = restore_run(job, run_path)
-    for warning in restored.warnings:
-        console.print(f"warning: {warning}", markup=False)
+    warn = _warning_on(console)
+    companions = [load_companion(path, warn) for path in beside]
+    restored = restore_run(job, run_path, warn)
     for suite in tested:
         meta_params = restored.tree.outer.meta_params
         evaluate_run(job, suite, meta_params, restored.step, run_path, Console(), companions)
@@ -190,7 +191,7 @@ def _compare(arguments: list[str], console: Console) -> None:
         raise InputError("name the run directories: podmeta compare runs/symmetric_* runs/recurrent_*")
     from podmeta.evaluation.comparison import collect_scores, compare, few_runs_warning, make_comparison_table
 
-    collected = collect_scores(run_paths, suites)
+    collected = collect_scores(run_paths, suites, _warning_on(console))
     for note in collected.notes:
         console.print(f"warning: {note}", markup=False)
     comparisons = compare(collected.settings)
@@ -211,7 +212,7 @@ def _report(arguments: list[str], console: Console) -> None:
     from podmeta.evaluation.report.page import write_report
 
     target = Path(targets[-1] if targets else "report.html")
-    for note in write_report(run_paths, target):
+    for note in write_report(run_paths, target, _warning_on(console)):
         console.print(f"warning: {note}", markup=False)
     console.print(f"wrote {target}", markup=False)
 
@@ -228,9 +229,8 @@ def _export(arguments: list[str], console: Console) -> None:
     from podmeta.runtime.export import export_run
 
     target = Path(given["to"])
-    card, notes = export_run(
-        Path(given["run"]), target, int(instance), given.get("description", ""), given.get("limits", "")
-    )
+    described = (given.get("description", ""), given.get("limits", ""))
+    card, notes = export_run(Path(given["run"]), target, int(instance), *described, _warning_on(console))
     for note in notes:
         console.print(f"warning: {note}", markup=False)
     console.print(f"wrote {target} and its card {target.with_suffix('.json')}", markup=False)
@@ -348,6 +348,11 @@ def _plan(arguments: list[str], console: Console) -> None:
         print(json.dumps(plan_as_dict(plan)))
     else:
         Console().print(plan_as_table(plan))
+
+
+def _warning_on(console: Console) -> Callable[[str], None]:
+    """What shows a warning of one line."""
+    return lambda line: console.print(f"warning: {line}", markup=False)
 
 
 def _wants_help(arguments: list[str]) -> bool:

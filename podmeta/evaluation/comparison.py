@@ -6,17 +6,20 @@ al. 2018, "How Many Random Seeds?", arXiv 1806.08295). The bootstrap of interqua
 (arXiv 2108.13264) recommend for more runs, covers the truth about three times in four at three runs.
 """
 
+import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from rich.table import Table
 
 from podmeta.errors import InputError
-from podmeta.evaluation.rows import lower_is_better, read_current_rows, setting_key
+from podmeta.evaluation.rows import lower_is_better, setting_key
 from podmeta.evaluation.statistics import Estimate, mean_of_runs, probability_of_improvement
-from podmeta.runtime.meta_params_id import CurrentRows
+from podmeta.runtime.json_files import Warn
+from podmeta.runtime.meta_params_id import current_evaluation
+from podmeta.runtime.run_files import EVALUATION, EvaluationRow
 
 ENOUGH_RUNS = 5
 """With fewer runs in a group, a warning goes with the table."""
@@ -75,7 +78,7 @@ def group_of(run_path: Path) -> str:
     return name.rpartition("_")[0] or name
 
 
-def collect_scores(run_paths: list[Path], suites: list[str]) -> CollectedScores:
+def collect_scores(run_paths: list[Path], suites: list[str], warn: Warn = warnings.warn) -> CollectedScores:
     """What every group reached in the settings in which all runs were meta-tested. Instances of a run count as runs.
 
     Only rows of every run's newest θ count.
@@ -83,9 +86,11 @@ def collect_scores(run_paths: list[Path], suites: list[str]) -> CollectedScores:
     Args:
       run_paths: the run directories.
       suites: only the settings of these; [] is all.
+      warn: shows the user a warning.
 
     Raises:
-      InputError: there are fewer than two groups, a run was not meta-tested, or all runs share no setting.
+      InputError: there are fewer than two groups, a run was not meta-tested, its rows are damaged, or all runs share no
+        setting.
     """
     groups = list(dict.fromkeys(map(group_of, run_paths)))
     if len(groups) < 2:
@@ -93,9 +98,13 @@ def collect_scores(run_paths: list[Path], suites: list[str]) -> CollectedScores:
             f"all runs are of one group, {', '.join(groups)}: the group is the directory's name up to its last "
             "underscore, as in runs/symmetric_0 runs/symmetric_1 runs/recurrent_0 runs/recurrent_1"
         )
-    read = [read_current_rows(path, "evaluation.jsonl") for path in run_paths]
-    notes = [note for current in read for note in current.notes] + _uneven(run_paths, read)
-    by_run = [(group_of(path), _headlines(rows, suites)) for path, (rows, _) in zip(run_paths, read, strict=True)]
+    read = [current_evaluation(path, warn) for path in run_paths]
+    for path, (rows, notes_of_run) in zip(run_paths, read, strict=True):
+        if not rows and not notes_of_run:
+            raise InputError(f"{path / EVALUATION} has no rows: `podmeta evaluate run={path}` makes them")
+    notes = [note for _, notes_of_run in read for note in notes_of_run]
+    notes += _uneven(run_paths, [rows for rows, _ in read])
+    by_run = [(group_of(path), _headlines(path, rows, suites)) for path, (rows, _) in zip(run_paths, read, strict=True)]
     shared = [key for key in by_run[0][1] if all(key in headlines for _, headlines in by_run)]
     if not shared:
         raise InputError(
@@ -106,12 +115,12 @@ def collect_scores(run_paths: list[Path], suites: list[str]) -> CollectedScores:
     return CollectedScores(settings, notes)
 
 
-def _uneven(run_paths: list[Path], read: list[CurrentRows]) -> list[str]:
+def _uneven(run_paths: list[Path], read: list[list[EvaluationRow]]) -> list[str]:
     """A line about every group whose runs are not of the same update."""
     by_group: dict[str, dict[str, int]] = {}
-    for path, (rows, _) in zip(run_paths, read, strict=True):
-        if rows and "update" in rows[0]:
-            by_group.setdefault(group_of(path), {})[path.resolve().name] = rows[0]["update"]
+    for path, rows in zip(run_paths, read, strict=True):
+        if rows and rows[0].update >= 0:
+            by_group.setdefault(group_of(path), {})[path.resolve().name] = rows[0].update
     return [
         f"the runs of {group} are of different updates: "
         + ", ".join(f"{name} of {update:,}" for name, update in updates.items())
@@ -127,16 +136,23 @@ class _Headline(NamedTuple):
     values: dict[str, list[float]]
 
 
-def _headlines(rows: list[dict[str, Any]], suites: list[str]) -> dict[str, _Headline]:
+def _headlines(run_path: Path, rows: list[EvaluationRow], suites: list[str]) -> dict[str, _Headline]:
     headlines: dict[str, _Headline] = {}
     for row in rows:
-        if suites and row["suite"] not in suites:
+        if suites and row.suite not in suites:
             continue
-        setting = {key: value for key, value in row["setting"].items() if key != "instance"}
-        key = setting_key(row["suite"], row["environment"], setting)
-        headline = headlines.setdefault(key, _Headline(row["metric"], {}))
-        if row["metric"] == headline.metric:
-            headline.values.setdefault(row["algorithm"], []).append(row["mean"])
+        setting = {key: value for key, value in row.setting.items() if key != "instance"}
+        key = setting_key(row.suite, row.environment, setting)
+        headline = headlines.setdefault(key, _Headline(row.metric, {}))
+        if row.metric == headline.metric:
+            headline.values.setdefault(row.algorithm, []).append(row.mean)
+    for key, headline in headlines.items():
+        for algorithm in ("learner", "random"):
+            if algorithm not in headline.values:
+                raise InputError(
+                    f"{run_path / EVALUATION} has no {headline.metric} of {algorithm} in {key}: "
+                    f"`podmeta evaluate run={run_path}` measures it again"
+                )
     return headlines
 
 

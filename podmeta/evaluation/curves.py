@@ -1,6 +1,5 @@
 """Learning curves inside lifetimes, as numbers."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -8,34 +7,9 @@ import numpy as np
 from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import headline_metric, metric_values
 from podmeta.evaluation.statistics import mean_interval
+from podmeta.runtime.run_files import CurveRow
 
 NUM_POINTS = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class CurveRow:
-    """One line of `learning_curves.jsonl`: how an algorithm's headline metric goes over the lifetime.
-
-    Attributes:
-      metric: "regret", "failures" or "return".
-      steps: the env step at which each stretch of the lifetime ends.
-      mean, low, high: the metric per env step in each stretch, its mean over tasks and its 95% interval.
-      update, meta_params_sha256, evaluation_seed: as in `EvaluationRow`.
-    """
-
-    suite: str
-    environment: str
-    setting: dict[str, Any]
-    algorithm: str
-    metric: str
-    steps: list[int]
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-    num_tasks: int
-    update: int = -1
-    meta_params_sha256: str = ""
-    evaluation_seed: int = -1
 
 
 def curve_rows(suite: str, setting: dict[str, Any], environment: str, measured: dict[str, Lifetimes]) -> list[CurveRow]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from podmeta.config.schema import JobConfig
 from podmeta.config.suites import EXPERIMENT, experiment_suite, row_setting
-from podmeta.evaluation.rows import read_rows
-from podmeta.runtime.meta_params_id import SHA256, newest_meta_params, summary_of
+from podmeta.runtime.json_files import ignore
+from podmeta.runtime.meta_params_id import newest_meta_params, summary_of
+from podmeta.runtime.run_files import read_evaluation
 
 
 def is_done(job: JobConfig, run_path: Path) -> bool:
@@ -31,16 +32,15 @@ def is_tested(job: JobConfig, run_path: Path) -> bool:
     Raises:
       InputError: summary.json or evaluation.jsonl is damaged.
     """
-    newest, path = newest_meta_params(run_path), run_path / "evaluation.jsonl"
-    if newest is None or newest.sha256 is None or not path.exists():
+    newest = newest_meta_params(run_path)
+    if newest is None or newest.sha256 is None:
         return False
     num_tasks, seed = job.evaluation.num_tasks, job.evaluation.seed
     tested = {
-        (json.dumps([row["environment"], row["setting"]], sort_keys=True), row[SHA256])
-        for row in read_rows(path)
-        if (row["suite"], row["algorithm"], row["num_tasks"]) == (EXPERIMENT, "learner", num_tasks)
-        and row.get("evaluation_seed") == seed
-        and SHA256 in row
+        (json.dumps([row.environment, row.setting], sort_keys=True), row.meta_params_sha256)
+        for row in read_evaluation(run_path, ignore)
+        if (row.suite, row.algorithm, row.num_tasks) == (EXPERIMENT, "learner", num_tasks)
+        and row.evaluation_seed == seed
     }
     instances = list(enumerate(newest.sha256)) if len(newest.sha256) > 1 else [(None, newest.sha256[0])]
     return all(

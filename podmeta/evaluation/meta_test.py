@@ -1,6 +1,5 @@
 """Meta-testing: lifetimes of θ, and of the algorithms it is compared with, on the same tasks."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -24,36 +23,10 @@ from podmeta.evaluation.verdict import judge
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.lifetimes import InnerLoop, build_inner_loop
+from podmeta.runtime.run_files import EvaluationRow
 
 STEP_TIME = "microseconds_per_step"
 """The metric of a learner's time for an env step; see `podmeta.evaluation.step_time`."""
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluationRow:
-    """One line of `evaluation.jsonl`: one metric of one algorithm in one setting, with its 95% interval.
-
-    Attributes:
-      update: the update of the run's θ that was tested, also in rows about what it is held against.
-      meta_params_sha256: the digest of that θ.
-      evaluation_seed: the seed of the tasks.
-      tasks: how many different tasks there are, and whether θ has met them in training; see
-        `podmeta.evaluation.tasks`.
-    """
-
-    suite: str
-    environment: str
-    setting: dict[str, Any]
-    algorithm: str
-    metric: str
-    mean: float
-    low: float
-    high: float
-    num_tasks: int
-    update: int = -1
-    meta_params_sha256: str = ""
-    evaluation_seed: int = -1
-    tasks: str = ""
 
 
 class Companion(NamedTuple):

@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from podmeta.config.resolve import EvaluationSetting
 from podmeta.config.schema import JobConfig
 from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite, row_setting
 from podmeta.errors import InputError
-from podmeta.evaluation.curves import CurveRow, curve_rows
+from podmeta.evaluation.curves import curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
 from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import (
@@ -24,7 +24,6 @@ from podmeta.evaluation.meta_test import (
     REFERENCES,
     STEP_TIME,
     Companion,
-    EvaluationRow,
     check_fit,
     meta_test,
     tabulate,
@@ -36,11 +35,23 @@ from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.runtime.checkpoints import sha256_by_instance
 from podmeta.runtime.files import write_atomically
+from podmeta.runtime.json_files import Warn, ignore
 from podmeta.runtime.meta_params import restore_run
 from podmeta.runtime.program import state_shapes
+from podmeta.runtime.run_files import (
+    CURVES,
+    EVALUATION,
+    CurveRow,
+    EvaluationRow,
+    read_curves,
+    read_evaluation,
+    to_json_lines,
+)
+
+Row = EvaluationRow | CurveRow
 
 
-def load_companion(run_path: Path) -> Companion:
+def load_companion(run_path: Path, warn: Warn = warnings.warn) -> Companion:
     """The learner of another run, by the name of its directory; of several instances the first.
 
     Raises:
@@ -51,7 +62,7 @@ def load_companion(run_path: Path) -> Companion:
     if name in ALWAYS_THERE or name in REFERENCES:
         raise InputError(f"beside={run_path}: rows about {name} are of another algorithm: rename the directory")
     job = job_from_yaml(run_path / "config.yaml", [])
-    meta_params = restore_run(job, run_path).tree.outer.meta_params
+    meta_params = restore_run(job, run_path, warn).tree.outer.meta_params
     return Companion(name, jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), meta_params), job.learner)
 
 
@@ -83,8 +94,10 @@ def evaluate_run(
       All rows.
 
     Raises:
-      InputError: a setting does not exist, or θ does not fit it, or fits none of another suite.
+      InputError: a setting does not exist, θ does not fit it or fits none of another suite, or a file of the run is
+        damaged.
     """
+    check_files(run_path, lambda line: console.print(f"warning: {line}", markup=False))
     rows: list[EvaluationRow] = []
     measured_by_setting: dict[str, dict[str, Lifetimes]] = {}
     digests = sha256_by_instance(meta_params)
@@ -121,8 +134,8 @@ def evaluate_run(
             tasks = describe_tasks(job, environment_config)
             # Written now, so that an interruption loses the setting that is being measured and no other.
             own_rows, own_curves = [about(row, tasks=tasks) for row in own_rows], list(map(about, own_curves))
-            _write_rows(run_path / "learning_curves.jsonl", own_curves)
-            _write_rows(run_path / "evaluation.jsonl", own_rows)
+            _write_rows(run_path / CURVES, own_curves, read_curves(run_path, ignore))
+            _write_rows(run_path / EVALUATION, own_rows, read_evaluation(run_path, ignore))
             rows += own_rows
             measured_by_setting[", ".join(f"{key}={value}" for key, value in setting.items())] = measured
         # Every setting has programs of its own. Each holds hundreds of memory maps, of which Linux allows 65,530.
@@ -133,6 +146,16 @@ def evaluate_run(
     else:
         console.print(make_suite_tables(rows))
     return rows
+
+
+def check_files(run_path: Path, warn: Warn = warnings.warn) -> None:
+    """Checks that rows can be added to what is there, before the time that measuring them takes.
+
+    Raises:
+      InputError: a file is damaged.
+    """
+    read_evaluation(run_path, warn)
+    read_curves(run_path, warn)
 
 
 def check_settings(job: JobConfig) -> None:
@@ -179,14 +202,12 @@ def _fitting(
     return fitting
 
 
-def _write_rows(path: Path, rows: list[EvaluationRow] | list[CurveRow]) -> None:
-    """Adds rows to the file; those of an earlier meta-test of the same thing give way."""
-    new = [dataclasses.asdict(row) for row in rows]
+def _write_rows(path: Path, new: Sequence[Row], old: Sequence[Row]) -> None:
+    """Adds rows to a file; those of an earlier meta-test of the same thing give way."""
     tested = {_identity(row) for row in new}
-    old = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     kept = [row for row in old if _identity(row) not in tested]
-    write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept + new))
+    write_atomically(path, to_json_lines([*kept, *new]))
 
 
-def _identity(row: dict[str, Any]) -> str:
-    return json.dumps([row["suite"], row["environment"], row["setting"]], sort_keys=True)
+def _identity(row: Row) -> str:
+    return json.dumps([row.suite, row.environment, row.setting], sort_keys=True)

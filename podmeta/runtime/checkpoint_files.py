@@ -1,12 +1,14 @@
 """The files of a checkpoint: their names, their checksums and the manifest. Nothing here needs JAX."""
 
+import dataclasses
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any
 
+from podmeta.errors import InputError
 from podmeta.runtime.files import reason
+from podmeta.runtime.json_files import read_object
 
 ARRAYS = "arrays"
 MANIFEST = "manifest.json"
@@ -16,6 +18,25 @@ _STEP_NAME = re.compile(r"step_(\d{8,})")
 
 class BrokenCheckpointError(Exception):
     """Why a checkpoint cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedArray:
+    """One array of a checkpoint: its path in the tree, and a SHA-256 over this description and the content."""
+
+    path: str
+    shape: list[int]
+    dtype: str
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says; `metadata` is the caller's."""
+
+    step: int
+    metadata: dict[str, Any]
+    arrays: list[SavedArray]
 
 
 def step_name(step: int) -> str:
@@ -39,7 +60,7 @@ def checksum_lines(directory: Path) -> list[str]:
     ]
 
 
-def read_manifest(directory: Path, step: int) -> dict[str, Any]:
+def read_manifest(directory: Path, step: int) -> Manifest:
     """The manifest of the checkpoint of a step, once all its files have been checked.
 
     Args:
@@ -47,13 +68,16 @@ def read_manifest(directory: Path, step: int) -> dict[str, Any]:
       step: the step.
 
     Raises:
-      BrokenCheckpointError: a file is missing, added or not as saved, or the manifest is of another step.
+      BrokenCheckpointError: a file is missing, added or not as saved, or the manifest is damaged or of another step.
     """
     path = directory / step_name(step)
     _check_files(path)
-    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    if manifest["step"] != step:
-        raise BrokenCheckpointError(f"its manifest is of step {manifest['step']}")
+    try:
+        manifest = read_object(path / MANIFEST, Manifest, "It was written by something else")
+    except InputError as error:
+        raise BrokenCheckpointError(str(error)) from error
+    if manifest.step != step:
+        raise BrokenCheckpointError(f"its manifest is of step {manifest.step}")
     return manifest
 
 

@@ -12,6 +12,7 @@ Process 0 of a job saves, and any may restore; neither needs the other processes
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
@@ -30,6 +31,8 @@ from podmeta.runtime.checkpoint_files import (
     CHECKSUMS,
     MANIFEST,
     BrokenCheckpointError,
+    Manifest,
+    SavedArray,
     checksum_lines,
     read_manifest,
     step_name,
@@ -44,6 +47,7 @@ from podmeta.runtime.files import (
     is_disk_full,
     reason,
 )
+from podmeta.runtime.json_files import encode
 
 _REPLACED_PREFIX = ".replaced-"
 _MAX_DIFFERENCES_TOLD = 5
@@ -200,15 +204,15 @@ class Checkpoints:
     def _restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
         path = self.directory / step_name(step)
         manifest = read_manifest(self.directory, step)
-        saved_target = _fitting(path, manifest["arrays"], target)
+        saved_target = _fitting(path, manifest.arrays, target)
         try:
             tree = _read_arrays(path / ARRAYS, saved_target)
         except Exception as error:
             raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)}") from error
-        for saved, read in zip(manifest["arrays"], _describe(tree, with_content=True), strict=True):
+        for saved, read in zip(manifest.arrays, _describe(tree, with_content=True), strict=True):
             if saved != read:
-                raise BrokenCheckpointError(f"the content of {saved['path']} differs from what was saved")
-        return in_todays_form(tree), manifest["metadata"]
+                raise BrokenCheckpointError(f"the content of {saved.path} differs from what was saved")
+        return in_todays_form(tree), manifest.metadata
 
 
 def meta_params_sha256(meta_params: Any) -> str:
@@ -239,7 +243,7 @@ def _delete(path: Path) -> None:
 
 def _write(directory: Path, step: int, tree: Any, metadata: Mapping[str, Any]) -> None:
     tree = jax.tree.map(np.asarray, jax.device_get(tree))
-    manifest = {"step": step, "metadata": metadata, "arrays": _describe(tree, with_content=True)}
+    manifest = encode(Manifest(step, dict(metadata), _describe(tree, with_content=True)))
     directory.mkdir()
     # Orbax closes its event loop at the first write that fails; those that fail after it print a traceback each.
     ensure_room(directory, _num_bytes(tree))
@@ -293,10 +297,10 @@ def _orbax() -> Iterator[ocp.Checkpointer]:
         logger.setLevel(level)
 
 
-def _differences(saved: list[dict[str, Any]], target: Any) -> list[str]:
+def _differences(saved: list[SavedArray], target: Any) -> list[str]:
     """A line for every array that a checkpoint holds and the target does not, or the other way round."""
-    there = {array["path"]: f"{array['dtype']}{array['shape']}" for array in saved}
-    now = {array["path"]: f"{array['dtype']}{array['shape']}" for array in _describe(target)}
+    there = {array.path: f"{array.dtype}{array.shape}" for array in saved}
+    now = {array.path: f"{array.dtype}{array.shape}" for array in _describe(target)}
     return [
         f"  {name}: {there.get(name, 'absent')} there, {now.get(name, 'absent')} now"
         for name in [*there, *(name for name in now if name not in there)]
@@ -304,7 +308,7 @@ def _differences(saved: list[dict[str, Any]], target: Any) -> list[str]:
     ]
 
 
-def _fitting(path: Path, saved: list[dict[str, Any]], target: Any) -> Any:
+def _fitting(path: Path, saved: list[SavedArray], target: Any) -> Any:
     """The form of the target that the checkpoint holds: today's or an earlier version's."""
     differences = _differences(saved, target)
     if not differences:
@@ -326,20 +330,17 @@ def _fitting(path: Path, saved: list[dict[str, Any]], target: Any) -> Any:
     )
 
 
-def _describe(tree: Any, with_content: bool = False) -> list[dict[str, Any]]:
+def _describe(tree: Any, with_content: bool = False) -> list[SavedArray]:
     """Path, shape and dtype of every leaf, and with its content a SHA-256 over all of it."""
     descriptions = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        description: dict[str, Any] = {
-            "path": jax.tree_util.keystr(path),
-            "shape": list(_shape(leaf)),
-            "dtype": str(_dtype(leaf)),
-        }
+        array = SavedArray(jax.tree_util.keystr(path), list(_shape(leaf)), str(_dtype(leaf)), sha256="")
         if with_content:
-            digest = hashlib.sha256(json.dumps(description).encode())
+            about = {"path": array.path, "shape": array.shape, "dtype": array.dtype}
+            digest = hashlib.sha256(json.dumps(about).encode())
             digest.update(_little_endian_bytes(leaf))
-            description["sha256"] = digest.hexdigest()
-        descriptions.append(description)
+            array = dataclasses.replace(array, sha256=digest.hexdigest())
+        descriptions.append(array)
     return descriptions
 
 

@@ -4,7 +4,8 @@ import dataclasses
 import fnmatch
 import json
 import shlex
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,18 +16,19 @@ from podmeta.config.schema import EnvironmentConfig, JobConfig, MixtureConfig
 from podmeta.config.stages import stages_of
 from podmeta.errors import InputError
 from podmeta.runtime.checkpoints import sha256_by_instance
-from podmeta.runtime.files import reason
+from podmeta.runtime.json_files import Warn, encode
 from podmeta.runtime.meta_params import restore_run
-from podmeta.runtime.meta_params_id import (
-    SHA256,
-    CurrentRows,
-    MetaParamsId,
-    current_rows,
-    read_summary,
-    summary_of,
-)
+from podmeta.runtime.meta_params_id import MetaParamsId, current_rows, summary_of
 from podmeta.runtime.pretrained import Card, save_pretrained
 from podmeta.runtime.program import num_instances
+from podmeta.runtime.run_files import (
+    EVALUATION,
+    EvaluationRow,
+    Summary,
+    read_evaluation,
+    read_provenance,
+    read_summary,
+)
 
 _PACKAGES = ("podmeta", "jax", "jaxlib", "dm-haiku", "optax", "rlax", "gymnax", "numpy")
 _WITHOUT_EFFECT = ("run_dir", "resume", "compilation_cache_dir", "checkpoint.*", "logging.*")
@@ -45,7 +47,14 @@ class Exported(NamedTuple):
     notes: list[str]
 
 
-def export_run(run_path: Path, target: Path, instance: int = 0, description: str = "", limits: str = "") -> Exported:
+def export_run(
+    run_path: Path,
+    target: Path,
+    instance: int = 0,
+    description: str = "",
+    limits: str = "",
+    warn: Warn = warnings.warn,
+) -> Exported:
     """Makes a learned algorithm of a finished run.
 
     Args:
@@ -54,13 +63,14 @@ def export_run(run_path: Path, target: Path, instance: int = 0, description: str
       instance: which of several instances.
       description: what it is for, for the card.
       limits: what it is known not to do, for the card.
+      warn: shows the user a warning.
 
     Returns:
       The card, and what is to be said about it.
 
     Raises:
-      InputError: the run has not ended at its newest θ, has no checkpoint or no such instance, or the target is no
-        .npz file.
+      InputError: the run has not ended at its newest θ, has no checkpoint or no such instance, one of its files is
+        damaged, or the target is no .npz file.
       PodmetaError: all checkpoints are broken, or a file could not be written.
     """
     if target.suffix != ".npz":
@@ -68,42 +78,42 @@ def export_run(run_path: Path, target: Path, instance: int = 0, description: str
     job = job_from_yaml(run_path / "config.yaml", [])
     if not 0 <= instance < num_instances(job):
         raise InputError(f"instance={instance} does not exist: the run has {num_instances(job)}, counted from 0")
-    restored = restore_run(job, run_path)
+    restored = restore_run(job, run_path, warn)
     digests = tuple(sha256_by_instance(restored.tree.outer.meta_params))
-    exported = MetaParamsId(restored.step, digests, in_checkpoint=SHA256 in restored.metadata)
+    exported = MetaParamsId(restored.step, digests, in_checkpoint="meta_params_sha256" in restored.metadata)
     summary = _summary(run_path, exported)
-    provenance = _read_json(run_path / "environment.json", "without it nothing tells what the run ran with")
+    provenance = read_provenance(run_path)
     meta_params = jax.tree.map(lambda leaf: leaf[instance], restored.tree.outer.meta_params)
-    results = _results(run_path, exported, instance)
-    git = provenance["git"]
+    rows, notes = current_rows(read_evaluation(run_path, warn), exported, run_path / EVALUATION)
+    git = provenance.git
     card = Card(
         description=description,
         limits=limits,
         learner=dataclasses.asdict(job.learner),
         trained_on=list(_trained_on(job)),
-        command=_command(provenance["command_line"]),
+        command=_command(provenance.command_line),
         seed=int(restored.tree.outer.settings.seed[instance]),
-        revision=git and git["revision"] + ("+" if git["dirty"] else ""),
-        versions={name: provenance["packages"][name] for name in _PACKAGES if name in provenance["packages"]},
-        devices=provenance["devices"],
-        num_updates=summary["num_updates"],
-        env_steps=summary["env_steps"],
-        seconds=summary["seconds"],
-        results=results.rows,
+        revision=git.revision + ("+" if git.dirty else "") if git else None,
+        versions={name: provenance.packages[name] for name in _PACKAGES if name in provenance.packages},
+        devices=provenance.devices,
+        num_updates=summary.num_updates,
+        env_steps=summary.env_steps,
+        seconds=summary.seconds,
+        results=_results(rows, instance),
         meta_params_sha256=digests[instance],
         file_sha256="",
     )
     save_pretrained(target, meta_params, card)
-    return Exported(card, [*restored.warnings, *results.notes])
+    return Exported(card, notes)
 
 
-def _summary(run_path: Path, exported: MetaParamsId) -> dict[str, Any]:
+def _summary(run_path: Path, exported: MetaParamsId) -> Summary:
     """The summary of the θ that is exported."""
     summary = summary_of(run_path, exported)
     if summary is not None:
         return summary
     earlier = read_summary(run_path)
-    told = f"its summary.json is of update {earlier['num_updates']:,}" if earlier else "it has no summary.json"
+    told = f"its summary.json is of update {earlier.num_updates:,}" if earlier else "it has no summary.json"
     raise InputError(
         f"{run_path} has not ended at its newest θ, of update {exported.update:,}: {told}. Give the run's command once "
         f"more; with num_updates={exported.update} it ends where it is"
@@ -143,29 +153,19 @@ def _command(command_line: list[str]) -> str:
     return shlex.join(["podmeta", *arguments])
 
 
-def _results(run_path: Path, exported: MetaParamsId, instance: int) -> CurrentRows:
-    """The rows of meta-tests about one instance of the exported θ, as far as a card has room for them.
+def _results(rows: Sequence[EvaluationRow], instance: int) -> list[dict[str, Any]]:
+    """The rows of meta-tests about one instance, as far as a card has room for them.
 
     Of every algorithm the headline metric, which comes first, and of the learner by how much it got better and whether
     it learns from reward.
     """
-    path = run_path / "evaluation.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    current = current_rows([json.loads(line) for line in lines], exported, path)
     told, headlines = [], set()
-    for row in current.rows:
-        if row["setting"].get("instance", instance) != instance:
+    for row in rows:
+        if row.setting.get("instance", instance) != instance:
             continue
-        about = json.dumps([row["suite"], row["environment"], row["setting"], row["algorithm"]])
-        of_learner = row["algorithm"] == "learner" and row["metric"] in ("reward_gain", "learns_from_reward")
+        about = json.dumps([row.suite, row.environment, row.setting, row.algorithm])
+        of_learner = row.algorithm == "learner" and row.metric in ("reward_gain", "learns_from_reward")
         if about not in headlines or of_learner:
-            told.append(row)
+            told.append(encode(row))
         headlines.add(about)
-    return CurrentRows(told, current.notes)
-
-
-def _read_json(path: Path, why: str) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({reason(error)}): {why}") from error
+    return told

@@ -1,5 +1,6 @@
 """θ by itself: out of a run directory, or in an .npz file."""
 
+import warnings
 from pathlib import Path
 
 import jax
@@ -11,12 +12,18 @@ from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.runtime.checkpoints import Checkpoints, RestoredCheckpoint
 from podmeta.runtime.files import reason, write_atomically
+from podmeta.runtime.json_files import Warn
 from podmeta.runtime.named_arrays import by_path, differences, from_npz, to_npz
 from podmeta.runtime.program import state_shapes
 
 
-def restore_run(job: JobConfig, run_path: Path) -> RestoredCheckpoint:
+def restore_run(job: JobConfig, run_path: Path, warn: Warn = warnings.warn) -> RestoredCheckpoint:
     """The newest good checkpoint of a run, in whichever stage of the job it was saved.
+
+    Args:
+      job: the run's config.
+      run_path: the run directory.
+      warn: shows the user a warning about a newer checkpoint that is damaged.
 
     Raises:
       InputError: there is none, or it is another job's.
@@ -25,6 +32,8 @@ def restore_run(job: JobConfig, run_path: Path) -> RestoredCheckpoint:
     restored = Checkpoints(run_path / "checkpoints").restore_latest(lambda update: state_shapes(job, update))
     if restored is None:
         raise InputError(f"{run_path} holds no checkpoint: train it first")
+    for warning in restored.warnings:
+        warn(warning)
     return restored
 
 
@@ -39,7 +48,7 @@ def save_meta_params(path: Path, meta_params: MetaParams) -> None:
     write_atomically(path, to_npz(meta_params))
 
 
-def load_meta_params(source: Path, expected: MetaParams) -> MetaParams:
+def load_meta_params(source: Path, expected: MetaParams, warn: Warn = warnings.warn) -> MetaParams:
     """θ for every instance of a job, from a run directory or an .npz file: what `init_from` names.
 
     The θ of an .npz file or of a run with one instance goes to all instances; a run with as many instances as the job
@@ -48,6 +57,7 @@ def load_meta_params(source: Path, expected: MetaParams) -> MetaParams:
     Args:
       source: the run directory, whose newest good checkpoint is read, or the file.
       expected: [num_instances, ...] a θ of the right shapes, or its shapes.
+      warn: shows the user a warning.
 
     Returns:
       θ, [num_instances, ...].
@@ -58,7 +68,7 @@ def load_meta_params(source: Path, expected: MetaParams) -> MetaParams:
     """
     num_instances = jax.tree.leaves(expected)[0].shape[0]
     if source.is_dir():
-        run = restore_run(job_from_yaml(source / "config.yaml", []), source)
+        run = restore_run(job_from_yaml(source / "config.yaml", []), source, warn)
         found = by_path(run.tree.outer.meta_params)
     else:
         found = {name: array[None] for name, array in _read(source).items()}

@@ -4,17 +4,24 @@ A run may go on after it has been meta-tested, so its files can hold results of 
 rows record the update and the digest of their θ, and readers keep those of the newest.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+import dataclasses
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
-from podmeta.errors import InputError
 from podmeta.runtime.checkpoint_files import BrokenCheckpointError, read_manifest, steps_in
-from podmeta.runtime.files import reason
+from podmeta.runtime.json_files import Warn, decode
+from podmeta.runtime.run_files import EVALUATION, CurveRow, EvaluationRow, Summary, read_evaluation, read_summary
 
-Row = Mapping[str, Any]  # one line of evaluation.jsonl or learning_curves.jsonl
-SHA256 = "meta_params_sha256"
+Row = TypeVar("Row", EvaluationRow, CurveRow)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedDigests:
+    """What the metadata of a checkpoint says about its θ: a digest by instance. Earlier versions saved none."""
+
+    meta_params_sha256: list[str] | None = None
 
 
 class MetaParamsId(NamedTuple):
@@ -31,18 +38,6 @@ class MetaParamsId(NamedTuple):
     in_checkpoint: bool
 
 
-class CurrentRows(NamedTuple):
-    """The rows that are of a run's newest θ.
-
-    Attributes:
-      rows: these rows.
-      notes: one line about the rows that were left out, and one about rows that do not record their θ.
-    """
-
-    rows: list[dict[str, Any]]
-    notes: list[str]
-
-
 def newest_meta_params(run_path: Path) -> MetaParamsId | None:
     """The θ of the newest good checkpoint; without checkpoints, that of the summary; None without either.
 
@@ -53,49 +48,31 @@ def newest_meta_params(run_path: Path) -> MetaParamsId | None:
     checkpoints_path = run_path / "checkpoints"
     for step in reversed(steps_in(checkpoints_path)):
         try:
-            metadata = read_manifest(checkpoints_path, step)["metadata"]
-        except BrokenCheckpointError:
+            recorded = decode(RecordedDigests, read_manifest(checkpoints_path, step).metadata).meta_params_sha256
+        except (BrokenCheckpointError, ValueError):
             continue
-        if SHA256 in metadata:
-            return MetaParamsId(step, tuple(metadata[SHA256]), in_checkpoint=True)
-        if summary is not None and summary["num_updates"] == step:
-            return MetaParamsId(step, _as_tuple(summary[SHA256]), in_checkpoint=False)
+        if recorded is not None:
+            return MetaParamsId(step, tuple(recorded), in_checkpoint=True)
+        if summary is not None and summary.num_updates == step:
+            return MetaParamsId(step, summary.sha256_by_instance(), in_checkpoint=False)
         return MetaParamsId(step, None, in_checkpoint=False)
     if summary is None:
         return None
-    return MetaParamsId(summary["num_updates"], _as_tuple(summary[SHA256]), in_checkpoint=False)
+    return MetaParamsId(summary.num_updates, summary.sha256_by_instance(), in_checkpoint=False)
 
 
-def read_summary(run_path: Path) -> dict[str, Any] | None:
-    """The `summary.json` of a run, whichever θ it is of; None where there is none.
-
-    Raises:
-      InputError: it is damaged.
-    """
-    path = run_path / "summary.json"
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        if not {"num_updates", "env_steps", "seconds", SHA256} <= summary.keys():
-            raise ValueError("keys are missing")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} cannot be read ({reason(error)}): give the run's command once more") from error
-    return summary
-
-
-def summary_of(run_path: Path, newest: MetaParamsId) -> dict[str, Any] | None:
+def summary_of(run_path: Path, newest: MetaParamsId) -> Summary | None:
     """The `summary.json` of a run if it is of that θ, else None.
 
     Raises:
       InputError: it is damaged.
     """
     summary = read_summary(run_path)
-    same = summary is not None and (summary["num_updates"], _as_tuple(summary[SHA256])) == newest[:2]
+    same = summary is not None and (summary.num_updates, summary.sha256_by_instance()) == newest[:2]
     return summary if same else None
 
 
-def current_rows(rows: Sequence[Row], newest: MetaParamsId | None, path: Path) -> CurrentRows:
+def current_rows(rows: Sequence[Row], newest: MetaParamsId | None, path: Path) -> tuple[list[Row], list[str]]:
     """The rows that are of the newest θ of a run.
 
     Rows written by podmeta before it recorded θ are kept only where nothing speaks against them: the run has ended at
@@ -105,15 +82,18 @@ def current_rows(rows: Sequence[Row], newest: MetaParamsId | None, path: Path) -
       rows: of `evaluation.jsonl` or `learning_curves.jsonl`.
       newest: the run's newest θ; None where the directory does not say, and the newest that the rows record counts.
       path: the file of the rows, for the notes.
+
+    Returns:
+      These rows; and one line about rows that were left out, and one about rows that do not record their θ.
     """
-    if newest is None and any(SHA256 in row for row in rows):
-        newest = MetaParamsId(max(row["update"] for row in rows if SHA256 in row), None, in_checkpoint=False)
-    kept = [dict(row) for row in rows if _is_of(row, newest)]
-    unrecorded = sum(SHA256 not in row for row in kept)
+    if newest is None and any(row.meta_params_sha256 for row in rows):
+        newest = MetaParamsId(max(row.update for row in rows if row.meta_params_sha256), None, in_checkpoint=False)
+    kept = [row for row in rows if _is_of(row, newest)]
+    unrecorded = sum(not row.meta_params_sha256 for row in kept)
     left_out = len(rows) - len(kept)
     notes = []
     if left_out and newest is not None:
-        updates = sorted({row["update"] for row in rows if not _is_of(row, newest) and "update" in row})
+        updates = sorted({row.update for row in rows if not _is_of(row, newest) and row.update >= 0})
         older = f"of update {', '.join(f'{update:,}' for update in updates)}" if updates else "of an older θ"
         notes.append(
             f"{path}: {left_out} of {len(rows)} rows are left out, because they are {older} and the run holds the θ of "
@@ -124,19 +104,24 @@ def current_rows(rows: Sequence[Row], newest: MetaParamsId | None, path: Path) -
             f"{path}: {unrecorded} rows do not record their θ, and count as results of the run's newest: if it has "
             f"gone on since its meta-test, podmeta evaluate run={path.parent}"
         )
-    return CurrentRows(kept, notes)
+    return kept, notes
+
+
+def current_evaluation(run_path: Path, warn: Warn = warnings.warn) -> tuple[list[EvaluationRow], list[str]]:
+    """The rows of a run's `evaluation.jsonl` about its newest θ; see `current_rows`.
+
+    Raises:
+      InputError: it or summary.json is damaged.
+    """
+    return current_rows(read_evaluation(run_path, warn), newest_meta_params(run_path), run_path / EVALUATION)
 
 
 def _is_of(row: Row, newest: MetaParamsId | None) -> bool:
     if newest is None:
         return True
-    if SHA256 not in row:
+    if not row.meta_params_sha256:
         return not newest.in_checkpoint and newest.sha256 is not None
     if newest.sha256 is None:
-        return bool(row["update"] == newest.update)
-    instance = row["setting"].get("instance", 0)
-    return instance < len(newest.sha256) and row[SHA256] == newest.sha256[instance]
-
-
-def _as_tuple(digests: str | list[str]) -> tuple[str, ...]:
-    return (digests,) if isinstance(digests, str) else tuple(digests)
+        return row.update == newest.update
+    instance: int = row.setting.get("instance", 0)
+    return instance < len(newest.sha256) and row.meta_params_sha256 == newest.sha256[instance]

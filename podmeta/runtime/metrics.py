@@ -6,6 +6,7 @@ import json
 import math
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,9 @@ import numpy as np
 
 from podmeta.errors import InputError
 from podmeta.runtime.files import explained_write_errors, write_atomically
+from podmeta.runtime.json_files import Warn
 from podmeta.runtime.run_directory import RunDirectory, read_config
+from podmeta.runtime.run_files import metrics_up_to
 
 _SECONDS_BETWEEN_FLUSHES = 10.0
 
@@ -34,6 +37,7 @@ class MetricsWriter:
         resumed_update: int = 0,
         tensorboard: bool = False,
         wandb_project: str | None = None,
+        warn: Warn = warnings.warn,
     ) -> None:
         """Opens all sinks.
 
@@ -43,14 +47,15 @@ class MetricsWriter:
             will be written again; so is half a line that a kill has left.
           tensorboard: whether to write TensorBoard event files too.
           wandb_project: the Weights & Biases project to log to; None is none.
+          warn: shows the user a warning.
 
         Raises:
-          InputError: Weights & Biases is asked for and not installed.
+          InputError: Weights & Biases is asked for and not installed, or `metrics.jsonl` is damaged.
         """
         self._path = run_directory.metrics_path
         # First, because it alone may find something amiss with the user's input.
         self._wandb = None if wandb_project is None else _Wandb(run_directory, wandb_project)
-        _drop_rows_after(self._path, resumed_update)
+        _drop_rows_after(self._path, resumed_update, warn)
         with explained_write_errors(self._path):
             self._file = self._path.open("a", encoding="utf-8", buffering=1)
         self._tensorboard = _TensorBoard(run_directory.tensorboard_path, resumed_update) if tensorboard else None
@@ -160,23 +165,11 @@ class _Wandb:
         self._run.finish()
 
 
-def _drop_rows_after(path: Path, update: int) -> None:
+def _drop_rows_after(path: Path, update: int, warn: Warn) -> None:
     """Keeps the whole rows about this update and earlier ones, in place and atomically."""
-    if not path.exists():
-        return
-    with explained_write_errors(path):
-        text = path.read_text(encoding="utf-8", errors="replace")
-    kept = "".join(line for line in text.splitlines(keepends=True) if _is_row_up_to(line, update))
-    if kept != text:
+    kept = "".join(line.text for line in metrics_up_to(path, update, warn))
+    if path.exists() and kept.encode() != path.read_bytes():
         write_atomically(path, kept)
-
-
-def _is_row_up_to(line: str, update: int) -> bool:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
-        return False
-    return line.endswith("\n") and isinstance(row, dict) and row.get("update", 0) <= update
 
 
 def _to_python(value: Any) -> Any:

@@ -18,6 +18,7 @@ from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.runtime.files import reason, write_atomically
+from podmeta.runtime.json_files import read_object
 from podmeta.runtime.named_arrays import filled, from_npz, to_npz
 
 FORMAT = 1
@@ -62,6 +63,13 @@ class Card:
     meta_params_sha256: str
     file_sha256: str
     format: int = FORMAT
+
+
+@dataclasses.dataclass(frozen=True)
+class _Format:
+    """What cards of every format have."""
+
+    format: int
 
 
 class Pretrained(NamedTuple):
@@ -157,19 +165,15 @@ def save_pretrained(path: Path, meta_params: MetaParams, card: Card) -> None:
 
 
 def _read_card(path: Path) -> tuple[Card, LearnerConfig]:
+    cure = "A learned algorithm needs its card: export the run again"
+    found = read_object(path, _Format, cure).format
+    if found != FORMAT:
+        raise InputError(f"{path} is of format {found}, and this podmeta reads format {FORMAT}: export it again")
+    card = read_object(path, Card, cure)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = content.get("format")
-        if found != FORMAT:
-            raise InputError(f"{path} is of format {found}, and this podmeta reads format {FORMAT}: export it again")
-        card = Card(**content)
         schema = GROUPS["learner"][card.learner["name"]]
         learner_config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), card.learner))
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path}, the card of a learned algorithm, cannot be read: {reason(error)}") from error
-    except Exception as error:  # JSON, Card and OmegaConf each raise another where a card is damaged
-        raise InputError(f"{path} is not the card of a learned algorithm, or is damaged: {reason(error)}") from error
+    except Exception as error:  # OmegaConf raises a different one for every way in which a config is none
+        raise InputError(f"{path} is damaged: learner: {reason(error)}. {cure}") from error
     assert isinstance(learner_config, LearnerConfig)
     return card, learner_config

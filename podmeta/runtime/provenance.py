@@ -8,31 +8,35 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import podmeta
+from podmeta.runtime.run_files import GitState, Provenance
 
 _VARIABLE_PREFIXES = ("JAX_", "LIBTPU_", "XLA_")
 _GIT_TIMEOUT_S = 10.0
 
 
-def describe_provenance(devices: Sequence[str]) -> dict[str, Any]:
+def describe_provenance(devices: Sequence[str]) -> Provenance:
     """What `environment.json` holds: enough to set the same job up again.
 
     Args:
       devices: the job's devices, in words.
     """
-    return {
-        "command_line": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "host": socket.gethostname(),
-        "cpu_count": os.cpu_count(),
-        "devices": list(devices),
-        "git": git_state(Path(podmeta.__file__).parent),
-        "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_VARIABLE_PREFIXES)},
-        "packages": installed_packages(),
-    }
+    return Provenance(
+        command_line=[_printable(argument) for argument in sys.argv],
+        python=platform.python_version(),
+        platform=platform.platform(),
+        host=socket.gethostname(),
+        cpu_count=os.cpu_count(),
+        devices=list(devices),
+        git=git_state(Path(podmeta.__file__).parent),
+        variables={
+            _printable(name): _printable(value)
+            for name, value in sorted(os.environ.items())
+            if name.startswith(_VARIABLE_PREFIXES)
+        },
+        packages=installed_packages(),
+    )
 
 
 def installed_packages() -> dict[str, str]:
@@ -43,17 +47,18 @@ def installed_packages() -> dict[str, str]:
     return dict(sorted((name, version) for name, version in versions.items() if name))
 
 
-def git_state(directory: Path) -> dict[str, Any] | None:
-    """The revision of the checkout around a directory, and whether the directory differs from it.
-
-    Returns:
-      `{"revision": …, "dirty": …}`, or None outside a checkout or where git does not answer.
-    """
+def git_state(directory: Path) -> GitState | None:
+    """The checkout around a directory; None where there is none, or git does not answer."""
     revision = _git(directory, "rev-parse", "HEAD")
     changes = _git(directory, "status", "--porcelain", "--", ".")
     if revision is None or changes is None:
         return None
-    return {"revision": revision.strip(), "dirty": bool(changes.strip())}
+    return GitState(revision.strip(), dirty=bool(changes.strip()))
+
+
+def _printable(text: str) -> str:
+    """Text of the operating system, with question marks for bytes that it could not decode."""
+    return text.encode(errors="replace").decode()
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

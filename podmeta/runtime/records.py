@@ -1,6 +1,7 @@
 """What a job leaves in its run directory and shows on the terminal. Of several processes, the first alone does."""
 
 import contextlib
+import dataclasses
 import json
 import sys
 import time
@@ -15,13 +16,14 @@ from podmeta.errors import InputError
 from podmeta.runtime.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.runtime.devices import describe_devices
 from podmeta.runtime.files import write_atomically
-from podmeta.runtime.meta_params_id import SHA256, read_summary
+from podmeta.runtime.json_files import decode, encode
 from podmeta.runtime.metrics import MetricsWriter
 from podmeta.runtime.program import state_shapes
 from podmeta.runtime.progress import Progress as Display
 from podmeta.runtime.progress import show_progress
 from podmeta.runtime.provenance import describe_provenance
 from podmeta.runtime.run_directory import RunDirectory
+from podmeta.runtime.run_files import Summary, read_summary
 
 Row = Mapping[str, Any]  # one line of metrics.jsonl
 
@@ -38,6 +40,19 @@ class Progress(NamedTuple):
     seconds: float
 
 
+@dataclasses.dataclass(frozen=True)
+class CheckpointMetadata:
+    """What is saved in a checkpoint beside the state.
+
+    Attributes:
+      seconds: spent training so far, compilation left out.
+      meta_params_sha256: the digest of every instance's θ. Earlier versions saved none.
+    """
+
+    seconds: float
+    meta_params_sha256: list[str] | None = None
+
+
 @runtime_checkable
 class Records(Protocol):
     """What a job writes and shows as it goes on."""
@@ -51,7 +66,7 @@ class Records(Protocol):
     def save(self, state: TrainingState, progress: Progress) -> None:
         """Saves a checkpoint, unless this update is saved already."""
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
+    def finish(self, summary: Summary) -> None:
         """Writes the summary of a job that has come to its end."""
 
 
@@ -68,7 +83,7 @@ class NoRecords:
     def save(self, state: TrainingState, progress: Progress) -> None:
         """Nothing is saved."""
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
+    def finish(self, summary: Summary) -> None:
         """Nothing is written."""
 
 
@@ -108,18 +123,21 @@ class RunRecords:
         """Saves a checkpoint, unless this update is saved already."""
         if progress.update not in self._checkpoints.steps() or progress.update != self._last_update:
             digests = sha256_by_instance(state.outer.meta_params)
-            self._checkpoints.save(progress.update, state, {"seconds": progress.seconds, SHA256: digests})
+            self._checkpoints.save(progress.update, state, encode(CheckpointMetadata(progress.seconds, digests)))
             # One that an earlier end has left is of another θ from here on.
             self._run_directory.summary_path.unlink(missing_ok=True)
         self._last_update, self._last_time = progress.update, time.monotonic()
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
+    def finish(self, summary: Summary) -> None:
         """Writes summary.json, unless there is one of the same θ, which this start has then added nothing to."""
         with contextlib.suppress(InputError):  # a damaged one is written anew
             earlier = read_summary(self._run_directory.path)
-            if earlier and all(earlier[key] == summary[key] for key in ("num_updates", SHA256)):
+            if earlier and (earlier.num_updates, earlier.meta_params_sha256) == (
+                summary.num_updates,
+                summary.meta_params_sha256,
+            ):
                 return
-        write_atomically(self._run_directory.summary_path, json.dumps(summary, indent=2) + "\n")
+        write_atomically(self._run_directory.summary_path, json.dumps(encode(summary), indent=2) + "\n")
 
 
 @contextlib.contextmanager
@@ -153,6 +171,7 @@ def open_records(
             resumed_update=progress.update,
             tensorboard=job.logging.tensorboard,
             wandb_project=job.logging.wandb_project if job.logging.wandb else None,
+            warn=lambda line: tell(f"warning: {line}"),
         )
         with (
             contextlib.closing(metrics_writer),
@@ -175,4 +194,10 @@ def _start(
         tell(f"going on from update {restored.step}")
     else:
         tell(f"nothing left to train: update {restored.step} is done, and num_updates={job.num_updates}")
-    return restored.tree, Progress(restored.step, float(restored.metadata["seconds"]))
+    try:
+        metadata = decode(CheckpointMetadata, restored.metadata)
+    except ValueError as error:
+        raise InputError(
+            f"the metadata of the checkpoint of update {restored.step} is damaged: {error}. Delete its folder"
+        ) from error
+    return restored.tree, Progress(restored.step, metadata.seconds)

@@ -20,6 +20,8 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from podmeta.config.compose import job_from_yaml, job_to_yaml
 from podmeta.errors import InputError
 from podmeta.runtime.files import reason, write_atomically
+from podmeta.runtime.json_files import encode
+from podmeta.runtime.run_files import ENVIRONMENT, METRICS, SUMMARY, Provenance
 
 CHANGEABLE_KEYS = (
     "run_dir",
@@ -66,9 +68,9 @@ class RunDirectory:
         """
         self.path = path.absolute()
         self.config_path = self.path / "config.yaml"
-        self.environment_path = self.path / "environment.json"
-        self.metrics_path = self.path / "metrics.jsonl"
-        self.summary_path = self.path / "summary.json"
+        self.environment_path = self.path / ENVIRONMENT
+        self.metrics_path = self.path / METRICS
+        self.summary_path = self.path / SUMMARY
         self.checkpoints_path = self.path / "checkpoints"
         self.tensorboard_path = self.path / "tensorboard"
         self._config_text = config_text
@@ -79,13 +81,13 @@ class RunDirectory:
             self.release()
             raise
 
-    def write_start(self, provenance: Mapping[str, Any]) -> None:
+    def write_start(self, provenance: Provenance) -> None:
         """Writes `config.yaml`, and what this start of the job runs with as `environment.json`.
 
         A start that trains nothing must not: the files would no longer say what made θ.
         """
         write_atomically(self.config_path, self._config_text)
-        write_atomically(self.environment_path, json.dumps(provenance, indent=2) + "\n")
+        write_atomically(self.environment_path, json.dumps(encode(provenance), indent=2) + "\n")
 
     def release(self) -> None:
         """Lets other jobs have the directory. May be called twice."""

@@ -29,10 +29,10 @@ from podmeta.runtime.anakin_session import AnakinSession
 from podmeta.runtime.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.runtime.devices import explained_memory_errors, num_devices_of_all_processes
 from podmeta.runtime.meta_params import load_meta_params
-from podmeta.runtime.meta_params_id import SHA256
 from podmeta.runtime.processes import check_alike, from_first, gather, largest
 from podmeta.runtime.program import Program, build_programs, instance_settings
 from podmeta.runtime.records import NoRecords, Progress, Records, Row, open_records
+from podmeta.runtime.run_files import Summary
 from podmeta.runtime.schedules import earlier_job, schedule_changes
 from podmeta.runtime.sebulba.layout import make_layout
 from podmeta.runtime.sebulba.session import SebulbaSession
@@ -136,7 +136,7 @@ def _begin(
         run_path = default_run_path(job).absolute()
         if job.resume == "never" and Checkpoints(run_path / "checkpoints").steps():
             raise InputError(f"resume=never, but {run_path} holds checkpoints: choose another run_dir, or resume=auto")
-        fresh_state, earlier = _fresh_state(job, program, run_path), earlier_job(run_path)
+        fresh_state, earlier = _fresh_state(job, program, run_path, tell), earlier_job(run_path)
         records, state, progress = stack.enter_context(open_records(job, run_path, fresh_state, tell))
         for line in schedule_changes(earlier, job, progress.update) if earlier else []:
             tell(line)
@@ -203,13 +203,13 @@ class _StageUnderWay:
         return progress
 
 
-def _fresh_state(job: JobConfig, program: Program, run_path: Path) -> TrainingState:
+def _fresh_state(job: JobConfig, program: Program, run_path: Path, tell: Callable[[str], None]) -> TrainingState:
     """The state of a job that has just begun, with the θ of `init_from`, unless it is not going to be needed."""
     settings = instance_settings(job)
     meta_params = None
     if job.init_from and not Checkpoints(run_path / "checkpoints").steps():
         expected = jax.eval_shape(program.init, settings).outer.meta_params
-        meta_params = load_meta_params(Path(job.init_from), expected)
+        meta_params = load_meta_params(Path(job.init_from), expected, lambda line: tell(f"warning: {line}"))
     # Compiled: one by one, its operations take longer to start than all of them do together.
     return jax.device_get(jax.jit(program.init)(settings, meta_params))
 
@@ -314,18 +314,18 @@ def _single_or_list(values: np.ndarray) -> float | list[float]:
     return float(values[0]) if len(values) == 1 else values.tolist()
 
 
-def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, compile_seconds: float) -> dict[str, Any]:
+def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, compile_seconds: float) -> Summary:
     digests = sha256_by_instance(state.outer.meta_params)
-    return {
-        "experiment_name": job.experiment_name,
-        "seed": job.seed,
-        "instance_seeds": np.asarray(state.outer.settings.seed).tolist(),
-        "num_updates": progress.update,
-        "env_steps": env_steps,
-        "seconds": progress.seconds,
-        "compile_seconds": compile_seconds,
-        "env_steps_per_second": env_steps / progress.seconds if progress.seconds > 0 else None,
-        "num_meta_params": sum(leaf[0].size for leaf in jax.tree.leaves(state.outer.meta_params)),
-        SHA256: digests[0] if len(digests) == 1 else digests,
-        "learner": dataclasses.asdict(job.learner),
-    }
+    return Summary(
+        experiment_name=job.experiment_name,
+        seed=job.seed,
+        instance_seeds=np.asarray(state.outer.settings.seed).tolist(),
+        num_updates=progress.update,
+        env_steps=env_steps,
+        seconds=progress.seconds,
+        compile_seconds=compile_seconds,
+        env_steps_per_second=env_steps / progress.seconds if progress.seconds > 0 else None,
+        num_meta_params=sum(leaf[0].size for leaf in jax.tree.leaves(state.outer.meta_params)),
+        meta_params_sha256=digests[0] if len(digests) == 1 else digests,
+        learner=dataclasses.asdict(job.learner),
+    )

@@ -138,15 +138,15 @@ def test_results_of_an_older_meta_params_are_left_out_and_uneven_updates_said(ru
     [
         ([], "name the run directories"),
         (["a_0", "a_1"], "all runs are of one group, a"),
-        (["a_0", "c_0"], "c_0/evaluation.jsonl is not there: `podmeta evaluate run="),
-        (["a_0", "damaged_0"], "damaged_0/evaluation.jsonl is damaged"),
-        (["a_0", "old_0"], "old_0/evaluation.jsonl is not what this version of podmeta writes"),
+        (["a_0", "c_0"], "c_0/evaluation.jsonl has no rows: `podmeta evaluate run="),
+        (["a_0", "damaged_0"], "damaged_0/evaluation.jsonl:1 is damaged"),
+        (["a_0", "old_0"], "old_0/evaluation.jsonl:1 is damaged: environment is missing"),
     ],
 )
 def test_what_cannot_be_compared_is_told(names, part, runs, tmp_path, capsys):
     runs("a_0", means(1.0, 1.0))
     runs("a_1", means(1.0, 1.0))
-    (runs("damaged_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite"')
-    (runs("old_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite": "experiment"}')
+    (runs("damaged_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite"\n')
+    (runs("old_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite": "experiment"}\n')
     assert main(["compare", *(str(tmp_path / name) for name in names)]) == 2
     assert part in " ".join(capsys.readouterr().err.split())

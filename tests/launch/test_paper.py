@@ -28,7 +28,7 @@ def runs(tmp_path):
 
 
 def interval(mean):
-    return {"mean": mean, "low": mean - 5.0, "high": mean + 5.0}
+    return {"mean": mean, "low": mean - 5.0, "high": mean + 5.0, "num_tasks": 4}
 
 
 def write(path, experiment, learner, seed):

@@ -102,6 +102,7 @@ def test_its_results_are_the_headlines_about_its_instance_and_its_gain(run, tmp_
             (1, "random", "reward_gain"),
         ]
     ]
+    rows = [row | {"mean": 1.0, "low": 0.5, "high": 1.5, "num_tasks": 4, "a later key": "stays"} for row in rows]
     evaluation = run[0] / "evaluation.jsonl"
     evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows))
     try:

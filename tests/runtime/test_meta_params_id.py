@@ -1,5 +1,6 @@
 """Which θ a run directory holds, and which rows are of it."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from podmeta.errors import InputError
 from podmeta.runtime.checkpoint_files import checksum_lines, step_name
-from podmeta.runtime.meta_params_id import MetaParamsId, current_rows, newest_meta_params, read_summary, summary_of
+from podmeta.runtime.json_files import encode
+from podmeta.runtime.meta_params_id import MetaParamsId, current_rows, newest_meta_params, summary_of
+from podmeta.runtime.run_files import EvaluationRow, Summary, read_summary
 
 PATH = Path("runs/a/evaluation.jsonl")
 
@@ -24,13 +27,16 @@ def save(run, step, metadata):
 
 
 def summarise(run, num_updates, digest):
-    summary = {"num_updates": num_updates, "env_steps": 1, "seconds": 1.0, "meta_params_sha256": digest}
-    (run / "summary.json").write_text(json.dumps(summary))
+    summary = Summary("", 0, num_updates, 1, 1.0, 1.0, None, 1, digest, {})
+    (run / "summary.json").write_text(json.dumps(encode(summary)), encoding="utf-8")
     return summary
 
 
 def row(update, digest, instance=0):
-    return {"setting": {"instance": instance}, "update": update, "meta_params_sha256": digest}
+    return dataclasses.replace(UNRECORDED, setting={"instance": instance}, update=update, meta_params_sha256=digest)
+
+
+UNRECORDED = EvaluationRow("suite", "bandit", {}, "learner", "return", 0.0, 0.0, 0.0, 4)
 
 
 def test_the_newest_good_checkpoint_says_which_it_is(tmp_path):
@@ -78,7 +84,7 @@ rows = st.lists(st.builds(row, st.integers(0, 3), digests, st.integers(0, 1)), m
 @given(rows, st.integers(0, 3), st.tuples(digests, digests))
 def test_exactly_the_rows_of_the_newest_digests_are_kept(rows, update, sha256):
     kept, notes = current_rows(rows, MetaParamsId(update, sha256, True), PATH)
-    assert kept == [row for row in rows if row["meta_params_sha256"] == sha256[row["setting"]["instance"]]]
+    assert kept == [row for row in rows if row.meta_params_sha256 == sha256[row.setting["instance"]]]
     assert len(notes) == (len(kept) < len(rows))
 
 
@@ -99,10 +105,10 @@ def test_what_is_left_out_is_said_with_its_update_and_the_cure():
     ],
 )
 def test_rows_that_record_nothing_are_kept_where_nothing_speaks_against_them(newest, kept):
-    rows, (note,) = current_rows([{"setting": {}}], newest, PATH)
+    rows, (note,) = current_rows([UNRECORDED], newest, PATH)
     assert len(rows) == kept
     assert ("do not record" in note) == (kept == 1)
 
 
 def test_rows_by_themselves_are_those_of_the_largest_update():
-    assert current_rows([{"setting": {}}, row(1, "a"), row(3, "b")], None, PATH).rows == [row(3, "b")]
+    assert current_rows([UNRECORDED, row(1, "a"), row(3, "b")], None, PATH)[0] == [row(3, "b")]

@@ -4,12 +4,14 @@ import subprocess
 
 import numpy as np
 
+from podmeta.runtime.json_files import encode
 from podmeta.runtime.provenance import describe_provenance, git_state
+from podmeta.runtime.run_files import GitState
 
 
 def test_it_names_versions_devices_and_the_flags_of_xla(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
-    provenance = json.loads(json.dumps(describe_provenance(["cpu:0", "cpu:1"])))
+    provenance = json.loads(json.dumps(encode(describe_provenance(["cpu:0", "cpu:1"]))))
     assert provenance["python"] == platform.python_version()
     assert provenance["packages"]["numpy"] == np.__version__
     assert provenance["devices"] == ["cpu:0", "cpu:1"]
@@ -32,8 +34,8 @@ def test_git_state_follows_the_checkout(tmp_path):
     (package / "code.py").write_text("1")
     git("add", ".")
     git("commit", "-m", "first")
-    assert git_state(package) == {"revision": git("rev-parse", "HEAD"), "dirty": False}
+    assert git_state(package) == GitState(git("rev-parse", "HEAD"), dirty=False)
     (tmp_path / "outside").write_text("another folder's change")
-    assert git_state(package)["dirty"] is False
+    assert git_state(package).dirty is False
     (package / "new.py").write_text("2")
-    assert git_state(package)["dirty"] is True
+    assert git_state(package).dirty is True

@@ -1,6 +1,5 @@
 """The run directory against real other processes."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,9 @@ from hypothesis import strategies as st
 
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.errors import InputError
+from podmeta.runtime.provenance import describe_provenance
 from podmeta.runtime.run_directory import ABSENT, RunDirectory, differing_keys, read_config
+from podmeta.runtime.run_files import read_provenance
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = """\
@@ -115,7 +116,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, path):
 
 def leave_run(path: Path, config: str = CONFIG) -> None:
     with RunDirectory(path, config) as run:
-        run.write_start({})
+        run.write_start(describe_provenance([]))
 
 
 def test_the_config_is_written_and_the_same_one_goes_on(tmp_path):
@@ -186,8 +187,8 @@ def test_results_without_a_config_are_refused_and_other_files_are_not(tmp_path):
 
 def test_a_start_that_trains_writes_its_environment(tmp_path):
     with RunDirectory(tmp_path, CONFIG) as run:
-        run.write_start({"devices": ["cpu:0"]})
-        assert json.loads(run.environment_path.read_text()) == {"devices": ["cpu:0"]}
+        run.write_start(describe_provenance(["cpu:0"]))
+        assert read_provenance(tmp_path) == describe_provenance(["cpu:0"])
 
 
 # --- differing keys ----------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The figures of a report, as SVG: colours that colour-blind readers tell apart, axes with units, and n."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -12,6 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from podmeta.evaluation.report.record import SHARES, RunRecord
+from podmeta.runtime.run_files import CurveRow
 
 # Okabe and Ito's, the light yellow left out; dashes tell lines apart where a page is printed without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
@@ -23,8 +24,8 @@ def fitness_figure(records: Sequence[RunRecord], against: str) -> str:
     """Fitness of θ against "update" or "seconds", one line per run; of several instances, their mean and range."""
     figure, axes = _new_figure()
     for record, style in zip(records, _styles(), strict=False):
-        positions = [row[against] for row in record.metrics]
-        values = np.array([np.atleast_1d(row["fitness_mean"]) for row in record.metrics])
+        positions = [row.update if against == "update" else row.seconds for row in record.metrics]
+        values = np.array([row.fitness_by_instance() for row in record.metrics])
         if not len(values):
             continue
         axes.plot(positions, values.mean(axis=1), label=f"{record.name} (n = {values.shape[1]})", **style)
@@ -42,8 +43,8 @@ def throughput_figure(records: Sequence[RunRecord]) -> str:
     for record, style in zip(records, _styles(), strict=False):
         rows = record.metrics
         axes.plot(
-            [row["seconds"] for row in rows],
-            [row["env_steps_per_second"] / 1000 for row in rows],
+            [row.seconds for row in rows],
+            [row.env_steps_per_second / 1000 for row in rows],
             label=record.name,
             **style,
         )
@@ -56,24 +57,24 @@ def throughput_figure(records: Sequence[RunRecord]) -> str:
 def shares_figure(record: RunRecord, identifier: str) -> str:
     """Shares of the time of actors and learner over the training, of a run that tells them."""
     figure, axes = _new_figure()
-    seconds = [row["seconds"] for row in record.metrics]
+    seconds = [row.seconds for row in record.metrics]
     for (metric, name), style in zip(SHARES.items(), _styles(), strict=False):
-        axes.plot(seconds, [100 * row[metric] for row in record.metrics], label=name, **style)
+        axes.plot(seconds, [100 * (row.number(metric) or 0.0) for row in record.metrics], label=name, **style)
     axes.set_xlabel("training time (s)")
     axes.set_ylabel("share of time (%)")
     axes.set_ylim(0, 100)
     return _finished(figure, axes, identifier)
 
 
-def curves_figure(rows: Sequence[dict[str, Any]], identifier: str) -> str:
-    """Learning curves inside the lifetime, with their 95% bands, one per algorithm."""
+def curves_figure(rows: Mapping[str, CurveRow], identifier: str) -> str:
+    """Learning curves inside the lifetime, with their 95% bands, one per name."""
     figure, axes = _new_figure()
-    for row, style in zip(rows, _styles(), strict=False):
-        steps = [before + (step - before) / 2 for before, step in zip([0, *row["steps"]], row["steps"], strict=False)]
-        axes.plot(steps, row["mean"], label=f"{row['algorithm']} (n = {row['num_tasks']:,})", **style)
-        axes.fill_between(steps, row["low"], row["high"], color=style["color"], alpha=0.15, linewidth=0)
+    for (name, row), style in zip(rows.items(), _styles(), strict=False):
+        steps = [before + (step - before) / 2 for before, step in zip([0, *row.steps], row.steps, strict=False)]
+        axes.plot(steps, row.mean, label=f"{name} (n = {row.num_tasks:,})", **style)
+        axes.fill_between(steps, row.low, row.high, color=style["color"], alpha=0.15, linewidth=0)
     axes.set_xlabel("env step of the lifetime")
-    axes.set_ylabel(f"{rows[0]['metric']} per env step")
+    axes.set_ylabel(f"{next(iter(rows.values())).metric} per env step")
     return _finished(figure, axes, identifier)
 
 

@@ -16,6 +16,7 @@ from podmeta.environments.rendering import render_pixels
 from podmeta.environments.wrappers import WrappedTask
 from podmeta.evaluation.report.record import RunRecord
 from podmeta.lifetimes import LifetimeState, build_inner_loop
+from podmeta.runtime.json_files import Warn
 from podmeta.runtime.meta_params import restore_run
 
 _NUM_FRAMES = 150
@@ -40,7 +41,7 @@ class SeenLifetime(NamedTuple):
     animation: bytes | None
 
 
-def see_lifetime(record: RunRecord) -> SeenLifetime | None:
+def see_lifetime(record: RunRecord, warn: Warn) -> SeenLifetime | None:
     """A lifetime of the run's first instance, in the first environment that it was to be meta-tested in.
 
     None where that lives on the host.
@@ -52,7 +53,7 @@ def see_lifetime(record: RunRecord) -> SeenLifetime | None:
     environment_config = evaluation_settings(record.job)[0].environment
     if isinstance(environment_config, HostEnvironmentConfig):
         return None
-    restored = restore_run(record.job, record.path)
+    restored = restore_run(record.job, record.path, warn)
     meta_params = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), restored.tree.outer.meta_params)
     inner_loop = build_inner_loop(record.job.learner, environment_config)
 

@@ -1,10 +1,10 @@
 """The page itself: HTML without a server, a script or anything from elsewhere."""
 
 import base64
+import warnings
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from podmeta.evaluation.report.record import RunRecord, read_runs
 from podmeta.evaluation.rows import lower_is_better, setting_key
 from podmeta.evaluation.verdict import verdict_in_words
 from podmeta.runtime.files import write_atomically
+from podmeta.runtime.json_files import Warn
+from podmeta.runtime.run_files import CurveRow, EvaluationRow, MetricsRow
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -39,22 +41,23 @@ pre { overflow-x: auto; background: #f5f5f5; padding: 0.6rem; font-size: 0.8rem;
 _LARGEST_NUMBER_OF_SETTINGS_DRAWN = 60
 
 
-def write_report(run_paths: list[Path], target: Path) -> list[str]:
+def write_report(run_paths: list[Path], target: Path, warn: Warn = warnings.warn) -> list[str]:
     """Writes one page about runs.
 
     Args:
       run_paths: the run directories.
       target: the HTML file.
+      warn: shows the user a warning.
 
     Returns:
       Lines about results that the page leaves out, because they are of another θ than a run's newest.
 
     Raises:
-      InputError: one is no run directory, has no checkpoint, or was written by another version of podmeta.
+      InputError: one is no run directory, has no checkpoint, or holds a damaged file.
       PodmetaError: all checkpoints of a run are broken, or the page could not be written.
     """
-    records = read_runs(run_paths)
-    lifetimes = [see_lifetime(record) for record in records]
+    records = read_runs(run_paths, warn)
+    lifetimes = [see_lifetime(record, warn) for record in records]
     sections = [
         _section("Runs", _runs_table(records)),
         _section("How θ was learned", _training_figures(records)),
@@ -97,18 +100,17 @@ def _runs_table(records: Sequence[RunRecord]) -> str:
     heading = ("run", "experiment", "learner", "seed", "updates", "env steps", "training time", "env steps/s", "θ")
     rows = []
     for record in records:
-        last = record.metrics[-1] if record.metrics else {"update": 0, "env_steps": 0, "seconds": 0.0}
-        seconds = last["seconds"]
+        last = record.metrics[-1] if record.metrics else MetricsRow(0, 0, 0.0, 0.0, 0.0)
         rows.append(
             (
                 record.name,
                 record.job.experiment_name,
                 record.job.learner.name,
                 str(record.job.seed),
-                f"{last['update']:,}",
-                f"{last['env_steps']:,}",
-                f"{seconds:,.0f} s",
-                f"{last['env_steps'] / seconds:,.0f}" if seconds else "",
+                f"{last.update:,}",
+                f"{last.env_steps:,}",
+                f"{last.seconds:,.0f} s",
+                f"{last.env_steps / last.seconds:,.0f}" if last.seconds else "",
                 _state(record),
             )
         )
@@ -161,7 +163,7 @@ def _tested(records: Sequence[RunRecord]) -> list[str]:
         "Tested on, and trained on: 0 is what a random policy reaches, 1 the best of all runs and references there. "
         "White was not tested.",
     )
-    tasks = {_key(row): row.get("tasks") for record in tested for row in record.evaluation}
+    tasks = {_key(row): row.tasks for record in tested for row in record.evaluation}
     numbered = "".join(
         f"<li>{escape(f'{setting} ({tasks[setting]})' if tasks[setting] else setting)}</li>" for setting in settings
     )
@@ -176,18 +178,14 @@ def _curves(records: Sequence[RunRecord], settings: Sequence[str]) -> str:
     """One figure per setting: the learner of every run, and the references of the first that has them."""
     drawn = []
     for number, setting in enumerate(settings[:_LARGEST_NUMBER_OF_SETTINGS_DRAWN]):
-        lines: dict[str, dict[str, Any]] = {}
+        lines: dict[str, CurveRow] = {}
         for record in records:
             for row in record.curves:
                 if _key(row) != setting:
                     continue
-                of_learner = row["algorithm"] == "learner"
-                name = record.name if of_learner else row["algorithm"]
-                lines.setdefault(name, row | {"algorithm": name})
+                lines.setdefault(record.name if row.algorithm == "learner" else row.algorithm, row)
         if lines:
-            drawn.append(
-                _figure(figures.curves_figure(list(lines.values()), f"curve-{number}"), f"{number + 1}. {setting}")
-            )
+            drawn.append(_figure(figures.curves_figure(lines, f"curve-{number}"), f"{number + 1}. {setting}"))
     left_out = len(settings) - _LARGEST_NUMBER_OF_SETTINGS_DRAWN
     note = f"<p>{left_out} more settings are in the table below.</p>" if left_out > 0 else ""
     return f'<p>Means over lifetimes, with 95% bands.</p><div class="figures">{"".join(drawn)}</div>{note}'
@@ -209,13 +207,13 @@ def _references_table(records: Sequence[RunRecord]) -> str:
     )
     lines = []
     for record in records:
-        groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+        groups: dict[tuple[str, str], dict[str, EvaluationRow]] = {}
         for row in record.evaluation:
-            groups.setdefault((_key(row), row["algorithm"]), {})[row["metric"]] = row
+            groups.setdefault((_key(row), row.algorithm), {})[row.metric] = row
         for (setting, algorithm), by_metric in groups.items():
             metric, headline = next(iter(by_metric.items()))
             parts = [by_metric.get(f"reward_{part}") for part in ("first_fifth", "last_fifth", "gain")]
-            lows = {name: row["low"] for name, row in by_metric.items()}
+            lows = {name: row.low for name, row in by_metric.items()}
             lines.append(
                 (
                     setting,
@@ -225,8 +223,8 @@ def _references_table(records: Sequence[RunRecord]) -> str:
                     _with_interval(headline, 2),
                     *(_with_interval(part, 4) if part else "" for part in parts),
                     verdict_in_words(lows) if algorithm == "learner" else "",
-                    f"{by_metric[STEP_TIME]['mean']:.0f}" if STEP_TIME in by_metric else "",
-                    f"{headline['num_tasks']:,}",
+                    f"{by_metric[STEP_TIME].mean:.0f}" if STEP_TIME in by_metric else "",
+                    f"{headline.num_tasks:,}",
                 )
             )
     lines.sort(key=lambda line: line[0])
@@ -258,16 +256,15 @@ def _lifetimes(records: Sequence[RunRecord], lifetimes: Sequence[SeenLifetime | 
 
 
 def _details(record: RunRecord) -> str:
-    machine = record.machine
-    git = machine.get("git") or {}
+    machine, git = record.provenance, record.provenance.git
     told = {
-        "devices": ", ".join(machine.get("devices", [])),
-        "platform": machine.get("platform", ""),
-        "cores": str(machine.get("cpu_count", "")),
-        "python": machine.get("python", ""),
-        "jax": machine.get("packages", {}).get("jax", ""),
-        "git revision": f"{git.get('revision', 'none')}{' (with changes)' if git.get('dirty') else ''}",
-        "SHA-256 of θ": str(record.summary.get("meta_params_sha256", "")),
+        "devices": ", ".join(machine.devices),
+        "platform": machine.platform,
+        "cores": str(machine.cpu_count or ""),
+        "python": machine.python,
+        "jax": machine.packages.get("jax", ""),
+        "git revision": f"{git.revision}{' (with changes)' if git.dirty else ''}" if git else "none",
+        "SHA-256 of θ": str(record.summary.meta_params_sha256) if record.summary else "",
     }
     facts = _table(("machine", ""), list(told.items()))
     return (
@@ -279,24 +276,21 @@ def _details(record: RunRecord) -> str:
 def _normalised(record: RunRecord, records: Sequence[RunRecord], setting: str) -> float:
     """The learner's headline metric in a setting, where 0 is random and 1 the best of all runs; NaN if not tested."""
     rows = [row for each in records for row in each.evaluation if _key(row) == setting]
-    metric = rows[0]["metric"]
-    rows = [row for row in rows if row["metric"] == metric]
-    learner = [
-        row["mean"]
-        for row in record.evaluation
-        if _key(row) == setting and row["metric"] == metric and row["algorithm"] == "learner"
-    ]
-    if not learner:
+    metric = rows[0].metric
+    rows = [row for row in rows if row.metric == metric]
+    own = [row for row in record.evaluation if _key(row) == setting and row.metric == metric]
+    learner = [row.mean for row in own if row.algorithm == "learner"]
+    random = [row.mean for row in rows if row.algorithm == "random"]
+    if not learner or not random:
         return float("nan")
-    random = np.mean([row["mean"] for row in rows if row["algorithm"] == "random"])
-    best = (min if lower_is_better(metric) else max)(row["mean"] for row in rows)
-    return float((np.mean(learner) - random) / (best - random or 1.0))
+    best = (min if lower_is_better(metric) else max)(row.mean for row in rows)
+    return float((np.mean(learner) - np.mean(random)) / (best - np.mean(random) or 1.0))
 
 
-def _key(row: dict[str, Any]) -> str:
-    setting = {key: value for key, value in row["setting"].items() if key != "instance"}
-    return setting_key(row["suite"], row["environment"], setting)
+def _key(row: EvaluationRow | CurveRow) -> str:
+    setting = {key: value for key, value in row.setting.items() if key != "instance"}
+    return setting_key(row.suite, row.environment, setting)
 
 
-def _with_interval(row: dict[str, Any], digits: int) -> str:
-    return f"{row['mean']:.{digits}f} ± {row['high'] - row['mean']:.{digits}f}"
+def _with_interval(row: EvaluationRow, digits: int) -> str:
+    return f"{row.mean:.{digits}f} ± {row.high - row.mean:.{digits}f}"

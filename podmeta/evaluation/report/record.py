@@ -1,15 +1,26 @@
 """A run as its directory tells of it."""
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from podmeta.config.compose import job_from_yaml
 from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError
-from podmeta.evaluation.rows import read_rows
-from podmeta.runtime.files import reason
-from podmeta.runtime.meta_params_id import CurrentRows, MetaParamsId, current_rows, newest_meta_params, summary_of
+from podmeta.runtime.json_files import Warn
+from podmeta.runtime.meta_params_id import current_rows, newest_meta_params, summary_of
+from podmeta.runtime.run_files import (
+    CURVES,
+    EVALUATION,
+    CurveRow,
+    EvaluationRow,
+    MetricsRow,
+    Provenance,
+    Summary,
+    read_curves,
+    read_evaluation,
+    read_metrics,
+    read_provenance,
+)
 
 
 class RunRecord(NamedTuple):
@@ -20,9 +31,9 @@ class RunRecord(NamedTuple):
       path: the directory.
       job: its config.
       config_text: the same, as it was written.
-      machine: `environment.json`.
+      provenance: `environment.json`.
       update: the update of its newest θ; None where no file says.
-      summary: `summary.json`; empty where the run has not ended at its newest θ.
+      summary: `summary.json`; None where the run has not ended at its newest θ.
       metrics: the rows of `metrics.jsonl`.
       evaluation: the rows of `evaluation.jsonl` about its newest θ; none where that was not meta-tested.
       curves: the rows of `learning_curves.jsonl`; likewise.
@@ -33,18 +44,19 @@ class RunRecord(NamedTuple):
     path: Path
     job: JobConfig
     config_text: str
-    machine: dict[str, Any]
+    provenance: Provenance
     update: int | None
-    summary: dict[str, Any]
-    metrics: list[dict[str, Any]]
-    evaluation: list[dict[str, Any]]
-    curves: list[dict[str, Any]]
+    summary: Summary | None
+    metrics: list[MetricsRow]
+    evaluation: list[EvaluationRow]
+    curves: list[CurveRow]
     notes: list[str]
 
     @property
     def has_shares(self) -> bool:
         """Whether it tells where the time of actors and learner went, as runs on Sebulba do."""
-        return all(SHARES.keys() <= row.keys() for row in self.metrics) and bool(self.metrics)
+        known = [row.number(name) is not None for row in self.metrics for name in SHARES]
+        return bool(known) and all(known)
 
 
 SHARES = {
@@ -56,57 +68,39 @@ SHARES = {
 """Where time went, by the metric that says so."""
 
 
-def read_runs(paths: list[Path]) -> list[RunRecord]:
+def read_runs(paths: list[Path], warn: Warn) -> list[RunRecord]:
     """Reads run directories, and gives each a name of its own.
 
+    Args:
+      paths: the run directories.
+      warn: shows the user a warning.
+
     Raises:
-      InputError: one is no run directory, or was written by another version of podmeta.
+      InputError: one is no run directory, or a file in it is damaged.
     """
     names = [path.resolve().name for path in paths]
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.resolve().name}" for path in paths]
     if len(set(names)) < len(names):
         raise InputError(f"a run is named twice: {', '.join(sorted(names))}")
-    return [_read_run(path, name) for path, name in zip(paths, names, strict=True)]
+    return [_read_run(path, name, warn) for path, name in zip(paths, names, strict=True)]
 
 
-def _read_run(path: Path, name: str) -> RunRecord:
+def _read_run(path: Path, name: str, warn: Warn) -> RunRecord:
     job = job_from_yaml(path / "config.yaml", [])
-    metrics = _read_lines(path / "metrics.jsonl")
-    if not all({"update", "seconds", "env_steps_per_second", "fitness_mean"} <= row.keys() for row in metrics):
-        raise InputError(f"{path / 'metrics.jsonl'} is not what this version of podmeta writes: leave the run out")
     newest = newest_meta_params(path)
-    evaluation, curves = (_current_rows(path, file, newest) for file in ("evaluation.jsonl", "learning_curves.jsonl"))
+    evaluation, evaluation_notes = current_rows(read_evaluation(path, warn), newest, path / EVALUATION)
+    curves, curve_notes = current_rows(read_curves(path, warn), newest, path / CURVES)
     return RunRecord(
         name,
         path,
         job,
         (path / "config.yaml").read_text(encoding="utf-8"),
-        _read_object(path / "environment.json"),
+        read_provenance(path),
         newest.update if newest else None,
-        (summary_of(path, newest) if newest else None) or {},
-        metrics,
-        evaluation.rows,
-        curves.rows,
-        [*evaluation.notes, *curves.notes],
+        summary_of(path, newest) if newest else None,
+        read_metrics(path, warn),
+        evaluation,
+        curves,
+        evaluation_notes + curve_notes,
     )
-
-
-def _current_rows(path: Path, file: str, newest: MetaParamsId | None) -> CurrentRows:
-    rows = read_rows(path / file) if (path / file).exists() else []
-    return current_rows(rows, newest, path / file)
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {reason(error)}") from error
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {reason(error)}") from error

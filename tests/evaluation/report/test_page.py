@@ -119,10 +119,13 @@ def test_equal_runs_make_equal_pages(runs, page, tmp_path):
     [
         (lambda run: (run / "config.yaml").unlink(), "config.yaml: No such file"),
         (lambda run: shutil.rmtree(run / "checkpoints"), "holds no checkpoint"),
-        (lambda run: (run / "metrics.jsonl").write_text('{"update": 1}\n'), "metrics.jsonl is not what this version"),
-        (lambda run: (run / "evaluation.jsonl").write_text("{}\n"), "evaluation.jsonl is not what this version"),
+        (
+            lambda run: (run / "metrics.jsonl").write_text('{"update": 1}\n'),
+            "metrics.jsonl:1 is damaged: env_steps is missing",
+        ),
+        (lambda run: (run / "evaluation.jsonl").write_text("{}\n"), "evaluation.jsonl:1 is damaged: suite is missing"),
         (lambda run: (run / "config.yaml").write_text("learner: {}"), "is not the config of a run"),
-        (lambda run: (run / "environment.json").write_text("{"), "environment.json cannot be read"),
+        (lambda run: (run / "environment.json").write_text("{"), "environment.json:1 is damaged"),
     ],
 )
 def test_a_run_that_is_none_is_told(damage, part, runs, tmp_path, capsys):
