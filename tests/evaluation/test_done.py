@@ -7,6 +7,8 @@ import pytest
 from podmeta.config.compose import compose_job
 from podmeta.config.suites import experiment_suite, row_setting
 from podmeta.evaluation.done import is_done, is_tested
+from podmeta.runtime.json_files import encode
+from podmeta.runtime.run_files import Summary
 
 OVERRIDES = ["experiment=bandit", "num_updates=4", "evaluation.num_tasks=8", "evaluation.settings=[{}, {num_arms: 3}]"]
 
@@ -28,8 +30,8 @@ def run(request, tmp_path):
     """(job, path, rows): a run that is done."""
     job = compose_job(OVERRIDES)
     digests = request.param[0] if len(request.param) == 1 else request.param
-    summary = {"num_updates": 4, "env_steps": 1, "seconds": 1.0, "meta_params_sha256": digests}
-    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    summary = Summary("bandit", 0, 4, 1, 1.0, 1.0, None, 1, digests, {})
+    (tmp_path / "summary.json").write_text(json.dumps(encode(summary)), encoding="utf-8")
     rows = rows_of(job, request.param)
     write(tmp_path, rows)
     return job, tmp_path, rows

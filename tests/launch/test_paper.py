@@ -8,6 +8,8 @@ import pytest
 from launch.paper import LEARNERS, SEEDS, TESTS, commands_left, draw, figure, learned, main, results_table, share
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.suites import experiment_suite, load_suite, row_setting
+from podmeta.runtime.json_files import encode
+from podmeta.runtime.run_files import Summary
 
 RANDOM = 1.0
 
@@ -52,10 +54,10 @@ def write(path, experiment, learner, seed):
     ]
     tested = {"num_tasks": job.evaluation.num_tasks, "evaluation_seed": job.evaluation.seed}
     tested |= {"update": job.num_updates, "meta_params_sha256": "d"}
-    summary = {"num_updates": job.num_updates, "env_steps": 1, "seconds": 1.0, "meta_params_sha256": "d"}
+    summary = Summary("paper", seed, job.num_updates, 1, 1.0, 1.0, None, 1, "d", {})
     rows = [row | tested for row in rows]
     path.mkdir()
-    (path / "summary.json").write_text(json.dumps(summary))
+    (path / "summary.json").write_text(json.dumps(encode(summary)), encoding="utf-8")
     (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
