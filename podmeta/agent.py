@@ -31,6 +31,7 @@ from podmeta.lifetimes import see
 from podmeta.runtime.files import reason, write_atomically
 from podmeta.runtime.named_arrays import filled, from_npz, to_npz
 from podmeta.runtime.pretrained import Card, Pretrained, load_pretrained
+from podmeta.seeds import checked_seed
 
 _LARGEST_GRID = 1000  # components; what has three axes and more of them is taken for an image
 _META_PARAMS_SHA256 = "meta_params_sha256"
@@ -84,13 +85,14 @@ class LearnedAlgorithm:
           observation_spec: a dm_env spec, or a dictionary or tuple of them, whose components are strung together. No
             image, but any other shape, with any bounds or none.
           action_spec: a `DiscreteArray`, or a `BoundedArray` of floats with finite bounds.
-          seed: of the agent's own draws.
+          seed: of the agent's own draws, from 0 to 2^32 - 1.
 
         Raises:
-          InputError: it cannot live with such observations or actions; the message says what to do.
+          InputError: it cannot live with such observations or actions, or take such a seed; the message says what to
+            do.
         """
         program = self._program(observation_spec, action_spec)
-        return Agent(program, program.state_at_birth(seed))
+        return Agent(program, program.state_at_birth(checked_seed(seed)))
 
     def load(self, path: str | Path, observation_spec: ObservationSpec, action_spec: Any) -> "Agent":
         """The agent that `Agent.save` has saved, in the middle of its lifetime. It goes on as if nothing had been.
@@ -122,12 +124,27 @@ class LearnedAlgorithm:
 
 
 class Agent:
-    """One lifetime of a learned algorithm. It is made by `LearnedAlgorithm.reset` or `LearnedAlgorithm.load`."""
+    """One lifetime of a learned algorithm. It is made by `LearnedAlgorithm.reset` or `LearnedAlgorithm.load`.
+
+    A copy (`copy.copy` or `copy.deepcopy`) lives on independently of the agent. To keep or send an agent, `save` it:
+    it cannot be pickled.
+    """
 
     def __init__(self, program: "_Program", state: AgentState) -> None:
         self._program = program
-        # A step gives its state's buffers up to the next, so they must be the agent's own, each of them.
-        self._state = jax.tree.map(jnp.array, state)
+        self._state = jax.tree.map(jnp.asarray, state)
+
+    def __copy__(self) -> "Agent":
+        return Agent(self._program, self._state)  # a step makes a new state, and changes none
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Agent":
+        return self.__copy__()
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "an agent cannot be pickled, because its program is compiled: agent.save(path) writes its state, and "
+            "algorithm.load(path, observation_spec, action_spec) makes it again"
+        )
 
     def step(self, timestep: dm_env.TimeStep) -> Any:
         """Takes in a time step, learns from its reward, and acts.
@@ -135,6 +152,9 @@ class Agent:
         Every observation component is divided by the largest magnitude it has had in this lifetime, whether or not θ
         was trained so (`learner.scale_observations`): what is one-hot or constantly 1 stays as it is, and the rest
         comes to lie within ±1. Rewards are taken as they are.
+
+        An exception that a signal handler raises meanwhile, such as Ctrl-C's, leaves the agent as it was before the
+        step or as it is after it.
 
         Args:
           timestep: what the environment shows. On a LAST one the action is ignored, as dm_env has it.
@@ -175,7 +195,8 @@ class _Program:
         expected = jax.eval_shape(self._learner.init, jax.random.key(0))
         self._meta_params = jax.device_put(pretrained.meta_params(expected))
         self.meta_params_sha256 = pretrained.card.meta_params_sha256
-        self._step = jax.jit(self._traced_step, donate_argnums=1)
+        # The state is not donated: an exception before the agent has the new one would leave it with none.
+        self._step = jax.jit(self._traced_step)
 
     def state_at_birth(self, seed: int) -> AgentState:
         learner_key, lifetime_key = jax.random.split(jax.random.key(seed))

@@ -1,9 +1,12 @@
 """Agents: what the learner inside is told, what comes out, and what they refuse."""
 
+import copy
+import pickle
 import subprocess
 import sys
 
 import dm_env
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from podmeta.environments.bandit import BernoulliBandit
 from podmeta.errors import InputError
 from podmeta.learners.base import Learner, LearnerOutput
 from podmeta.runtime.named_arrays import from_npz
+from tests.end_to_end.job import REPOSITORY
 from tests.pretrained_files import save_untrained
 
 OBSERVATIONS = specs.BoundedArray((3,), "float32", -1.0, 1.0)
@@ -85,6 +89,45 @@ def algorithm_path(algorithm, tmp_path):
     """A copy's path: programs are kept per algorithm, and this one's must not have been made yet."""
     path = tmp_path / "copy.npz"
     return save_untrained(path, SymmetricConfig(**algorithm.card.learner))
+
+
+def states(agents):
+    return [jax.tree.leaves(jax.tree.map(np.asarray, agent._state)) for agent in agents]
+
+
+def test_an_agent_interrupted_in_a_step_stands_before_or_after_it():
+    command = [sys.executable, "-m", "tests.end_to_end.interrupted_agent", "40", "0"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    outcomes = {name: int(number) for number, name in (line.split(maxsplit=1) for line in done.stdout.splitlines())}
+    assert outcomes.keys() <= {"before", "after"} and sum(outcomes.values()) == 40
+
+
+@pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy])
+def test_a_copy_of_an_agent_lives_its_own_life(algorithm, make_copy):
+    timesteps = list(random_timesteps(0, 30))
+    agent, undisturbed = (algorithm.reset(OBSERVATIONS, ACTIONS, seed=0) for _ in range(2))
+    for timestep in timesteps[:10]:
+        assert agent.step(timestep) == undisturbed.step(timestep)
+    copied = make_copy(agent)
+    for timestep in random_timesteps(1, 20):
+        copied.step(timestep)
+    copied = make_copy(agent)
+    expected = [undisturbed.step(timestep) for timestep in timesteps[10:]]
+    assert [agent.step(timestep) for timestep in timesteps[10:]] == expected
+    assert [copied.step(timestep) for timestep in timesteps[10:]] == expected
+
+
+def test_an_agent_refuses_to_be_pickled_and_says_what_to_do(algorithm):
+    with pytest.raises(TypeError, match=r"agent\.save\(path\).*algorithm\.load"):
+        pickle.dumps(algorithm.reset(OBSERVATIONS, ACTIONS, seed=0))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**30])
+def test_a_seed_that_would_equal_another_is_refused(algorithm, seed):
+    with pytest.raises(InputError, match=f"seed={seed} is not a whole number from 0 to 4294967295"):
+        algorithm.reset(OBSERVATIONS, ACTIONS, seed)
+    with pytest.raises(InputError, match="is not a whole number"):
+        DmEnvAdapter(BernoulliBandit(3), seed)
 
 
 @given(seed=st.integers(0, 2**31 - 1), moment=st.integers(0, 12))

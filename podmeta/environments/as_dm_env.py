@@ -9,6 +9,7 @@ from dm_env import specs
 from jaxtyping import PRNGKeyArray
 
 from podmeta.environments.base import Environment
+from podmeta.seeds import checked_seed
 
 
 class DmEnvAdapter(dm_env.Environment):
@@ -18,12 +19,15 @@ class DmEnvAdapter(dm_env.Environment):
 
     Args:
       environment: the functional environment.
-      seed: the seed of all tasks and episodes.
+      seed: the seed of all tasks and episodes, from 0 to 2^32 - 1.
+
+    Raises:
+      InputError: the seed is none of these.
     """
 
     def __init__(self, environment: Environment[Any, Any], seed: int):
         self._environment = environment
-        self._key = jax.random.key(seed)
+        self._key = jax.random.key(checked_seed(seed))
         self._sample_task = jax.jit(environment.sample_task)
         self._reset = jax.jit(environment.reset)
         self._step = jax.jit(environment.step)

@@ -61,7 +61,10 @@ class EvaluationConfig:
         "such as {environment: bandit, num_arms: 10}; {} is the environment itself, or every entry of a mixture",
     )
     seed: int = option(
-        1_000_003, "seed of the lifetimes, whose draws are apart from those of training whatever its seed", minimum=0
+        1_000_003,
+        "seed of the lifetimes, whose draws are apart from those of training whatever its seed",
+        minimum=0,
+        maximum=2**32 - 1,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from dm_env import specs
 
 from podmeta.environments.host.base import HostEnvironment
+from podmeta.seeds import checked_seed
 
 
 class HostAsDmEnv(dm_env.Environment):
@@ -14,12 +15,15 @@ class HostAsDmEnv(dm_env.Environment):
 
     Args:
       environment: a batch of one, which `close` closes.
-      seed: of the lifetime, its task included.
+      seed: of the lifetime, its task included; from 0 to 2^32 - 1.
+
+    Raises:
+      InputError: the seed is none of these.
     """
 
     def __init__(self, environment: HostEnvironment, seed: int) -> None:
         self._environment = environment
-        self._seed = seed
+        self._seed = checked_seed(seed)
         self._begun = False
 
     def reset(self) -> dm_env.TimeStep:
