@@ -168,7 +168,7 @@ def test_a_suite_adds_its_rows_and_prints_both_ends_of_the_lifetime(podmeta, tes
     before = read_rows(path / "evaluation.jsonl")
     arguments = ("suite=in_distribution", f"beside={finished_run}", "evaluation.num_tasks=4")
     said = podmeta.succeeds("evaluate", f"run={path}", *arguments)
-    assert "suite in_distribution: mean of 4" in said and "last fifth" in said
+    assert "suite in_distribution, θ of update 144: mean of 4" in said and "last fifth" in said
     assert "learns from reward: " in said and "not tested" not in said
     after = read_rows(path / "evaluation.jsonl")
     added = [row for row in after if row["suite"] == "in_distribution"]
