@@ -98,7 +98,7 @@ def check_known(config: Any, prefix: str = "") -> None:
     """
     unknown = vars(config).keys() - {field.name for field in dataclasses.fields(config)}
     if unknown:
-        raise InputError(f"unknown config key {prefix + min(unknown)!r}: the schema has no such key, take it away")
+        raise InputError(f"unknown config key {prefix + min(unknown)!r}, which the schema does not have: take it away")
 
 
 def _check_fields(config: Any, prefix: str) -> None:
@@ -138,7 +138,7 @@ def _check_value(key: str, value: Any, allowed: dict[str, Any]) -> None:
 def _check_evolution(outer: EvolutionConfig) -> None:
     if outer.population_size % 2 != 0:
         raise InputError(
-            f"outer.population_size={outer.population_size} is odd: members come in antithetic pairs, "
+            f"outer.population_size={outer.population_size} is odd, but members come in antithetic pairs: "
             f"take {outer.population_size + 1}"
         )
 

@@ -5,7 +5,6 @@ empty: task distributions over a gymnax environment come from the wrappers.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from podmeta.environments.base import Action, Environment, restart, transition
 from podmeta.environments.foreign import cast, leaf_types
+from podmeta.environments.host.imports import near
 from podmeta.errors import InputError
 
 GymnaxState = Any  # the gymnax environment's own pytree of arrays
@@ -110,7 +110,8 @@ class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
 def _make(id: str) -> tuple[Any, Any]:
     """The gymnax environment of that id, and its default parameters."""
     if id not in gymnax.registered_envs:
-        raise InputError(f"environment.id: gymnax has no {id!r}; {_near(id, gymnax.registered_envs)}")
+        known = gymnax.registered_envs
+        raise InputError(f"environment.id: gymnax has no {id!r}. {near(id, known, _it_knows(known))}")
     try:
         return gymnax.make(id)
     except OSError as error:  # some environments download data when they are made
@@ -126,7 +127,9 @@ def _with_parameters(id: str, defaults: Any, changes: Mapping[str, Any]) -> Any:
     converted = {}
     for name, value in changes.items():
         if name not in names:
-            raise InputError(f"environment.parameters.{name}: {id} has no such parameter; {_near(name, names)}")
+            raise InputError(
+                f"environment.parameters.{name}: {id} has no such parameter. {near(name, names, _it_knows(names))}"
+            )
         default = getattr(defaults, name)
         wanted, given = np.asarray(default), np.asarray(value)
         if given.shape != wanted.shape or not np.can_cast(given.dtype, wanted.dtype, "same_kind"):
@@ -154,10 +157,5 @@ def _bounded_array(space: spaces.Box, shape: tuple[int, ...], name: str) -> spec
     return specs.BoundedArray(shape, np.float32, minimum=low, maximum=high, name=name)
 
 
-def _near(name: str, known: list[str]) -> str:
-    """A hint: the known names that look like `name`, or all of them where none does."""
-    by_lower_case = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(name.lower(), by_lower_case, cutoff=0.5)
-    if near:
-        return f"did you mean {' or '.join(by_lower_case[match] for match in near)}?"
-    return f"it knows {', '.join(known)}"
+def _it_knows(names: list[str]) -> str:
+    return f"It knows {', '.join(names)}."

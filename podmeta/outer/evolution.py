@@ -315,7 +315,7 @@ def split_evolution(evolution: Evolution) -> SplitOuterLoop:
     whole, entries = evolution_outer_loop(evolution), evolution.entries
     if evolution.updates_per_lifetime > 1:
         raise InputError(
-            f"outer.unroll_length={evolution.config.unroll_length}: evolution on host environments judges whole "
+            f"outer.unroll_length={evolution.config.unroll_length}, but evolution on host environments judges whole "
             "lifetimes: set outer.unroll_length=0"
         )
 

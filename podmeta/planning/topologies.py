@@ -83,7 +83,7 @@ def parse_topology(text: str) -> Topology:
     name, _, size_text = text.partition(":")
     if name not in PRODUCTS:
         raise InputError(
-            f"topology={text}: there is no product {name!r} to plan for, choose one of {', '.join(PRODUCTS)}"
+            f"topology={text}: there is no product {name!r} to plan for: choose one of {', '.join(PRODUCTS)}"
         )
     product = PRODUCTS[name]
     extents = size_text.split("x")

@@ -20,7 +20,7 @@ from tests.end_to_end.job import (
     read_until,
 )
 
-NUM_KILLS = 4
+NUM_KILLS = 2
 LONGEST_LIFE_S = 1.2  # after the start of the run directory: about as long as the job takes
 
 

@@ -50,6 +50,7 @@ def test_the_wheel_has_every_module_preset_and_learned_algorithm_the_licence_and
     assert any(name.endswith("/LICENSE") for name in inside)
 
 
+@pytest.mark.long
 def test_an_installed_podmeta_trains_without_the_repository(wheel, variables, tmp_path):
     """In a virtual environment that has podmeta from the wheel, and what it needs from this one; XLA is as it comes."""
     fresh = tmp_path / "fresh"

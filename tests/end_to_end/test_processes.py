@@ -106,7 +106,7 @@ def meta_params(run_path: Path) -> Sequence[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(state.outer.meta_params)]
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_killed_process_ends_the_others(podmeta, tmp_path, victim):
     together = Together(podmeta, 2, 1, *JOB, LONG, f"run_dir={tmp_path}/run")
     wait_for_checkpoint(tmp_path / "run")
@@ -122,6 +122,7 @@ def test_a_killed_process_ends_the_others(podmeta, tmp_path, victim):
     assert lost <= UPDATES_PER_CHECKPOINT
 
 
+@pytest.mark.long
 def test_a_job_killed_and_stopped_at_any_moment_goes_on_and_ends_where_an_undisturbed_one_does(podmeta, tmp_path):
     moments = random.Random(0)
     for turn in range(int(os.environ.get("PODMETA_FAULT_TURNS", "2"))):
@@ -148,6 +149,7 @@ def test_a_job_killed_and_stopped_at_any_moment_goes_on_and_ends_where_an_undist
     assert "going on from" in podmeta.succeeds("train", *JOB, longer, "devices.cpu=4", f"run_dir={tmp_path}/run")
 
 
+@pytest.mark.long
 def test_gradients_and_lifetimes_of_all_processes_are_those_of_one_with_all_devices(podmeta, tmp_path):
     Together(podmeta, 2, 2, *ACTOR_CRITIC, f"run_dir={tmp_path}/two").succeed()
     # The lifetimes under way are gathered from both, and go on in one process.
@@ -159,6 +161,7 @@ def test_gradients_and_lifetimes_of_all_processes_are_those_of_one_with_all_devi
         np.testing.assert_allclose(two, one, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("outer", ["vtrace", "evolution"])
 def test_sebulba_learns_the_same_in_two_processes(podmeta, tmp_path, outer):
     job = SEBULBA
@@ -199,6 +202,7 @@ def test_what_stops_the_first_process_stops_all(podmeta, finished_run, tmp_path)
     assert "cannot be written" in said[0] and "process 0 of this job has stopped it" in said[1]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="needs mpirun (Debian: openmpi-bin)")
 def test_mpirun_trains(podmeta, variables, finished_run, tmp_path):
     command = [*podmeta.program, "train", *JOB, "devices.cpu=1", f"run_dir={tmp_path}/run"]
@@ -210,6 +214,7 @@ def test_mpirun_trains(podmeta, variables, finished_run, tmp_path):
     assert digest(tmp_path / "run") == digest(finished_run)
 
 
+@pytest.mark.long
 def test_gke_variables_are_enough(podmeta, variables, finished_run, tmp_path):
     processes = [
         podmeta.start(

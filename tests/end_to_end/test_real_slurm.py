@@ -15,6 +15,7 @@ from tests.end_to_end.job import JOB, NUM_UPDATES, OFTEN, TIMEOUT_S, checkpoint_
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol")
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(
         not all(map(shutil.which, NEEDED)), reason="needs SLURM and munge (Debian: slurm-wlm and munge)"
     ),

@@ -33,6 +33,9 @@ TINY = (
 )
 ENDLESS = "num_updates=1000000"
 
+either_signal = pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)], ids=["SIGTERM", "SIGINT"]
+)
 repeatedly = pytest.mark.parametrize("turn", range(int(os.environ.get("PODMETA_FAULT_TURNS", "1"))))
 
 
@@ -51,7 +54,15 @@ def test_a_job_runs_to_its_end_and_says_where_the_time_went(podmeta: Command, tm
     assert "going on from update 20" in podmeta.succeeds("train", *TINY, "num_updates=25", f"run_dir={tmp_path}")
 
 
-@pytest.mark.parametrize("outer", [(), ("outer=evolution", "outer.population_size=4", "outer.lifetimes_per_member=1")])
+@pytest.mark.parametrize(
+    "outer",
+    [
+        (),
+        pytest.param(
+            ("outer=evolution", "outer.population_size=4", "outer.lifetimes_per_member=1"), marks=pytest.mark.long
+        ),
+    ],
+)
 def test_without_lag_the_same_seed_ends_at_the_same_theta(podmeta: Command, tmp_path: Path, outer):
     common = [override for override in TINY if not (outer and override.startswith("outer"))]
     job = ("train", *common, *outer, "num_updates=10", "architecture.max_lag=0", "evaluation.enabled=false")
@@ -68,7 +79,7 @@ def test_without_lag_the_same_seed_ends_at_the_same_theta(podmeta: Command, tmp_
     ("how", "message"),
     [
         ("raise", "the script says so"),
-        ("nan", "nan as its observation"),
+        pytest.param("nan", "nan as its observation", marks=pytest.mark.long),
         ("hang", "has not answered for architecture.actor_timeout_s=3 s"),
     ],
 )
@@ -81,7 +92,13 @@ def test_a_fault_of_an_environment_ends_the_job_with_a_checkpoint(podmeta: Comma
 
 
 @repeatedly
-@pytest.mark.parametrize(("part", "where"), [("lives.Lives.live_on", "actor "), ("learner.Learner.publish", "")])
+@pytest.mark.parametrize(
+    ("part", "where"),
+    [
+        ("lives.Lives.live_on", "actor "),
+        pytest.param("learner.Learner.publish", "", marks=pytest.mark.long),
+    ],
+)
 def test_a_fault_of_an_actor_or_of_the_learner_ends_the_job_with_a_checkpoint(
     podmeta: Command, tmp_path: Path, part, where, turn
 ):
@@ -92,6 +109,7 @@ def test_a_fault_of_an_actor_or_of_the_learner_ends_the_job_with_a_checkpoint(
     assert f"failed: {where or 'learner'}" in said and "sabotage" in said and said.count("Traceback") == 1
 
 
+@pytest.mark.long
 @repeatedly
 def test_a_pool_that_hangs_in_a_program_ends_the_job_with_a_checkpoint(podmeta: Command, tmp_path: Path, turn):
     pool = [override for override in TINY if not override.startswith("environment.factory")]
@@ -111,7 +129,7 @@ def test_a_pool_that_hangs_in_a_program_ends_the_job_with_a_checkpoint(podmeta: 
 
 
 @repeatedly
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@either_signal
 def test_a_job_asked_to_stop_does_not_wait_for_an_update_that_takes_long(
     podmeta: Command, tmp_path: Path, number, turn
 ):
@@ -124,6 +142,7 @@ def test_a_job_asked_to_stop_does_not_wait_for_an_update_that_takes_long(
     assert checkpoint_steps(tmp_path)[-1] == 5 + turn
 
 
+@pytest.mark.long
 @repeatedly
 def test_an_actor_that_fails_during_a_long_update_ends_the_job(podmeta: Command, tmp_path: Path, turn):
     fault = f"environment.options={{strike: {61 + turn % 10}, how: raise_meanwhile}}"
@@ -133,6 +152,7 @@ def test_an_actor_that_fails_during_a_long_update_ends_the_job(podmeta: Command,
     assert checkpoint_steps(tmp_path)[-1] == 5
 
 
+@pytest.mark.long
 def test_a_job_asked_to_stop_does_not_wait_for_environments_that_do_not_start(podmeta: Command, tmp_path: Path):
     hangs = "environment.options={strike: 0}"
     job = podmeta.start("train", *TINY, ENDLESS, hangs, f"run_dir={tmp_path}", FAULT=f"{tmp_path}/fault")
@@ -143,6 +163,7 @@ def test_a_job_asked_to_stop_does_not_wait_for_environments_that_do_not_start(po
     assert "stopped by SIGTERM at update 0 " in _ends_in_time(job, 0, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are kept to cores on Linux only")
 @pytest.mark.skipif(os.cpu_count() == 1, reason="there is but one core")
 def test_actors_have_their_core_to_themselves(podmeta: Command, tmp_path: Path):
@@ -173,7 +194,7 @@ def test_a_killed_worker_ends_the_job_and_all_other_workers(podmeta: Command, tm
 
 
 @repeatedly
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@either_signal
 def test_a_job_asked_to_stop_saves_and_leaves_nobody_behind(podmeta: Command, tmp_path: Path, number, turn):
     processes = "environment.vectorisation=processes"
     job = podmeta.start("train", *TINY, ENDLESS, processes, f"run_dir={tmp_path}", FAULT=f"{tmp_path}/fault")

@@ -59,6 +59,7 @@ print(job.result(), flush=True)
     assert digest(run) == digest(finished_run)
 
 
+@pytest.mark.long
 def test_a_sweep_is_a_job_for_each_combination(variables, tmp_path):
     done = submit(variables, tmp_path, "--multirun", *JOB, "num_updates=4", "seed=1,2", f"run_dir={tmp_path}/sweep")
     assert done.returncode == 0, done.stderr

@@ -59,6 +59,7 @@ def test_a_sweep_in_the_folder_of_another_is_refused_with_the_keys_that_differ(s
     assert told in said and f"run_dir {tmp_path / '0'} holds a run with another config" in said
 
 
+@pytest.mark.long
 def test_a_stopped_sweep_goes_on_where_it_was(podmeta, tmp_path):
     arguments = ("train", *JOB, "num_updates=100000", "seed=1,2", f"run_dir={tmp_path}", "--multirun")
     process = podmeta.start(*arguments)

@@ -141,6 +141,7 @@ def check(plan, job, num_devices):
     assert answers[plan["largest_size_per_device"]] and not answers[2 * plan["largest_size_per_device"]]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed: podmeta[tpu]")
 @pytest.mark.parametrize(
     ("topology", "num_devices", "job"),

@@ -65,7 +65,9 @@ def whole(request, tmp_path_factory):
 
 
 # The checkpoint that is left is of the update before: within the first stage, between the two, within the second.
-@pytest.mark.parametrize("killed_at", [3, 5, 7])
+@pytest.mark.parametrize(
+    "killed_at", [pytest.param(3, marks=pytest.mark.long), pytest.param(5, marks=pytest.mark.long), 7]
+)
 def test_a_job_killed_in_any_stage_goes_on_to_the_same_end(killed_at, whole, tmp_path, monkeypatch):
     name, whole_path, result = whole
     run_path = tmp_path / "run"

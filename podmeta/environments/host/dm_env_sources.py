@@ -29,7 +29,7 @@ def bsuite_environment(id: str) -> SingleEnvironment:
     bsuite = import_extra("bsuite.bsuite", "bsuite")
     sweep = import_extra("bsuite.sweep", "bsuite")
     if id not in sweep.SETTINGS:
-        raise InputError(f"environment.id: bsuite has no {id!r}; {near(id, sweep.SETTINGS)}")
+        raise InputError(f"environment.id: bsuite has no {id!r}. {near(id, sweep.SETTINGS)}")
     experiment, _ = bsuite.unpack_bsuite_id(id)
     load = bsuite.EXPERIMENT_NAME_TO_ENVIRONMENT[experiment]
     try:
@@ -53,7 +53,7 @@ def dm_control_environment(id: str) -> SingleEnvironment:
     suite = import_extra("dm_control.suite", "dm_control")
     tasks = {f"{domain}/{task}": (domain, task) for domain, task in suite.ALL_TASKS}
     if id not in tasks:
-        raise InputError(f"environment.id: dm_control has no {id!r}; {near(id, tasks)}")
+        raise InputError(f"environment.id: dm_control has no {id!r}. {near(id, tasks)}")
 
     def reseeded(environment: Any, seed: int) -> dm_env.Environment:
         environment.task.random.seed(seed)

@@ -152,7 +152,7 @@ def _make_spec(envpool: Any, id: str, options: Mapping[str, Any]) -> Any:
     """envpool's description of an environment with these options, each of which it must have."""
     known = envpool.list_all_envs()
     if id not in known:
-        raise InputError(f"environment.id: envpool has no {id!r}; {near(id, known)}")
+        raise InputError(f"environment.id: envpool has no {id!r}. {near(id, known)}")
     try:
         defaults = envpool.make_spec(id).config._asdict()
         for name, value in options.items():
@@ -180,7 +180,7 @@ def _check_option(id: str, name: str, value: Any, defaults: Mapping[str, Any]) -
     if name not in defaults:
         options = [option for option in defaults if option not in _OWN_OPTIONS]
         raise InputError(
-            f"environment.options.{name}: {id} has no such option; {near(name, options)} It has {', '.join(options)}"
+            f"environment.options.{name}: {id} has no such option. {near(name, options)} It has {', '.join(options)}"
         )
     default = defaults[name]
     fits = type(value) is type(default) or (isinstance(default, float) and type(value) is int)

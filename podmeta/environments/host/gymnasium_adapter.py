@@ -46,8 +46,8 @@ def _make(id: str, options: Mapping[str, Any]) -> Any:
             importlib.import_module(module)
         if name not in gymnasium.registry:
             raise InputError(
-                f"environment.id: gymnasium has no {name!r}; {near(name, gymnasium.registry)} What a module of its own "
-                "registers is written as my_module:MyEnvironment-v0"
+                f"environment.id: gymnasium has no {name!r}. {near(name, gymnasium.registry)} Write an environment "
+                "that a module of your own registers as my_module:MyEnvironment-v0"
             )
         return gymnasium.make(name, disable_env_checker=True, **options)
     except (ImportError, gymnasium.error.Error, TypeError, ValueError, AttributeError) as error:

@@ -28,10 +28,10 @@ def import_extra(module: str, environment: str) -> ModuleType:
         ) from error
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """A hint: the known names that look like `name`."""
+def near(name: str, known: Iterable[str], otherwise: str = "No name there is similar.") -> str:
+    """A hint, which is a sentence: the known names that look like `name`, or `otherwise` where none does."""
     by_lower_case = {candidate.lower(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.lower(), by_lower_case, cutoff=0.5)
     if not matches:
-        return "no name is like it"
-    return f"did you mean {' or '.join(by_lower_case[match] for match in matches)}?"
+        return otherwise
+    return f"Did you mean {' or '.join(by_lower_case[match] for match in matches)}?"

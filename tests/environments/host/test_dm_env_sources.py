@@ -121,8 +121,8 @@ def test_dm_control_is_truncated_and_its_parts_are_strung_together(make, live):
 @pytest.mark.parametrize(
     ("package", "config", "message"),
     [
-        ("bsuite", BsuiteConfig(id="cach/0"), r"environment\.id: bsuite has no 'cach/0'; did you mean catch/0"),
-        ("dm_control", DmControlConfig(id="cartpole/swing"), r"dm_control has no .*; did you mean cartpole/swingup"),
+        ("bsuite", BsuiteConfig(id="cach/0"), r"environment\.id: bsuite has no 'cach/0'\. Did you mean catch/0"),
+        ("dm_control", DmControlConfig(id="cartpole/swing"), r"dm_control has no .*\. Did you mean cartpole/swingup"),
     ],
 )
 def test_unknown_ids_are_told(package, config, message, make):

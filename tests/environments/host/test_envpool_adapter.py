@@ -71,10 +71,10 @@ def test_a_lost_life_ends_an_episode_where_it_is_asked_to(make, live):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (EnvpoolConfig(id="CartPol-v1"), r"environment\.id: envpool has no 'CartPol-v1'; did you mean .*CartPole-v1"),
+        (EnvpoolConfig(id="CartPol-v1"), r"environment\.id: envpool has no 'CartPol-v1'\. Did you mean .*CartPole-v1"),
         (
             EnvpoolConfig(options={"max_steps": 3}),
-            r"environment\.options\.max_steps: .* did you mean .*max_episode_steps",
+            r"environment\.options\.max_steps: .* Did you mean .*max_episode_steps",
         ),
         (
             EnvpoolConfig(options={"max_episode_steps": "few"}),

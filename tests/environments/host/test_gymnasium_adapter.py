@@ -96,9 +96,9 @@ def test_a_module_may_register_the_environment(make, begin, tmp_path, monkeypatc
     [
         (
             GymnasiumConfig(id="CartPol-v1"),
-            r"environment\.id: gymnasium has no 'CartPol-v1'; did you mean .*CartPole-v1",
+            r"environment\.id: gymnasium has no 'CartPol-v1'\. Did you mean .*CartPole-v1",
         ),
-        (GymnasiumConfig(id="zzz"), "no name is like it.*my_module:MyEnvironment-v0"),
+        (GymnasiumConfig(id="zzz"), r"No name there is similar\. Write .*my_module:MyEnvironment-v0"),
         (GymnasiumConfig(id="no_such_module:A-v0"), r"environment\.id: .*no_such_module"),
         (GymnasiumConfig(options={"gravity": 3}), r"environment\.id: gymnasium cannot make 'CartPole-v1'.*gravity"),
         (
