@@ -202,7 +202,7 @@ def test_a_finished_run_is_finished(podmeta, finished_run):
     said = podmeta.succeeds(
         "train", *TINY, f"num_updates={NUM_UPDATES}", "evaluation.enabled=false", f"run_dir={finished_run}"
     )
-    assert f"going on from update {NUM_UPDATES}" in said
+    assert f"nothing left to train: update {NUM_UPDATES} is done" in said and "going on" not in said
     assert (finished_run / "checkpoints").stat().st_mtime_ns == modified
 
 
