@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from podmeta.environments.host.arrays import ActionDecoder, ChangedShapeError, ObservationEncoder, ObservationSpec
 from podmeta.errors import InputError
+from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import make_learner
@@ -192,14 +193,14 @@ class _Program:
         self._learner = make_learner(
             config, (self._observation_size,), self._policy.num_actions, self._policy.num_policy_channels
         )
-        expected = jax.eval_shape(self._learner.init, jax.random.key(0))
+        expected = jax.eval_shape(self._learner.init, make_key(0))
         self._meta_params = jax.device_put(pretrained.meta_params(expected))
         self.meta_params_sha256 = pretrained.card.meta_params_sha256
         # The state is not donated: an exception before the agent has the new one would leave it with none.
         self._step = jax.jit(self._traced_step)
 
     def state_at_birth(self, seed: int) -> AgentState:
-        learner_key, lifetime_key = jax.random.split(jax.random.key(seed))
+        learner_key, lifetime_key = jax.random.split(make_key(seed))
         return AgentState(
             key_data=jax.random.key_data(lifetime_key),
             num_steps=jnp.zeros((), jnp.int32),
@@ -227,7 +228,7 @@ class _Program:
         observation, reward, step_type = told[:-2], told[-2], told[-1].astype(jnp.int32)
         learner_input = see(dm_env.TimeStep(step_type, reward, jnp.ones(()), observation), state.previous_action)
         output, learner_state = self._learner.step(meta_params, state.learner_state, learner_input)
-        key = jax.random.fold_in(jax.random.wrap_key_data(state.key_data), state.num_steps)
+        key = jax.random.fold_in(wrap_key(state.key_data), state.num_steps)
         action = self._policy.sample(key, output.policy)
         state = AgentState(state.key_data, state.num_steps + 1, self._policy.encode(action), learner_state)
         return state, self._policy.to_environment(action)

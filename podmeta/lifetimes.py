@@ -17,6 +17,7 @@ from podmeta.config.schema import EnvironmentConfig
 from podmeta.environments.base import Environment, is_first, is_last, is_truncated, step_or_reset
 from podmeta.environments.host.registry import lives_on_host, make_host_environment
 from podmeta.environments.registry import make_environment
+from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.learners.policies import Noise, Policy, make_policy
 from podmeta.learners.registry import LearnerConfig, make_learner
@@ -184,7 +185,7 @@ def make_inner_loop(
         task = environment.sample_task(key)
         return environment.expected_rewards(task, environment.reset(key, task)[0])
 
-    knows_expected_reward = jax.eval_shape(expected_rewards, jax.random.key(0)) is not None
+    knows_expected_reward = jax.eval_shape(expected_rewards, make_key(0)) is not None
     return InnerLoop(
         lifetime_length,
         learner.init,
@@ -230,7 +231,7 @@ def action_noise(policy: Policy, lifetime: LifetimeState, num_steps: int) -> Noi
 
 def _step_keys(key_data: UInt32[Array, "2"], num_steps: Int[Array, ""]) -> Key[Array, "2"]:
     """The keys of the env step after `num_steps` of a lifetime: the action's and the environment's."""
-    return jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(key_data), num_steps))
+    return jax.random.split(jax.random.fold_in(wrap_key(key_data), num_steps))
 
 
 def _against_expectation(

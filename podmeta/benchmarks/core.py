@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from podmeta.benchmarks.measure import best_seconds, report
 from podmeta.benchmarks.plain_symmetric import plain_step
 from podmeta.config.schema import SymmetricConfig
+from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, LearnerState, MetaParams
 from podmeta.learners.symmetric import make_symmetric_learner
 
@@ -63,12 +64,12 @@ def _seconds(
 ) -> list[float]:
     """Seconds of the fast form and of the plain form."""
     learner = make_symmetric_learner(config, observation_size, num_actions, 1)
-    meta_params = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_members))
+    meta_params = jax.vmap(learner.init)(jax.random.split(make_key(0), num_members))
 
     def plain(meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput) -> Any:
         return plain_step(config, 1, meta_params, state, learner_input)
 
-    keys = jax.random.split(jax.random.key(1), num_lifetimes)
+    keys = jax.random.split(make_key(1), num_lifetimes)
     states = jax.vmap(learner.initial_state, in_axes=(None, 0))(None, keys)
     return [
         best_seconds(_rolled(step, meta_params, states, observation_size, num_actions))

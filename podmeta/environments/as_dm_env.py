@@ -9,6 +9,7 @@ from dm_env import specs
 from jaxtyping import PRNGKeyArray
 
 from podmeta.environments.base import Environment
+from podmeta.keys import make_key
 from podmeta.seeds import checked_seed
 
 
@@ -27,7 +28,7 @@ class DmEnvAdapter(dm_env.Environment):
 
     def __init__(self, environment: Environment[Any, Any], seed: int):
         self._environment = environment
-        self._key = jax.random.key(checked_seed(seed))
+        self._key = make_key(checked_seed(seed))
         self._sample_task = jax.jit(environment.sample_task)
         self._reset = jax.jit(environment.reset)
         self._step = jax.jit(environment.step)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from podmeta.environments.base import Action, Environment, restart, transition
 from podmeta.environments.foreign import cast, leaf_types
+from podmeta.keys import make_key
 
 
 class BraxState(NamedTuple):
@@ -49,7 +50,7 @@ class BraxEnvironment(Environment[tuple[()], BraxState]):
             self._brax = brax.envs.get_environment(id, backend=backend)
         self._episode_length = episode_length
         self._num_actions = int(self._brax.action_size)
-        stepped = jax.eval_shape(self._first_step, jax.random.key(0))
+        stepped = jax.eval_shape(self._first_step, make_key(0))
         self._body_types = leaf_types(stepped)
         self._observation_shape = stepped.obs.shape
 

@@ -21,6 +21,7 @@ from podmeta.environments.base import Action, Environment, restart, transition
 from podmeta.environments.foreign import cast, leaf_types
 from podmeta.environments.host.imports import near
 from podmeta.errors import InputError
+from podmeta.keys import make_key
 
 GymnaxState = Any  # the gymnax environment's own pytree of arrays
 
@@ -47,7 +48,7 @@ class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
         self._action_space = _supported(id, "actions", self._gymnax.action_space(self._parameters))
         observation_space = self._gymnax.observation_space(self._parameters)
         self._observation_space = _supported(id, "observations", observation_space)
-        self._state_types = leaf_types(jax.eval_shape(self._first_step, jax.random.key(0)))
+        self._state_types = leaf_types(jax.eval_shape(self._first_step, make_key(0)))
 
     @property
     def num_tasks(self) -> int:

@@ -22,6 +22,7 @@ from podmeta.environments.base import Action, Environment, restart, transition
 from podmeta.environments.foreign import cast, leaf_types
 from podmeta.environments.xland_rulesets import generate_ruleset, load_rulesets
 from podmeta.errors import InputError
+from podmeta.keys import make_key
 
 
 class XLandEnvironment(Environment[RuleSet, State]):
@@ -48,7 +49,7 @@ class XLandEnvironment(Environment[RuleSet, State]):
             self._rulesets = load_rulesets(config.benchmark, config.first_ruleset, config.num_rulesets)
         self._xland, parameters = xminigrid.make(config.id, view_size=config.view_size)
         self._parameters = parameters.replace(max_steps=config.episode_length or parameters.max_steps)
-        self._state_types = leaf_types(jax.eval_shape(self._first_step, jax.random.key(0)))
+        self._state_types = leaf_types(jax.eval_shape(self._first_step, make_key(0)))
 
     @property
     def num_tasks(self) -> float:

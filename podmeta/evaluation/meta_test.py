@@ -20,6 +20,7 @@ from podmeta.evaluation.on_host import live_on_host
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.statistics import Interval, mean_interval
 from podmeta.evaluation.verdict import judge
+from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.lifetimes import InnerLoop, build_inner_loop
@@ -72,7 +73,7 @@ def meta_test(
     """
     check_fit(meta_params, learner_config, environment_config)
     inner_loop = build_inner_loop(learner_config, environment_config)
-    keys = jax.random.split(jax.random.key(seed), num_tasks)
+    keys = jax.random.split(make_key(seed), num_tasks)
 
     live = functools.partial(live_on_host, environment_config) if lives_on_host(environment_config) else live_lifetimes
 
@@ -127,7 +128,7 @@ def fits(meta_params: MetaParams, learner_config: LearnerConfig, environment_con
         return jax.tree.map(lambda leaf: leaf.shape, tree)
 
     inner_loop = build_inner_loop(learner_config, environment_config)
-    return shapes(meta_params) == shapes(jax.eval_shape(inner_loop.init, jax.random.key(0)))
+    return shapes(meta_params) == shapes(jax.eval_shape(inner_loop.init, make_key(0)))
 
 
 def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from podmeta.config.schema import EnvironmentConfig
 from podmeta.evaluation.statistics import Interval, mean_interval
+from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, MetaParams
 from podmeta.learners.registry import LearnerConfig
 from podmeta.lifetimes import build_inner_loop, environment_specs
@@ -29,7 +30,7 @@ def microseconds_per_step(
     nothing = jnp.zeros(())
     learner_input = LearnerInput(observation, jnp.zeros(inner_loop.policy.num_actions), nothing, nothing)
     step = jax.jit(inner_loop.step)
-    _, state = step(meta_params, inner_loop.initial_state(meta_params, jax.random.key(0)), learner_input)
+    _, state = step(meta_params, inner_loop.initial_state(meta_params, make_key(0)), learner_input)
     timings = []
     for _ in range(NUM_TIMINGS):
         start = time.perf_counter()

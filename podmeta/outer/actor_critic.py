@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from podmeta.config.schema import ActorCriticConfig
 from podmeta.errors import InputError
+from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.lifetimes import InnerLoop, LifetimeState
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, SplitOuterLoop, Trajectory
@@ -86,7 +87,7 @@ class ActorCritic(NamedTuple):
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> ActorCriticState:
         """θ, fresh unless it is given, and an optimiser and statistics that have seen nothing."""
         if meta_params is None:
-            key = jax.random.fold_in(jax.random.key(settings.seed), _META_PARAMS)
+            key = jax.random.fold_in(make_key(settings.seed), _META_PARAMS)
             meta_params = self.entries[0].inner_loop.init(key)
         return ActorCriticState(
             meta_params=meta_params,
@@ -113,7 +114,7 @@ class ActorCritic(NamedTuple):
         self, state: ActorCriticState, update: Int[Array, ""], row: Int[Array, ""]
     ) -> tuple[Key[Array, "_"], ...]:
         """By entry, the keys [lifetimes] of the lifetimes of a row that begin with an update."""
-        root = jax.random.fold_in(jax.random.key(state.settings.seed), _LIFETIMES)
+        root = jax.random.fold_in(make_key(state.settings.seed), _LIFETIMES)
         row_key = jax.random.fold_in(jax.random.fold_in(root, update), row)
         return tuple(
             jax.random.split(jax.random.fold_in(row_key, index), entry.lifetimes)
@@ -140,7 +141,7 @@ class ActorCritic(NamedTuple):
         """`num_epochs` passes over the trajectories [num_local_rows, lifetimes, ...] of every entry."""
         num_rows = jax.tree.leaves(trajectories)[0].shape[0]
         minibatch_size = num_rows // self.config.num_minibatches
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(state.settings.seed), _MINIBATCHES), state.update)
+        key = jax.random.fold_in(jax.random.fold_in(make_key(state.settings.seed), _MINIBATCHES), state.update)
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
@@ -165,7 +166,7 @@ class ActorCritic(NamedTuple):
         lifetime_end = lifetime.num_steps >= inner_loop.lifetime_length
         final_input = inner_loop.see(lifetime.timestep, lifetime.previous_action)
         # Env steps use fold_in(key, t) for t below the lifetime's length: the next number is the next lifetime's.
-        next_key = jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), inner_loop.lifetime_length)
+        next_key = jax.random.fold_in(wrap_key(lifetime.key_data), inner_loop.lifetime_length)
         born = inner_loop.birth(meta_params, next_key)
         lifetime = jax.tree.map(lambda new, old: jnp.where(lifetime_end, new, old), born, lifetime)
         return lifetime, Trajectory(learner_state, experience, final_input, lifetime_end)
@@ -333,7 +334,7 @@ def make_actor_critic(
             f"outer.remat_chunk={config.remat_chunk} does not divide outer.unroll_length={config.unroll_length}: take "
             f"one that does, such as {math.gcd(config.remat_chunk, config.unroll_length)}"
         )
-    meta_params = jax.eval_shape(entries[0].inner_loop.init, jax.random.key(0))
+    meta_params = jax.eval_shape(entries[0].inner_loop.init, make_key(0))
     check_optimiser(config.optimiser, config.optimiser_arguments, meta_params)
     return ActorCritic(config, entries, num_updates, first_update)
 

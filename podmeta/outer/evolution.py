@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from podmeta.config.schema import EvolutionConfig
 from podmeta.errors import InputError
+from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.lifetimes import Experience
 from podmeta.outer.base import (
@@ -94,7 +95,7 @@ class Evolution(NamedTuple):
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> EvolutionState:
         """θ, fresh unless it is given, and an optimiser that has seen nothing."""
         if meta_params is None:
-            key = jax.random.fold_in(jax.random.key(settings.seed), _META_PARAMS)
+            key = jax.random.fold_in(make_key(settings.seed), _META_PARAMS)
             meta_params = self.entries[0].inner_loop.init(key)
         optimiser_state = self._optimiser(settings.learning_rate).init(meta_params)
         return EvolutionState(meta_params, optimiser_state, jnp.array(self.first_update, jnp.int32), settings)
@@ -262,7 +263,7 @@ class Evolution(NamedTuple):
         """
         updates = state.update - self.first_update + pair % self.updates_per_lifetime
         lifetime = self.first_update + updates // self.updates_per_lifetime
-        root = jax.random.fold_in(jax.random.key(state.settings.seed), purpose)
+        root = jax.random.fold_in(make_key(state.settings.seed), purpose)
         return jax.random.fold_in(jax.random.fold_in(root, lifetime), pair)
 
 
@@ -288,7 +289,7 @@ def make_evolution(
         raise InputError(
             "outer.fitness=expected_reward needs an environment that knows it, such as bandits: take reward"
         )
-    meta_params = jax.eval_shape(entries[0].inner_loop.init, jax.random.key(0))
+    meta_params = jax.eval_shape(entries[0].inner_loop.init, make_key(0))
     check_optimiser(config.optimiser, config.optimiser_arguments, meta_params)
     updates_per_lifetime = max(lengths) // unroll_length if config.unroll_length else 1
     return Evolution(config, entries, num_updates, updates_per_lifetime, first_update)

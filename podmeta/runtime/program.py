@@ -16,6 +16,7 @@ from podmeta.config.schema import ActorCriticConfig, AnakinConfig, EnvironmentCo
 from podmeta.config.stages import Stage, stage_that_made, stages_of
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.errors import InputError
+from podmeta.keys import make_key
 from podmeta.lifetimes import build_inner_loop, environment_specs
 from podmeta.outer.actor_critic import actor_critic_outer_loop, make_actor_critic, split_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings
@@ -184,7 +185,7 @@ def _check_one_size(entries: list[PlacedEntry]) -> None:
     """One θ must fit all entries of all stages. That of the symmetric learner fits any."""
 
     def shapes(placed: PlacedEntry) -> Any:
-        return jax.eval_shape(placed.entry.inner_loop.init, jax.random.key(0))
+        return jax.eval_shape(placed.entry.inner_loop.init, make_key(0))
 
     first = entries[0]
     for placed in entries[1:]:

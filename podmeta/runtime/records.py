@@ -13,6 +13,7 @@ from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.schema import CheckpointConfig, JobConfig
 from podmeta.errors import InputError
+from podmeta.keys import GENERATOR, describe_generator
 from podmeta.runtime.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.runtime.devices import describe_devices
 from podmeta.runtime.files import write_atomically
@@ -23,7 +24,7 @@ from podmeta.runtime.progress import Progress as Display
 from podmeta.runtime.progress import show_progress
 from podmeta.runtime.provenance import describe_provenance
 from podmeta.runtime.run_directory import RunDirectory
-from podmeta.runtime.run_files import Summary, read_summary
+from podmeta.runtime.run_files import Summary, read_provenance, read_summary
 
 Row = Mapping[str, Any]  # one line of metrics.jsonl
 
@@ -47,10 +48,12 @@ class CheckpointMetadata:
     Attributes:
       seconds: spent training so far, compilation left out.
       meta_params_sha256: the digest of every instance's θ. Earlier versions saved none.
+      random_generator: as `describe_generator` says. Earlier versions saved none.
     """
 
     seconds: float
     meta_params_sha256: list[str] | None = None
+    random_generator: str | None = None
 
 
 @runtime_checkable
@@ -123,7 +126,8 @@ class RunRecords:
         """Saves a checkpoint, unless this update is saved already."""
         if progress.update not in self._checkpoints.steps() or progress.update != self._last_update:
             digests = sha256_by_instance(state.outer.meta_params)
-            self._checkpoints.save(progress.update, state, encode(CheckpointMetadata(progress.seconds, digests)))
+            metadata = CheckpointMetadata(progress.seconds, digests, describe_generator())
+            self._checkpoints.save(progress.update, state, encode(metadata))
             # One that an earlier end has left is of another θ from here on.
             self._run_directory.summary_path.unlink(missing_ok=True)
         self._last_update, self._last_time = progress.update, time.monotonic()
@@ -163,7 +167,7 @@ def open_records(
         tell(f"run directory: {run_directory.path}")
         checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep)
         checkpoints.recover()
-        state, progress = _start(job, checkpoints, fresh_state, tell)
+        state, progress = _start(job, run_directory, checkpoints, fresh_state, tell)
         if progress.update < job.num_updates or not run_directory.config_path.exists():
             run_directory.write_start(describe_provenance(describe_devices()))
         metrics_writer = MetricsWriter(
@@ -182,22 +186,45 @@ def open_records(
 
 
 def _start(
-    job: JobConfig, checkpoints: Checkpoints, fresh_state: TrainingState, tell: Callable[[str], None]
+    job: JobConfig,
+    run_directory: RunDirectory,
+    checkpoints: Checkpoints,
+    fresh_state: TrainingState,
+    tell: Callable[[str], None],
 ) -> tuple[TrainingState, Progress]:
     """The state to start from: the newest good checkpoint's, or a fresh one."""
     restored = checkpoints.restore_latest(lambda update: state_shapes(job, update))
     if restored is None:
         return fresh_state, Progress(0, 0.0)
-    for warning in restored.warnings:
-        tell(f"warning: {warning}")
-    if restored.step < job.num_updates:
-        tell(f"going on from update {restored.step}")
-    else:
-        tell(f"nothing left to train: update {restored.step} is done, and num_updates={job.num_updates}")
     try:
         metadata = decode(CheckpointMetadata, restored.metadata)
     except ValueError as error:
         raise InputError(
             f"the metadata of the checkpoint of update {restored.step} is damaged: {error}. Delete its folder"
         ) from error
+    _check_generator(metadata, run_directory.path)
+    for warning in restored.warnings:
+        tell(f"warning: {warning}")
+    if restored.step < job.num_updates:
+        tell(f"going on from update {restored.step}")
+    else:
+        tell(f"nothing left to train: update {restored.step} is done, and num_updates={job.num_updates}")
     return restored.tree, Progress(restored.step, metadata.seconds)
+
+
+def _check_generator(metadata: CheckpointMetadata, run_path: Path) -> None:
+    """Refuses to go on with other random numbers than the run began with."""
+    began_with, now = metadata.random_generator or _generator_of_earlier_version(run_path), describe_generator()
+    if began_with != now:
+        raise InputError(
+            f"{run_path} was trained with the random numbers of {began_with}, and these are of {now}: set JAX's "
+            "variables as they were, or choose another run_dir, with init_from to keep θ"
+        )
+
+
+def _generator_of_earlier_version(run_path: Path) -> str:
+    """The generator of a version that recorded none and took that of the surroundings."""
+    try:
+        return read_provenance(run_path).variables.get("JAX_DEFAULT_PRNG_IMPL", GENERATOR)
+    except InputError:  # nothing is known of them
+        return GENERATOR

@@ -15,6 +15,7 @@ from podmeta.environments.grid_world import GridWorld
 from podmeta.environments.rendering import render_pixels
 from podmeta.environments.wrappers import WrappedTask
 from podmeta.evaluation.report.record import RunRecord
+from podmeta.keys import make_key
 from podmeta.lifetimes import LifetimeState, build_inner_loop
 from podmeta.runtime.json_files import Warn
 from podmeta.runtime.meta_params import restore_run
@@ -67,7 +68,7 @@ def see_lifetime(record: RunRecord, warn: Warn) -> SeenLifetime | None:
         born = inner_loop.birth(meta_params, key)
         return born.task, jax.lax.scan(step, born, length=inner_loop.lifetime_length)[1]
 
-    task, (states, actions, rewards, ends) = jax.tree.map(np.asarray, live(jax.random.key(record.job.evaluation.seed)))
+    task, (states, actions, rewards, ends) = jax.tree.map(np.asarray, live(make_key(record.job.evaluation.seed)))
     animation = None
     if isinstance(environment_config, GridWorldConfig):
         animation = _animate(environment_config, task, states)
