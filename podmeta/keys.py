@@ -5,6 +5,8 @@ others under `vmap` and on other numbers of devices, which would break what podm
 make again, and runs that go on exactly. So all keys are of one generator, whatever the surroundings say.
 """
 
+from typing import Any
+
 import jax
 from jaxtyping import Array, Int, PRNGKeyArray, UInt32
 
@@ -23,9 +25,10 @@ def wrap_key(key_data: UInt32[Array, "*keys 2"]) -> PRNGKeyArray:
 
 def describe_generator() -> str:
     """The generator in words, with those settings of JAX that change what it draws. A run goes on with the same one."""
+    config: Any = jax.config  # whose attributes JAX does not declare
     described = GENERATOR
-    if not jax.config.read("jax_threefry_partitionable"):
+    if not config.jax_threefry_partitionable:
         described += ", JAX_THREEFRY_PARTITIONABLE=0"
-    if offset := jax.config.read("jax_random_seed_offset"):
-        described += f", JAX_RANDOM_SEED_OFFSET={offset}"
+    if config.jax_random_seed_offset:
+        described += f", JAX_RANDOM_SEED_OFFSET={config.jax_random_seed_offset}"
     return described
