@@ -33,7 +33,8 @@ test-portable: $(VENV)/.installed-dev
 	PODMETA_TEST_SEED=1 $(PYTEST) tests/test_docs.py tests/test_readme.py $(ARGS)
 	PODMETA_TEST_CORES=1 $(PYTEST) -m 'not long' tests/architectures tests/end_to_end tests/environments/host \
 	    tests/outer tests/runtime $(ARGS)
-	PODMETA_TEST_XLA_FLAGS=--xla_cpu_enable_fast_math=true $(PYTEST) -m 'not long' $(COMPILING) $(ARGS)
+	PODMETA_TEST_XLA_FLAGS='--xla_cpu_enable_fast_math=true --xla_cpu_use_fusion_emitters=true' \
+	    $(PYTEST) -m 'not long' $(COMPILING) $(ARGS)
 
 paper: $(VENV)/.installed
 	$(BIN)/python launch/paper.py $(ARGS)

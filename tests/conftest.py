@@ -5,7 +5,7 @@ Environment variables make this machine resemble another. `make test-portable` u
     PODMETA_TEST_SHIFT=1e-6   multiplies every parameter of every shipped θ by 1 + 1e-6 or 1 - 1e-6, as if another CPU
                               had trained it. The tests run in a copy of the checkout, so that every process loads it
     PODMETA_TEST_XLA_FLAGS=…  are added to XLA's flags, in every process. --xla_cpu_enable_fast_math=true rounds
-                              differently almost everywhere
+                              differently almost everywhere, and --xla_cpu_use_fusion_emitters=true compiles as users do
     PODMETA_TEST_CORES=1      keeps each worker of pytest, and all that it starts, to one core: one thread in XLA
     PODMETA_TEST_SEED=1       is added to every seed in the documents whose Python the tests run
 
