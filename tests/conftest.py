@@ -14,7 +14,6 @@ PODMETA_TEST_MESSAGES=FILE appends the message of every error about the user's i
 
 import gc
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -78,7 +77,7 @@ def run_document(tmp_path: Path) -> Callable[[Path], str]:
     """Runs all Python of a Markdown file as one program, in a process of its own; returns what it printed."""
 
     def run(path: Path) -> str:
-        program = "\n".join(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), flags=re.DOTALL))
+        program = portable.python_of(path)
         if "PODMETA_TEST_SEED" in os.environ:
             program = portable.reseed(program, int(os.environ["PODMETA_TEST_SEED"]))
         script = tmp_path / "document.py"

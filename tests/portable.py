@@ -18,6 +18,11 @@ import numpy as np
 SEEDS = re.compile(r"(\bseed=|\bseed: |\brandom\.key\(|\buint32\(|\bdefault_rng\()(\d+)\b")
 
 
+def python_of(document: Path) -> str:
+    """All Python of a Markdown file, as one program."""
+    return "\n".join(re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL))
+
+
 def reseed(program: str, offset: int) -> str:
     """The Python of a document with `offset` added to each of its seeds, of which there must be one."""
     changed, number = SEEDS.subn(lambda match: f"{match[1]}{int(match[2]) + offset}", program)

@@ -4,12 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from podmeta.runtime.pretrained import list_pretrained, load_pretrained, pretrained_directory
-from tests.portable import reseed, shift_pretrained
+from tests.portable import python_of, reseed, shift_pretrained
+
+REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", list_pretrained())
@@ -30,6 +33,12 @@ def test_every_seed_of_a_document_changes():
     )
     with pytest.raises(AssertionError):
         reseed("rows = range(5)", 2)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/extending.md", "docs/getting_started.md"])
+def test_every_executed_document_has_seeds_to_change(document):
+    program = python_of(REPOSITORY / document)
+    assert reseed(program, 1) != program
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux's sched_setaffinity")
