@@ -8,15 +8,16 @@ other machine can reach.
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from types import FrameType
 from typing import TextIO
 
+from podmeta.runtime.children import Lifeline
 from podmeta.runtime.one_machine import free_port, share_of_cores, share_the_machine
+from podmeta.runtime.signals import STOP_SIGNALS, SignalWatch
+from podmeta.streams import protect_streams
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,42 +40,38 @@ def make_commands(num_processes: int, port: int, job: list[str]) -> list[list[st
 def run_together(commands: Sequence[Sequence[str]]) -> int:
     """Runs all commands at once, to their ends, with their lines of output behind their numbers.
 
-    SIGINT and SIGTERM go on to all of them.
+    SIGINT, SIGTERM and SIGHUP go on to all of them. They end within 5 s when this process is killed.
 
     Returns:
       0 where all succeed, else the exit code of the first that has failed; 128 + n where signal n ended it.
     """
-    processes: list[subprocess.Popen[str]] = []
+    with Lifeline() as lifeline:
+        # In a session of its own, a process does not get the terminal's Ctrl-C beside ours.
+        processes: list[subprocess.Popen[str]] = [
+            lifeline.start(
+                command,
+                share_of_cores(len(commands)) | os.environ,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            for command in commands
+        ]
+        share_the_machine([process.pid for process in processes])  # before they have any threads, which inherit it
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        for process in processes:
-            process.send_signal(number)
+        def pass_on(number: int) -> None:
+            for process in processes:
+                process.send_signal(number)
 
-    # In a session of its own, a process does not get the terminal's Ctrl-C beside ours.
-    processes += [
-        subprocess.Popen(
-            command,
-            env=share_of_cores(len(commands)) | os.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        for command in commands
-    ]
-    share_the_machine([process.pid for process in processes])  # before they have any threads, which inherit it
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        failures: list[int] = []
-        threads = [threading.Thread(target=_follow, args=(*each, failures)) for each in enumerate(processes)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with SignalWatch(STOP_SIGNALS, pass_on):
+            failures: list[int] = []
+            threads = [threading.Thread(target=_follow, args=(*each, failures)) for each in enumerate(processes)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
     return failures[0] if failures else 0
 
 
@@ -98,4 +95,5 @@ def _show(index: int, source: TextIO, target: TextIO) -> None:
 
 
 if __name__ == "__main__":
+    protect_streams()
     sys.exit(main())

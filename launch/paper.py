@@ -8,7 +8,6 @@ short goes on, so that the same command resumes.
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,9 +17,11 @@ from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
+from podmeta.runtime.children import run_child
 from podmeta.runtime.meta_params_id import current_evaluation
 from podmeta.runtime.run_directory import check_config
 from podmeta.runtime.run_files import EvaluationRow
+from podmeta.streams import protect_streams
 
 LEARNERS = {"symmetric": "symmetric", "recurrent": "MetaRNN"}
 SEEDS = (0, 1, 2)
@@ -136,7 +137,7 @@ def _do_what_is_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str])
     """Runs every command that is left. Returns the exit code where one stops before its end, else None."""
     for command in commands_left(runs, seeds, overrides):
         print("podmeta", *command, flush=True)
-        code = subprocess.run([sys.executable, "-m", "podmeta.cli", *command], check=False).returncode
+        code, _ = run_child([sys.executable, "-m", "podmeta.cli", *command])
         if code != 0:
             return code if code > 0 else 128 - code
         if command in commands_left(runs, seeds, overrides):
@@ -283,4 +284,5 @@ def _rows(path: Path, suite: str) -> list[EvaluationRow]:
 
 
 if __name__ == "__main__":
+    protect_streams()
     sys.exit(main())

@@ -19,6 +19,7 @@ import submitit
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.sweeps import expand_sweep
 from podmeta.errors import InputError
+from podmeta.runtime.children import Lifeline
 from podmeta.runtime.run_directory import check_config
 
 
@@ -35,11 +36,12 @@ class Training:
     def __call__(self) -> int:
         """Trains; returns podmeta's exit code, and raises where it is not 0, so that SLURM calls the job failed."""
         # SLURM sends submitit's signal to every process of the job, and podmeta would end at it without a checkpoint.
-        self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "podmeta.cli", "train", *self.overrides],
-            preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
-        )
-        code = _wait(self._process)
+        with Lifeline() as lifeline:
+            self._process = lifeline.start(
+                [sys.executable, "-u", "-m", "podmeta.cli", "train", *self.overrides],
+                preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
+            )
+            code = _wait(self._process)
         if code != 0:
             raise RuntimeError(f"podmeta train ended with exit code {code}")
         return code

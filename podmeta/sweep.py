@@ -1,13 +1,10 @@
 """A sweep on this machine: its runs one after the other, each in a process and a run directory of its own."""
 
-import signal
-import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from rich.table import Table
@@ -17,6 +14,7 @@ from podmeta.config.schema import JobConfig
 from podmeta.config.sweeps import expand_sweep
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
+from podmeta.runtime.children import run_child
 from podmeta.runtime.json_files import Warn
 from podmeta.runtime.meta_params_id import current_evaluation, newest_meta_params
 from podmeta.runtime.run_directory import check_config
@@ -80,13 +78,14 @@ def run_sweep(runs: list[SweepRun], tell: Callable[[str], None]) -> str | None:
       The name of the signal that has stopped the sweep, which the run under way has heeded; or None.
 
     Raises:
-      KeyboardInterrupt: it was interrupted twice.
+      KeyboardInterrupt: it was interrupted twice, or once while the run under way had nothing to save.
     """
     for number, run in enumerate(runs):
         if run.is_done():
             continue
         tell(f"run {number + 1} of {len(runs)}: {' '.join(run.swept)}")
-        code, stopped = _run([*run.overrides, f"run_dir={run.run_path}"])
+        command = [sys.executable, "-m", "podmeta.cli", "train", *run.overrides, f"run_dir={run.run_path}"]
+        code, stopped = run_child(command)
         if stopped is not None:
             if code == 130:
                 raise KeyboardInterrupt
@@ -124,25 +123,3 @@ def sweep_table(runs: list[SweepRun], warn: Warn = warnings.warn) -> tuple[Table
             f"{tested.metric} {tested.mean:.4g}" if tested else "",
         )
     return table, notes
-
-
-def _run(arguments: list[str]) -> tuple[int, str | None]:
-    """Trains in a process of its own; returns its exit code, and the signal that came meanwhile, if one did.
-
-    The terminal sends Ctrl-C to that process as well, but whoever sends SIGTERM means this one, so it is passed on.
-    """
-    signals: list[str] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        signals.append(signal.Signals(number).name)
-        if number == signal.SIGTERM:
-            process.send_signal(number)
-
-    process = subprocess.Popen([sys.executable, "-m", "podmeta.cli", "train", *arguments])
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return code, signals[0] if signals else None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from podmeta.benchmarks.measure import report
 from podmeta.errors import PodmetaError
+from podmeta.runtime.children import Lifeline
 from podmeta.runtime.one_machine import free_port, share_of_cores, share_the_machine
 
 SIZES = {"bandit": ("outer.population_size", 256), "bandit_actor_critic": ("outer.num_lifetimes", 64)}
@@ -95,21 +96,23 @@ def _measure(experiment: str, layout: Layout, times_the_work: int, compiled: Pat
         overrides += [f"distributed.coordinator_address=127.0.0.1:{free_port()}"]
         overrides += [f"distributed.num_processes={layout.num_processes}"]
     worker = [sys.executable, "-m", "podmeta.benchmarks.scaling_worker", *overrides]
-    processes = [
-        subprocess.Popen(
-            [*worker, f"distributed.process_id={index}"] if layout.num_processes > 1 else worker,
-            env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compiled)} | share_of_cores(layout.num_processes),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for index in range(layout.num_processes)
-    ]
-    share_the_machine([process.pid for process in processes])  # as launch/local.py does
-    try:
-        first, *_ = [process.communicate()[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compiled)} | share_of_cores(layout.num_processes)
+    with Lifeline() as lifeline:
+        processes = [
+            lifeline.start(
+                [*worker, f"distributed.process_id={index}"] if layout.num_processes > 1 else worker,
+                environment,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for index in range(layout.num_processes)
+        ]
+        share_the_machine([process.pid for process in processes])  # as launch/local.py does
+        try:
+            first, *_ = [process.communicate()[0] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
     if any(process.returncode for process in processes):
         raise PodmetaError(f"a process of podmeta bench scaling has failed: {' '.join(worker)}")
     return Measurement(**json.loads(first.splitlines()[-1]))

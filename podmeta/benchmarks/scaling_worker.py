@@ -18,6 +18,7 @@ from podmeta.config.schema import JobConfig
 from podmeta.planning.hlo import Collective, collectives, parse_module
 from podmeta.runtime import distributed
 from podmeta.runtime.anakin_session import to_devices
+from podmeta.runtime.children import end_with_parent
 from podmeta.runtime.devices import map_over_devices, replicate, set_up_devices
 from podmeta.runtime.processes import from_first, is_first
 from podmeta.runtime.program import build_program, instance_settings
@@ -28,6 +29,7 @@ CALLS = 5
 
 def main(overrides: list[str]) -> None:
     """Measures, and prints it as one JSON line in the first process of the job."""
+    end_with_parent()
     job = compose_job(overrides)
     distributed.start(job.distributed)
     set_up_devices(job.devices.cpu)

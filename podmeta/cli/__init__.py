@@ -38,9 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _run_as_process(arguments: list[str], interruption: "Interruption") -> int:
     import shlex
 
-    from podmeta.runtime.streams import protect_streams
+    from podmeta.runtime.children import end_with_parent
+    from podmeta.streams import protect_streams
 
     output = protect_streams()
+    end_with_parent()
     interruption.advice = f"no file is left half written; to start again: {shlex.join(['podmeta', *arguments])}"
     from podmeta.cli.commands import run
 

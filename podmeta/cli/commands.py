@@ -92,7 +92,7 @@ def _train(interruption: Interruption, arguments: list[str], console: Console) -
         print(_train_help())
         return
     if "--multirun" in arguments:
-        _sweep([argument for argument in arguments if argument != "--multirun"], console)
+        _sweep(interruption, [argument for argument in arguments if argument != "--multirun"], console)
         return
     job = compose_job(arguments)
     _set_up(job, console)
@@ -130,16 +130,23 @@ def _train(interruption: Interruption, arguments: list[str], console: Console) -
         evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, Console())
 
 
-def _sweep(overrides: list[str], console: Console) -> None:
+def _sweep(interruption: Interruption, overrides: list[str], console: Console) -> None:
     from podmeta.sweep import plan_sweep, run_sweep, sweep_table
 
     runs = plan_sweep(overrides)
-    stopped = run_sweep(runs, lambda line: console.print(line, markup=False))
+    base = runs[0].run_path.parent
+    interruption.advice = (
+        f"what its runs have saved is in {base}; to go on, give the same command with run_dir={shlex.quote(str(base))}"
+    )
+    try:
+        stopped = run_sweep(runs, lambda line: console.print(line, markup=False))
+    except KeyboardInterrupt:
+        console.print(f"interrupted: {interruption.advice}", markup=False)
+        raise
     table, notes = sweep_table(runs, _warning_on(console))
     Console().print(table)
     for note in notes:
         console.print(f"warning: {note}", markup=False)
-    base = runs[0].run_path.parent
     if stopped is not None:
         console.print(f"stopped by {stopped}: to go on, give the same command with run_dir={base}", markup=False)
     elif any(not run.is_done() for run in runs):

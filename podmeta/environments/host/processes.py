@@ -26,6 +26,7 @@ from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.host.base import Actions, FaultyEnvironmentError, HostEnvironment
 from podmeta.environments.host.inline import InlineEnvironments
 from podmeta.environments.host.single import SingleEnvironment
+from podmeta.streams import protect_streams
 
 _RESET, _STEP, _CLOSE, _DONE = b"r", b"s", b"c", b"d"
 _CLOSE_TIMEOUT_S = 2.0
@@ -50,8 +51,8 @@ class ArrayLayout(NamedTuple):
 class WorkerEnvironments(HostEnvironment):
     """Steps its environments in worker processes.
 
-    Workers do not hear the terminal's Ctrl-C, nor SIGTERM: they end when they are closed, when this process ends,
-    however it ends, or by SIGKILL.
+    Workers do not hear the terminal's Ctrl-C, nor SIGTERM and SIGHUP: they end when they are closed, when this process
+    ends, however it ends, or by SIGKILL.
 
     Args:
       name: what messages call the batch.
@@ -159,12 +160,12 @@ def _described(environment: SingleEnvironment, name: str) -> tuple[ObservationEn
 
 
 def _start_deaf(process: multiprocessing.process.BaseProcess) -> None:
-    """Starts a process that hears neither SIGINT nor SIGTERM: it inherits the mask of the thread that starts it.
+    """Starts a process that is deaf to SIGINT, SIGTERM and SIGHUP: it inherits the mask of the thread that starts it.
 
-    The terminal sends Ctrl-C, and a scheduler may send SIGTERM, to the workers too, while this process still wants to
-    finish its update and save. Blocked from the start, they cannot break into the worker's imports either.
+    A terminal sends its signals, and a scheduler may send SIGTERM, to the workers too, while this process still wants
+    to finish its update and save. Blocked from the start, they cannot break into the worker's imports either.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         process.start()
     finally:
@@ -225,6 +226,7 @@ def _work(
 ) -> None:
     """The life of a worker: makes its share of the environments, and does what it is asked until it is closed."""
     threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
+    protect_streams()  # an environment may print
     arrays = {field: array[share] for field, array in _views(memory, layouts).items()}
     environments: InlineEnvironments | None = None
     while True:
