@@ -109,6 +109,19 @@ def padded_action_spec(
     )
 
 
+def check_failures_exist(episodes_end: bool) -> None:
+    """Checks that a reward for failures can ever be other than 0.
+
+    Raises:
+      InputError: episodes never end.
+    """
+    if not episodes_end:
+        raise InputError(
+            "environment.failure_reward pays for episodes that terminate, but episodes of this environment never end: "
+            "set environment.failure_reward=false"
+        )
+
+
 def check_padding(
     observation_spec: specs.Array,
     action_spec: specs.DiscreteArray | specs.BoundedArray,

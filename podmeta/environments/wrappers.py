@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from podmeta.environments.base import Action, Environment, EnvironmentState, is_last
 from podmeta.environments.wrapper_specs import (
+    check_failures_exist,
     check_permutable_actions,
     count_actions,
     duplicated_observation_spec,
@@ -240,7 +241,15 @@ class DuplicatedObservations(TaskWrapper[EnvironmentState]):
 
 
 class FailureReward(TaskWrapper[EnvironmentState]):
-    """Pays -1 when the episode terminates, 0 otherwise, instead of its reward. Truncation is no failure."""
+    """Pays -1 when the episode terminates, 0 otherwise, instead of its reward. Truncation is no failure.
+
+    Raises:
+      InputError: episodes of the environment never end.
+    """
+
+    def __init__(self, environment: Environment[Any, EnvironmentState]):
+        check_failures_exist(environment.episodes_end)
+        super().__init__(environment)
 
     def outer_timestep(self, drawn: tuple[()], timestep: dm_env.TimeStep) -> dm_env.TimeStep:
         """Replaces the reward."""

@@ -89,11 +89,50 @@ def gittins_scores(counts: ArmCounts, generator: np.random.Generator) -> Scores:
     return table.look_up(counts.successes, counts.failures, counts.num_pulls - counts.pull)
 
 
+LONGEST_EXACT_HORIZON = 500
+"""Pulls up to which Gittins indices are exact: their table takes 84 MB and nine seconds, and grows with the cube."""
+
+
+def gittins_approximate_scores(
+    counts: ArmCounts, generator: np.random.Generator, longest: int = LONGEST_EXACT_HORIZON
+) -> Scores:
+    """Gittins indices that look no further ahead than a table of `longest` pulls reaches.
+
+    An arm that has been pulled n times looks at most `longest` - n pulls ahead; from n = `longest` on, its index is its
+    posterior mean. An index that looks less far ahead is lower (Wang 1997, "Error bounds for calculation of the Gittins
+    indices", bounds by how much), so this explores a little too little. It is exact up to `longest` pulls. At 500 pulls
+    with `longest` = 100, a fifth, the regret of 4,000 tasks is above the exact one by 0.28 ± 0.24 on 2 arms (exact:
+    2.90), 0.38 ± 0.42 on 5 (8.07), 0.89 ± 0.44 on 10 (12.40) and 2.48 ± 0.42 on 50 (25.41).
+
+    Args:
+      counts: what is known.
+      generator: not used.
+      longest: pulls that the table reaches.
+
+    Returns:
+      An index for each arm.
+    """
+    del generator
+    pulls = counts.successes + counts.failures
+    pulls_ahead = np.minimum(counts.num_pulls - counts.pull, longest - pulls)
+    known = pulls_ahead >= 1
+    table = gittins_table(min(longest, counts.num_pulls))
+    # Arms that the table does not reach are looked up as if nothing were known of them, and then given their mean.
+    indices = table.look_up(counts.successes * known, counts.failures * known, np.where(known, pulls_ahead, 1))
+    return np.where(known, indices, (counts.successes + 1) / (pulls + 2))
+
+
+def gittins_algorithm(num_pulls: int) -> str:
+    """The name of the algorithm by Gittins indices that a lifetime of so many pulls allows."""
+    return "gittins" if num_pulls <= LONGEST_EXACT_HORIZON else "gittins_approximate"
+
+
 REFERENCE_ALGORITHMS: dict[str, Callable[[ArmCounts, np.random.Generator], Scores]] = {
     "random": random_scores,
     "thompson": thompson_scores,
     "ucb1": ucb1_scores,
     "gittins": gittins_scores,
+    "gittins_approximate": gittins_approximate_scores,
 }
 """Every reference algorithm by name: it pulls the arm to which it gives the highest score."""
 

@@ -6,6 +6,7 @@ yardstick of what gradient descent reaches in the long run.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -58,6 +59,15 @@ def live_from_scratch(
       environment_config: where.
       keys: of the lifetimes; equal keys give equal tasks here and for a learned algorithm.
     """
+    lifetime = make_lifetime(algorithm, environment_config)
+    live_all = jax.jit(lambda keys: jax.lax.map(lifetime, keys, batch_size=TASKS_PER_BATCH))
+    return Lifetimes(*jax.tree.map(np.asarray, live_all(keys)))
+
+
+def make_lifetime(
+    algorithm: str, environment_config: EnvironmentConfig
+) -> Callable[[PRNGKeyArray], tuple[Array, Array, Array, Array | None]]:
+    """key -> what is measured of one lifetime, in which a fresh policy is trained."""
     length = environment_config.lifetime_length
     unroll = unroll_length(length)
     num_updates = -(-length // unroll)
@@ -85,5 +95,4 @@ def live_from_scratch(
         measured = jax.lax.scan(update, start, length=num_updates)[1]
         return jax.tree.map(lambda leaf: leaf.reshape(-1)[:length], measured)
 
-    live_all = jax.jit(lambda keys: jax.lax.map(live, keys, batch_size=TASKS_PER_BATCH))
-    return Lifetimes(*jax.tree.map(np.asarray, live_all(keys)))
+    return live

@@ -16,6 +16,7 @@ COLOURS = {
     "thompson": "#E69F00",
     "ucb1": "#CC79A7",
     "gittins": "#009E73",
+    "gittins_approximate": "#009E73",
 }
 
 

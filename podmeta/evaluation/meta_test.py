@@ -1,20 +1,25 @@
 """Meta-testing: lifetimes of θ, and of the algorithms it is compared with, on the same tasks."""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Float
 
 from podmeta.config.schema import BanditConfig, EnvironmentConfig
 from podmeta.environments.host.registry import lives_on_host
-from podmeta.environments.registry import make_environment
-from podmeta.errors import InputError
-from podmeta.evaluation import from_scratch
-from podmeta.evaluation.bandit_references import run_reference
-from podmeta.evaluation.controls import ZEROED_INPUTS, alternating_inner_loop, deprived_inner_loop, random_inner_loop
+from podmeta.evaluation.bandit_references import gittins_algorithm, run_reference
+from podmeta.evaluation.contenders import (
+    Companion,
+    arm_probabilities,
+    check_fit,
+    check_references,
+    fits,
+    inner_loops,
+)
+from podmeta.evaluation.from_scratch import live_from_scratch
 from podmeta.evaluation.lived import Lifetimes, live_lifetimes, outer_fifths, outer_parts
 from podmeta.evaluation.on_host import live_on_host
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
@@ -23,25 +28,11 @@ from podmeta.evaluation.verdict import judge
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
-from podmeta.lifetimes import InnerLoop, build_inner_loop
+from podmeta.lifetimes import build_inner_loop
 from podmeta.runtime.run_files import EvaluationRow
 
 STEP_TIME = "microseconds_per_step"
 """The metric of a learner's time for an env step; see `podmeta.evaluation.step_time`."""
-
-
-class Companion(NamedTuple):
-    """Another learner that meets the same tasks, such as MetaRNN beside a symmetric learner.
-
-    Attributes:
-      name: what its rows call it.
-      meta_params: its θ.
-      learner_config: the learner that this θ belongs to.
-    """
-
-    name: str
-    meta_params: MetaParams
-    learner_config: LearnerConfig
 
 
 def meta_test(
@@ -65,84 +56,36 @@ def meta_test(
       companions: other learners; one whose θ does not fit the environment is left out.
 
     Returns:
-      By algorithm ("learner", "random", for bandits "thompson", "ucb1" and "gittins", the references asked for, and
-      the companions' names), its lifetimes.
+      By algorithm ("learner", "random", for bandits "thompson", "ucb1" and "gittins" or, for long lifetimes,
+      "gittins_approximate", the references asked for, and the companions' names), its lifetimes.
 
     Raises:
-      InputError: θ does not fit the environment (a recurrent learner's θ is tied to its sizes).
+      InputError: θ does not fit the environment (a recurrent learner's θ is tied to its sizes), or a reference does
+        not exist there.
     """
     check_fit(meta_params, learner_config, environment_config)
-    inner_loop = build_inner_loop(learner_config, environment_config)
+    check_references(references, environment_config)
     keys = jax.random.split(make_key(seed), num_tasks)
-
     live = functools.partial(live_on_host, environment_config) if lives_on_host(environment_config) else live_lifetimes
 
-    measured = {"learner": live(inner_loop, meta_params, keys)}
-    measured["random"] = live(random_inner_loop(environment_config), None, keys)
+    loops = inner_loops(meta_params, learner_config, environment_config, references)
+    measured = {name: live(*loops[name], keys) for name in ("learner", "random")}
     if isinstance(environment_config, BanditConfig):
-        arm_probabilities = _arm_probabilities(inner_loop, environment_config, meta_params, keys)
-        for algorithm in ("thompson", "ucb1", "gittins"):
-            history = run_reference(algorithm, arm_probabilities, environment_config.lifetime_length, seed)
+        num_pulls = environment_config.lifetime_length
+        probabilities = np.asarray(jax.jit(jax.vmap(arm_probabilities(environment_config)))(keys))
+        for algorithm in ("thompson", "ucb1", gittins_algorithm(num_pulls)):
+            history = run_reference(algorithm, probabilities, num_pulls, seed)
             never = np.zeros_like(history.rewards)
             measured[algorithm] = Lifetimes(history.rewards, never, never, history.regrets)
-    for reference in references:
-        measured[reference] = _live_reference(reference, live, meta_params, learner_config, environment_config, keys)
+    for name in references:
+        measured[name] = (
+            live(*loops[name], keys) if name in loops else live_from_scratch(name, environment_config, keys)
+        )
     for companion in companions:
         if fits(companion.meta_params, companion.learner_config, environment_config):
             companion_loop = build_inner_loop(companion.learner_config, environment_config)
             measured[companion.name] = live(companion_loop, companion.meta_params, keys)
     return measured
-
-
-ALWAYS_THERE = ("learner", "random", "thompson", "ucb1", "gittins")
-"""The learner, and what it is held against without being asked to, on bandits or anywhere."""
-
-REFERENCES = ("alternation", *ZEROED_INPUTS, *from_scratch.ALGORITHMS)
-"""What a learner may be held against anywhere: controls, and ordinary RL from scratch."""
-
-
-def _live_reference(
-    name: str,
-    live: Callable[[InnerLoop, MetaParams, Key[Array, "num_tasks"]], Lifetimes],
-    meta_params: MetaParams,
-    learner_config: LearnerConfig,
-    environment_config: EnvironmentConfig,
-    keys: Key[Array, "num_tasks"],
-) -> Lifetimes:
-    if name == "alternation":
-        return live(alternating_inner_loop(environment_config), None, keys)
-    if name in ZEROED_INPUTS:
-        return live(deprived_inner_loop(learner_config, environment_config, ZEROED_INPUTS[name]), meta_params, keys)
-    if lives_on_host(environment_config):
-        raise InputError(
-            f"{name}, trained from scratch, is there for compiled environments only, and environment.name="
-            f"{environment_config.name} lives on the host: leave it out of the suite's references"
-        )
-    return from_scratch.live_from_scratch(name, environment_config, keys)
-
-
-def fits(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> bool:
-    """Whether θ, or one of its shapes, can live in an environment."""
-
-    def shapes(tree: MetaParams) -> Any:
-        return jax.tree.map(lambda leaf: leaf.shape, tree)
-
-    inner_loop = build_inner_loop(learner_config, environment_config)
-    return shapes(meta_params) == shapes(jax.eval_shape(inner_loop.init, make_key(0)))
-
-
-def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> None:
-    """Checks that θ, or one of its shapes, can live in an environment.
-
-    Raises:
-      InputError: it cannot.
-    """
-    if not fits(meta_params, learner_config, environment_config):
-        raise InputError(
-            f"θ of learner.name={learner_config.name} does not fit environment.name={environment_config.name} as "
-            "evaluation.settings ask for it: its sizes are those it is trained on. Test it on those, or train "
-            "learner=symmetric, whose θ fits every number of observations and actions"
-        )
 
 
 def tabulate(
@@ -209,19 +152,3 @@ def _first_episode_returns(lifetimes: Lifetimes) -> Float[np.ndarray, "num_tasks
     """The return of the first episode, as far as it fits in the lifetime."""
     ended_before = np.cumsum(lifetimes.episode_ends, axis=1) - lifetimes.episode_ends
     return np.where(ended_before == 0, lifetimes.rewards, 0.0).sum(axis=1)
-
-
-def _arm_probabilities(
-    inner_loop: InnerLoop, environment_config: BanditConfig, meta_params: MetaParams, keys: Key[Array, "num_tasks"]
-) -> Float[np.ndarray, "num_tasks num_arms"]:
-    """The arm probabilities that the learner meets in the lifetimes of these keys, padding left out."""
-    environment = make_environment(environment_config)
-    probabilities: Callable = environment.expected_rewards
-
-    @jax.jit
-    @jax.vmap
-    def draw(key: PRNGKeyArray) -> Float[Array, "num_arms"]:
-        lifetime = inner_loop.birth(meta_params, key)
-        return probabilities(lifetime.task, lifetime.environment_state)[: environment_config.num_arms]
-
-    return np.asarray(draw(keys))

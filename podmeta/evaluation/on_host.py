@@ -1,14 +1,16 @@
 """Lifetimes in environments of the host, lived for a meta-test by the programs of Sebulba's actors."""
 
+import dm_env
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from podmeta.architectures.sebulba import environment_seeds, make_entry_actor
+from podmeta.architectures.sebulba import EntryActor, environment_seeds, make_entry_actor
 from podmeta.config.schema import HostEnvironmentConfig
 from podmeta.environments.host.registry import make_host_environment
 from podmeta.evaluation.lived import Lifetimes, measure
+from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.lifetimes import InnerLoop
 from podmeta.outer.base import Entry
@@ -30,8 +32,7 @@ def live_on_host(
     num_batches = -(-keys.size // MOST_ENVIRONMENTS)
     num_environments = -(-keys.size // num_batches)
     padded = keys[jnp.arange(num_batches * num_environments) % keys.size].reshape(num_batches, num_environments)
-    entry = Entry(environment_config.name, inner_loop, lifetimes=1, weight=1.0)
-    actor = make_entry_actor(entry, num_environments, inner_loop.lifetime_length, 0, needs_decisions=False)
+    actor = _make_actor(environment_config, inner_loop, num_environments)
     act = jax.jit(actor.act, donate_argnums=1)
 
     def live(batch: Key[Array, "num_environments"]) -> tuple:
@@ -46,3 +47,23 @@ def live_on_host(
     with make_host_environment(environment_config, num_environments) as environment:
         lived = [jax.tree.map(np.asarray, live(batch)) for batch in padded]
     return Lifetimes(*jax.tree.map(lambda *parts: np.concatenate(parts)[: keys.size], *lived))
+
+
+def trace_on_host(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop, meta_params: MetaParams) -> None:
+    """Traces what `live_on_host` compiles, for θ or its shapes. Nothing is computed, and no environment steps."""
+    actor = _make_actor(environment_config, inner_loop, num_environments=1)
+    with make_host_environment(environment_config, num_environments=1) as environment:
+        observation = environment.observation_spec()
+    one = np.ones(1, np.float32)
+    timestep = dm_env.TimeStep(one.astype(np.int32), one, one, np.zeros((1, *observation.shape), observation.dtype))
+
+    def lifetime(meta_params: MetaParams, keys: Key[Array, "1"], timestep: dm_env.TimeStep) -> tuple:
+        state, _ = actor.act(meta_params, actor.init(meta_params, keys, timestep), timestep)
+        return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.ones(1, bool)).experience)
+
+    jax.eval_shape(lifetime, meta_params, jax.random.split(make_key(0), 1), timestep)
+
+
+def _make_actor(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop, num_environments: int) -> EntryActor:
+    entry = Entry(environment_config.name, inner_loop, lifetimes=1, weight=1.0)
+    return make_entry_actor(entry, num_environments, inner_loop.lifetime_length, 0, needs_decisions=False)

@@ -16,18 +16,19 @@ from podmeta.config.resolve import EvaluationSetting
 from podmeta.config.schema import JobConfig
 from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite, row_setting
 from podmeta.errors import InputError
+from podmeta.evaluation.contenders import (
+    ALWAYS_THERE,
+    REFERENCES,
+    Companion,
+    check_fit,
+    check_references,
+    check_setting,
+    fits,
+)
 from podmeta.evaluation.curves import curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
 from podmeta.evaluation.lived import Lifetimes
-from podmeta.evaluation.meta_test import (
-    ALWAYS_THERE,
-    REFERENCES,
-    STEP_TIME,
-    Companion,
-    check_fit,
-    meta_test,
-    tabulate,
-)
+from podmeta.evaluation.meta_test import STEP_TIME, meta_test, tabulate
 from podmeta.evaluation.step_time import microseconds_per_step
 from podmeta.evaluation.table import make_suite_tables, make_table
 from podmeta.evaluation.tasks import describe_tasks
@@ -159,14 +160,18 @@ def check_files(run_path: Path, warn: Warn = warnings.warn) -> None:
 
 
 def check_settings(job: JobConfig) -> None:
-    """Checks that the θ of a job will fit every setting it is to be meta-tested in. Nothing is computed.
+    """Checks before training that the meta-test after it will run, by tracing its programs. Nothing is computed.
 
     Raises:
-      InputError: it will not, which is better told before training than after.
+      InputError: a setting cannot be tested; the message names it.
     """
     meta_params = _one_instance(state_shapes(job).outer.meta_params)
-    for environment_config, _ in experiment_suite(job).settings:
-        check_fit(meta_params, job.learner, environment_config)
+    suite = experiment_suite(job)
+    for environment_config, told in suite.settings:
+        try:
+            check_setting(meta_params, job.learner, environment_config, suite.references)
+        except InputError as error:
+            raise InputError(f"evaluation.settings, {told or environment_config.name}: {error}") from error
 
 
 def _learner(config: LearnerConfig, suite: Suite) -> LearnerConfig:
@@ -181,21 +186,21 @@ def _one_instance(meta_params: MetaParams) -> MetaParams:
 def _fitting(
     suite: Suite, learner: LearnerConfig, meta_params: MetaParams, console: Console
 ) -> list[EvaluationSetting]:
-    """The settings that θ fits. A job's own must all fit; those of another suite are told where they do not."""
-    fitting, unfit = [], []
+    """The settings that θ fits. A job's own must all fit; those of another suite that do not are left out.
+
+    Raises:
+      InputError: a job's own setting does not fit, or none of another suite, or a setting cannot be tested at all.
+    """
     for setting in suite.settings:
-        try:
+        check_references(suite.references, setting.environment)
+    fitting = [setting for setting in suite.settings if fits(meta_params, learner, setting.environment)]
+    num_unfit = len(suite.settings) - len(fitting)
+    if not fitting or (num_unfit and suite.name == EXPERIMENT):
+        for setting in suite.settings:
             check_fit(meta_params, learner, setting.environment)
-            fitting.append(setting)
-        except InputError as error:
-            if suite.name == EXPERIMENT:
-                raise
-            unfit.append(error)
-    if not fitting:
-        raise unfit[0]
-    if unfit:
+    if num_unfit:
         console.print(
-            f"{len(unfit)} of {len(suite.settings)} settings are left out: the θ of learner.name={learner.name} is "
+            f"{num_unfit} of {len(suite.settings)} settings are left out: the θ of learner.name={learner.name} is "
             "tied to other sizes",
             markup=False,
         )

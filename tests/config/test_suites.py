@@ -8,7 +8,7 @@ from podmeta.config.presets import list_options
 from podmeta.config.schema import BanditConfig
 from podmeta.config.suites import experiment_suite, load_suite
 from podmeta.errors import InputError
-from podmeta.evaluation.meta_test import REFERENCES, check_fit
+from podmeta.evaluation.contenders import REFERENCES, check_fit
 from podmeta.lifetimes import build_inner_loop
 
 

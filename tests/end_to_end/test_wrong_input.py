@@ -119,6 +119,11 @@ MACHINE = [
         ["environment.id", "CartPole-v1"],
     ),
     (["learner=recurrent", "evaluation.enabled=true"], ["evaluation.settings", "learner.name=recurrent"]),
+    (["environment.failure_reward=true"], ["failure_reward=false", "never end"]),
+    (
+        ["evaluation.enabled=true", "evaluation.settings=[{failure_reward: true}]"],
+        ["evaluation.settings", "failure_reward=false"],
+    ),
 ]
 
 

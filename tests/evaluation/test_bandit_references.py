@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from podmeta.errors import InputError
-from podmeta.evaluation.bandit_references import REFERENCE_ALGORITHMS, play, run_reference, ucb1_scores
+from podmeta.evaluation.bandit_references import (
+    REFERENCE_ALGORITHMS,
+    gittins_algorithm,
+    gittins_approximate_scores,
+    gittins_scores,
+    play,
+    run_reference,
+    thompson_scores,
+    ucb1_scores,
+)
+from podmeta.evaluation.statistics import mean_interval
 
 NUM_TASKS = 4000
 STANDARD_ERRORS = 4.0  # the seeds are fixed, so a test passes always or never
@@ -141,3 +151,35 @@ def test_first_pull_favours_no_place(algorithm):
 def test_an_unknown_name_is_refused():
     with pytest.raises(InputError, match=r"'greedy'.*random, thompson, ucb1, gittins"):
         run_reference("greedy", uniform_tasks(2), 10, seed=0)
+
+
+@pytest.mark.parametrize("num_arms", [2, 10])
+def test_approximate_gittins_indices_cost_little_regret(num_arms):
+    """With a table of a fifth of the lifetime's pulls: more regret than exact ones, and much less than Thompson's."""
+    probabilities = np.random.default_rng(0).random((2000, num_arms))
+    approximate = functools.partial(gittins_approximate_scores, longest=20)
+    regrets = [
+        play(scores, probabilities, 100, seed=0).regrets.sum(axis=1)
+        for scores in (gittins_scores, approximate, thompson_scores)
+    ]
+    loss, saving = mean_interval(regrets[1] - regrets[0]), mean_interval(regrets[2] - regrets[1])
+    assert loss.mean < 0.15 * regrets[0].mean()
+    assert saving.low > 3 * loss.mean
+
+
+def test_approximate_gittins_indices_are_exact_where_the_table_reaches():
+    probabilities = np.random.default_rng(0).random((50, 3))
+    exact, approximate = (
+        play(scores, probabilities, 30, seed=0).regrets for scores in (gittins_scores, gittins_approximate_scores)
+    )
+    np.testing.assert_array_equal(exact, approximate)
+
+
+def test_exact_gittins_indices_are_for_lifetimes_that_their_table_fits():
+    """At 2,500 pulls, as in suite=lifetimes of an experiment of 500, an exact table takes 20 GB and half an hour."""
+    assert [gittins_algorithm(length) for length in (1, 500, 501, 2500)] == [
+        "gittins",
+        "gittins",
+        "gittins_approximate",
+        "gittins_approximate",
+    ]

@@ -6,7 +6,8 @@ import pytest
 
 from podmeta.config.schema import BanditConfig, RecurrentConfig, SymmetricConfig
 from podmeta.errors import InputError
-from podmeta.evaluation.meta_test import Companion, meta_test
+from podmeta.evaluation.contenders import Companion
+from podmeta.evaluation.meta_test import meta_test
 from podmeta.evaluation.run import load_companion
 from podmeta.lifetimes import build_inner_loop
 
