@@ -21,9 +21,19 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.libtpu import WITHOUT_A_TPU
 
+_ARITHMETIC = {
+    "jax_enable_x64": False,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+}
+"""What podmeta and the libraries that it calls are written for: arrays of 32 bits, and types that mix."""
+
 
 def set_up_devices(num_cpu_devices: int) -> None:
     """Makes the machine's CPU appear as `num_cpu_devices` devices, which are used where there is no accelerator.
+
+    The arithmetic of this process becomes podmeta's, whatever JAX_ENABLE_X64 and the like say, so that a run ends at
+    the same θ in any surroundings.
 
     It must come before anything touches a device: XLA reads its settings once. 0 leaves the number to JAX. On a
     machine with an accelerator, JAX_PLATFORMS=cpu chooses the CPU.
@@ -31,6 +41,8 @@ def set_up_devices(num_cpu_devices: int) -> None:
     Raises:
       InputError: JAX finds no device, or had started with another number of them.
     """
+    for name, value in _ARITHMETIC.items():
+        jax.config.update(name, value)
     # Sebulba's actors wait for each of their calls: on a CPU, to hand it to another thread costs more than it does.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     if num_cpu_devices > 0:
@@ -109,7 +121,12 @@ def _devices_of_all_processes(num_devices: int) -> list[jax.Device]:
 
 
 def set_up_for_absent_devices() -> None:
-    """Keeps JAX to the CPU here, whatever else it might find. It must come before anything touches a device."""
+    """Keeps JAX to the CPU here, whatever else it might find, and to podmeta's arithmetic, as `set_up_devices` does.
+
+    It must come before anything touches a device.
+    """
+    for name, value in _ARITHMETIC.items():
+        jax.config.update(name, value)
     jax.config.update("jax_platforms", "cpu")
 
 
