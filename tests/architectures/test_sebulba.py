@@ -169,8 +169,19 @@ def through_sebulba(sebulba, outer, summary, num_actors, num_devices):
     return unreplicate(compiled(state, by_actor)[0])
 
 
-@pytest.mark.parametrize(("num_actors", "num_devices"), [(1, 1), (2, 2), (4, 1)])
-@pytest.mark.parametrize("name", ["actor_critic", "mixture", "evolution"])
+def quick_or_long(name, num_actors, num_devices):
+    quick = (num_actors, num_devices) == (2, 2) or name == "evolution"
+    return pytest.param(name, num_actors, num_devices, marks=() if quick else pytest.mark.long)
+
+
+@pytest.mark.parametrize(
+    ("name", "num_actors", "num_devices"),
+    [
+        quick_or_long(name, *sizes)
+        for name in ("actor_critic", "mixture", "evolution")
+        for sizes in ((1, 1), (2, 2), (4, 1))
+    ],
+)
 def test_the_update_is_anakins(name, num_actors, num_devices):
     if name == "evolution":
         whole, split = evolution_outer_loop(evolution()), split_evolution(evolution())

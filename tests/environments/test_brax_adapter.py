@@ -15,7 +15,10 @@ from podmeta.environments.brax_adapter import BraxEnvironment  # noqa: E402
 
 EPISODE_LENGTH = 1000
 BACKENDS = BraxConfig.__dataclass_fields__["backend"].metadata["choices"]
-VARIANTS = [(id, "spring") for id in ("ant", "reacher")] + [("inverted_pendulum", each) for each in BACKENDS]
+VARIANTS = [
+    *(("inverted_pendulum", each) for each in BACKENDS),
+    *(pytest.param(id, "spring", marks=pytest.mark.long) for id in ("ant", "reacher")),
+]
 
 
 @pytest.fixture(scope="module")
