@@ -22,6 +22,7 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Array, Float, Int, UInt32
 
+from podmeta.arithmetic import own_arithmetic
 from podmeta.environments.host.arrays import ActionDecoder, ChangedShapeError, ObservationEncoder, ObservationSpec
 from podmeta.errors import InputError
 from podmeta.keys import make_key, wrap_key
@@ -79,6 +80,7 @@ class LearnedAlgorithm:
         """How it was trained, what it reaches, and what it does not."""
         return self._pretrained.card
 
+    @own_arithmetic()
     def reset(self, observation_spec: ObservationSpec, action_spec: Any, seed: int) -> "Agent":
         """An agent at the beginning of a lifetime, which knows nothing of its task.
 
@@ -95,6 +97,7 @@ class LearnedAlgorithm:
         program = self._program(observation_spec, action_spec)
         return Agent(program, program.state_at_birth(checked_seed(seed)))
 
+    @own_arithmetic()
     def load(self, path: str | Path, observation_spec: ObservationSpec, action_spec: Any) -> "Agent":
         """The agent that `Agent.save` has saved, in the middle of its lifetime. It goes on as if nothing had been.
 
@@ -147,6 +150,7 @@ class Agent:
             "algorithm.load(path, observation_spec, action_spec) makes it again"
         )
 
+    @own_arithmetic()
     def step(self, timestep: dm_env.TimeStep) -> Any:
         """Takes in a time step, learns from its reward, and acts.
 

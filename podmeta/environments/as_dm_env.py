@@ -8,6 +8,7 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import PRNGKeyArray
 
+from podmeta.arithmetic import own_arithmetic
 from podmeta.environments.base import Environment
 from podmeta.keys import make_key
 from podmeta.seeds import checked_seed
@@ -26,6 +27,7 @@ class DmEnvAdapter(dm_env.Environment):
       InputError: the seed is none of these.
     """
 
+    @own_arithmetic()
     def __init__(self, environment: Environment[Any, Any], seed: int):
         self._environment = environment
         self._key = make_key(checked_seed(seed))
@@ -34,17 +36,20 @@ class DmEnvAdapter(dm_env.Environment):
         self._step = jax.jit(environment.step)
         self.new_lifetime()
 
+    @own_arithmetic()
     def new_lifetime(self) -> None:
         """Draws a new task, and drops the episode under way: the next step starts one."""
         self._task = self._sample_task(self._next_key())
         self._episode_under_way = False
 
+    @own_arithmetic()
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode on the task of this lifetime."""
         self._state, timestep = self._reset(self._next_key(), self._task)
         self._episode_under_way = True
         return dm_env.restart(np.asarray(timestep.observation))
 
+    @own_arithmetic()
     def step(self, action: Any) -> dm_env.TimeStep:
         """Advances the episode, or starts one (ignoring `action`) where none is under way."""
         if not self._episode_under_way:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from podmeta.arithmetic import own_arithmetic
 from podmeta.config.schema import (
     BanditConfig,
     BraxConfig,
@@ -26,6 +27,7 @@ from podmeta.environments.tabular_mdp import TabularMDP
 from podmeta.errors import InputError
 
 
+@own_arithmetic()
 def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
     """The environment that `config` describes, in the wrappers that it asks for.
 

@@ -18,15 +18,9 @@ from jax.experimental import topologies
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from podmeta.arithmetic import ARITHMETIC
 from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.libtpu import WITHOUT_A_TPU
-
-_ARITHMETIC = {
-    "jax_enable_x64": False,
-    "jax_numpy_dtype_promotion": "standard",
-    "jax_numpy_rank_promotion": "allow",
-}
-"""What podmeta and the libraries that it calls are written for: arrays of 32 bits, and types that mix."""
 
 
 def set_up_devices(num_cpu_devices: int) -> None:
@@ -41,7 +35,7 @@ def set_up_devices(num_cpu_devices: int) -> None:
     Raises:
       InputError: JAX finds no device, or had started with another number of them.
     """
-    for name, value in _ARITHMETIC.items():
+    for name, value in ARITHMETIC.items():
         jax.config.update(name, value)
     # Sebulba's actors wait for each of their calls: on a CPU, to hand it to another thread costs more than it does.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
@@ -125,7 +119,7 @@ def set_up_for_absent_devices() -> None:
 
     It must come before anything touches a device.
     """
-    for name, value in _ARITHMETIC.items():
+    for name, value in ARITHMETIC.items():
         jax.config.update(name, value)
     jax.config.update("jax_platforms", "cpu")
 
