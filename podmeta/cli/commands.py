@@ -202,7 +202,7 @@ def _compare(arguments: list[str], console: Console) -> None:
     for note in collected.notes:
         console.print(f"warning: {note}", markup=False)
     comparisons = compare(collected.settings)
-    Console().print(make_comparison_table(comparisons))
+    Console().print(make_comparison_table(comparisons, collected.updates))
     few_runs = few_runs_warning(comparisons)
     if few_runs is not None:
         console.print(f"warning: {few_runs}", markup=False)

@@ -6,6 +6,7 @@ al. 2018, "How Many Random Seeds?", arXiv 1806.08295). The bootstrap of interqua
 (arXiv 2108.13264) recommend for more runs, covers the truth about three times in four at three runs.
 """
 
+import shlex
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -46,11 +47,13 @@ class CollectedScores(NamedTuple):
 
     Attributes:
       settings: the scores in every setting that they share.
+      updates: by group and run, the update of the θ that was tested; without runs whose rows do not record it.
       notes: lines about results that are of another θ than a run's newest, or do not record theirs, and about groups
         whose runs are of different updates.
     """
 
     settings: list[SettingScores]
+    updates: dict[str, dict[str, int]]
     notes: list[str]
 
 
@@ -103,8 +106,13 @@ def collect_scores(run_paths: list[Path], suites: list[str], warn: Warn = warnin
         if not rows and not notes_of_run:
             raise InputError(f"{path / EVALUATION} has no rows: `podmeta evaluate run={path}` makes them")
     notes = [note for _, notes_of_run in read for note in notes_of_run]
-    notes += _uneven(run_paths, [rows for rows, _ in read])
-    by_run = [(group_of(path), _headlines(path, rows, suites)) for path, (rows, _) in zip(run_paths, read, strict=True)]
+    updates = _updates(run_paths, [rows for rows, _ in read])
+    notes += _uneven(updates)
+    by_run = []
+    for path, (rows, _) in zip(run_paths, read, strict=True):
+        headlines, partial = _without_partial(path, _headlines(path, rows, suites))
+        by_run.append((group_of(path), headlines))
+        notes += partial
     shared = [key for key in by_run[0][1] if all(key in headlines for _, headlines in by_run)]
     if not shared:
         raise InputError(
@@ -112,15 +120,20 @@ def collect_scores(run_paths: list[Path], suites: list[str], warn: Warn = warnin
             "give podmeta evaluate the same suite for all of them" + "".join(f"\n  {note}" for note in notes)
         )
     settings = [_in_setting(key, groups, [(group, headlines[key]) for group, headlines in by_run]) for key in shared]
-    return CollectedScores(settings, notes)
+    return CollectedScores(settings, updates, notes)
 
 
-def _uneven(run_paths: list[Path], read: list[list[EvaluationRow]]) -> list[str]:
-    """A line about every group whose runs are not of the same update."""
+def _updates(run_paths: list[Path], read: list[list[EvaluationRow]]) -> dict[str, dict[str, int]]:
+    """By group and run, the update of the θ that was tested, where the rows record it."""
     by_group: dict[str, dict[str, int]] = {}
     for path, rows in zip(run_paths, read, strict=True):
         if rows and rows[0].update >= 0:
             by_group.setdefault(group_of(path), {})[path.resolve().name] = rows[0].update
+    return by_group
+
+
+def _uneven(by_group: dict[str, dict[str, int]]) -> list[str]:
+    """A line about every group whose runs are not of the same update."""
     return [
         f"the runs of {group} are of different updates: "
         + ", ".join(f"{name} of {update:,}" for name, update in updates.items())
@@ -129,11 +142,28 @@ def _uneven(run_paths: list[Path], read: list[list[EvaluationRow]]) -> list[str]
     ]
 
 
+def _without_partial(run_path: Path, headlines: dict[str, "_Headline"]) -> tuple[dict[str, "_Headline"], list[str]]:
+    """The settings in which all instances of a run were tested, and a line about each of the others."""
+    numbers = {key: len(headline.values["learner"]) for key, headline in headlines.items()}
+    whole = max(numbers.values(), default=0)
+    notes = [
+        f"{run_path / EVALUATION}: {key} is left out, because {number} of {whole} instances were tested in it: "
+        f"podmeta evaluate run={shlex.quote(str(run_path))} tests all"
+        for key, number in numbers.items()
+        if number < whole
+    ]
+    return {key: headline for key, headline in headlines.items() if numbers[key] == whole}, notes
+
+
 class _Headline(NamedTuple):
-    """The headline metric of one run in one setting: by algorithm, its value or, by instance, its values."""
+    """The headline metric of one run in one setting: by algorithm and instance, its value."""
 
     metric: str
-    values: dict[str, list[float]]
+    values: dict[str, dict[int, float]]
+
+    def of(self, algorithm: str) -> list[float]:
+        """The values of an algorithm, in the order of instances."""
+        return [value for _, value in sorted(self.values[algorithm].items())]
 
 
 def _headlines(run_path: Path, rows: list[EvaluationRow], suites: list[str]) -> dict[str, _Headline]:
@@ -145,7 +175,7 @@ def _headlines(run_path: Path, rows: list[EvaluationRow], suites: list[str]) -> 
         key = setting_key(row.suite, row.environment, setting)
         headline = headlines.setdefault(key, _Headline(row.metric, {}))
         if row.metric == headline.metric:
-            headline.values.setdefault(row.algorithm, []).append(row.mean)
+            headline.values.setdefault(row.algorithm, {})[row.setting.get("instance", 0)] = row.mean
     for key, headline in headlines.items():
         for algorithm in ("learner", "random"):
             if algorithm not in headline.values:
@@ -163,11 +193,11 @@ def _in_setting(key: str, groups: list[str], by_run: list[tuple[str, _Headline]]
         raise InputError(f"{key}: the runs were meta-tested by {told}: give all of them to podmeta evaluate again")
     (metric,) = metrics
     scores = {
-        group: np.array([value for owner, run in by_run if owner == group for value in run.values["learner"]])
+        group: np.array([value for owner, run in by_run if owner == group for value in run.of("learner")])
         for group in groups
     }
-    random = np.mean([value for _, run in by_run for value in run.values["random"]])
-    means = [np.mean(values) for _, run in by_run for values in run.values.values()]
+    random = np.mean([value for _, run in by_run for value in run.of("random")])
+    means = [np.mean(run.of(algorithm)) for _, run in by_run for algorithm in run.values]
     span = (min(means) if lower_is_better(metric) else max(means)) - random
     normalised = {group: (values - random) / (span or 1.0) for group, values in scores.items()}
     return SettingScores(key, metric, scores, normalised)
@@ -201,13 +231,20 @@ def few_runs_warning(comparisons: list[Comparison]) -> str | None:
     )
 
 
-def make_comparison_table(comparisons: list[Comparison]) -> Table:
-    """One line per setting: every group's mean over runs, and how probably the first group's runs are better."""
+def make_comparison_table(comparisons: list[Comparison], updates: dict[str, dict[str, int]]) -> Table:
+    """One line per setting: every group's mean over runs, and how probably the first group's runs are better.
+
+    Args:
+      comparisons: the lines.
+      updates: by group and run, the update of the θ that was tested.
+    """
     first, *others = comparisons[0].means
     table = Table(title="mean over runs with its 95% t interval, and probability of improvement with its 95% interval")
     table.add_column("setting")
     for group in (first, *others):
-        table.add_column(f"{group}\n(n = {comparisons[0].num_runs[group]})", justify="right")
+        tested = sorted(set(updates.get(group, {}).values()))
+        of_update = f"\nθ of update {', '.join(f'{update:,}' for update in tested)}" if tested else ""
+        table.add_column(f"{group}\n(n = {comparisons[0].num_runs[group]}){of_update}", justify="right")
     for group in others:
         table.add_column(f"P({first} better\nthan {group})", justify="right")
     for each in comparisons:

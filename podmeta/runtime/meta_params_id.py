@@ -5,6 +5,7 @@ rows record the update and the digest of their θ, and readers keep those of the
 """
 
 import dataclasses
+import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,18 +92,18 @@ def current_rows(rows: Sequence[Row], newest: MetaParamsId | None, path: Path) -
     kept = [row for row in rows if _is_of(row, newest)]
     unrecorded = sum(not row.meta_params_sha256 for row in kept)
     left_out = len(rows) - len(kept)
-    notes = []
+    notes, cure = [], f"podmeta evaluate run={shlex.quote(str(path.parent))}"
     if left_out and newest is not None:
         updates = sorted({row.update for row in rows if not _is_of(row, newest) and row.update >= 0})
         older = f"of update {', '.join(f'{update:,}' for update in updates)}" if updates else "of an older θ"
         notes.append(
             f"{path}: {left_out} of {len(rows)} rows are left out, because they are {older} and the run holds the θ of "
-            f"update {newest.update:,}: podmeta evaluate run={path.parent} tests that"
+            f"update {newest.update:,}: {cure} tests that"
         )
     if unrecorded:
         notes.append(
             f"{path}: {unrecorded} rows do not record their θ, and count as results of the run's newest: if it has "
-            f"gone on since its meta-test, podmeta evaluate run={path.parent}"
+            f"gone on since its meta-test, {cure} tests that"
         )
     return kept, notes
 

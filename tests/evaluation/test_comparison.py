@@ -9,6 +9,8 @@ from scipy.stats import norm
 from podmeta.cli import main
 from podmeta.errors import InputError
 from podmeta.evaluation.comparison import SettingScores, collect_scores, compare, few_runs_warning
+from podmeta.runtime.json_files import encode
+from podmeta.runtime.run_files import Summary
 
 
 def scores_of(groups, settings=1):
@@ -127,8 +129,8 @@ def test_results_of_an_older_meta_params_are_left_out_and_uneven_updates_said(ru
     newer = runs("a_1", means(2.0, 2.0), update=3, meta_params_sha256="y")
     collected = collect_scores([older, newer, other], [])
     assert "the runs of a are of different updates: a_0 of 1, a_1 of 3" in collected.notes
-    summary = {"num_updates": 3, "env_steps": 1, "seconds": 1.0, "meta_params_sha256": "z"}
-    (older / "summary.json").write_text(json.dumps(summary))  # it has gone on
+    summary = Summary("", 0, 3, 1, 1.0, 1.0, None, 1, "z", {})
+    (older / "summary.json").write_text(json.dumps(encode(summary)), encoding="utf-8")  # it has gone on
     with pytest.raises(InputError, match=r"share no setting.*\n.*4 of 4 rows are left out.*of update 1.*of update 3"):
         collect_scores([older, newer, other], [])
 
@@ -150,3 +152,31 @@ def test_what_cannot_be_compared_is_told(names, part, runs, tmp_path, capsys):
     (runs("old_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite": "experiment"}\n')
     assert main(["compare", *(str(tmp_path / name) for name in names)]) == 2
     assert part in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_table_says_which_meta_params_were_tested(runs, capsys):
+    paths = [runs(f"{group}_0", means(2.0, 2.0), update=1660, meta_params_sha256="x") for group in "ab"]
+    assert main(["compare", *map(str, paths)]) == 0
+    assert capsys.readouterr().out.count("1,660") == 2
+
+
+def test_instances_are_paired_over_settings_and_a_setting_that_lacks_one_is_left_out(runs):
+    """An interrupted meta-test leaves rows in another order, or about some instances only."""
+    one, other = runs("a_0", means(1.0, 5.0)), runs("b_0", means(1.0, 2.0))
+    rows = [json.loads(line) for line in (one / "evaluation.jsonl").read_text().splitlines()]
+
+    def write(instances_of_2, instances_of_5):
+        by_instance = [
+            {**row, "setting": {**row["setting"], "instance": i}, "mean": row["mean"] + i}
+            for row in rows
+            for i in (instances_of_2 if row["setting"]["num_arms"] == 2 else instances_of_5)
+        ]
+        (one / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in by_instance))
+
+    write((0, 1, 2), (2, 0, 1))
+    two, five = collect_scores([one, other], []).settings
+    assert two.scores["a"].tolist() == [1, 2, 3] and five.scores["a"].tolist() == [5, 6, 7]
+    write((0, 1, 2), (0,))
+    collected = collect_scores([one, other], [])
+    assert [each.key for each in collected.settings] == ["experiment: bandit, num_arms=2"]
+    assert any("num_arms=5 is left out, because 1 of 3 instances" in note for note in collected.notes)

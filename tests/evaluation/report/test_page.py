@@ -164,3 +164,19 @@ def test_a_run_under_way_is_shown_as_far_as_it_is(runs, tmp_path):
     assert len(rows) == 3
     write_report([run], tmp_path / "report.html")
     assert "<td>not ended, of update 3</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_every_row_says_which_meta_params_it_is_about_and_those_of_others_are_left_out(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    digest = json.loads((run / "summary.json").read_text())["meta_params_sha256"]
+    for name in ("evaluation.jsonl", "learning_curves.jsonl"):
+        rows = [json.loads(line) for line in (run / name).read_text().splitlines()]
+        assert {(row["update"], row["meta_params_sha256"]) for row in rows} == {(3, digest)}
+        older = [row | {"update": 1, "meta_params_sha256": "older"} for row in rows]
+        (run / name).write_text("".join(json.dumps(row) + "\n" for row in older))
+    notes = write_report([run], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert len(notes) == 2 and all("of update 1 and the run holds the θ of update 3" in note for note in notes)
+    assert "Not meta-tested: run" in text and "of update 1 and the run holds" in text
+    assert "<td>gittins</td>" not in text
