@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from podmeta.config.compose import compose_job
+from podmeta.config.schema import SymmetricConfig
 from podmeta.config.sweeps import expand_sweep
 
 REPOSITORY = Path(__file__).parents[1]
@@ -60,3 +61,20 @@ def test_an_environment_a_learner_and_an_outer_loop_of_ones_own_train(run_docume
 
 def test_the_code_of_getting_started_runs(run_document):
     run_document(REPOSITORY / "docs" / "getting_started.md")
+
+
+def test_defaults_that_documents_state_are_those_of_the_schema():
+    """The README says what `learner=symmetric` sets and what the exact function is called."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert "The preset `learner=symmetric` sets `activation: rational`" in readme
+    assert compose_job(["experiment=bandit"]).learner.activation == "rational"
+    assert SymmetricConfig().activation == "tanh"
+
+
+def test_the_places_that_a_new_outer_loop_takes_are_those_that_ask_which_one_there_is():
+    """Every file that tells outer loops apart is in the table of extending.md."""
+    page = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
+    asks = re.compile(r"isinstance\([\w.]+, (?:EvolutionConfig|ActorCriticConfig)\)")
+    for path in sorted((REPOSITORY / "podmeta").rglob("*.py")):
+        if asks.search(path.read_text(encoding="utf-8")):
+            assert f"`{path.relative_to(REPOSITORY)}`" in page
