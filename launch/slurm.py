@@ -8,6 +8,7 @@ a checkpoint, goes back to the queue, and goes on from there. The account is tha
 """
 
 import argparse
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from pathlib import Path
 import submitit
 
 from podmeta.config.compose import compose_job, job_to_yaml
+from podmeta.config.paths import path_override
 from podmeta.config.sweeps import expand_sweep
 from podmeta.errors import InputError
 from podmeta.runtime.children import Lifeline
-from podmeta.runtime.run_directory import check_config
+from podmeta.runtime.run_directory import check_config, make_run_path
 
 
 class Training:
@@ -76,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--multirun", action="store_true", help="one job for each combination of the values swept")
     options, overrides = parser.parse_known_args(arguments)
     try:
-        jobs = [with_run_dir(job, number) for number, job in enumerate(_jobs(overrides, options.multirun))]
+        jobs = with_run_dirs(_jobs(overrides, options.multirun))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -96,22 +98,29 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for overrides in jobs:
         submitted = executor.submit(Training(overrides))
-        print(f"{submitted.job_id} {overrides[-1]}", flush=True)
+        print(f"{submitted.job_id} {shlex.quote(overrides[-1])}", flush=True)
     return 0
 
 
-def with_run_dir(overrides: list[str], number: int) -> list[str]:
-    """The overrides of a job with its run directory last, which must be the same whenever it starts again.
+def with_run_dirs(jobs: list[list[str]]) -> list[list[str]]:
+    """The overrides of every job with its run directory last, which must be the same whenever it starts again.
+
+    The n-th is in the folder n of `run_dir`, or of runs/<experiment_name>/<time>, which is made.
 
     Raises:
-      InputError: the job makes no sense, or that directory holds a run with another config.
+      InputError: a job makes no sense, or its directory holds a run with another config.
     """
-    job = compose_job(overrides)
-    run_dir = Path(job.run_dir or f"runs/{job.experiment_name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}") / str(number)
-    check_config(run_dir, job_to_yaml(job))
+    composed = [compose_job(overrides) for overrides in jobs]
+    run_dir, experiment_name = composed[0].run_dir, composed[0].experiment_name
+    base = (Path(run_dir) if run_dir else make_run_path(experiment_name)).absolute()
+    for number, job in enumerate(composed):
+        check_config(base / str(number), job_to_yaml(job))
     return [
-        *(override for override in overrides if not override.startswith("run_dir=")),
-        f"run_dir={run_dir.absolute()}",
+        [
+            *(override for override in overrides if not override.startswith("run_dir=")),
+            path_override("run_dir", base / str(number)),
+        ]
+        for number, overrides in enumerate(jobs)
     ]
 
 

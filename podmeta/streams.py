@@ -1,5 +1,7 @@
 """Standard streams that survive whoever reads them: what cannot be shown is lost, and the job goes on.
 
+Characters that the encoding of a stream lacks, as in a POSIX locale, are shown as question marks.
+
 Anything may print: podmeta, rich, logging, warnings and users' environments. So the streams are replaced themselves.
 """
 
@@ -47,12 +49,12 @@ class SurvivingOutput(io.FileIO):
 def _text_stream(output: SurvivingOutput, before: TextIO | None) -> TextIO:
     """A text stream like the one before, if there was one: Python makes none of a closed descriptor."""
     if not isinstance(before, io.TextIOWrapper):
-        return io.TextIOWrapper(io.BufferedWriter(output), encoding="utf-8", line_buffering=True)
+        return io.TextIOWrapper(io.BufferedWriter(output), encoding="utf-8", errors="replace", line_buffering=True)
     before.flush()
     return io.TextIOWrapper(
         cast(BinaryIO, output) if before.write_through else io.BufferedWriter(output),
         encoding=before.encoding,
-        errors=before.errors,
+        errors="replace",
         newline="\n",
         line_buffering=before.line_buffering,
         write_through=before.write_through,

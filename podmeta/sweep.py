@@ -1,23 +1,24 @@
 """A sweep on this machine: its runs one after the other, each in a process and a run directory of its own."""
 
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from podmeta.config.compose import compose_job, job_to_yaml
+from podmeta.config.paths import path_override
 from podmeta.config.schema import JobConfig
 from podmeta.config.sweeps import expand_sweep
-from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
 from podmeta.runtime.children import run_child
 from podmeta.runtime.json_files import Warn
 from podmeta.runtime.meta_params_id import current_evaluation, newest_meta_params
-from podmeta.runtime.run_directory import check_config
+from podmeta.runtime.run_directory import check_config, make_run_path
 from podmeta.runtime.run_files import read_metrics
 
 
@@ -44,18 +45,14 @@ class SweepRun(NamedTuple):
 def plan_sweep(overrides: list[str]) -> list[SweepRun]:
     """The runs of a sweep, all of which have been composed, so that none fails on wrong input when its turn comes.
 
-    The n-th is in the folder n of `run_dir`, or of runs/<experiment_name>/<time>.
+    The n-th is in the folder n of `run_dir`, or of runs/<experiment_name>/<time>, which is made.
 
     Raises:
-      InputError: a combination makes no sense, `run_dir` has several values, or the folder of a run holds a run with
-        another config.
+      InputError: a combination makes no sense, or the folder of a run holds a run with another config.
     """
     combinations = expand_sweep(overrides)
     jobs = [compose_job(combination) for combination in combinations]
-    bases = {job.run_dir for job in jobs}
-    if len(bases) > 1:
-        raise InputError("run_dir of a sweep is one folder, in which each run gets its own: give one value")
-    base = Path(bases.pop() or f"runs/{jobs[0].experiment_name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
+    base = Path(jobs[0].run_dir) if jobs[0].run_dir else make_run_path(jobs[0].experiment_name)
     shared = set.intersection(*map(set, combinations))
     runs = [
         SweepRun(
@@ -84,7 +81,7 @@ def run_sweep(runs: list[SweepRun], tell: Callable[[str], None]) -> str | None:
         if run.is_done():
             continue
         tell(f"run {number + 1} of {len(runs)}: {' '.join(run.swept)}")
-        command = [sys.executable, "-m", "podmeta.cli", "train", *run.overrides, f"run_dir={run.run_path}"]
+        command = [sys.executable, "-m", "podmeta.cli", "train", *run.overrides, path_override("run_dir", run.run_path)]
         code, stopped = run_child(command)
         if stopped is not None:
             if code == 130:
@@ -105,7 +102,7 @@ def sweep_table(runs: list[SweepRun], warn: Warn = warnings.warn) -> tuple[Table
       InputError: a file of a run is damaged.
     """
     notes = []
-    table = Table(title=str(runs[0].run_path.parent))
+    table = Table(title=Text(str(runs[0].run_path.parent)))
     for heading in ("run", "swept", "updates", "fitness", "meta-test"):
         table.add_column(heading, justify="left" if heading == "swept" else "right")
     for run in runs:
@@ -116,8 +113,8 @@ def sweep_table(runs: list[SweepRun], warn: Warn = warnings.warn) -> tuple[Table
         tested = next((row for row in rows if row.algorithm == "learner"), None)
         notes += notes_of_run
         table.add_row(
-            run.run_path.name,
-            " ".join(run.swept),
+            escape(run.run_path.name),
+            escape(" ".join(run.swept)),
             str(update) if newest else "",
             ", ".join(f"{fitness:.4g}" for fitness in trained[-1].fitness_by_instance()) if trained else "",
             f"{tested.metric} {tested.mean:.4g}" if tested else "",

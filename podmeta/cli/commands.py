@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from podmeta.config.compose import compose_job, job_from_yaml
+from podmeta.config.paths import check_local, to_paste
 from podmeta.config.presets import list_options
 from podmeta.config.schema import GROUPS, JobConfig, MixtureConfig
 from podmeta.config.suites import experiment_suite, load_suite
@@ -109,7 +110,7 @@ def _train(interruption: Interruption, arguments: list[str], console: Console) -
     if result.stopped_by is not None:
         console.print(
             f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved: "
-            f"to go on, give the same command with run_dir={result.run_path}",
+            f"to go on, give the same command with {to_paste('run_dir', result.run_path)}",
             markup=False,
         )
     elif job.evaluation.enabled and is_first():
@@ -119,13 +120,13 @@ def _train(interruption: Interruption, arguments: list[str], console: Console) -
         if is_tested(job, result.run_path):
             console.print(
                 f"nothing left to test: the meta-test of this θ is in {result.run_path / 'evaluation.jsonl'}; podmeta "
-                f"evaluate run={shlex.quote(str(result.run_path))} repeats it",
+                f"evaluate {to_paste('run', result.run_path)} repeats it",
                 markup=False,
             )
             return
         interruption.advice = (
             f"θ and what the meta-test has measured so far are in {result.run_path}; to go on: "
-            f"podmeta evaluate run={shlex.quote(str(result.run_path))}"
+            f"podmeta evaluate {to_paste('run', result.run_path)}"
         )
         evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, Console())
 
@@ -135,9 +136,8 @@ def _sweep(interruption: Interruption, overrides: list[str], console: Console) -
 
     runs = plan_sweep(overrides)
     base = runs[0].run_path.parent
-    interruption.advice = (
-        f"what its runs have saved is in {base}; to go on, give the same command with run_dir={shlex.quote(str(base))}"
-    )
+    resume = to_paste("run_dir", base)
+    interruption.advice = f"what its runs have saved is in {base}; to go on, give the same command with {resume}"
     try:
         stopped = run_sweep(runs, lambda line: console.print(line, markup=False))
     except KeyboardInterrupt:
@@ -148,9 +148,9 @@ def _sweep(interruption: Interruption, overrides: list[str], console: Console) -
     for note in notes:
         console.print(f"warning: {note}", markup=False)
     if stopped is not None:
-        console.print(f"stopped by {stopped}: to go on, give the same command with run_dir={base}", markup=False)
+        console.print(f"stopped by {stopped}: to go on, give the same command with {resume}", markup=False)
     elif any(not run.is_done() for run in runs):
-        raise PodmetaError(f"not every run reached its end: the same command with run_dir={base} tries those again")
+        raise PodmetaError(f"not every run reached its end: the same command with {resume} tries those again")
 
 
 def _evaluate(interruption: Interruption, arguments: list[str], console: Console) -> None:
@@ -166,8 +166,12 @@ def _evaluate(interruption: Interruption, arguments: list[str], console: Console
     runs = [argument.removeprefix("run=") for argument in arguments if argument.startswith("run=")]
     if len(runs) != 1:
         raise InputError("name the run directory: podmeta evaluate run=runs/…")
-    run_path = Path(runs[0])
-    beside = [Path(argument.removeprefix("beside=")) for argument in arguments if argument.startswith("beside=")]
+    run_path = _local_path("run", runs[0])
+    beside = [
+        _local_path("beside", argument.removeprefix("beside="))
+        for argument in arguments
+        if argument.startswith("beside=")
+    ]
     overrides = [argument for argument in arguments if not argument.startswith(("run=", "suite=", "beside="))]
     job = job_from_yaml(run_path / "config.yaml", overrides)
     tested = [load_suite(name, job) for name in suites] or [experiment_suite(job)]
@@ -193,7 +197,7 @@ def _compare(arguments: list[str], console: Console) -> None:
         print("The group of a run is its directory's name up to the last underscore: symmetric_0, symmetric_1 …")
         return
     suites = [argument.removeprefix("suite=") for argument in arguments if argument.startswith("suite=")]
-    run_paths = [Path(argument) for argument in arguments if not argument.startswith("suite=")]
+    run_paths = [_local_path("run", argument) for argument in arguments if not argument.startswith("suite=")]
     if not run_paths:
         raise InputError("name the run directories: podmeta compare runs/symmetric_* runs/recurrent_*")
     from podmeta.evaluation.comparison import collect_scores, compare, few_runs_warning, make_comparison_table
@@ -213,12 +217,12 @@ def _report(arguments: list[str], console: Console) -> None:
         print("podmeta report DIR DIR ... [to=FILE.html] writes one page (default: report.html) that needs no network")
         return
     targets = [argument.removeprefix("to=") for argument in arguments if argument.startswith("to=")]
-    run_paths = [Path(argument) for argument in arguments if not argument.startswith("to=")]
+    run_paths = [_local_path("run", argument) for argument in arguments if not argument.startswith("to=")]
     if not run_paths:
         raise InputError("name the run directories: podmeta report runs/a runs/b")
     from podmeta.evaluation.report.page import write_report
 
-    target = Path(targets[-1] if targets else "report.html")
+    target = _local_path("to", targets[-1] if targets else "report.html")
     for note in write_report(run_paths, target, _warning_on(console)):
         console.print(f"warning: {note}", markup=False)
     console.print(f"wrote {target}", markup=False)
@@ -235,9 +239,9 @@ def _export(arguments: list[str], console: Console) -> None:
         raise InputError(f"instance={instance} is not a number: {usage}")
     from podmeta.runtime.export import export_run
 
-    target = Path(given["to"])
+    target = _local_path("to", given["to"])
     described = (given.get("description", ""), given.get("limits", ""))
-    card, notes = export_run(Path(given["run"]), target, int(instance), *described, _warning_on(console))
+    card, notes = export_run(_local_path("run", given["run"]), target, int(instance), *described, _warning_on(console))
     for note in notes:
         console.print(f"warning: {note}", markup=False)
     console.print(f"wrote {target} and its card {target.with_suffix('.json')}", markup=False)
@@ -355,6 +359,11 @@ def _plan(arguments: list[str], console: Console) -> None:
         print(json.dumps(plan_as_dict(plan)))
     else:
         Console().print(plan_as_table(plan))
+
+
+def _local_path(key: str, path: str) -> Path:
+    """The path of a KEY=PATH argument, which must be one of this machine's."""
+    return Path(check_local(key, path))
 
 
 def _warning_on(console: Console) -> Callable[[str], None]:

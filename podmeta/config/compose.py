@@ -1,16 +1,18 @@
 """From files and overrides to a `JobConfig`: Hydra's composition over the typed schema."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
 
 from podmeta.config.messages import HOW_TO_OVERRIDE, explain_overrides, no_such_choice
+from podmeta.config.paths import split_paths
 from podmeta.config.presets import hydra_over_presets
 from podmeta.config.resolve import evaluation_settings, resolve_job
 from podmeta.config.schema import GROUPS, JobConfig, open_keys
@@ -31,7 +33,7 @@ def compose_job(overrides: list[str]) -> JobConfig:
     Raises:
       InputError: a key, a type, a value or a file is wrong; the message names it and the cure.
     """
-    overrides = expand_overrides(overrides)
+    overrides, paths = split_paths(expand_overrides(overrides))
     try:
         with hydra_over_presets():
             composed = hydra.compose("job", [_as_hydra_writes(override) for override in overrides])
@@ -39,7 +41,7 @@ def compose_job(overrides: list[str]) -> JobConfig:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(explain_overrides(error, overrides)) from error
     try:
-        return job_from_config(composed)
+        return dataclasses.replace(job_from_config(composed), **paths)
     except OmegaConfBaseException as error:
         raise InputError(explain_overrides(error, overrides)) from error
 
@@ -60,16 +62,18 @@ def job_from_config(config: DictConfig | ListConfig) -> JobConfig:
 
 
 def job_to_yaml(job: JobConfig) -> str:
-    """A job as the text of a `config.yaml`, from which `job_from_yaml` makes the same job again."""
-    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(job)))
+    """A job as the text of a `config.yaml`, from which `job_from_yaml` makes the same job again, machine aside."""
+    return OmegaConf.to_yaml(OmegaConf.create(_literal(dataclasses.asdict(job))))
 
 
 def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
     """Reads the `config.yaml` of a run.
 
+    What describes the machine that the run was made on has its default, unless an override sets it.
+
     Args:
       path: the file.
-      overrides: keys to change, such as ["evaluation.num_tasks=100"].
+      overrides: keys to change, as `compose_job` takes them, such as ["evaluation.num_tasks=100"].
 
     Raises:
       InputError: there is no such file, it is not a job's, or a key or value is wrong.
@@ -78,18 +82,38 @@ def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
         content = OmegaConf.to_container(OmegaConf.load(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}. Name the directory of a run, which holds that file") from error
-    except (UnicodeDecodeError, OmegaConfBaseException, YAMLError) as error:
-        raise InputError(f"{path} cannot be read as a run's config: {error}") from error
+    except Exception as error:  # YAML and OmegaConf raise a different one for every way in which a file is none
+        raise InputError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(group), dict) for group in GROUPS):
         raise InputError(f"{path} is not the config of a run")
+    content = {key: value for key, value in content.items() if key not in _OF_THE_MACHINE}
+    overrides, paths = split_paths(overrides)
     try:
         schema = OmegaConf.structured(JobConfig)
         members = {group: OmegaConf.structured(_member(group, content[group])) for group in GROUPS}
-        return job_from_config(OmegaConf.merge(schema, members, content, OmegaConf.from_dotlist(overrides)))
-    except YAMLError as error:
-        raise InputError(f"{' '.join(overrides)!r} cannot be read. {HOW_TO_OVERRIDE}") from error
+        config = OmegaConf.merge(schema, members, content)
+        for override in OverridesParser.create().parse_overrides(overrides):
+            if override.is_delete() or override.is_sweep_override():
+                raise InputError(f"{override.input_line!r} does not set a key to one value. {HOW_TO_OVERRIDE}")
+            OmegaConf.update(config, override.key_or_group, override.value(), force_add=override.is_force_add())
+        return dataclasses.replace(job_from_config(config), **paths)
+    except OverrideParseException as error:
+        raise InputError(explain_overrides(error, overrides)) from error
     except OmegaConfBaseException as error:
         raise InputError(f"{path}: {explain_overrides(error, [])}") from error
+
+
+_OF_THE_MACHINE = ("distributed", "devices", "compilation_cache_dir")
+"""Keys about the machine that a run was made on, which another command must not take from it."""
+
+
+def _literal(value: Any) -> Any:
+    """A config in which every text stands for itself: OmegaConf reads more into a dollar before a brace."""
+    if isinstance(value, dict):
+        return {key: _literal(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_literal(entry) for entry in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _as_hydra_writes(override: str) -> str:

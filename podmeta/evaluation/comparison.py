@@ -6,7 +6,6 @@ al. 2018, "How Many Random Seeds?", arXiv 1806.08295). The bootstrap of interqua
 (arXiv 2108.13264) recommend for more runs, covers the truth about three times in four at three runs.
 """
 
-import shlex
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from rich.table import Table
 
+from podmeta.config.paths import to_paste
 from podmeta.errors import InputError
 from podmeta.evaluation.rows import lower_is_better, setting_key
 from podmeta.evaluation.statistics import Estimate, mean_of_runs, probability_of_improvement
@@ -104,7 +104,7 @@ def collect_scores(run_paths: list[Path], suites: list[str], warn: Warn = warnin
     read = [current_evaluation(path, warn) for path in run_paths]
     for path, (rows, notes_of_run) in zip(run_paths, read, strict=True):
         if not rows and not notes_of_run:
-            raise InputError(f"{path / EVALUATION} has no rows: `podmeta evaluate run={path}` makes them")
+            raise InputError(f"{path / EVALUATION} has no rows: `podmeta evaluate {to_paste('run', path)}` makes them")
     notes = [note for _, notes_of_run in read for note in notes_of_run]
     updates = _updates(run_paths, [rows for rows, _ in read])
     notes += _uneven(updates)
@@ -148,7 +148,7 @@ def _without_partial(run_path: Path, headlines: dict[str, "_Headline"]) -> tuple
     whole = max(numbers.values(), default=0)
     notes = [
         f"{run_path / EVALUATION}: {key} is left out, because {number} of {whole} instances were tested in it: "
-        f"podmeta evaluate run={shlex.quote(str(run_path))} tests all"
+        f"podmeta evaluate {to_paste('run', run_path)} tests all"
         for key, number in numbers.items()
         if number < whole
     ]
@@ -181,7 +181,7 @@ def _headlines(run_path: Path, rows: list[EvaluationRow], suites: list[str]) -> 
             if algorithm not in headline.values:
                 raise InputError(
                     f"{run_path / EVALUATION} has no {headline.metric} of {algorithm} in {key}: "
-                    f"`podmeta evaluate run={run_path}` measures it again"
+                    f"`podmeta evaluate {to_paste('run', run_path)}` measures it again"
                 )
     return headlines
 

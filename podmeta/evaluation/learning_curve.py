@@ -28,6 +28,13 @@ def draw_learning_curves(path: Path, curves: dict[str, dict[str, Lifetimes]], ti
       curves: by setting, by algorithm, the lifetimes, of which the headline metric is drawn, added up over env steps.
       title: above all settings: which θ it is.
     """
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False}):  # names are text, also those with dollars
+        _draw_figure(path, curves, title)
+
+
+def _draw_figure(path: Path, curves: dict[str, dict[str, Lifetimes]], title: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

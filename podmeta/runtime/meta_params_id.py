@@ -5,12 +5,12 @@ rows record the update and the digest of their θ, and readers keep those of the
 """
 
 import dataclasses
-import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from podmeta.config.paths import to_paste
 from podmeta.runtime.checkpoint_files import BrokenCheckpointError, read_manifest, steps_in
 from podmeta.runtime.json_files import Warn, decode
 from podmeta.runtime.run_files import EVALUATION, CurveRow, EvaluationRow, Summary, read_evaluation, read_summary
@@ -92,7 +92,7 @@ def current_rows(rows: Sequence[Row], newest: MetaParamsId | None, path: Path) -
     kept = [row for row in rows if _is_of(row, newest)]
     unrecorded = sum(not row.meta_params_sha256 for row in kept)
     left_out = len(rows) - len(kept)
-    notes, cure = [], f"podmeta evaluate run={shlex.quote(str(path.parent))}"
+    notes, cure = [], f"podmeta evaluate {to_paste('run', path.parent)}"
     if left_out and newest is not None:
         updates = sorted({row.update for row in rows if not _is_of(row, newest) and row.update >= 0})
         older = f"of update {', '.join(f'{update:,}' for update in updates)}" if updates else "of an older θ"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.schema import CheckpointConfig, JobConfig
-from podmeta.errors import InputError
+from podmeta.errors import InputError, PodmetaError
 from podmeta.keys import GENERATOR, describe_generator
 from podmeta.runtime.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.runtime.devices import describe_devices
@@ -146,14 +146,14 @@ class RunRecords:
 
 @contextlib.contextmanager
 def open_records(
-    job: JobConfig, run_path: Path, fresh_state: TrainingState, tell: Callable[[str], None]
+    job: JobConfig, run_path: Path, fresh_state: TrainingState | None, tell: Callable[[str], None]
 ) -> Iterator[tuple[RunRecords, TrainingState, Progress]]:
     """Takes hold of the job's run directory, and finds where the job is to go on from.
 
     Args:
       job: the job.
       run_path: the run directory.
-      fresh_state: what to begin with where there is no checkpoint.
+      fresh_state: what to begin with; None where there are checkpoints.
       tell: shows the user a line.
 
     Yields:
@@ -189,12 +189,14 @@ def _start(
     job: JobConfig,
     run_directory: RunDirectory,
     checkpoints: Checkpoints,
-    fresh_state: TrainingState,
+    fresh_state: TrainingState | None,
     tell: Callable[[str], None],
 ) -> tuple[TrainingState, Progress]:
     """The state to start from: the newest good checkpoint's, or a fresh one."""
     restored = checkpoints.restore_latest(lambda update: state_shapes(job, update))
     if restored is None:
+        if fresh_state is None:
+            raise PodmetaError(f"the checkpoints in {checkpoints.directory} have vanished while the job started")
         return fresh_state, Progress(0, 0.0)
     try:
         metadata = decode(CheckpointMetadata, restored.metadata)

@@ -5,9 +5,11 @@ config.yaml  environment.json  metrics.jsonl  checkpoints/  tensorboard/  evalua
 
 import fcntl
 import fnmatch
+import itertools
 import json
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -100,6 +102,27 @@ class RunDirectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def make_run_path(experiment_name: str) -> Path:
+    """Makes runs/<experiment_name>/<time>, the run directory of a job that names none.
+
+    No other job gets the same, also one that starts in the same second: a number goes behind the time then.
+
+    Raises:
+      InputError: it cannot be made.
+    """
+    base = Path("runs", experiment_name, time.strftime("%Y-%m-%d_%H-%M-%S"))
+    for number in itertools.count():
+        path = base.with_name(f"{base.name}_{number}") if number else base
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"{path} cannot be made: {reason(error)}. Name a folder with run_dir=") from error
+        return path
+    raise AssertionError("counting has no end")
 
 
 def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = CHANGEABLE_KEYS) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from podmeta.config.paths import to_paste
 from podmeta.runtime.json_files import (
     Line,
     Warn,
@@ -279,5 +280,5 @@ _CURE_OF_METRICS = "Delete that line"
 
 def _read_rows(run_path: Path, name: str, kind: type[T], warn: Warn) -> list[T]:
     path = run_path / name
-    cure = f"Delete that line, or delete the file and give `podmeta evaluate run={run_path}`"
+    cure = f"Delete that line, or delete the file and give `podmeta evaluate {to_paste('run', run_path)}`"
     return decode_lines(path, read_lines(path, cure, warn), kind, cure)

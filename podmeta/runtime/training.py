@@ -5,9 +5,7 @@ All processes of a job run it, side by side: they decide together when to save a
 
 import contextlib
 import dataclasses
-import shlex
 import signal
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +16,7 @@ import numpy as np
 from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
+from podmeta.config.paths import to_paste
 from podmeta.config.schema import DistributedConfig, JobConfig
 from podmeta.config.stages import Stage, environments_of, stages_of
 from podmeta.config.validate import validate_devices
@@ -32,6 +31,7 @@ from podmeta.runtime.meta_params import load_meta_params
 from podmeta.runtime.processes import check_alike, from_first, gather, largest
 from podmeta.runtime.program import Program, build_programs, instance_settings
 from podmeta.runtime.records import NoRecords, Progress, Records, Row, open_records
+from podmeta.runtime.run_directory import make_run_path
 from podmeta.runtime.run_files import Summary
 from podmeta.runtime.schedules import earlier_job, schedule_changes
 from podmeta.runtime.sebulba.layout import make_layout
@@ -56,11 +56,6 @@ class TrainingResult(NamedTuple):
     update: int
     meta_params: Any
     stopped_by: str | None
-
-
-def default_run_path(job: JobConfig) -> Path:
-    """`run_dir`, or runs/<experiment_name>/<time>."""
-    return Path(job.run_dir or f"runs/{job.experiment_name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
 
 
 def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
@@ -96,7 +91,7 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
         records, run_path, state, progress = _begin(job, programs[0], stack, tell)
         stop_request.advice = (
             f"the newest checkpoint in {run_path} is intact; to go on, give the same command with "
-            f"run_dir={shlex.quote(str(run_path))}"
+            f"{to_paste('run_dir', run_path)}"
         )
         compile_seconds = 0.0
         stopped_by = _stop_signal(stop_request)
@@ -133,10 +128,14 @@ def _begin(
     opened: list[Records] = []
 
     def begin() -> tuple[Path, TrainingState, Progress]:
-        run_path = default_run_path(job).absolute()
-        if job.resume == "never" and Checkpoints(run_path / "checkpoints").steps():
-            raise InputError(f"resume=never, but {run_path} holds checkpoints: choose another run_dir, or resume=auto")
-        fresh_state, earlier = _fresh_state(job, program, run_path, tell), earlier_job(run_path)
+        goes_on = bool(job.run_dir and Checkpoints(Path(job.run_dir) / "checkpoints").steps())
+        if job.resume == "never" and goes_on:
+            raise InputError(
+                f"resume=never, but {job.run_dir} holds checkpoints: choose another run_dir, or resume=auto"
+            )
+        fresh_state = None if goes_on else _fresh_state(job, program, tell)
+        run_path = (Path(job.run_dir) if job.run_dir else make_run_path(job.experiment_name)).absolute()
+        earlier = earlier_job(run_path)
         records, state, progress = stack.enter_context(open_records(job, run_path, fresh_state, tell))
         for line in schedule_changes(earlier, job, progress.update) if earlier else []:
             tell(line)
@@ -203,11 +202,11 @@ class _StageUnderWay:
         return progress
 
 
-def _fresh_state(job: JobConfig, program: Program, run_path: Path, tell: Callable[[str], None]) -> TrainingState:
-    """The state of a job that has just begun, with the θ of `init_from`, unless it is not going to be needed."""
+def _fresh_state(job: JobConfig, program: Program, tell: Callable[[str], None]) -> TrainingState:
+    """The state of a job that has just begun, with the θ of `init_from`."""
     settings = instance_settings(job)
     meta_params = None
-    if job.init_from and not Checkpoints(run_path / "checkpoints").steps():
+    if job.init_from:
         expected = jax.eval_shape(program.init, settings).outer.meta_params
         meta_params = load_meta_params(Path(job.init_from), expected, lambda line: tell(f"warning: {line}"))
     # Compiled: one by one, its operations take longer to start than all of them do together.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.slurm import with_run_dir
+from launch.slurm import with_run_dirs
 from podmeta.config.compose import compose_job
 from podmeta.errors import InputError
 from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, checkpoint_steps, digest
@@ -79,8 +79,9 @@ def test_wrong_input_is_told_and_nothing_submitted(variables, tmp_path):
 
 def test_the_run_directory_is_fixed_when_a_job_is_submitted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    named = with_run_dir(["run_dir=here", "experiment=bandit"], 3)
-    assert named == ["experiment=bandit", f"run_dir={tmp_path}/here/3"]
-    assert compose_job(with_run_dir(["experiment=bandit"], 0)).run_dir.startswith(f"{tmp_path}/runs/bandit/")
+    first, second = with_run_dirs([["run_dir=h(e) re", "experiment=bandit", f"seed={seed}"] for seed in (1, 2)])
+    assert first == ["experiment=bandit", "seed=1", f"run_dir={tmp_path}/h(e) re/0"]
+    assert second[-1] == f"run_dir={tmp_path}/h(e) re/1"
+    assert compose_job(with_run_dirs([["experiment=bandit"]])[0]).run_dir.startswith(f"{tmp_path}/runs/bandit/")
     with pytest.raises(InputError):
-        with_run_dir(["seed=-1"], 0)
+        with_run_dirs([["seed=-1"]])

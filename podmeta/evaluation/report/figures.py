@@ -1,5 +1,6 @@
 """The figures of a report, as SVG: colours that colour-blind readers tell apart, axes with units, and n."""
 
+import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,11 @@ from podmeta.runtime.run_files import CurveRow
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 DASHES = ("-", "--", "-.", ":")
 SIZE = (4.4, 3.0)  # inches: as wide as a phone, so that letters stay legible there
+
+
+def plain_text() -> contextlib.AbstractContextManager[None]:
+    """A block in which dollars in names are dollars, and no mathematics."""
+    return mpl.rc_context({"text.parse_math": False})
 
 
 def fitness_figure(records: Sequence[RunRecord], against: str) -> str:

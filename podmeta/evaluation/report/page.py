@@ -56,6 +56,11 @@ def write_report(run_paths: list[Path], target: Path, warn: Warn = warnings.warn
       InputError: one is no run directory, has no checkpoint, or holds a damaged file.
       PodmetaError: all checkpoints of a run are broken, or the page could not be written.
     """
+    with figures.plain_text():
+        return _write_report(run_paths, target, warn)
+
+
+def _write_report(run_paths: list[Path], target: Path, warn: Warn) -> list[str]:
     records = read_runs(run_paths, warn)
     lifetimes = [see_lifetime(record, warn) for record in records]
     sections = [
