@@ -77,7 +77,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(podmeta, tmp_path):
     [
         (["seed=0,1"], ["seed=0,1", "--multirun"]),
         (["seed=0,-1", "--multirun"], ["seed=-1"]),
-        (["run_dir=a,b", "--multirun"], ["run_dir"]),
+        (["run_dir=a,b", "--multirun"], ["needs a key with several values"]),
     ],
 )
 def test_wrong_sweeps_are_told_before_anything_starts(overrides, parts, capsys, tmp_path, monkeypatch):
