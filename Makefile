@@ -1,4 +1,4 @@
-# make train | test | test-all | test-portable | paper | lint | docs | clean
+# make train | test | test-all | test-portable | paper | results | lint | docs | clean
 # options: PYTHON=python3.12 VENV=.venv-3.12 ARGS="num_updates=10"
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test test-all test-portable paper lint docs clean
+.PHONY: train test test-all test-portable paper results lint docs clean
 
 train: $(VENV)/.installed
 	$(BIN)/podmeta train experiment=bandit $(ARGS)
@@ -38,6 +38,10 @@ test-portable: $(VENV)/.installed-dev
 
 paper: $(VENV)/.installed
 	$(BIN)/python launch/paper.py $(ARGS)
+
+# The figures of docs/results.md, several seeds of every experiment: hours. ARGS="bandit cartpole" does some of them.
+results: $(VENV)/.installed
+	$(BIN)/python launch/results.py $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

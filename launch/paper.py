@@ -13,10 +13,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from podmeta.config.compose import compose_job, job_to_yaml
+from podmeta.config.suites import REPORTING_SEED
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
+from podmeta.evaluation.statistics import Estimate, mean_of_runs
 from podmeta.runtime.children import run_child
 from podmeta.runtime.meta_params_id import current_evaluation
 from podmeta.runtime.run_directory import check_config
@@ -59,14 +63,6 @@ class Test(NamedTuple):
     metric: str
     beside: tuple[str, ...]
     relative_to: str = ""
-
-
-class Figure(NamedTuple):
-    """A mean over seeds, and the lowest and highest seed."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def _bandit(claim: str, told: str, setting: dict[str, Any], relative_to: str = "") -> Test:
@@ -156,7 +152,8 @@ def commands_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) ->
         for experiment in ("bandit", "gridworld"):
             for learner in LEARNERS:
                 path = runs / f"{experiment}_{learner}_{seed}"
-                arguments = [f"experiment=paper_{experiment}_{learner}", f"seed={seed}", f"run_dir={path}", *overrides]
+                arguments = [f"experiment=paper_{experiment}_{learner}", f"seed={seed}", f"run_dir={path}"]
+                arguments += [f"evaluation.seed={REPORTING_SEED}", *overrides]
                 job = compose_job(arguments)
                 check_config(path, job_to_yaml(job))
                 if not is_done(job, path):
@@ -175,7 +172,7 @@ def _is_transferred(path: Path, num_tasks: int) -> bool:
 def results_table(runs: Path, seeds: Sequence[int]) -> str:
     """The results by claim, as a table in Markdown."""
     lines = [
-        f"| claim | tested on | measured, mean of {len(seeds)} seeds [lowest, highest] | "
+        f"| claim | tested on | measured, mean of {len(seeds)} seeds ± 95% t interval | "
         + " | ".join(LEARNERS.values())
         + " | beside them |",
         "|---|---|---|---|---|---|",
@@ -196,16 +193,16 @@ def results_table(runs: Path, seeds: Sequence[int]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def figure(runs: Path, seeds: Sequence[int], test: Test, learner: str, algorithm: str = "learner") -> Figure:
-    """What runs of a learner reached in a test, or what another algorithm did beside them."""
+def figure(runs: Path, seeds: Sequence[int], test: Test, learner: str, algorithm: str = "learner") -> Estimate:
+    """What a learner, or another algorithm on its tasks, reached in a test: the mean over seeds with its t interval."""
     values = [_value(runs / f"{test.experiment}_{learner}_{seed}", test, algorithm) for seed in seeds]
-    return Figure(sum(values) / len(values), min(values), max(values))
+    return mean_of_runs(np.array(values))
 
 
 def share(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> float:
     """The figure of a test as a share of that of the test it is relative to."""
     other = next(each for each in TESTS if each.told == test.relative_to)
-    return figure(runs, seeds, test, learner).mean / figure(runs, seeds, other, learner).mean
+    return figure(runs, seeds, test, learner).value / figure(runs, seeds, other, learner).value
 
 
 def learned(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> int:
@@ -234,7 +231,7 @@ def draw(path: Path, runs: Path, seeds: Sequence[int]) -> None:
                 axes.scatter(values, [place + shift] * len(values), color=colours[learner], s=28, label=label, zorder=3)
             for algorithm, style in (("random", ":"), ("thompson", "--")):
                 if algorithm in test.beside:
-                    value = figure(runs, seeds, test, "symmetric", algorithm).mean
+                    value = figure(runs, seeds, test, "symmetric", algorithm).value
                     label = algorithm if place == 0 else None
                     axes.plot([value, value], [place - 0.35, place + 0.35], style, color="#555555", label=label)
         axes.set_yticks(range(len(tests)), [test.told for test in tests])
@@ -250,10 +247,10 @@ def _with_share(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> s
     return f"{cell}, {share(runs, seeds, test, learner):.0%}" if test.relative_to else cell
 
 
-def _words(value: Figure) -> str:
-    digits = 3 if max(abs(value.low), abs(value.high)) < 1 else 2
-    mean, low, high = (f"{each:.{digits}f}" for each in value)
-    return mean if low == high else f"{mean} [{low}, {high}]"
+def _words(estimate: Estimate) -> str:
+    digits = 3 if abs(estimate.value) < 1 else 2
+    mean, half_width = (f"{each:.{digits}f}" for each in (estimate.value, estimate.high - estimate.value))
+    return mean if estimate.high == estimate.low else f"{mean} ± {half_width}"
 
 
 def _value(path: Path, test: Test, algorithm: str) -> float:

@@ -11,13 +11,14 @@ from podmeta.config.sweeps import expand_sweep
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_learned_algorithms_live_in_environments_of_gymnasium_and_of_dm_env(run_document):
-    """What they earn differs from seed to seed and from CPU to CPU, so only its range is known."""
+def test_the_algorithm_of_the_example_learns_from_reward_and_not_where_rewards_are_zeroed(run_document):
+    """Over 20 seeds the last 40 pulls earned 0.66 to 0.94 each with rewards, and 0.38 to 0.58 without."""
     printed = run_document(README)
-    failures = re.search(r"^(\d+) failures in the first 200 env steps, (\d+) in the last 200$", printed, re.MULTILINE)
-    assert all(0 <= int(number) <= 25 for number in failures.groups())  # no episode of CartPole ends before 8 steps
-    catch = re.search(r"^catch: (-?\d+) in the first 200 env steps, (-?\d+) in the last 200$", printed, re.MULTILINE)
-    assert all(-23 <= int(number) <= 23 for number in catch.groups())  # an episode of catch takes 9 steps, and a reset
+    last = {
+        name: float(value)
+        for name, value in re.findall(r"^(\w+): .* and ([\d.]+) in the last 40", printed, re.MULTILINE)
+    }
+    assert last["rewards"] > last["zeros"]
 
 
 def test_train_commands_compose():

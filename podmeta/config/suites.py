@@ -14,6 +14,8 @@ from podmeta.config.validate import validate_environment
 from podmeta.errors import InputError
 
 EXPERIMENT = "experiment"
+REPORTING_SEED = 20_261_127
+"""The evaluation seed of figures that documentation quotes. Development uses the default one, and never this."""
 
 
 @dataclasses.dataclass

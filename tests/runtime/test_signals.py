@@ -44,6 +44,7 @@ def rest_of_output(process: subprocess.Popen) -> str:
 
 
 LOOP = """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     with StopRequest() as stop:
         print("ready", flush=True)
         while not stop.requested:
