@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from podmeta.config.compose import compose_job, job_to_yaml
+from podmeta.config.schema import EvaluationConfig
 from podmeta.config.suites import REPORTING_SEED
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
@@ -158,14 +159,15 @@ def commands_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) ->
                 check_config(path, job_to_yaml(job))
                 if not is_done(job, path):
                     yield ["train", *arguments]
-                if experiment == "gridworld" and not _is_transferred(path, job.evaluation.num_tasks):
-                    tasks = [each for each in overrides if each.startswith("evaluation.num_tasks=")]
+                if experiment == "gridworld" and not _is_transferred(path, job.evaluation):
+                    tasks = [f"evaluation.{key}={getattr(job.evaluation, key)}" for key in ("num_tasks", "seed")]
                     yield ["evaluate", f"run={path}", f"suite={TRANSFER}", *tasks]
 
 
-def _is_transferred(path: Path, num_tasks: int) -> bool:
-    """Whether the newest θ of a run was tested in all that the claim about other environments rests on."""
-    judged = [row for row in _rows(path, TRANSFER) if (row.metric, row.num_tasks) == (LEARNS_FROM_REWARD, num_tasks)]
+def _is_transferred(path: Path, evaluation: EvaluationConfig) -> bool:
+    """Whether the newest θ of a run was tested on these tasks in all that the claim about other environments needs."""
+    sought = (LEARNS_FROM_REWARD, evaluation.num_tasks, evaluation.seed)
+    judged = [row for row in _rows(path, TRANSFER) if (row.metric, row.num_tasks, row.evaluation_seed) == sought]
     return all(any(_is_about(row, test) for row in judged) for test in TESTS if test.suite == TRANSFER)
 
 

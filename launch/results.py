@@ -16,10 +16,12 @@ import numpy as np
 
 from podmeta.config.paths import path_override
 from podmeta.config.suites import EXPERIMENT, REPORTING_SEED
+from podmeta.errors import InputError
 from podmeta.evaluation.statistics import mean_of_runs
 from podmeta.runtime.children import run_child
 from podmeta.runtime.meta_params_id import current_evaluation
 from podmeta.runtime.run_files import EvaluationRow
+from podmeta.streams import protect_streams
 
 NUM_SEEDS = {
     "bandit": 5,
@@ -65,10 +67,17 @@ def main(arguments: list[str] | None = None) -> int:
     for experiment in experiments:
         command = sweep_command(experiment, options.num_seeds or NUM_SEEDS[experiment], options.runs)
         print("podmeta", *command, flush=True)
-        code, _ = run_child([sys.executable, "-m", "podmeta.cli", *command])
+        code, stopped_by = run_child([sys.executable, "-m", "podmeta.cli", *command])
         if code != 0:
             return code if code > 0 else 128 - code
-    table = results_table(options.runs, experiments)
+        if stopped_by is not None:
+            print(f"stopped by {stopped_by}: the same command goes on from there")
+            return 0
+    try:
+        table = results_table(options.runs, experiments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     (options.runs / "results.md").write_text(table, encoding="utf-8")
     print(table)
     return 0
@@ -139,4 +148,5 @@ def _in_words(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
+    protect_streams()
     sys.exit(main())

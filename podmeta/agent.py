@@ -168,7 +168,7 @@ class Agent:
           The action: a NumPy integer, or an array of the action spec's shape.
 
         Raises:
-          InputError: the observation has another size than was told, or it or the reward is not finite.
+          InputError: the observation has another size than its spec says, or it or the reward is not finite.
         """
         self._state, action = self._program.step(self._state, timestep)
         return action

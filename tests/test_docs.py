@@ -64,9 +64,9 @@ def test_the_code_of_getting_started_runs(run_document):
 
 
 def test_defaults_that_documents_state_are_those_of_the_schema():
-    """The README says what `learner=symmetric` sets and what the exact function is called."""
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert "The preset `learner=symmetric` sets `activation: rational`" in readme
+    """The benchmarks say what `learner=symmetric` sets and what the exact function is called."""
+    page = (REPOSITORY / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert "The preset `learner=symmetric` sets `activation: rational`" in page
     assert compose_job(["experiment=bandit"]).learner.activation == "rational"
     assert SymmetricConfig().activation == "tanh"
 

@@ -25,7 +25,9 @@ def list_options(group: str) -> dict[str, str]:
     """The choices of a config group, by name, each with the first comment line of its file."""
     options = {}
     for path in sorted((config_directory() / group).glob("*.yaml")):
-        comments = [line[1:].strip() for line in path.read_text().splitlines() if re.match("# [^@]", line)]
+        comments = [
+            line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if re.match("# [^@]", line)
+        ]
         options[path.stem] = comments[0] if comments else ""
     return options
 
