@@ -8,6 +8,7 @@ import fnmatch
 import itertools
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -238,13 +239,12 @@ class _Lock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            holder = f"process {os.getpid()} on {socket.gethostname()}, started by process {os.getppid()}"
+            os.pwrite(descriptor, f"{holder}\n".encode(), 0)
         except BlockingIOError:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
-            raise InputError(
-                f"run_dir {directory} is in use by {holder}. Wait for it, stop it, or choose another run_dir."
-            ) from None
+            raise InputError(f"run_dir {directory} is in use by {holder}{_left_behind(holder)}") from None
         except OSError as error:
             os.close(descriptor)
             raise InputError(
@@ -261,3 +261,24 @@ class _Lock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _left_behind(holder: str) -> str:
+    """The end of a message about who holds a lock: what to do, which depends on whether its launcher is gone."""
+    found = re.fullmatch(r"process (\d+) on (.*), started by process (\d+)", holder)
+    if found is not None and found[2] == socket.gethostname() and not _is_alive(int(found[3])):
+        return (
+            f", which is gone: end it with kill {found[1]}, and the other processes of its job end, too. Or choose "
+            "another run_dir."
+        )
+    return ". Wait for it, stop it, or choose another run_dir."
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True
