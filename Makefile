@@ -1,4 +1,4 @@
-# make train | test | test-all | test-portable | paper | results | lint | docs | clean
+# make train | test | test-all | test-portable | faults | paper | results | lint | docs | clean
 # options: PYTHON=python3.12 VENV=.venv-3.12 ARGS="num_updates=10"
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test test-all test-portable paper results lint docs clean
+.PHONY: train test test-all test-portable faults paper results lint docs clean
 
 train: $(VENV)/.installed
 	$(BIN)/podmeta train experiment=bandit $(ARGS)
@@ -35,6 +35,10 @@ test-portable: $(VENV)/.installed-dev
 	    tests/outer tests/runtime $(ARGS)
 	PODMETA_TEST_XLA_FLAGS='--xla_cpu_enable_fast_math=true --xla_cpu_use_fusion_emitters=true' \
 	    $(PYTEST) -m 'not long' $(COMPILING) $(ARGS)
+
+# Kills, interrupts and signals jobs 200 times at random moments: half an hour. ARGS="--tries 20 --only sweep" does less.
+faults: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.end_to_end.faults $(ARGS)
 
 paper: $(VENV)/.installed
 	$(BIN)/python launch/paper.py $(ARGS)

@@ -16,12 +16,20 @@ from typing import TextIO
 
 from podmeta.runtime.children import Lifeline
 from podmeta.runtime.one_machine import free_port, share_of_cores, share_the_machine
-from podmeta.runtime.signals import STOP_SIGNALS, SignalWatch
+from podmeta.runtime.signals import STOP_SIGNALS, Interruption, SignalWatch
 from podmeta.streams import protect_streams
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the job. The exit code is that of the first process that fails, or 0."""
+    """Runs the job. The exit code is that of the first process that fails, or 0.
+
+    Args:
+      arguments: the words of the command line. None takes those of this process, and takes care of its signals and
+        standard streams.
+    """
+    if arguments is None:
+        Interruption("what the job has saved is intact; the same command goes on").watch()
+        protect_streams()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, required=True, help="how many")
     options, job = parser.parse_known_args(arguments)
@@ -95,5 +103,4 @@ def _show(index: int, source: TextIO, target: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    protect_streams()
     sys.exit(main())

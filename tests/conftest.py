@@ -29,12 +29,7 @@ from tests import portable
 
 REPOSITORY = Path(__file__).parents[1]
 
-# LLVM takes longer to optimise most programs of the tests than they take to run, and XLA's new emitters longer than its
-# old ones: so a program compiles in a fifth of the time. `make test-portable` runs the new ones.
-QUICK_TO_COMPILE = (
-    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-)
-os.environ["XLA_FLAGS"] = f"{QUICK_TO_COMPILE} {os.environ.get('PODMETA_TEST_XLA_FLAGS', '')}".strip()
+os.environ["XLA_FLAGS"] = f"{portable.QUICK_TO_COMPILE} {os.environ.get('PODMETA_TEST_XLA_FLAGS', '')}".strip()
 if "PODMETA_TEST_CORES" in os.environ:
     portable.keep_to_one_core(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
 

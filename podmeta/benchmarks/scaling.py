@@ -104,6 +104,7 @@ def _measure(experiment: str, layout: Layout, times_the_work: int, compiled: Pat
                 environment,
                 stdout=subprocess.PIPE,
                 text=True,
+                start_new_session=True,  # a terminal's Ctrl-C would have each show a traceback
             )
             for index in range(layout.num_processes)
         ]

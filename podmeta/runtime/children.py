@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from podmeta.runtime.signals import STOP_SIGNALS, SignalWatch
+from podmeta.runtime.signals import STOP_SIGNALS, SignalWatch, blocked
 
 _LIFELINE = "PODMETA_LIFELINE"
 _PR_SET_PDEATHSIG = 1
@@ -43,9 +43,13 @@ class Lifeline:
     def start(
         self, command: Sequence[str], env: Mapping[str, str] = os.environ, **options: Any
     ) -> "subprocess.Popen[Any]":
-        """Starts a command that calls `end_with_parent`, with the environment variables `env` and Popen's options."""
+        """Starts a command that calls `end_with_parent`, with the environment variables `env` and Popen's options.
+
+        SIGINT waits until that call: a Python that is starting would show a traceback.
+        """
         variables = {**env, _LIFELINE: str(self._reader)}
-        return subprocess.Popen(command, env=variables, pass_fds=(self._reader,), **options)
+        with blocked(signal.SIGINT):  # the child inherits it
+            return subprocess.Popen(command, env=variables, pass_fds=(self._reader,), **options)
 
 
 def run_child(command: Sequence[str]) -> tuple[int, str | None]:
@@ -71,10 +75,14 @@ def run_child(command: Sequence[str]) -> tuple[int, str | None]:
 
 
 def end_with_parent() -> None:
-    """Has this process end when the one that has started it through a `Lifeline` is gone. Else it does nothing."""
+    """Has this process end when the one that started it through a `Lifeline` is gone. Otherwise it does nothing.
+
+    Call it in the main thread, once SIGINT is handled.
+    """
     descriptor = os.environ.pop(_LIFELINE, "")  # what this process starts is not held by that one
     if descriptor.isdecimal():
         threading.Thread(target=_watch_parent, args=(int(descriptor),), name="parent", daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
 
 
 def _watch_parent(descriptor: int) -> None:

@@ -244,7 +244,7 @@ class _Lock:
         except BlockingIOError:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
-            raise InputError(f"run_dir {directory} is in use by {holder}{_left_behind(holder)}") from None
+            raise InputError(f"run_dir {directory} is in use by {holder}{_advice_about(holder)}") from None
         except OSError as error:
             os.close(descriptor)
             raise InputError(
@@ -263,14 +263,11 @@ class _Lock:
             self._descriptor = None
 
 
-def _left_behind(holder: str) -> str:
-    """The end of a message about who holds a lock: what to do, which depends on whether its launcher is gone."""
+def _advice_about(holder: str) -> str:
+    """The end of the message about who holds a lock. It depends on whether what started the holder still lives."""
     found = re.fullmatch(r"process (\d+) on (.*), started by process (\d+)", holder)
     if found is not None and found[2] == socket.gethostname() and not _is_alive(int(found[3])):
-        return (
-            f", which is gone: end it with kill {found[1]}, and the other processes of its job end, too. Or choose "
-            "another run_dir."
-        )
+        return f", which is gone. Wait for it, end it with kill {found[1]}, or choose another run_dir."
     return ". Wait for it, stop it, or choose another run_dir."
 
 

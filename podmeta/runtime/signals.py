@@ -4,11 +4,12 @@ The first signal lets a job save and leave. A second Ctrl-C ends it at once. Thi
 because signals must be watched before the seconds that other imports take.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -18,6 +19,16 @@ _EXIT_INTERRUPTED = 130
 _FLUSH_TIMEOUT_S = 1.0
 _SHOW_CURSOR = b"\x1b[?25h"
 _END = 0  # no signal has this number
+
+
+@contextlib.contextmanager
+def blocked(*numbers: signal.Signals) -> Iterator[None]:
+    """Keeps signals waiting while the `with` block runs. The threads and processes that it starts inherit that."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class SignalWatch:
@@ -52,11 +63,12 @@ class SignalWatch:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._watcher = threading.Thread(target=self._watch, name="signals", daemon=True)
-        self._watcher.start()
-        self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         heard = [n for n in self._numbers if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
-        self._previous_handlers = {number: signal.signal(number, _do_nothing) for number in heard}
-        self._active = True
+        with blocked(*heard):  # one that came in between would be noted, and be handled as before as well
+            self._watcher.start()
+            self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+            self._previous_handlers = {number: signal.signal(number, _do_nothing) for number in heard}
+            self._active = True
         os.register_at_fork(after_in_child=self._leave_in_child)
         return self
 

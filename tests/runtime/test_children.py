@@ -112,6 +112,19 @@ def test_a_child_gets_each_signal_once_and_from_its_parent_only():
     assert process.communicate(timeout=60)[0] == "(7, 'SIGINT')\n"
 
 
+def test_an_interrupt_while_a_child_starts_waits_until_the_child_handles_it():
+    starting = """
+os.write(1, b"starting\\n")
+time.sleep(1)
+signal.signal(signal.SIGINT, lambda *_: exit(7))
+"""
+    process = parent("print(run_child(child), flush=True)", CHILD.format(before=starting))
+    assert process.stdout.readline() == "starting\n"
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert said.endswith("(7, 'SIGINT')\n") and errors == ""
+
+
 def test_the_lifeline_is_not_handed_down():
     child = """
 import os, subprocess, sys

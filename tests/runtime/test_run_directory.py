@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.errors import InputError
 from podmeta.runtime.provenance import describe_provenance
-from podmeta.runtime.run_directory import ABSENT, RunDirectory, differing_keys, read_config
+from podmeta.runtime.run_directory import ABSENT, RunDirectory, differing_keys, make_run_path, read_config
 from podmeta.runtime.run_files import read_provenance
 
 REPOSITORY = Path(__file__).parents[2]
@@ -71,6 +73,28 @@ def test_another_process_is_refused_until_the_holder_is_killed(tmp_path):
         RunDirectory(tmp_path, CONFIG).release()
 
 
+def test_a_holder_whose_launcher_is_gone_is_named_with_its_process_id(tmp_path):
+    launcher = f"""
+        import subprocess, sys
+        command = [sys.executable, "-c", {textwrap.dedent(HOLD)!r}, *sys.argv[1:]]
+        hold = subprocess.Popen(command, stdout=subprocess.PIPE)
+        hold.stdout.readline()
+        print(hold.pid, flush=True)
+        sys.stdin.readline()
+    """
+    with process_running(launcher, str(tmp_path), CONFIG) as process:
+        holder = int(process.first_line)
+        try:
+            with pytest.raises(InputError, match=f"process {holder} on .*, started by process {process.pid}. Wait"):
+                RunDirectory(tmp_path, CONFIG)
+            process.kill()
+            process.wait()
+            with pytest.raises(InputError, match=f"by process {process.pid}, which is gone. .* kill {holder},"):
+                RunDirectory(tmp_path, CONFIG)
+        finally:
+            os.kill(holder, signal.SIGKILL)
+
+
 def test_the_same_process_is_refused_too(tmp_path):
     with RunDirectory(tmp_path, CONFIG) as run:
         with pytest.raises(InputError, match=f"in use by process {os.getpid()} on "):
@@ -109,6 +133,14 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, path):
     file.write_text("")
     with pytest.raises(InputError, match=r"run_dir .* cannot be written"):
         RunDirectory(Path(path.format(file=file)), CONFIG)
+
+
+def test_jobs_that_name_no_folder_and_start_in_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "strftime", lambda _: "2026-01-01_00-00-00")
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(make_run_path, ["bandit"] * 32))
+    assert len(set(paths)) == 32 and all(path.is_dir() for path in paths)
 
 
 # --- one config --------------------------------------------------------------------------------------------------

@@ -1,0 +1,319 @@
+"""Kills, interrupts and signals podmeta at random moments, and counts what goes wrong. Linux only.
+
+    python -m tests.end_to_end.faults --tries 200 --seed 0 [--only evaluate] [--signal SIGINT]
+
+Every command runs once undisturbed. Then it is started again and again in one folder, and disturbed at a random moment
+of its undisturbed time, until a start comes to its end. Its results must be those of the undisturbed run. Moments count
+from when Python begins to import podmeta: a signal before that reaches Python alone.
+
+Prints a table. The exit code is 1 if anything went wrong.
+"""
+
+import argparse
+import collections
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, TINY, digest, read_rows
+from tests.portable import QUICK_TO_COMPILE
+
+SECONDS_TO_END = 60.0
+"""After a signal. A command that runs on for longer hangs."""
+
+SECONDS_FOR_CHILDREN = 5.0
+"""After a command has ended. A process of it that is still there is an orphan."""
+
+TRACEBACK, SEGFAULT, ORPHAN, HANG = "traceback", "segfault", "orphan", "hang"
+EXIT_CODE, NO_WORD, NOT_RESUMED = "exit code", "no word", "not resumed"
+PROBLEMS = (TRACEBACK, SEGFAULT, ORPHAN, HANG, EXIT_CODE, NO_WORD, NOT_RESUMED)
+
+_MARK = "PODMETA_FAULTS"
+_PODMETA, _LOCAL = "podmeta.cli", "launch.local"
+_SETTINGS = "evaluation.settings=[{num_arms: 2}, {num_arms: 3}, {num_arms: 4}]"
+_TRAINED = (*TINY, "num_updates=4")
+_TESTED = (*_TRAINED, _SETTINGS)
+
+
+class Fault(NamedTuple):
+    """Signals that are sent one after the other."""
+
+    name: str
+    signals: tuple[signal.Signals, ...]
+
+    def allowed_codes(self) -> set[int]:
+        """The exit codes, as a shell shows them, of a command that ends as it should."""
+        return {0, *(128 + number for number in self.signals)}
+
+
+FAULTS = (
+    Fault("SIGKILL", (signal.SIGKILL,)),
+    Fault("SIGINT", (signal.SIGINT,)),
+    Fault("SIGTERM", (signal.SIGTERM,)),
+    Fault("SIGINT twice", (signal.SIGINT, signal.SIGINT)),
+    Fault("SIGHUP", (signal.SIGHUP,)),
+)
+
+
+class Scenario(NamedTuple):
+    """A command to disturb.
+
+    Attributes:
+      module: its `main` is the command.
+      arguments: of the command, besides the run directory.
+      run_key: the key that names the run directory.
+      after_training: whether the run directory holds a trained run at first.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    run_key: str = "run_dir"
+    after_training: bool = False
+
+
+SCENARIOS = {
+    "training": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=400")),
+    "meta-test": Scenario(_PODMETA, ("train", *_TESTED), after_training=True),
+    "evaluate": Scenario(_PODMETA, ("evaluate", _SETTINGS), run_key="run", after_training=True),
+    "sweep": Scenario(_PODMETA, ("train", *TINY, OFTEN, "num_updates=80", "seed=0,1", "--multirun")),
+    "launcher": Scenario(_LOCAL, ("--processes", "2", *JOB, OFTEN, "num_updates=400", "devices.cpu=1")),
+}
+AGENT = "agent"
+
+
+class Started:
+    """A command under way in a session of its own. What it starts inherits a variable that marks it."""
+
+    def __init__(self, scenario: Scenario, folder: Path, variables: dict[str, str]) -> None:
+        self._mark = uuid.uuid4().hex
+        self._log = folder / f"output_{self._mark}"
+        code = f"import os, sys, {scenario.module} as m; os.write(2, b'started\\n'); sys.exit(m.main())"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code, *scenario.arguments, f"{scenario.run_key}={folder / 'run'}"],
+                cwd=folder,
+                env=variables | {_MARK: self._mark},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        while "started" not in self.output():
+            time.sleep(0.002)
+            if self.process.poll() is not None:
+                raise SystemExit(f"the command did not start: {self.output()}")
+
+    def output(self) -> str:
+        """What the command and its children have said so far."""
+        return self._log.read_text(errors="replace")
+
+    def ends_within(self, seconds: float) -> bool:
+        """Waits for that long, or until the command has ended."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def family(self) -> list[int]:
+        """The processes of the command that live. Those that have ended have no variables."""
+        mark = f"{_MARK}={self._mark}".encode()
+        return [process_id for process_id, variables in _variables_of_all() if mark in variables.split(b"\0")]
+
+    def children_left(self) -> list[int]:
+        """The processes that outlive the command for too long."""
+        end = time.monotonic() + SECONDS_FOR_CHILDREN
+        while (left := self.family()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return left
+
+    def kill_all(self) -> None:
+        """Ends whatever is left."""
+        for process_id in self.family():
+            os.kill(process_id, signal.SIGKILL)
+        self.process.wait()
+
+
+def _variables_of_all() -> Iterator[tuple[int, bytes]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                yield int(entry.name), (entry / "environ").read_bytes()
+            except OSError:  # it has ended meanwhile, or is another user's
+                continue
+
+
+def disturb(started: Started, fault: Fault, moments: random.Random) -> list[str]:
+    """Sends the signals of a fault; returns what goes wrong."""
+    # A terminal sends its signals to the group, and a scheduler to the process.
+    send = moments.choice((os.kill, os.killpg))
+    for index, number in enumerate(fault.signals):
+        if index and started.ends_within(moments.uniform(0.0, 1.0)):
+            break
+        send(started.process.pid, number)
+    problems = []
+    if not started.ends_within(SECONDS_TO_END):
+        problems.append(HANG)
+    elif started.children_left():
+        problems.append(ORPHAN)
+    started.kill_all()
+    return problems + problems_of_end(started.process.returncode, started.output(), fault.allowed_codes(), problems)
+
+
+def problems_of_end(code: int, output: str, allowed: set[int], known: Sequence[str] = ()) -> list[str]:
+    """What is wrong with how a command ended, by its exit code and output."""
+    problems = []
+    as_shown = code if code >= 0 else 128 - code
+    if "Traceback (most recent call last)" in output:
+        problems.append(TRACEBACK)
+    if as_shown == 128 + signal.SIGSEGV or "Segmentation fault" in output or "Fatal Python error" in output:
+        problems.append(SEGFAULT)
+    elif as_shown not in allowed and HANG not in known:
+        problems.append(EXIT_CODE)
+    if code == 128 + signal.SIGINT and "interrupted" not in output:
+        problems.append(NO_WORD)
+    return problems
+
+
+def results_in(folder: Path) -> dict[str, Any]:
+    """What the runs in a folder have come to: the digests of their θ, and the rows of their meta-tests."""
+    found: dict[str, Any] = {}
+    for path in folder.rglob("summary.json"):
+        found[str(path.relative_to(folder))] = digest(path.parent)
+    for path in folder.rglob("evaluation.jsonl"):
+        rows = [[row["setting"], row["algorithm"], row["metric"], row["mean"]] for row in read_rows(path)]
+        found[str(path.relative_to(folder))] = sorted(map(json.dumps, rows))
+    return found
+
+
+class Laboratory:
+    """Runs scenarios in folders below one."""
+
+    def __init__(self, base: Path, moments: random.Random) -> None:
+        self._base = base
+        self._moments = moments
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_", "PODMETA_"))}
+        self.variables = kept | {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COMPILATION_CACHE_DIR": str(base / "compiled"),
+            "PYTHONPATH": str(REPOSITORY),
+            "XLA_FLAGS": QUICK_TO_COMPILE,
+        }
+        self._trained: Path | None = None
+
+    def try_scenario(self, name: str, tries: int, faults: Sequence[Fault]) -> collections.Counter[str]:
+        """Disturbs a command that many times. Returns how often each problem came up."""
+        scenario, counts = SCENARIOS[name], collections.Counter[str]()
+        self._complete(scenario, self._new_folder(scenario))  # compiles
+        folder = self._new_folder(scenario)
+        start = time.monotonic()
+        self._complete(scenario, folder)
+        seconds, expected = time.monotonic() - start, results_in(folder)
+        print(f"{name}: {seconds:.1f} s undisturbed", flush=True)
+        folder, done = self._new_folder(scenario), 0
+        while done < tries:
+            fault, moment = faults[done % len(faults)], self._moments.uniform(0.0, seconds)
+            started = Started(scenario, folder, self.variables)
+            if started.ends_within(moment):
+                problems = self._problems_of_whole(started, folder, expected)
+                folder = self._new_folder(scenario)
+            else:
+                done += 1
+                problems = disturb(started, fault, self._moments)
+            counts.update(problems)
+            if problems:
+                print(f"{name}, {fault.name} after {moment:.2f} s: {', '.join(problems)}, code", end=" ")
+                print(f"{started.process.returncode}\n{started.output()[-3000:]}", flush=True)
+        started = Started(scenario, folder, self.variables)
+        problems = self._problems_of_whole(started, folder, expected)
+        if problems:
+            print(f"{name}, in the end: {', '.join(problems)}\n{started.output()[-3000:]}", flush=True)
+        counts.update(problems)
+        return counts
+
+    def try_agent(self, tries: int, seed: int) -> collections.Counter[str]:
+        """Interrupts the steps of an agent that many times."""
+        command = [sys.executable, "-m", "tests.end_to_end.interrupted_agent", str(tries), str(seed)]
+        ended = subprocess.run(command, cwd=REPOSITORY, env=self.variables, capture_output=True, text=True)
+        counts = collections.Counter(problems_of_end(ended.returncode, ended.stderr, {0}))
+        for line in ended.stdout.splitlines():
+            number, _, outcome = line.partition(" ")
+            counts[NOT_RESUMED] += int(number) * (outcome not in ("before", "after"))
+        print(f"{AGENT}: {', '.join(ended.stdout.splitlines())} the step\n{ended.stderr}", flush=True)
+        return counts
+
+    def _problems_of_whole(self, started: Started, folder: Path, expected: dict[str, Any]) -> list[str]:
+        """What is wrong with a start that is not disturbed, and goes on where earlier ones were."""
+        hangs = not started.ends_within(10 * SECONDS_TO_END)
+        problems = [HANG] if hangs else [ORPHAN] if started.children_left() else []
+        started.kill_all()
+        problems += problems_of_end(started.process.returncode, started.output(), {0}, problems)
+        if started.process.returncode != 0 or results_in(folder) != expected:
+            problems.append(NOT_RESUMED)
+        return problems
+
+    def _new_folder(self, scenario: Scenario) -> Path:
+        folder = Path(tempfile.mkdtemp(dir=self._base))
+        if scenario.after_training:
+            if self._trained is None:
+                self._trained = folder
+                self._complete(Scenario(_PODMETA, ("train", *_TRAINED, "evaluation.enabled=false")), folder)
+                return self._new_folder(scenario)
+            shutil.copytree(self._trained / "run", folder / "run")
+        return folder
+
+    def _complete(self, scenario: Scenario, folder: Path) -> None:
+        started = Started(scenario, folder, self.variables)
+        try:
+            if started.process.wait() != 0:
+                raise SystemExit(f"the undisturbed command failed:\n{started.output()}")
+        finally:
+            started.kill_all()
+
+
+def main() -> int:
+    """Tries every scenario equally often."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tries", type=int, default=200, help="in all")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--only", nargs="+", choices=(*SCENARIOS, AGENT), default=(*SCENARIOS, AGENT))
+    parser.add_argument("--signal", nargs="+", choices=[fault.name for fault in FAULTS], help="only these")
+    options = parser.parse_args()
+    # A shell that starts this in the background, or under nohup, has it ignore these, and the commands would as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    faults = [fault for fault in FAULTS if options.signal is None or fault.name in options.signal]
+    counts: dict[str, collections.Counter[str]] = {}
+    with tempfile.TemporaryDirectory() as base:
+        laboratory = Laboratory(Path(base), random.Random(options.seed))
+        for index, name in enumerate(options.only):
+            tries = options.tries // len(options.only) + (index < options.tries % len(options.only))
+            if name == AGENT:
+                counts[name] = laboratory.try_agent(tries, options.seed)
+            else:
+                counts[name] = laboratory.try_scenario(name, tries, faults)
+            counts[name]["tries"] = tries
+    print_table(counts)
+    return int(any(count[problem] for count in counts.values() for problem in PROBLEMS))
+
+
+def print_table(counts: dict[str, collections.Counter[str]]) -> None:
+    """One line for every scenario, and one for all of them."""
+    columns = ("tries", *PROBLEMS)
+    print(f"{'':12}" + "".join(column.rjust(13) for column in columns))
+    for name, count in [*counts.items(), ("all", sum(counts.values(), collections.Counter[str]()))]:
+        print(f"{name:12}" + "".join(str(count[column]).rjust(13) for column in columns))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
