@@ -82,11 +82,11 @@ class Scenario(NamedTuple):
 
 
 SCENARIOS = {
-    "training": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=400")),
+    "training": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=120")),
     "meta-test": Scenario(_PODMETA, ("train", *_TESTED), after_training=True),
     "evaluate": Scenario(_PODMETA, ("evaluate", _SETTINGS), run_key="run", after_training=True),
-    "sweep": Scenario(_PODMETA, ("train", *TINY, OFTEN, "num_updates=80", "seed=0,1", "--multirun")),
-    "launcher": Scenario(_LOCAL, ("--processes", "2", *JOB, OFTEN, "num_updates=400", "devices.cpu=1")),
+    "sweep": Scenario(_PODMETA, ("train", *TINY, OFTEN, "num_updates=24", "seed=0,1", "--multirun")),
+    "launcher": Scenario(_LOCAL, ("--processes", "2", *JOB, OFTEN, "num_updates=120", "devices.cpu=1")),
 }
 AGENT = "agent"
 
@@ -137,7 +137,10 @@ class Started:
             time.sleep(0.05)
         return left
 
-    def kill_all(self) -> None:
+    def __enter__(self) -> "Started":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """Ends whatever is left."""
         for process_id in self.family():
             os.kill(process_id, signal.SIGKILL)
@@ -154,35 +157,54 @@ def _variables_of_all() -> Iterator[tuple[int, bytes]]:
 
 
 def disturb(started: Started, fault: Fault, moments: random.Random) -> list[str]:
-    """Sends the signals of a fault; returns what goes wrong."""
+    """Sends the signals of a fault, and waits for the end; returns what goes wrong until then."""
     # A terminal sends its signals to the group, and a scheduler to the process.
     send = moments.choice((os.kill, os.killpg))
     for index, number in enumerate(fault.signals):
         if index and started.ends_within(moments.uniform(0.0, 1.0)):
             break
         send(started.process.pid, number)
-    problems = []
-    if not started.ends_within(SECONDS_TO_END):
-        problems.append(HANG)
-    elif started.children_left():
-        problems.append(ORPHAN)
-    started.kill_all()
-    return problems + problems_of_end(started.process.returncode, started.output(), fault.allowed_codes(), problems)
+    return problems_of_children(started) if started.ends_within(SECONDS_TO_END) else [HANG]
 
 
-def problems_of_end(code: int, output: str, allowed: set[int], known: Sequence[str] = ()) -> list[str]:
+def problems_of_children(started: Started) -> list[str]:
+    """What is wrong with the processes of a command that has ended."""
+    return [ORPHAN] if started.children_left() else []
+
+
+def problems_of_end(started: Started, allowed: set[int], known: Sequence[str] = ()) -> list[str]:
     """What is wrong with how a command ended, by its exit code and output."""
+    return [] if HANG in known else problems_of(started.process.returncode, started.output(), allowed)
+
+
+def problems_of(code: int, output: str, allowed: set[int]) -> list[str]:
+    """What is wrong with an exit code and an output."""
     problems = []
     as_shown = code if code >= 0 else 128 - code
     if "Traceback (most recent call last)" in output:
         problems.append(TRACEBACK)
     if as_shown == 128 + signal.SIGSEGV or "Segmentation fault" in output or "Fatal Python error" in output:
         problems.append(SEGFAULT)
-    elif as_shown not in allowed and HANG not in known:
+    elif as_shown not in allowed:
         problems.append(EXIT_CODE)
     if code == 128 + signal.SIGINT and "interrupted" not in output:
         problems.append(NO_WORD)
     return problems
+
+
+def problems_of_whole(started: Started, folder: Path, expected: dict[str, Any]) -> list[str]:
+    """What is wrong with a start that was not disturbed, and went on where earlier ones were."""
+    problems = problems_of_end(started, {0})
+    if started.process.returncode != 0 or results_in(folder) != expected:
+        problems.append(NOT_RESUMED)
+    return problems
+
+
+def report(event: str, started: Started, problems: Sequence[str]) -> None:
+    """Shows what a command did that had problems."""
+    if problems:
+        code = started.process.returncode
+        print(f"{event}: {', '.join(problems)}, exit code {code}\n{started.output()[-3000:]}", flush=True)
 
 
 def results_in(folder: Path) -> dict[str, Any]:
@@ -223,21 +245,21 @@ class Laboratory:
         folder, done = self._new_folder(scenario), 0
         while done < tries:
             fault, moment = faults[done % len(faults)], self._moments.uniform(0.0, seconds)
-            started = Started(scenario, folder, self.variables)
-            if started.ends_within(moment):
-                problems = self._problems_of_whole(started, folder, expected)
-                folder = self._new_folder(scenario)
-            else:
+            with Started(scenario, folder, self.variables) as started:
+                disturbed = not started.ends_within(moment)
+                problems = disturb(started, fault, self._moments) if disturbed else problems_of_children(started)
+            if disturbed:
+                problems += problems_of_end(started, fault.allowed_codes(), problems)
                 done += 1
-                problems = disturb(started, fault, self._moments)
+            else:
+                problems += problems_of_whole(started, folder, expected)
+                folder = self._new_folder(scenario)
+            report(f"{name}, {fault.name} after {moment:.2f} s", started, problems)
             counts.update(problems)
-            if problems:
-                print(f"{name}, {fault.name} after {moment:.2f} s: {', '.join(problems)}, code", end=" ")
-                print(f"{started.process.returncode}\n{started.output()[-3000:]}", flush=True)
-        started = Started(scenario, folder, self.variables)
-        problems = self._problems_of_whole(started, folder, expected)
-        if problems:
-            print(f"{name}, in the end: {', '.join(problems)}\n{started.output()[-3000:]}", flush=True)
+        with Started(scenario, folder, self.variables) as started:
+            problems = [] if started.ends_within(10 * SECONDS_TO_END) else [HANG]
+        problems += problems_of_whole(started, folder, expected)
+        report(f"{name}, in the end", started, problems)
         counts.update(problems)
         return counts
 
@@ -245,22 +267,12 @@ class Laboratory:
         """Interrupts the steps of an agent that many times."""
         command = [sys.executable, "-m", "tests.end_to_end.interrupted_agent", str(tries), str(seed)]
         ended = subprocess.run(command, cwd=REPOSITORY, env=self.variables, capture_output=True, text=True)
-        counts = collections.Counter(problems_of_end(ended.returncode, ended.stderr, {0}))
+        counts = collections.Counter(problems_of(ended.returncode, ended.stderr, {0}))
         for line in ended.stdout.splitlines():
             number, _, outcome = line.partition(" ")
             counts[NOT_RESUMED] += int(number) * (outcome not in ("before", "after"))
         print(f"{AGENT}: {', '.join(ended.stdout.splitlines())} the step\n{ended.stderr}", flush=True)
         return counts
-
-    def _problems_of_whole(self, started: Started, folder: Path, expected: dict[str, Any]) -> list[str]:
-        """What is wrong with a start that is not disturbed, and goes on where earlier ones were."""
-        hangs = not started.ends_within(10 * SECONDS_TO_END)
-        problems = [HANG] if hangs else [ORPHAN] if started.children_left() else []
-        started.kill_all()
-        problems += problems_of_end(started.process.returncode, started.output(), {0}, problems)
-        if started.process.returncode != 0 or results_in(folder) != expected:
-            problems.append(NOT_RESUMED)
-        return problems
 
     def _new_folder(self, scenario: Scenario) -> Path:
         folder = Path(tempfile.mkdtemp(dir=self._base))
@@ -273,12 +285,9 @@ class Laboratory:
         return folder
 
     def _complete(self, scenario: Scenario, folder: Path) -> None:
-        started = Started(scenario, folder, self.variables)
-        try:
+        with Started(scenario, folder, self.variables) as started:
             if started.process.wait() != 0:
                 raise SystemExit(f"the undisturbed command failed:\n{started.output()}")
-        finally:
-            started.kill_all()
 
 
 def main() -> int:
