@@ -4,13 +4,14 @@ import contextlib
 import importlib
 import json
 import math
+import os
 import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -52,7 +53,9 @@ class MetricsWriter:
         Raises:
           InputError: Weights & Biases is asked for and not installed, or `metrics.jsonl` is damaged.
         """
+        self._run_directory = run_directory
         self._path = run_directory.metrics_path
+        self._warn = warn
         # First, because it alone may find something amiss with the user's input.
         self._wandb = None if wandb_project is None else _Wandb(run_directory, wandb_project)
         _drop_rows_after(self._path, resumed_update, warn)
@@ -67,12 +70,27 @@ class MetricsWriter:
           PodmetaError: the disk is full.
         """
         values = {name: _to_python(value) for name, value in row.items()}
+        self._make_again_what_was_deleted(values["update"])
         with explained_write_errors(self._path):
             self._file.write(json.dumps(_finite_or_null(values), allow_nan=False) + "\n")
         if self._tensorboard is not None:
             self._tensorboard.write(values)
         if self._wandb is not None:
             self._wandb.write(values)
+
+    def _make_again_what_was_deleted(self, update: int) -> None:
+        """Opens new files where somebody has deleted or replaced `metrics.jsonl`, for rows would be lost unseen."""
+        if _is_at(self._file, self._path) or self._run_directory.current_path() != self._run_directory.path:
+            return
+        with explained_write_errors(self._path):
+            self._file.close()
+            self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        if self._tensorboard is not None and not self._run_directory.tensorboard_path.exists():
+            self._tensorboard.close()
+            self._tensorboard = _TensorBoard(self._run_directory.tensorboard_path, update - 1)
+        self._warn(
+            f"{self._path} was deleted or replaced while the job trained: rows from update {update} on are in it"
+        )
 
     def close(self) -> None:
         """Closes all sinks. May be called twice."""
@@ -163,6 +181,14 @@ class _Wandb:
 
     def close(self) -> None:
         self._run.finish()
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _drop_rows_after(path: Path, update: int, warn: Warn) -> None:

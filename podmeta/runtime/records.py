@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
+from podmeta.config.paths import to_paste
 from podmeta.config.schema import CheckpointConfig, JobConfig
 from podmeta.errors import InputError, PodmetaError
 from podmeta.keys import GENERATOR, describe_generator
@@ -101,7 +102,9 @@ class RunRecords:
         metrics_writer: MetricsWriter,
         display: Display,
         progress: Progress,
+        tell: Callable[[str], None],
     ) -> None:
+        self._tell = tell
         self._config = config
         self._run_directory = run_directory
         self._checkpoints = checkpoints
@@ -117,20 +120,44 @@ class RunRecords:
         self._display.update(progress.update, fitness, rate)
 
     def due(self, progress: Progress) -> bool:
-        """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one."""
+        """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one.
+
+        Or the run directory is no longer where it was, which `save` deals with.
+        """
+        if self._run_directory.current_path() != self._run_directory.path:
+            return True
         every_updates, every_seconds = self._config.every_updates, self._config.every_seconds
         updates_due = every_updates > 0 and progress.update - self._last_update >= every_updates
         return updates_due or (every_seconds > 0 and time.monotonic() - self._last_time >= every_seconds)
 
     def save(self, state: TrainingState, progress: Progress) -> None:
-        """Saves a checkpoint, unless this update is saved already."""
+        """Saves a checkpoint, unless this update is saved already.
+
+        If the run directory was deleted, it is made again, with a line to the user.
+
+        Raises:
+          PodmetaError: it was renamed. The checkpoint is saved where it is now.
+        """
+        path, current = self._run_directory.path, self._run_directory.current_path()
+        if current is None:
+            self._run_directory.make_again()
+            self._tell(f"warning: {path} was deleted while the job trained: it is made again, without earlier files")
+        elif current != path:
+            self._save_in(Checkpoints(current / "checkpoints", self._config.keep), state, progress)
+            raise PodmetaError(
+                f"{path} was renamed to {current} while the job trained. A checkpoint of update {progress.update} is "
+                f"saved there: to go on, give the same command with {to_paste('run_dir', current)}"
+            )
         if progress.update not in self._checkpoints.steps() or progress.update != self._last_update:
-            digests = sha256_by_instance(state.outer.meta_params)
-            metadata = CheckpointMetadata(progress.seconds, digests, describe_generator())
-            self._checkpoints.save(progress.update, state, encode(metadata))
+            self._save_in(self._checkpoints, state, progress)
             # One that an earlier end has left is of another θ from here on.
             self._run_directory.summary_path.unlink(missing_ok=True)
         self._last_update, self._last_time = progress.update, time.monotonic()
+
+    def _save_in(self, checkpoints: Checkpoints, state: TrainingState, progress: Progress) -> None:
+        digests = sha256_by_instance(state.outer.meta_params)
+        metadata = CheckpointMetadata(progress.seconds, digests, describe_generator())
+        checkpoints.save(progress.update, state, encode(metadata))
 
     def finish(self, summary: Summary) -> None:
         """Writes summary.json, unless there is one of the same θ, which this start has then added nothing to."""
@@ -181,7 +208,7 @@ def open_records(
             contextlib.closing(metrics_writer),
             show_progress(job.num_updates, sys.stderr, job.logging.progress) as display,
         ):
-            records = RunRecords(job.checkpoint, run_directory, checkpoints, metrics_writer, display, progress)
+            records = RunRecords(job.checkpoint, run_directory, checkpoints, metrics_writer, display, progress, tell)
             yield records, state, progress
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import socket
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,6 +78,7 @@ class RunDirectory:
         self.checkpoints_path = self.path / "checkpoints"
         self.tensorboard_path = self.path / "tensorboard"
         self._config_text = config_text
+        self._provenance: Provenance | None = None
         self._lock = _Lock(self.path)
         try:
             check_config(self.path, config_text, changeable_keys)
@@ -89,8 +91,20 @@ class RunDirectory:
 
         A start that trains nothing must not: the files would no longer say what made θ.
         """
+        self._provenance = provenance
         write_atomically(self.config_path, self._config_text)
         write_atomically(self.environment_path, json.dumps(encode(provenance), indent=2) + "\n")
+
+    def current_path(self) -> Path | None:
+        """Where the directory is now: `path`, another path if it was renamed, None if it was deleted."""
+        return self._lock.directory_now()
+
+    def make_again(self) -> None:
+        """Makes the directory again after it was deleted, with `config.yaml` and `environment.json`."""
+        self._lock.release()
+        self._lock = _Lock(self.path)
+        if self._provenance is not None:
+            self.write_start(self._provenance)
 
     def release(self) -> None:
         """Lets other jobs have the directory. May be called twice."""
@@ -228,6 +242,7 @@ class _Lock:
     """An exclusive `flock` on the file `lock` of a directory, which is created where it does not exist."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         path = directory / "lock"
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -252,6 +267,7 @@ class _Lock:
                 "has space and file locks."
             ) from error
         self._descriptor: int | None = descriptor
+        self._directory_descriptor = os.open(directory, os.O_RDONLY)
         # A forked child (a worker of a host environment) shares the lock. Were it to outlive a killed job, it
         # would keep the directory from the job's next start.
         os.register_at_fork(after_in_child=self.release)
@@ -260,7 +276,26 @@ class _Lock:
         # Closing gives up this process's share only: a child's `release` does not take the lock from its parent.
         if self._descriptor is not None:
             os.close(self._descriptor)
+            os.close(self._directory_descriptor)
             self._descriptor = None
+
+    def directory_now(self) -> Path | None:
+        """Where the directory is: None if it was deleted, and where it was if the file system does not answer."""
+        for path in (self._directory, _path_of(self._directory_descriptor)):
+            try:
+                if os.path.samestat(path.stat(), os.fstat(self._directory_descriptor)):
+                    return path
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:
+                return self._directory
+        return None
+
+
+def _path_of(descriptor: int) -> Path:
+    if sys.platform == "darwin":
+        return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
 def _advice_about(holder: str) -> str:

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, TIMEOUT_S, TINY, Command, checkpoint_steps, digest
+from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, TIMEOUT_S, TINY, Command, checkpoint_steps, digest, read_until
 
 SECONDS_TO_END = 5.0
 SHORT = (*TINY, "num_updates=4", "evaluation.enabled=false")
@@ -136,6 +136,20 @@ def is_free(lock) -> bool:
         except BlockingIOError:
             return False
     return True
+
+
+@pytest.mark.long
+def test_a_job_whose_directory_is_renamed_stops_with_a_checkpoint_and_goes_on_there(podmeta, tmp_path):
+    job = podmeta.start("train", *JOB, *LONG, f"run_dir={tmp_path}/run")
+    read_until(job, "update ")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    said = job.communicate(timeout=TIMEOUT_S)[1]
+    assert job.returncode == 1 and "Traceback" not in said, said
+    step = checkpoint_steps(tmp_path / "moved")[-1]
+    assert f"A checkpoint of update {step} is saved there" in said
+    assert not (tmp_path / "run").exists()
+    said = podmeta.succeeds("train", *JOB, f"num_updates={step + 4}", f"run_dir={tmp_path}/moved")
+    assert f"going on from update {step}" in said
 
 
 @pytest.mark.long

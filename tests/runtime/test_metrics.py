@@ -46,6 +46,24 @@ def events(directory: Path) -> list[Event]:
     return found
 
 
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: shutil.copy(path, "copy") and Path("copy").replace(path)])
+def test_files_that_are_deleted_or_replaced_meanwhile_are_made_again_and_the_user_hears_of_it(
+    run, lose, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    with MetricsWriter(run, tensorboard=True, warn=said.append) as metrics:
+        metrics.write({"update": 1, "value": 0.5})
+        kept = [1] if lose is not Path.unlink else []
+        lose(run.metrics_path)
+        shutil.rmtree(run.tensorboard_path)
+        metrics.write({"update": 2, "value": 0.5})
+        metrics.write({"update": 3, "value": 0.5})
+    assert [row["update"] for row in strict_rows(run.metrics_path)] == [*kept, 2, 3]
+    assert [event.step for event in events(run.tensorboard_path) if event.summary.value] == [2, 3]
+    assert len(said) == 1 and "rows from update 2 on" in said[0]
+
+
 def test_every_kind_of_number_becomes_json_at_once(run):
     with MetricsWriter(run) as metrics:
         metrics.write(

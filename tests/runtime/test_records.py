@@ -1,10 +1,13 @@
 """What a job that goes on leaves in the directory of a run that has ended."""
 
+import contextlib
 import json
+import shutil
 
 import pytest
 
 from podmeta.config.compose import compose_job
+from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.meta_params import restore_run
 from podmeta.runtime.records import Progress, open_records
 from podmeta.runtime.training import train
@@ -69,6 +72,45 @@ def test_the_summary_of_an_earlier_end_does_not_outlive_its_meta_params(ended):
         assert (ended / "summary.json").exists()  # still the θ of update 2
         records.save(state, Progress(3, 1.0))
         assert not (ended / "summary.json").exists()
+
+
+@contextlib.contextmanager
+def opened(path):
+    """The records and state of a job that goes on in a run directory, and what it says."""
+    said = []
+    job = compose_job([*TINY, "num_updates=9", f"run_dir={path}"])
+    with open_records(job, path, restore_run(job, path).tree, said.append) as (records, state, progress):
+        assert not records.due(progress)
+        yield records, state, said
+
+
+def test_a_job_whose_directory_is_renamed_saves_there_and_stops(ended, tmp_path):
+    moved = tmp_path / "moved"
+    with opened(ended) as (records, state, _):
+        ended.rename(moved)
+        assert records.due(Progress(2, 1.0))
+        records.note([{"update": 3}], Progress(3, 1.0), 0.0, 1.0)
+        with pytest.raises(PodmetaError, match=f"renamed to {moved} .* update 3 .* run_dir={moved}$"):
+            records.save(state, Progress(3, 1.0))
+    assert not ended.exists()
+    assert "going on from update 3" in go_on(moved, 4)[1]
+    rows = (moved / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["update"] for row in rows] == [2, 3, 4]
+
+
+def test_a_job_whose_directory_is_deleted_makes_it_again_and_goes_on(ended):
+    with opened(ended) as (records, state, said):
+        config = (ended / "config.yaml").read_text()
+        shutil.rmtree(ended)
+        assert records.due(Progress(2, 1.0))
+        records.save(state, Progress(3, 1.0))
+        assert any(f"{ended} was deleted" in line for line in said)
+        assert not records.due(Progress(3, 1.0))
+        records.note([{"update": 4}], Progress(4, 1.0), 0.0, 1.0)
+        assert (ended / "config.yaml").read_text() == config
+        with pytest.raises(InputError, match="in use"):
+            go_on(ended, 9)
+    assert "going on from update 3" in go_on(ended, 4)[1]
 
 
 LINEAR = "outer.learning_rate_schedule.name=linear"
