@@ -1,7 +1,6 @@
 """From files and overrides to a `JobConfig`: Hydra's composition over the typed schema."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from podmeta.config.messages import HOW_TO_OVERRIDE, explain_overrides, no_such_
 from podmeta.config.paths import split_paths
 from podmeta.config.presets import hydra_over_presets
 from podmeta.config.resolve import evaluation_settings, resolve_job
+from podmeta.config.run_config import literal, read_run_config
 from podmeta.config.schema import GROUPS, JobConfig, open_keys
 from podmeta.config.shorthand import expand_overrides
 from podmeta.config.validate import check_known, validate_environment, validate_job
@@ -63,7 +63,7 @@ def job_from_config(config: DictConfig | ListConfig) -> JobConfig:
 
 def job_to_yaml(job: JobConfig) -> str:
     """A job as the text of a `config.yaml`, from which `job_from_yaml` makes the same job again, machine aside."""
-    return OmegaConf.to_yaml(OmegaConf.create(_literal(dataclasses.asdict(job))))
+    return OmegaConf.to_yaml(OmegaConf.create(literal(dataclasses.asdict(job))))
 
 
 def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
@@ -78,20 +78,15 @@ def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
     Raises:
       InputError: there is no such file, it is not a job's, or a key or value is wrong.
     """
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}. Name the directory of a run, which holds that file") from error
-    except Exception as error:  # YAML and OmegaConf raise a different one for every way in which a file is none
-        raise InputError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict) or not all(isinstance(content.get(group), dict) for group in GROUPS):
+    content = read_run_config(path)
+    if not all(isinstance(content.get(group), dict) for group in GROUPS):
         raise InputError(f"{path} is not the config of a run")
     content = {key: value for key, value in content.items() if key not in _OF_THE_MACHINE}
     overrides, paths = split_paths(overrides)
     try:
         schema = OmegaConf.structured(JobConfig)
         members = {group: OmegaConf.structured(_member(group, content[group])) for group in GROUPS}
-        config = OmegaConf.merge(schema, members, content)
+        config = OmegaConf.merge(schema, members, literal(content))
         for override in OverridesParser.create().parse_overrides(overrides):
             if override.is_delete() or override.is_sweep_override():
                 raise InputError(f"{override.input_line!r} does not set a key to one value. {HOW_TO_OVERRIDE}")
@@ -107,15 +102,6 @@ _OF_THE_MACHINE = ("distributed", "devices", "compilation_cache_dir")
 """Keys about the machine that a run was made on, which another command must not take from it."""
 
 
-def _literal(value: Any) -> Any:
-    """A config in which every text stands for itself: OmegaConf reads more into a dollar before a brace."""
-    if isinstance(value, dict):
-        return {key: _literal(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_literal(entry) for entry in value]
-    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
-
-
 def _as_hydra_writes(override: str) -> str:
     """The override; with the prefix by which Hydra adds a key, where the schema leaves open which keys there are."""
     key = override.partition("=")[0]
@@ -128,6 +114,6 @@ def _as_hydra_writes(override: str) -> str:
 def _member(group: str, content: dict[str, Any]) -> type:
     """The dataclass that the name in a group's part of a file calls for."""
     name = content.get("name")
-    if name not in GROUPS[group]:
+    if not isinstance(name, str) or name not in GROUPS[group]:
         raise InputError(no_such_choice(group, str(name), GROUPS[group]))
     return GROUPS[group][name]

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from podmeta.config.messages import explain, no_such_choice
 from podmeta.config.presets import environment_preset, list_options
+from podmeta.config.run_config import literal
 from podmeta.config.schema import (
     GROUPS,
     EnvironmentConfig,
@@ -112,7 +113,7 @@ def _named_environment(reference: Any, where: str) -> EnvironmentConfig | Mixtur
     """The preset of a name, or of a name and an id; or a whole environment, typed."""
     if isinstance(reference, Mapping):
         name, choices = reference.get("name"), GROUPS["environment"]
-        if name not in choices:
+        if not isinstance(name, str) or name not in choices:
             raise InputError(no_such_choice(f"{where}.environment.name", str(name), choices))
         return _merged(choices[name], reference, _keys(choices[name]), f"{where}.environment")
     presets = list_options("environment")
@@ -173,7 +174,7 @@ def _stage(described: Any, job: JobConfig, where: str) -> StageConfig:
     changes = _mapping(described.get("outer", {}), f"{where}.outer")
     whole, name = job.outer, changes.get("name", job.outer.name)
     if name != whole.name:  # the other outer loop, from its own defaults
-        if name not in GROUPS["outer"]:
+        if not isinstance(name, str) or name not in GROUPS["outer"]:
             raise InputError(no_such_choice(f"{where}.outer.name", str(name), GROUPS["outer"]))
         whole = GROUPS["outer"][name]
     outer = _merged(whole, changes, _keys(whole), f"{where}.outer")
@@ -189,7 +190,7 @@ def _mapping(described: Any, where: str) -> Mapping[str, Any]:
 def _merged(whole: Any, changes: Mapping[str, Any], keys: Iterable[str], where: str) -> Any:
     """A copy of a config, or of a dataclass's defaults, with some keys changed."""
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(whole), dict(changes)))
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(literal(whole)), literal(dict(changes))))
     except OmegaConfBaseException as error:
         raise InputError(explain(error, keys, f"The keys are {', '.join(keys)}", f"{where}.")) from error
 

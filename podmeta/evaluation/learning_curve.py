@@ -1,5 +1,6 @@
 """The picture of a meta-test: learning curves inside the lifetime."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import headline_metric, metric_values
 from podmeta.evaluation.statistics import t_half_width
+from podmeta.runtime.files import write_atomically
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {
@@ -52,7 +54,9 @@ def _draw_figure(path: Path, curves: dict[str, dict[str, Lifetimes]], title: str
         axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize="small")
     all_axes[0].legend(frameon=False, fontsize="small")
-    figure.savefig(path, dpi=130)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=130)
+    write_atomically(path, content.getvalue())
 
 
 def _draw(axes: object, algorithm: str, totals: Float[np.ndarray, "num_tasks lifetime_length"]) -> None:

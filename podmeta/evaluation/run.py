@@ -39,6 +39,7 @@ from podmeta.runtime.files import write_atomically
 from podmeta.runtime.json_files import Warn, ignore
 from podmeta.runtime.meta_params import restore_run
 from podmeta.runtime.program import state_shapes
+from podmeta.runtime.run_directory import check_entries
 from podmeta.runtime.run_files import (
     CURVES,
     EVALUATION,
@@ -153,8 +154,9 @@ def check_files(run_path: Path, warn: Warn = warnings.warn) -> None:
     """Checks that rows can be added to what is there, before the time that measuring them takes.
 
     Raises:
-      InputError: a file is damaged.
+      InputError: a file is damaged, or a folder or link stands where a file belongs.
     """
+    check_entries(run_path)
     read_evaluation(run_path, warn)
     read_curves(run_path, warn)
 

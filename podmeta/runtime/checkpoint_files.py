@@ -1,11 +1,13 @@
 """The files of a checkpoint: their names, their checksums and the manifest. Nothing here needs JAX."""
 
 import dataclasses
+import errno
 import hashlib
+import os
 import re
 from pathlib import Path
-from typing import Any
 
+from podmeta.data_files import LINK, read_data
 from podmeta.errors import InputError
 from podmeta.runtime.files import reason
 from podmeta.runtime.json_files import read_object
@@ -31,11 +33,26 @@ class SavedArray:
 
 
 @dataclasses.dataclass(frozen=True)
+class CheckpointMetadata:
+    """What is saved in a checkpoint beside the state.
+
+    Attributes:
+      seconds: spent training so far, compilation left out.
+      meta_params_sha256: the digest of every instance's θ. Earlier versions saved none.
+      random_generator: as `podmeta.keys.describe_generator` says. Earlier versions saved none.
+    """
+
+    seconds: float
+    meta_params_sha256: list[str] | None = None
+    random_generator: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What `manifest.json` says; `metadata` is the caller's."""
+    """What `manifest.json` says."""
 
     step: int
-    metadata: dict[str, Any]
+    metadata: CheckpointMetadata
     arrays: list[SavedArray]
 
 
@@ -45,18 +62,27 @@ def step_name(step: int) -> str:
 
 
 def steps_in(directory: Path) -> list[int]:
-    """The steps of all checkpoints in a directory, good or broken, ascending; none where there is no directory."""
-    if not directory.is_dir():
+    """The steps of all checkpoints in a directory, good or broken, ascending; none where there is no directory.
+
+    Raises:
+      InputError: it cannot be read, or is a link.
+    """
+    try:
+        if directory.is_symlink():
+            raise OSError(errno.ELOOP, LINK)
+        matches = [_STEP_NAME.fullmatch(entry.name) for entry in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    matches = (_STEP_NAME.fullmatch(entry.name) for entry in directory.iterdir())
+    except (OSError, ValueError) as error:  # ValueError: a name that no folder can have
+        raise InputError(f"{directory} cannot be read: {reason(error)}") from error
     return sorted(int(match[1]) for match in matches if match)
 
 
 def checksum_lines(directory: Path) -> list[str]:
     """The lines of a checkpoint's SHA256SUMS, as its files are now."""
-    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    files = sorted(Path(folder, name) for folder, _, names in os.walk(directory) for name in names if name != CHECKSUMS)
     return [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(directory).as_posix()}\n" for path in files
+        f"{hashlib.sha256(read_data(path)).hexdigest()}  {path.relative_to(directory).as_posix()}\n" for path in files
     ]
 
 
@@ -83,7 +109,9 @@ def read_manifest(directory: Path, step: int) -> Manifest:
 
 def _check_files(directory: Path) -> None:
     try:
-        expected = (directory / CHECKSUMS).read_bytes()
+        if directory.is_symlink():
+            raise OSError(errno.ELOOP, LINK)
+        expected = read_data(directory / CHECKSUMS)
         found = checksum_lines(directory)
     except OSError as error:
         raise BrokenCheckpointError(reason(error) + (f": {error.filename}" if error.filename else "")) from error

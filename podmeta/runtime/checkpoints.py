@@ -5,7 +5,7 @@ newest checkpoint, so two checksums stand around it: one over the files, checked
 over the arrays, checked after. A checkpoint is a folder:
 
     step_00000123/arrays/        orbax's files
-    step_00000123/manifest.json  the step, the caller's metadata, and path, shape, dtype and SHA-256 of every array
+    step_00000123/manifest.json  the step, the metadata, and path, shape, dtype and SHA-256 of every array
     step_00000123/SHA256SUMS     of every file above, as `sha256sum --check` reads it
 
 Process 0 of a job saves, and any may restore; neither needs the other processes to take part.
@@ -17,7 +17,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ from podmeta.runtime.checkpoint_files import (
     CHECKSUMS,
     MANIFEST,
     BrokenCheckpointError,
+    CheckpointMetadata,
     Manifest,
     SavedArray,
     checksum_lines,
@@ -63,13 +64,13 @@ class RestoredCheckpoint(NamedTuple):
     Attributes:
       step: the step it was saved at.
       tree: the target's structure, with NumPy arrays for leaves.
-      metadata: as given to `save`.
+      metadata: what was saved with it.
       warnings: one line for every newer checkpoint that is broken.
     """
 
     step: int
     tree: Any
-    metadata: dict[str, Any]
+    metadata: CheckpointMetadata
     warnings: list[str]
 
 
@@ -110,13 +111,13 @@ class Checkpoints:
             elif entry.name.startswith(TEMPORARY_PREFIX):
                 _delete(entry)
 
-    def save(self, step: int, tree: Any, metadata: Mapping[str, Any]) -> None:
+    def save(self, step: int, tree: Any, metadata: CheckpointMetadata) -> None:
         """Saves a checkpoint and then deletes those that are too old. It is on the disk when this returns.
 
         Args:
           step: its number. A checkpoint of the same step is replaced.
           tree: a pytree of NumPy or JAX arrays, without typed PRNG keys.
-          metadata: anything JSON can hold.
+          metadata: what is saved with it.
 
         Raises:
           PodmetaError: it could not be written. The earlier checkpoints are untouched.
@@ -201,7 +202,7 @@ class Checkpoints:
                 (self.directory / step_name(step)).rename(doomed)
                 _delete(doomed)
 
-    def _restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
+    def _restore(self, step: int, target: Any) -> tuple[Any, CheckpointMetadata]:
         path = self.directory / step_name(step)
         manifest = read_manifest(self.directory, step)
         saved_target = _fitting(path, manifest.arrays, target)
@@ -241,9 +242,9 @@ def _delete(path: Path) -> None:
             path.unlink()
 
 
-def _write(directory: Path, step: int, tree: Any, metadata: Mapping[str, Any]) -> None:
+def _write(directory: Path, step: int, tree: Any, metadata: CheckpointMetadata) -> None:
     tree = jax.tree.map(np.asarray, jax.device_get(tree))
-    manifest = encode(Manifest(step, dict(metadata), _describe(tree, with_content=True)))
+    manifest = encode(Manifest(step, metadata, _describe(tree, with_content=True)))
     directory.mkdir()
     # Orbax closes its event loop at the first write that fails; those that fail after it print a traceback each.
     ensure_room(directory, _num_bytes(tree))

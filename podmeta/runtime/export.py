@@ -80,7 +80,7 @@ def export_run(
         raise InputError(f"instance={instance} does not exist: the run has {num_instances(job)}, counted from 0")
     restored = restore_run(job, run_path, warn)
     digests = tuple(sha256_by_instance(restored.tree.outer.meta_params))
-    exported = MetaParamsId(restored.step, digests, in_checkpoint="meta_params_sha256" in restored.metadata)
+    exported = MetaParamsId(restored.step, digests, in_checkpoint=restored.metadata.meta_params_sha256 is not None)
     summary = _summary(run_path, exported)
     provenance = read_provenance(run_path)
     meta_params = jax.tree.map(lambda leaf: leaf[instance], restored.tree.outer.meta_params)

@@ -3,9 +3,14 @@
 import contextlib
 import errno
 import os
+import secrets
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+from podmeta.data_files import LINK
 from podmeta.errors import PodmetaError
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -13,6 +18,8 @@ TEMPORARY_PREFIX = ".tmp-"
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CHUNK_BYTES = 2**20
+_MODE = 0o666  # less the umask
+_SECONDS_TO_WRITE = 3600.0  # more than any file takes
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -21,18 +28,58 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
       PodmetaError: it could not be written; what was there before is untouched.
     """
-    temporary = path.with_name(TEMPORARY_PREFIX + path.name)
+    # A name that nobody can foresee: in a directory of somebody else's a link could stand there, or another's file.
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
     with explained_write_errors(path):
         try:
-            with temporary.open("wb") as file:
+            with create_file(temporary) as file:
                 file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
+            temporary.replace(path)  # a link there is replaced, not followed
+        except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         flush_entries_to_disk(path.parent)
+
+
+def create_file(path: Path) -> BinaryIO:
+    """Opens a new file to write.
+
+    Raises:
+      OSError: it cannot be made, or there is something of that name already, be it a link that leads nowhere.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, _MODE), "wb")
+
+
+def open_without_following(path: Path, flags: int) -> int:
+    """The descriptor of a regular file that is opened to read and write, and made where there is none.
+
+    Args:
+      path: the file.
+      flags: more flags for `os.open`, such as `os.O_APPEND`.
+
+    Raises:
+      OSError: it cannot be opened, is a link, or no regular file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags, _MODE)
+    except OSError as error:
+        raise OSError(error.errno, LINK if error.errno == errno.ELOOP else error.strerror, str(path)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "It is not a regular file", str(path))
+    return descriptor
+
+
+def delete_old_temporaries(directory: Path) -> None:
+    """Deletes what killed processes have left of files that they were writing there."""
+    for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > _SECONDS_TO_WRITE:
+                path.unlink()
 
 
 def ensure_room(directory: Path, num_bytes: int) -> None:
@@ -41,9 +88,9 @@ def ensure_room(directory: Path, num_bytes: int) -> None:
     Raises:
       OSError: they cannot; the disk is full, for instance. Nothing is left of them.
     """
-    file = directory / f"{TEMPORARY_PREFIX}room"
+    file = directory / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
-        with file.open("wb") as room:
+        with create_file(file) as room:
             for begin in range(0, num_bytes, _CHUNK_BYTES):
                 room.write(bytes(min(_CHUNK_BYTES, num_bytes - begin)))
     finally:

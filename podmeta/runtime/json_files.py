@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from podmeta.data_files import read_data
 from podmeta.errors import InputError
 from podmeta.runtime.files import reason
 
@@ -189,7 +190,7 @@ def _line(number: int, text: bytes) -> Line:
 def _read(path: Path, cure: str, missing: bytes | None = None) -> bytes:
     """The content of a file; `missing`, if that is given, where there is none."""
     try:
-        return path.read_bytes()
+        return read_data(path)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         if missing is not None and isinstance(error, FileNotFoundError):
             return missing

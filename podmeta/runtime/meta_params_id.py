@@ -4,7 +4,6 @@ A run may go on after it has been meta-tested, so its files can hold results of 
 rows record the update and the digest of their θ, and readers keep those of the newest.
 """
 
-import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +11,10 @@ from typing import NamedTuple, TypeVar
 
 from podmeta.config.paths import to_paste
 from podmeta.runtime.checkpoint_files import BrokenCheckpointError, read_manifest, steps_in
-from podmeta.runtime.json_files import Warn, decode
+from podmeta.runtime.json_files import Warn
 from podmeta.runtime.run_files import EVALUATION, CurveRow, EvaluationRow, Summary, read_evaluation, read_summary
 
 Row = TypeVar("Row", EvaluationRow, CurveRow)
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordedDigests:
-    """What the metadata of a checkpoint says about its θ: a digest by instance. Earlier versions saved none."""
-
-    meta_params_sha256: list[str] | None = None
 
 
 class MetaParamsId(NamedTuple):
@@ -49,8 +41,8 @@ def newest_meta_params(run_path: Path) -> MetaParamsId | None:
     checkpoints_path = run_path / "checkpoints"
     for step in reversed(steps_in(checkpoints_path)):
         try:
-            recorded = decode(RecordedDigests, read_manifest(checkpoints_path, step).metadata).meta_params_sha256
-        except (BrokenCheckpointError, ValueError):
+            recorded = read_manifest(checkpoints_path, step).metadata.meta_params_sha256
+        except BrokenCheckpointError:
             continue
         if recorded is not None:
             return MetaParamsId(step, tuple(recorded), in_checkpoint=True)

@@ -15,10 +15,12 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from podmeta.config.run_config import read_run_config
+from podmeta.data_files import read_data
 from podmeta.errors import InputError
-from podmeta.runtime.files import explained_write_errors, write_atomically
+from podmeta.runtime.files import explained_write_errors, open_without_following, write_atomically
 from podmeta.runtime.json_files import Warn
-from podmeta.runtime.run_directory import RunDirectory, read_config
+from podmeta.runtime.run_directory import RunDirectory
 from podmeta.runtime.run_files import metrics_up_to
 
 _SECONDS_BETWEEN_FLUSHES = 10.0
@@ -60,7 +62,7 @@ class MetricsWriter:
         self._wandb = None if wandb_project is None else _Wandb(run_directory, wandb_project)
         _drop_rows_after(self._path, resumed_update, warn)
         with explained_write_errors(self._path):
-            self._file = self._path.open("a", encoding="utf-8", buffering=1)
+            self._file = _open_to_append(self._path)
         self._tensorboard = _TensorBoard(run_directory.tensorboard_path, resumed_update) if tensorboard else None
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -84,7 +86,7 @@ class MetricsWriter:
             return
         with explained_write_errors(self._path):
             self._file.close()
-            self._file = self._path.open("a", encoding="utf-8", buffering=1)
+            self._file = _open_to_append(self._path)
         if self._tensorboard is not None and not self._run_directory.tensorboard_path.exists():
             self._tensorboard.close()
             self._tensorboard = _TensorBoard(self._run_directory.tensorboard_path, update - 1)
@@ -166,11 +168,11 @@ class _Wandb:
         id_path = run_directory.path / "wandb_id"
         if not id_path.exists():
             write_atomically(id_path, uuid.uuid4().hex)
-        config = read_config(run_directory.config_path)
+        config = read_run_config(run_directory.config_path)
         self._run = wandb.init(
             project=project,
             name=config.get("experiment_name"),
-            id=id_path.read_text(encoding="utf-8"),
+            id=read_data(id_path).decode(),
             resume="allow",
             dir=str(run_directory.path),
             config=config,
@@ -181,6 +183,10 @@ class _Wandb:
 
     def close(self) -> None:
         self._run.finish()
+
+
+def _open_to_append(path: Path) -> TextIO:
+    return os.fdopen(open_without_following(path, os.O_APPEND), "a", buffering=1, encoding="utf-8")
 
 
 def _is_at(file: TextIO, path: Path) -> bool:
@@ -194,7 +200,7 @@ def _is_at(file: TextIO, path: Path) -> bool:
 def _drop_rows_after(path: Path, update: int, warn: Warn) -> None:
     """Keeps the whole rows about this update and earlier ones, in place and atomically."""
     kept = "".join(line.text for line in metrics_up_to(path, update, warn))
-    if path.exists() and kept.encode() != path.read_bytes():
+    if path.exists() and kept.encode() != read_data(path):
         write_atomically(path, kept)
 
 

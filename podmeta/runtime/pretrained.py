@@ -13,6 +13,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from podmeta.config.messages import no_such_choice
+from podmeta.config.run_config import literal
 from podmeta.config.schema import GROUPS
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
@@ -143,7 +144,11 @@ def load_pretrained(source: str) -> Pretrained:
             f"{path} is damaged: its SHA-256 is not the file_sha256 of its card, {path.with_suffix('.json').name}. "
             "Install podmeta again, or export the run again"
         )
-    return Pretrained(path.stem, card, learner_config, from_npz(content))
+    try:
+        arrays = from_npz(content)
+    except ValueError as error:
+        raise InputError(f"{path} holds no θ: {reason(error)}. Export the run again") from error
+    return Pretrained(path.stem, card, learner_config, arrays)
 
 
 def save_pretrained(path: Path, meta_params: MetaParams, card: Card) -> None:
@@ -172,7 +177,7 @@ def _read_card(path: Path) -> tuple[Card, LearnerConfig]:
     card = read_object(path, Card, cure)
     try:
         schema = GROUPS["learner"][card.learner["name"]]
-        learner_config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), card.learner))
+        learner_config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), literal(card.learner)))
     except Exception as error:  # OmegaConf raises a different one for every way in which a config is none
         raise InputError(f"{path} is damaged: learner: {reason(error)}. {cure}") from error
     assert isinstance(learner_config, LearnerConfig)

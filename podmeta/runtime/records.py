@@ -1,7 +1,6 @@
 """What a job leaves in its run directory and shows on the terminal. Of several processes, the first alone does."""
 
 import contextlib
-import dataclasses
 import json
 import sys
 import time
@@ -15,10 +14,11 @@ from podmeta.config.paths import to_paste
 from podmeta.config.schema import CheckpointConfig, JobConfig
 from podmeta.errors import InputError, PodmetaError
 from podmeta.keys import GENERATOR, describe_generator
+from podmeta.runtime.checkpoint_files import CheckpointMetadata
 from podmeta.runtime.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.runtime.devices import describe_devices
 from podmeta.runtime.files import write_atomically
-from podmeta.runtime.json_files import decode, encode
+from podmeta.runtime.json_files import encode
 from podmeta.runtime.metrics import MetricsWriter
 from podmeta.runtime.program import state_shapes
 from podmeta.runtime.progress import Progress as Display
@@ -40,21 +40,6 @@ class Progress(NamedTuple):
 
     update: int
     seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckpointMetadata:
-    """What is saved in a checkpoint beside the state.
-
-    Attributes:
-      seconds: spent training so far, compilation left out.
-      meta_params_sha256: the digest of every instance's θ. Earlier versions saved none.
-      random_generator: as `describe_generator` says. Earlier versions saved none.
-    """
-
-    seconds: float
-    meta_params_sha256: list[str] | None = None
-    random_generator: str | None = None
 
 
 @runtime_checkable
@@ -157,7 +142,7 @@ class RunRecords:
     def _save_in(self, checkpoints: Checkpoints, state: TrainingState, progress: Progress) -> None:
         digests = sha256_by_instance(state.outer.meta_params)
         metadata = CheckpointMetadata(progress.seconds, digests, describe_generator())
-        checkpoints.save(progress.update, state, encode(metadata))
+        checkpoints.save(progress.update, state, metadata)
 
     def finish(self, summary: Summary) -> None:
         """Writes summary.json, unless there is one of the same θ, which this start has then added nothing to."""
@@ -225,20 +210,14 @@ def _start(
         if fresh_state is None:
             raise PodmetaError(f"the checkpoints in {checkpoints.directory} have vanished while the job started")
         return fresh_state, Progress(0, 0.0)
-    try:
-        metadata = decode(CheckpointMetadata, restored.metadata)
-    except ValueError as error:
-        raise InputError(
-            f"the metadata of the checkpoint of update {restored.step} is damaged: {error}. Delete its folder"
-        ) from error
-    _check_generator(metadata, run_directory.path)
+    _check_generator(restored.metadata, run_directory.path)
     for warning in restored.warnings:
         tell(f"warning: {warning}")
     if restored.step < job.num_updates:
         tell(f"going on from update {restored.step}")
     else:
         tell(f"nothing left to train: update {restored.step} is done, and num_updates={job.num_updates}")
-    return restored.tree, Progress(restored.step, metadata.seconds)
+    return restored.tree, Progress(restored.step, restored.metadata.seconds)
 
 
 def _check_generator(metadata: CheckpointMetadata, run_path: Path) -> None:

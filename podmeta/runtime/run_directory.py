@@ -10,6 +10,7 @@ import json
 import os
 import re
 import socket
+import stat
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,15 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
-
 from podmeta.config.compose import job_from_yaml, job_to_yaml
+from podmeta.config.run_config import parse_run_config, read_run_config
 from podmeta.errors import InputError
-from podmeta.runtime.files import reason, write_atomically
+from podmeta.runtime.files import delete_old_temporaries, open_without_following, reason, write_atomically
 from podmeta.runtime.json_files import encode
-from podmeta.runtime.run_files import ENVIRONMENT, METRICS, SUMMARY, Provenance
+from podmeta.runtime.run_files import ENVIRONMENT, FILES, METRICS, SUMMARY, Provenance
 
 CHANGEABLE_KEYS = (
     "run_dir",
@@ -81,7 +79,9 @@ class RunDirectory:
         self._provenance: Provenance | None = None
         self._lock = _Lock(self.path)
         try:
+            check_entries(self.path)
             check_config(self.path, config_text, changeable_keys)
+            delete_old_temporaries(self.path)
         except BaseException:
             self.release()
             raise
@@ -140,6 +140,25 @@ def make_run_path(experiment_name: str) -> Path:
     raise AssertionError("counting has no end")
 
 
+def check_entries(path: Path) -> None:
+    """Checks that what a run directory holds can be written: files where files belong, folders, and no links.
+
+    Raises:
+      InputError: something else stands there; the message names it.
+    """
+    kinds = dict.fromkeys(FILES, "file") | dict.fromkeys(("checkpoints", "tensorboard"), "folder")
+    for name, kind in kinds.items():
+        try:
+            mode = (path / name).lstat().st_mode
+        except OSError:
+            continue
+        if not (stat.S_ISREG if kind == "file" else stat.S_ISDIR)(mode):
+            found = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else f"not a {kind}"
+            raise InputError(
+                f"{path / name} is {found}, and a run has a {kind} there: move it away, or choose another run_dir"
+            )
+
+
 def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = CHANGEABLE_KEYS) -> None:
     """Checks that a run directory holds no run, or one that a job with this config goes on with.
 
@@ -159,7 +178,7 @@ def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = 
             )
         return
     old = _with_new_defaults(path / "config.yaml")
-    new = _parse_config(config_text, "the job's config")
+    new = parse_run_config(config_text, "the job's config")
     old_name, new_name = old.get("experiment_name"), new.get("experiment_name")
     if old_name != new_name:
         raise InputError(
@@ -185,24 +204,11 @@ def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = 
 
 def _with_new_defaults(path: Path) -> dict[str, Any]:
     """The config of a run, with the defaults of keys that podmeta did not have yet when the run began."""
-    written = read_config(path)
+    written = read_run_config(path)
     try:
-        return _parse_config(job_to_yaml(job_from_yaml(path, [])), str(path))
+        return parse_run_config(job_to_yaml(job_from_yaml(path, [])), str(path))
     except InputError:  # it has keys or values that this podmeta has not: they are among the differences
         return written
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The config that a run directory's `config.yaml` holds.
-
-    Raises:
-      InputError: the file cannot be read, or is not a YAML mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {reason(error)}.") from error
-    return _parse_config(text, str(path))
 
 
 def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -228,16 +234,6 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _parse_config(text: str, source: str) -> dict[str, Any]:
-    try:
-        config = OmegaConf.to_container(OmegaConf.create(text))
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise InputError(f"{source} is not valid YAML: {reason(error)}") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{source} is not a mapping of config keys.")
-    return {str(key): value for key, value in config.items()}
-
-
 class _Lock:
     """An exclusive `flock` on the file `lock` of a directory, which is created where it does not exist."""
 
@@ -246,7 +242,7 @@ class _Lock:
         path = directory / "lock"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = open_without_following(path, 0)
         except OSError as error:
             raise InputError(
                 f"run_dir {directory} cannot be written: {reason(error)}. Choose another run_dir."

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 METRICS, EVALUATION, CURVES = "metrics.jsonl", "evaluation.jsonl", "learning_curves.jsonl"
 SUMMARY, ENVIRONMENT = "summary.json", "environment.json"
+FILES = ("config.yaml", METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, "learning_curves.png", "wandb_id")
+"""The files of a run directory, apart from its folders and its lock."""
 
 
 @dataclasses.dataclass(frozen=True)

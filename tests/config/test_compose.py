@@ -105,9 +105,9 @@ def test_a_saved_job_can_be_changed(tmp_path):
     [
         ("", "is not the config of a run"),
         ("just words", "config"),
-        ("a: [1", "cannot be read"),
+        ("a: [1", "is not the config of a run"),
         ("learner: {name: symmetric}", "is not the config of a run"),
-        (b"\xff\xfe\x00bad", "cannot be read"),
+        (b"\xff\xfe\x00bad", "is not the config of a run"),
     ],
 )
 def test_what_is_no_saved_job_is_an_input_error(content, message, tmp_path):

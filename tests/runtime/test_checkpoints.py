@@ -20,7 +20,7 @@ import optax
 import pytest
 
 from podmeta.errors import InputError, PodmetaError
-from podmeta.runtime.checkpoint_files import checksum_lines
+from podmeta.runtime.checkpoint_files import CheckpointMetadata, checksum_lines
 from podmeta.runtime.checkpoints import Checkpoints, meta_params_sha256
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def pristine(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("pristine") / "checkpoints"
     checkpoints = Checkpoints(directory, keep=2)
     for step in (1, 2):
-        checkpoints.save(step, state_at(step), {"env_steps": 10 * step})
+        checkpoints.save(step, state_at(step), CheckpointMetadata(10.0 * step))
     return directory
 
 
@@ -73,10 +73,14 @@ def test_a_state_with_an_optimiser_comes_back_bit_for_bit(tmp_path):
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.linear_schedule(1.0, 0.1, 9)))
     state = (meta_params, optimiser.init(meta_params), None, np.uint32(2**32 - 1), np.asarray([True, False]))
     checkpoints = Checkpoints(tmp_path / "new" / "checkpoints", keep=1)
-    checkpoints.save(12, state, {"env_steps": 10**12, "best": [1.5, None]})
+    checkpoints.save(12, state, CheckpointMetadata(0.5, ["a", "b"], "threefry2x32"))
     target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
     restored = checkpoints.restore_latest(target)
-    assert (restored.step, restored.metadata, restored.warnings) == (12, {"env_steps": 10**12, "best": [1.5, None]}, [])
+    assert (restored.step, restored.metadata, restored.warnings) == (
+        12,
+        CheckpointMetadata(0.5, ["a", "b"], "threefry2x32"),
+        [],
+    )
     assert_same_bits(restored.tree, state)
     assert meta_params_sha256(restored.tree[0]) == meta_params_sha256(meta_params)
 
@@ -88,17 +92,17 @@ def test_nothing_saved_is_none(tmp_path):
 def test_the_last_ones_stay(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     for step in (3, 20, 100):
-        checkpoints.save(step, state_at(step), {})
+        checkpoints.save(step, state_at(step), CheckpointMetadata(1.0))
     assert checkpoints.steps() == [20, 100]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["step_00000020", "step_00000100"]
 
 
 def test_saving_a_step_again_replaces_it(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=1)
-    checkpoints.save(5, state_at(4), {"first": True})
-    checkpoints.save(5, state_at(5), {"first": False})
+    checkpoints.save(5, state_at(4), CheckpointMetadata(1.0))
+    checkpoints.save(5, state_at(5), CheckpointMetadata(2.0))
     restored = checkpoints.restore_latest(state_at(0))
-    assert restored.metadata == {"first": False}
+    assert restored.metadata == CheckpointMetadata(2.0)
     assert_same_bits(restored.tree, state_at(5))
     assert [entry.name for entry in tmp_path.iterdir()] == ["step_00000005"]
 
@@ -106,7 +110,7 @@ def test_saving_a_step_again_replaces_it(tmp_path):
 def test_no_thread_is_left_and_nothing_is_logged(tmp_path, caplog):
     before = threading.active_count()
     with caplog.at_level("DEBUG"):
-        Checkpoints(tmp_path).save(1, state_at(1), {})
+        Checkpoints(tmp_path).save(1, state_at(1), CheckpointMetadata(1.0))
         Checkpoints(tmp_path).restore_latest(state_at(0))
     assert threading.active_count() == before
     assert [record for record in caplog.records if record.name == "absl"] == []
@@ -174,7 +178,7 @@ def test_any_damaged_file_falls_back_to_the_newest_good_one(damaged, pristine, d
     for path in files_of(damaged / "step_00000002"):
         damage(path)
         restored = Checkpoints(damaged).restore_latest(state_at(0))
-        assert (restored.step, restored.metadata) == (1, {"env_steps": 10})
+        assert (restored.step, restored.metadata) == (1, CheckpointMetadata(10.0))
         assert_same_bits(restored.tree, state_at(1))
         [warning] = restored.warnings
         assert "step_00000002" in warning
@@ -221,7 +225,7 @@ def test_a_failed_save_names_the_newest_good_checkpoint_as_intact(damaged):
     checkpoints = Checkpoints(damaged)
     checkpoints.restore_latest(state_at(0))
     with pytest.raises(PodmetaError, match="step_00000001 is intact"):
-        checkpoints.save(3, state_at(3), {})
+        checkpoints.save(3, state_at(3), CheckpointMetadata(1.0))
 
 
 @pytest.mark.parametrize("keep", [1, 2])
@@ -229,7 +233,7 @@ def test_broken_checkpoints_do_not_count_among_those_kept(damaged, keep):
     flip(damaged / "step_00000002" / "manifest.json")
     checkpoints = Checkpoints(damaged, keep)
     assert checkpoints.restore_latest(state_at(0)).step == 1
-    checkpoints.save(3, state_at(3), {})
+    checkpoints.save(3, state_at(3), CheckpointMetadata(1.0))
     assert checkpoints.steps() == ([3] if keep == 1 else [1, 3])
 
 
@@ -251,9 +255,9 @@ def save_for_ever(directory: Path, first_step: int, done: socket.socket) -> None
     checkpoints.recover()
     step = first_step
     while True:
-        checkpoints.save(step, state_at(step), {"step": step})
+        checkpoints.save(step, state_at(step), CheckpointMetadata(float(step)))
         done.send(step.to_bytes(4, "big"))
-        checkpoints.save(step, state_at(step), {"step": step})
+        checkpoints.save(step, state_at(step), CheckpointMetadata(float(step)))
         step += 1
 
 
@@ -285,7 +289,7 @@ def test_a_kill_at_any_moment_leaves_the_last_checkpoint_whole(tmp_path):
         restored = checkpoints.restore_latest(state_at(0))
         assert restored.warnings == []
         assert restored.step >= int.from_bytes(done, "big")
-        assert restored.metadata == {"step": restored.step}
+        assert restored.metadata == CheckpointMetadata(float(restored.step))
         assert_same_bits(restored.tree, state_at(restored.step))
         first_step = restored.step + 1
     assert leftovers > 0, "no kill came in the middle of a save: the test shows nothing"
@@ -318,20 +322,21 @@ def test_a_full_disk_is_told_in_one_line_and_the_last_checkpoint_stays(tmp_path)
         import numpy as np
         from pathlib import Path
         from podmeta.errors import InputError, PodmetaError
+        from podmeta.runtime.checkpoint_files import CheckpointMetadata
         from podmeta.runtime.checkpoints import Checkpoints
 
         directory = Path(sys.argv[1]) / "checkpoints"
         checkpoints = Checkpoints(directory, keep=2)
         small = {"a": np.arange(10.0)}
         random = np.random.default_rng(0)
-        checkpoints.save(1, small, {})
+        checkpoints.save(1, small, CheckpointMetadata(1.0))
         good = 1
         # Sizes that are much too large, or just.
         failures = 0
         for kilobytes in [1000, *range(240, 100, -4)]:
             tree = {str(i): random.integers(0, 255, kilobytes * 50, np.uint8) for i in range(20)}
             try:
-                checkpoints.save(good + 1, tree, {})
+                checkpoints.save(good + 1, tree, CheckpointMetadata(1.0))
             except PodmetaError as error:
                 failures += 1
                 assert not isinstance(error, InputError)
@@ -346,7 +351,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_last_checkpoint_stays(tmp_path)
                 break
         assert failures >= 5
         # The space is free again: the next save works.
-        checkpoints.save(good + 1, small, {})
+        checkpoints.save(good + 1, small, CheckpointMetadata(1.0))
         """
     )
     command = 'mount -t tmpfs -o size=256k tmpfs "$1" && exec "$2" -c "$3" "$1"'
@@ -364,7 +369,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_last_checkpoint_stays(tmp_path)
 def test_a_directory_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PodmetaError, match="could not be saved"):
-        Checkpoints(tmp_path / "file" / "checkpoints").save(1, state_at(1), {})
+        Checkpoints(tmp_path / "file" / "checkpoints").save(1, state_at(1), CheckpointMetadata(1.0))
 
 
 # --- one process of many -----------------------------------------------------------------------------------------
@@ -379,6 +384,7 @@ def test_in_a_distributed_job_one_process_saves_and_each_restores_alone(tmp_path
         import sys, time
         from pathlib import Path
         import jax, numpy as np
+        from podmeta.runtime.checkpoint_files import CheckpointMetadata
         from podmeta.runtime.checkpoints import Checkpoints
 
         address, process, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
@@ -386,7 +392,7 @@ def test_in_a_distributed_job_one_process_saves_and_each_restores_alone(tmp_path
         jax.devices()  # all processes meet here
         checkpoints = Checkpoints(directory)
         if process == 0:
-            checkpoints.save(1, {"a": np.arange(3)}, {})
+            checkpoints.save(1, {"a": np.arange(3)}, CheckpointMetadata(1.0))
             while not (directory / "restored").exists():  # it does not take part in the other's restore
                 time.sleep(0.01)
         else:
@@ -394,7 +400,7 @@ def test_in_a_distributed_job_one_process_saves_and_each_restores_alone(tmp_path
                 time.sleep(0.01)
             print(checkpoints.restore_latest({"a": np.zeros(3, int)}).tree["a"].tolist(), flush=True)
             try:
-                checkpoints.save(2, {"a": np.arange(3)}, {})
+                checkpoints.save(2, {"a": np.arange(3)}, CheckpointMetadata(1.0))
             except ValueError:
                 (directory / "restored").touch()
         jax.distributed.shutdown()

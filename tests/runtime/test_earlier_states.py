@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from podmeta.outer.value_statistics import ValueStatistics
+from podmeta.runtime.checkpoint_files import CheckpointMetadata
 from podmeta.runtime.checkpoints import Checkpoints
 
 
@@ -23,7 +24,7 @@ class EarlierStatistics(NamedTuple):
 def test_sums_of_value_targets_become_a_mean_and_a_variance(tmp_path):
     # Of two instances, of which the second has seen nothing yet.
     saved = EarlierStatistics(*(np.array(pair, np.float32) for pair in ([1.5, 0.0], [13 / 2, 0.0], [0.5, 0.0])))
-    Checkpoints(tmp_path).save(7, State(np.ones(3, np.float32), (saved,)), {})
+    Checkpoints(tmp_path).save(7, State(np.ones(3, np.float32), (saved,)), CheckpointMetadata(1.0))
     number = jax.ShapeDtypeStruct((2,), np.float32)
     target = State(jax.ShapeDtypeStruct((3,), np.float32), (ValueStatistics(number, number, number, number),))
     restored = Checkpoints(tmp_path).restore_latest(target)
@@ -38,6 +39,6 @@ def test_sums_of_value_targets_become_a_mean_and_a_variance(tmp_path):
 def test_states_of_today_are_left_alone(tmp_path):
     number = np.float32(2.0)
     state = State(np.ones(3, np.float32), (ValueStatistics(number, number, number, number),))
-    Checkpoints(tmp_path).save(7, state, {})
+    Checkpoints(tmp_path).save(7, state, CheckpointMetadata(1.0))
     restored = Checkpoints(tmp_path).restore_latest(state).tree
     jax.tree.map(np.testing.assert_array_equal, restored, state)

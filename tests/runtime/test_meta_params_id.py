@@ -41,8 +41,8 @@ UNRECORDED = EvaluationRow("suite", "bandit", {}, "learner", "return", 0.0, 0.0,
 
 def test_the_newest_good_checkpoint_says_which_it_is(tmp_path):
     assert newest_meta_params(tmp_path) is None
-    save(tmp_path, 4, {"meta_params_sha256": ["a", "b"]})
-    newest = save(tmp_path, 8, {"meta_params_sha256": ["c", "d"]})
+    save(tmp_path, 4, {"seconds": 1.0, "meta_params_sha256": ["a", "b"]})
+    newest = save(tmp_path, 8, {"seconds": 2.0, "meta_params_sha256": ["c", "d"]})
     assert newest_meta_params(tmp_path) == (8, ("c", "d"), True)
     (newest / "manifest.json").write_text("{}")  # not as saved: a job would go on from the one before
     assert newest_meta_params(tmp_path) == (4, ("a", "b"), True)

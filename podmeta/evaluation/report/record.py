@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from podmeta.config.compose import job_from_yaml
 from podmeta.config.schema import JobConfig
+from podmeta.data_files import read_data
 from podmeta.errors import InputError
 from podmeta.runtime.json_files import Warn
 from podmeta.runtime.meta_params_id import current_rows, newest_meta_params, summary_of
@@ -95,7 +96,7 @@ def _read_run(path: Path, name: str, warn: Warn) -> RunRecord:
         name,
         path,
         job,
-        (path / "config.yaml").read_text(encoding="utf-8"),
+        read_data(path / "config.yaml").decode(errors="replace"),
         read_provenance(path),
         newest.update if newest else None,
         summary_of(path, newest) if newest else None,

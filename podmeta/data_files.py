@@ -1,0 +1,34 @@
+"""Reading files of a run directory, which may be somebody else's: as data, through no link, and up to a size."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+LINK = "It is a link, and podmeta follows none inside a run directory"
+
+
+def read_data(path: Path, max_bytes: int | None = None) -> bytes:
+    """The content of a regular file.
+
+    Args:
+      path: the file.
+      max_bytes: what it may hold at most; None is any number.
+
+    Raises:
+      OSError: it cannot be read, is a link or no regular file (such as a pipe, which would never end), or is larger.
+      ValueError: no file can have that name.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise OSError(error.errno, LINK if error.errno == errno.ELOOP else error.strerror, str(path)) from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "It is not a regular file", str(path))
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise OSError(errno.EFBIG, f"It holds {status.st_size:,} bytes, more than {max_bytes:,}", str(path))
+        return file.read()
