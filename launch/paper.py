@@ -26,6 +26,7 @@ from podmeta.runtime.children import run_child
 from podmeta.runtime.meta_params_id import current_evaluation
 from podmeta.runtime.run_directory import check_config
 from podmeta.runtime.run_files import EvaluationRow
+from podmeta.runtime.signals import Interruption
 from podmeta.streams import protect_streams
 
 LEARNERS = {"symmetric": "symmetric", "recurrent": "MetaRNN"}
@@ -283,5 +284,6 @@ def _rows(path: Path, suite: str) -> list[EvaluationRow]:
 
 
 if __name__ == "__main__":
+    Interruption("what has been done so far is kept; the same command goes on").watch()
     protect_streams()
     sys.exit(main())

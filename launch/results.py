@@ -21,6 +21,7 @@ from podmeta.evaluation.statistics import mean_of_runs
 from podmeta.runtime.children import run_child
 from podmeta.runtime.meta_params_id import current_evaluation
 from podmeta.runtime.run_files import EvaluationRow
+from podmeta.runtime.signals import Interruption
 from podmeta.streams import protect_streams
 
 NUM_SEEDS = {
@@ -148,5 +149,6 @@ def _in_words(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
+    Interruption("what has been done so far is kept; the same command goes on").watch()
     protect_streams()
     sys.exit(main())

@@ -23,6 +23,7 @@ from podmeta.config.sweeps import expand_sweep
 from podmeta.errors import InputError
 from podmeta.runtime.children import Lifeline
 from podmeta.runtime.run_directory import check_config, make_run_path
+from podmeta.runtime.signals import Interruption
 
 
 class Training:
@@ -134,4 +135,5 @@ def _given(**parameters: str | int | None) -> dict[str, str | int]:
 
 
 if __name__ == "__main__":
+    Interruption("only the jobs named above were submitted").watch()
     sys.exit(main())

@@ -1,0 +1,62 @@
+"""The script behind `make faults` sees what it counts."""
+
+import os
+import random
+import signal
+import sys
+
+import pytest
+
+from tests.end_to_end.faults import (
+    EXIT_CODE,
+    FAULTS,
+    HANG,
+    NO_WORD,
+    ORPHAN,
+    SEGFAULT,
+    TRACEBACK,
+    Scenario,
+    Started,
+    disturb,
+    problems_of,
+)
+
+SIGINT, SIGTERM = FAULTS[1], FAULTS[2]
+READY = "os.write(1, b'ready\\n'); time.sleep(1000)"
+COMMANDS = {
+    "good": (f"signal.signal(signal.SIGINT, lambda *_: (os.write(2, b'interrupted'), os._exit(130))); {READY}", set()),
+    "silent": (f"signal.signal(signal.SIGINT, lambda *_: os._exit(130)); {READY}", {NO_WORD}),
+    "raises": (f"signal.signal(signal.SIGINT, lambda *_: 1 / 0); {READY}", {TRACEBACK, EXIT_CODE}),
+    "crashes": (f"signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGSEGV)); {READY}", {SEGFAULT}),
+    "leaves": (
+        "subprocess.Popen(['sleep', '1000'], start_new_session=True); "
+        f"signal.signal(signal.SIGINT, lambda *_: os._exit(0)); {READY}",
+        {ORPHAN},
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_a_command_does_wrong_is_counted(name, tmp_path):
+    body, expected = COMMANDS[name]
+    (tmp_path / "command.py").write_text(f"import os, signal, subprocess, sys, time\ndef main():\n    {body}\n")
+    variables = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
+    with Started(Scenario("command", ()), tmp_path, variables) as started:
+        while "ready" not in started.output():
+            assert not started.ends_within(0.01), started.output()
+        problems = disturb(started, SIGINT, random.Random(0))
+    problems += problems_of(started.process.returncode, started.output(), SIGINT.allowed_codes())
+    assert set(problems) == expected
+    assert not started.family()
+
+
+def test_a_command_that_does_not_end_hangs(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.end_to_end.faults.SECONDS_TO_END", 0.5)
+    body = f"signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}"
+    (tmp_path / "command.py").write_text(f"import os, signal, time\ndef main():\n    {body}\n")
+    with Started(Scenario("command", ()), tmp_path, {"PYTHONPATH": str(tmp_path)}) as started:
+        while "ready" not in started.output():
+            assert not started.ends_within(0.01), started.output()
+        assert disturb(started, SIGTERM, random.Random(0)) == [HANG]
+    assert started.process.returncode == -signal.SIGKILL
