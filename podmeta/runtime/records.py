@@ -25,7 +25,7 @@ from podmeta.runtime.progress import Progress as Display
 from podmeta.runtime.progress import show_progress
 from podmeta.runtime.provenance import describe_provenance
 from podmeta.runtime.run_directory import RunDirectory
-from podmeta.runtime.run_files import Summary, read_provenance, read_summary
+from podmeta.runtime.run_files import SUMMARY, Summary, read_provenance, read_summary
 
 Row = Mapping[str, Any]  # one line of metrics.jsonl
 
@@ -107,9 +107,9 @@ class RunRecords:
     def due(self, progress: Progress) -> bool:
         """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one.
 
-        Or the run directory is no longer where it was, which `save` deals with.
+        It is also time when the run directory is no longer where it was, which `save` deals with.
         """
-        if self._run_directory.current_path() != self._run_directory.path:
+        if not self._is_in_place():
             return True
         every_updates, every_seconds = self._config.every_updates, self._config.every_seconds
         updates_due = every_updates > 0 and progress.update - self._last_update >= every_updates
@@ -123,26 +123,42 @@ class RunRecords:
         Raises:
           PodmetaError: it was renamed. The checkpoint is saved where it is now.
         """
+        if self._is_in_place() and not self._is_saved(progress):
+            try:
+                self._save_in(self._checkpoints, state, progress)
+            except PodmetaError:  # also because the directory is being renamed
+                if self._is_in_place():
+                    raise
+        if not self._is_in_place():
+            self._save_elsewhere(state, progress)
+        self._last_update, self._last_time = progress.update, time.monotonic()
+
+    def _is_in_place(self) -> bool:
+        return self._run_directory.current_path() == self._run_directory.path
+
+    def _is_saved(self, progress: Progress) -> bool:
+        return progress.update == self._last_update and progress.update in self._checkpoints.steps()
+
+    def _save_elsewhere(self, state: TrainingState, progress: Progress) -> None:
+        """Saves a checkpoint where the run directory is now, or in a new one."""
         path, current = self._run_directory.path, self._run_directory.current_path()
         if current is None:
             self._run_directory.make_again()
             self._tell(f"warning: {path} was deleted while the job trained: it is made again, without earlier files")
-        elif current != path:
-            self._save_in(Checkpoints(current / "checkpoints", self._config.keep), state, progress)
-            raise PodmetaError(
-                f"{path} was renamed to {current} while the job trained. A checkpoint of update {progress.update} is "
-                f"saved there: to go on, give the same command with {to_paste('run_dir', current)}"
-            )
-        if progress.update not in self._checkpoints.steps() or progress.update != self._last_update:
             self._save_in(self._checkpoints, state, progress)
-            # One that an earlier end has left is of another θ from here on.
-            self._run_directory.summary_path.unlink(missing_ok=True)
-        self._last_update, self._last_time = progress.update, time.monotonic()
+            return
+        self._save_in(Checkpoints(current / "checkpoints", self._config.keep), state, progress)
+        raise PodmetaError(
+            f"{path} was renamed to {current} while the job trained. A checkpoint of update {progress.update} is "
+            f"saved there: to go on, give the same command with {to_paste('run_dir', current)}"
+        )
 
     def _save_in(self, checkpoints: Checkpoints, state: TrainingState, progress: Progress) -> None:
         digests = sha256_by_instance(state.outer.meta_params)
         metadata = CheckpointMetadata(progress.seconds, digests, describe_generator())
         checkpoints.save(progress.update, state, metadata)
+        # A summary that an earlier end has left is of another θ from here on.
+        (checkpoints.directory.parent / SUMMARY).unlink(missing_ok=True)
 
     def finish(self, summary: Summary) -> None:
         """Writes summary.json, unless there is one of the same θ, which this start has then added nothing to."""

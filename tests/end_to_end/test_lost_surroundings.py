@@ -147,7 +147,7 @@ def test_a_job_whose_directory_is_renamed_stops_with_a_checkpoint_and_goes_on_th
     assert job.returncode == 1 and "Traceback" not in said, said
     step = checkpoint_steps(tmp_path / "moved")[-1]
     assert f"A checkpoint of update {step} is saved there" in said
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "config.yaml").exists()
     said = podmeta.succeeds("train", *JOB, f"num_updates={step + 4}", f"run_dir={tmp_path}/moved")
     assert f"going on from update {step}" in said
 
