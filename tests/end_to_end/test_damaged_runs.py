@@ -1,0 +1,174 @@
+"""Every command that reads a run directory ends with 0, 1 or 2 and a message, whatever has become of its files.
+
+PODMETA_TEST_MUTATIONS=2000 tries that many mutations, and PODMETA_TEST_MUTATIONS_LOG=FILE lists what came of them.
+Meta-tests of the same kind are computed once, for what matters here is reading and writing.
+"""
+
+import contextlib
+import functools
+import io
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from podmeta.cli.commands import run as run_command
+from podmeta.config.compose import compose_job
+from podmeta.errors import InputError
+from podmeta.evaluation import run as evaluation
+from podmeta.runtime.signals import Interruption
+from podmeta.sweep import SweepRun, sweep_table
+from tests.end_to_end.damages import damage_run
+from tests.end_to_end.job import TINY
+
+NUM_MUTATIONS = int(os.environ.get("PODMETA_TEST_MUTATIONS", "30"))
+JOB = (
+    *TINY,
+    "num_updates=8",
+    "checkpoint.every_updates=4",
+    "checkpoint.keep=2",
+    "evaluation.settings=[{}]",
+    "logging.progress=false",
+)
+SHORT = ("num_updates=4", "evaluation.enabled=false")
+_MOST_LINES = 12
+
+
+@given(number=st.integers(0, 2**32 - 1))
+@settings(
+    max_examples=NUM_MUTATIONS,
+    derandomize="PODMETA_TEST_MUTATIONS" not in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_a_damaged_run_is_read_or_refused_in_words(sound, measured_once, number):
+    problem = read_a_damaged_run(sound, number)
+    assert problem is None, problem
+
+
+def test_a_damaged_run_is_read_or_refused_by_processes_too(podmeta, sound, tmp_path):
+    chance = random.Random(0)
+    for number, words in enumerate((("evaluate", "run={run}"), ("compare", "{run}", "{sound}"), ("report", "{run}"))):
+        run = tmp_path / f"copy_{number}"
+        shutil.copytree(sound, run)
+        done = [damage_run(run, chance) for _ in range(2)]
+        finished = podmeta.run(*(word.format(run=run, sound=sound) for word in words))
+        problem = problem_with(finished.returncode, finished.stderr)
+        assert problem is None, f"{words[0]} after {done}: {problem}"
+
+
+def read_a_damaged_run(sound: Path, number: int) -> str | None:
+    """Damages a copy of a run and has a command read it, both drawn by a number; returns what is wrong with that."""
+    chance = random.Random(number)
+    reader, run = chance.choice(list(READERS)), sound.parent / "copy_0"
+    for path in (run, sound.parent / "begun"):
+        shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(sound, run)
+    done = [damage_run(run, chance) for _ in range(chance.choice((1, 1, 2)))]
+    with unchanged_settings():
+        code, said = READERS[reader](run, sound)
+    problem = problem_with(code, said)
+    if "PODMETA_TEST_MUTATIONS_LOG" in os.environ:
+        with Path(os.environ["PODMETA_TEST_MUTATIONS_LOG"]).open("a", encoding="utf-8") as log:
+            log.write(
+                f"{reader} {code} {'' if problem is None else 'PROBLEM '}{number} {done} {said.splitlines()[-1:]}\n"
+            )
+    return None if problem is None else f"{reader} after {done} (number {number}): {problem}"
+
+
+def problem_with(code: int, said: str) -> str | None:
+    """What is wrong with an exit code and what was said on standard error."""
+    told = [line for line in said.splitlines() if line.startswith(("error: ", "failed: "))]
+    is_good = code in (0, 1, 2) and len(told) == (code != 0) and said.count("\n") <= _MOST_LINES
+    return None if is_good and "Traceback" not in said else f"exit code {code}\n{said}"
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    """Runs a command in this process: its exit code, and what it said on standard error."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+            code = run_command(list(arguments), Interruption(""))
+        errors.seek(0)
+        return code, errors.read()
+
+
+def sweep(run: Path) -> tuple[int, str]:
+    """What a sweep reads of its runs."""
+    of_sweep = SweepRun([], [], run, _job())
+    try:
+        of_sweep.is_done()
+        sweep_table([of_sweep], lambda line: None)
+    except InputError as error:
+        return 2, f"error: {error}"
+    return 0, ""
+
+
+READERS = {
+    "evaluate": lambda run, sound: command("evaluate", f"run={run}", "evaluation.num_tasks=8"),
+    "report": lambda run, sound: command("report", str(run), f"to={run.parent / 'report.html'}"),
+    "export": lambda run, sound: command("export", f"run={run}", f"to={run.parent / 'exported.npz'}"),
+    "compare": lambda run, sound: command("compare", str(run), str(sound)),
+    "train": lambda run, sound: command("train", *JOB, f"run_dir={run}"),
+    "init_from": lambda run, sound: command(
+        "train", *JOB, *SHORT, f"init_from={run}", f"run_dir={run.parent / 'begun'}"
+    ),
+    "sweep": lambda run, sound: sweep(run),
+}
+"""What reads a run directory, by name."""
+
+
+@functools.cache
+def _job():
+    return compose_job(list(JOB))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> Path:
+    """A finished run that was meta-tested, in the folder where copies of it are damaged."""
+    return make_sound_run(tmp_path_factory.mktemp("damaged"))
+
+
+def make_sound_run(folder: Path) -> Path:
+    """Trains and meta-tests the job."""
+    with unchanged_settings():
+        code, said = command("train", *JOB, f"run_dir={folder / 'sound_0'}")
+    assert code == 0, said
+    return folder / "sound_0"
+
+
+@pytest.fixture
+def measured_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        measure_once(patch)
+        yield
+
+
+def measure_once(patch: pytest.MonkeyPatch) -> None:
+    """Has meta-tests of the same kind be computed once."""
+    compute, kept = evaluation.meta_test, {}
+
+    def remembered(meta_params, learner, environment, *arguments):
+        key = repr((learner, environment, arguments))
+        if key not in kept:
+            kept[key] = compute(meta_params, learner, environment, *arguments)
+        return kept[key]
+
+    patch.setattr(evaluation, "meta_test", remembered)
+    patch.setattr(jax, "clear_caches", lambda: None)
+
+
+@contextlib.contextmanager
+def unchanged_settings() -> Iterator[None]:
+    """Puts JAX's settings back after commands."""
+    changed = ("jax_cpu_enable_async_dispatch", "jax_persistent_cache_min_compile_time_secs")
+    changed += ("jax_persistent_cache_min_entry_size_bytes",)
+    before = {name: jax.config.values[name] for name in changed}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
