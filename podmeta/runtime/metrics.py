@@ -5,6 +5,7 @@ import importlib
 import json
 import math
 import os
+import secrets
 import time
 import uuid
 import warnings
@@ -17,7 +18,7 @@ import numpy as np
 
 from podmeta.config.run_config import read_run_config
 from podmeta.data_files import read_data
-from podmeta.errors import InputError
+from podmeta.errors import InputError, PodmetaError
 from podmeta.runtime.files import explained_write_errors, open_without_following, write_atomically
 from podmeta.runtime.json_files import Warn
 from podmeta.runtime.run_directory import RunDirectory
@@ -81,18 +82,30 @@ class MetricsWriter:
             self._wandb.write(values)
 
     def _make_again_what_was_deleted(self, update: int) -> None:
-        """Opens new files where somebody has deleted or replaced `metrics.jsonl`, for rows would be lost unseen."""
-        if _is_at(self._file, self._path) or self._run_directory.current_path() != self._run_directory.path:
+        """Opens new files where somebody has deleted or replaced some, because rows would be lost unseen.
+
+        A deleted `metrics.jsonl` is still there for whoever has it open, so that it gets its earlier rows back.
+        """
+        if self._run_directory.current_path() != self._run_directory.path:
             return
-        with explained_write_errors(self._path):
-            self._file.close()
-            self._file = _open_to_append(self._path)
-        if self._tensorboard is not None and not self._run_directory.tensorboard_path.exists():
-            self._tensorboard.close()
+        if not _is_at(self._file.fileno(), self._path):
+            with explained_write_errors(self._path):
+                earlier = _content(self._file.fileno())
+                self._file.close()
+                restored = not self._path.exists()
+                if restored:
+                    write_atomically(self._path, earlier)
+                self._file = _open_to_append(self._path)
+            told = "it is made again, with its earlier rows" if restored else f"rows from update {update} on are in it"
+            self._warn(f"{self._path} was deleted or replaced while the job trained: {told}")
+        if self._tensorboard is not None and self._tensorboard.is_lost():
+            with contextlib.suppress(PodmetaError):  # nothing is lost that is not lost already
+                self._tensorboard.close()
             self._tensorboard = _TensorBoard(self._run_directory.tensorboard_path, update - 1)
-        self._warn(
-            f"{self._path} was deleted or replaced while the job trained: rows from update {update} on are in it"
-        )
+            self._warn(
+                f"the events in {self._run_directory.tensorboard_path} were deleted while the job trained: a new file "
+                f"begins with update {update}"
+            )
 
     def close(self) -> None:
         """Closes all sinks. May be called twice."""
@@ -128,7 +141,9 @@ class _TensorBoard:
         self._directory = directory
         with explained_write_errors(directory):
             directory.mkdir(exist_ok=True)
-            self._events = EventsWriter(str(directory / "events"), f".from_{resumed_update}")
+            name = f".from_{resumed_update}.{secrets.token_hex(4)}"  # no link can wait under it
+            self._events = EventsWriter(str(directory / "events"), name)
+            self._path = next(directory.glob(f"events*{name}"))
             if resumed_update:
                 # TensorBoard hides what earlier files say about updates from here on.
                 start = SessionLog(status=SessionLog.START)
@@ -146,6 +161,9 @@ class _TensorBoard:
             if time.monotonic() >= self._next_flush:
                 self._events.flush()
                 self._next_flush = time.monotonic() + _SECONDS_BETWEEN_FLUSHES
+
+    def is_lost(self) -> bool:
+        return not self._path.exists()
 
     def close(self) -> None:
         if not self._closed:
@@ -189,12 +207,19 @@ def _open_to_append(path: Path) -> TextIO:
     return os.fdopen(open_without_following(path, os.O_APPEND), "a", buffering=1, encoding="utf-8")
 
 
-def _is_at(file: TextIO, path: Path) -> bool:
+def _is_at(descriptor: int, path: Path) -> bool:
     """Whether a path still leads to an open file."""
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def _content(descriptor: int) -> bytes:
+    """All of an open file, which need not have a name any more."""
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(0)
+        return file.read()
 
 
 def _drop_rows_after(path: Path, update: int, warn: Warn) -> None:

@@ -95,6 +95,7 @@ class RunRecords:
         self._checkpoints = checkpoints
         self._metrics_writer = metrics_writer
         self._display = display
+        self._has_saved = bool(checkpoints.steps())
         self._last_update = progress.update
         self._last_time = time.monotonic()
 
@@ -124,6 +125,11 @@ class RunRecords:
           PodmetaError: it was renamed. The checkpoint is saved where it is now.
         """
         if self._is_in_place() and not self._is_saved(progress):
+            if self._has_saved and not self._checkpoints.steps():
+                self._tell(
+                    f"warning: the checkpoints in {self._checkpoints.directory} were deleted while the job trained: "
+                    f"that of update {progress.update} is the only one"
+                )
             try:
                 self._save_in(self._checkpoints, state, progress)
             except PodmetaError:  # also because the directory is being renamed
@@ -131,6 +137,7 @@ class RunRecords:
                     raise
         if not self._is_in_place():
             self._save_elsewhere(state, progress)
+        self._has_saved = True
         self._last_update, self._last_time = progress.update, time.monotonic()
 
     def _is_in_place(self) -> bool:
@@ -143,7 +150,13 @@ class RunRecords:
         """Saves a checkpoint where the run directory is now, or in a new one."""
         path, current = self._run_directory.path, self._run_directory.current_path()
         if current is None:
-            self._run_directory.make_again()
+            try:
+                self._run_directory.make_again()
+            except InputError as error:
+                raise PodmetaError(
+                    f"{path} was deleted while the job trained, and no checkpoint of update {progress.update} can be "
+                    f"saved there: {error}"
+                ) from error
             self._tell(f"warning: {path} was deleted while the job trained: it is made again, without earlier files")
             self._save_in(self._checkpoints, state, progress)
             return

@@ -21,6 +21,7 @@ from typing import Any
 from podmeta.config.compose import job_from_yaml, job_to_yaml
 from podmeta.config.run_config import parse_run_config, read_run_config
 from podmeta.errors import InputError
+from podmeta.runtime.checkpoint_files import steps_in
 from podmeta.runtime.files import delete_old_temporaries, open_without_following, reason, write_atomically
 from podmeta.runtime.json_files import encode
 from podmeta.runtime.run_files import ENVIRONMENT, FILES, METRICS, SUMMARY, Provenance
@@ -100,9 +101,15 @@ class RunDirectory:
         return self._lock.directory_now()
 
     def make_again(self) -> None:
-        """Makes the directory again after it was deleted, with `config.yaml` and `environment.json`."""
+        """Makes the directory again after it was deleted, with `config.yaml` and `environment.json`.
+
+        Raises:
+          InputError: it cannot be made, or another run stands there now.
+        """
         self._lock.release()
         self._lock = _Lock(self.path)
+        if (self.path / "config.yaml").exists() or steps_in(self.checkpoints_path):
+            raise InputError(f"another run is in {self.path} now")
         if self._provenance is not None:
             self.write_start(self._provenance)
 

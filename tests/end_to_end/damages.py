@@ -3,6 +3,7 @@
 A damage is a function of a path and a source of random numbers. It may find nothing to do.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -213,7 +214,8 @@ TARGETS: tuple[Callable[[Path, random.Random], Path], ...] = (
 def damage_run(run: Path, chance: random.Random) -> str:
     """Damages one file of a run. Half of the damaged checkpoints get checksums that fit; returns what was done."""
     path, damage = chance.choice(TARGETS)(run, chance), chance.choice(DAMAGES)
-    damage(path, chance)
+    with contextlib.suppress(NotADirectoryError):  # an earlier damage has put a file in the place of its folder
+        damage(path, chance)
     checkpoint, told = newest_checkpoint(run), f"{damage.__name__} {path.relative_to(run)}"
     if checkpoint in path.parents and path.name != CHECKSUMS and chance.random() < 0.5:
         try:

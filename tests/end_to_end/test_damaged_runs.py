@@ -23,6 +23,9 @@ from podmeta.cli.commands import run as run_command
 from podmeta.config.compose import compose_job
 from podmeta.errors import InputError
 from podmeta.evaluation import run as evaluation
+from podmeta.evaluation.report import page
+from podmeta.runtime.files import write_atomically
+from podmeta.runtime.meta_params import restore_run
 from podmeta.runtime.signals import Interruption
 from podmeta.sweep import SweepRun, sweep_table
 from tests.end_to_end.damages import damage_run
@@ -150,8 +153,8 @@ def measured_once() -> Iterator[None]:
 
 
 def measure_once(patch: pytest.MonkeyPatch) -> None:
-    """Has meta-tests of the same kind be computed once."""
-    compute, kept = evaluation.meta_test, {}
+    """Has meta-tests and lifetimes of the same kind be computed once, and lets pictures without numbers of a run be."""
+    compute, live, kept = evaluation.meta_test, page.see_lifetime, {}
 
     def remembered(meta_params, learner, environment, *arguments):
         key = repr((learner, environment, arguments))
@@ -159,7 +162,16 @@ def measure_once(patch: pytest.MonkeyPatch) -> None:
             kept[key] = compute(meta_params, learner, environment, *arguments)
         return kept[key]
 
+    def seen(record, warn):
+        key = repr((record.job.learner, record.job.environment, record.job.evaluation))
+        if key not in kept:
+            kept[key] = live(record, warn)
+        restore_run(record.job, record.path, warn)
+        return kept[key]
+
     patch.setattr(evaluation, "meta_test", remembered)
+    patch.setattr(evaluation, "draw_learning_curves", lambda path, *arguments: write_atomically(path, b""))
+    patch.setattr(page, "see_lifetime", seen)
     patch.setattr(jax, "clear_caches", lambda: None)
 
 

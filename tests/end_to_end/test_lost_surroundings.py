@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,18 @@ import time
 
 import pytest
 
-from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, TIMEOUT_S, TINY, Command, checkpoint_steps, digest, read_until
+from tests.end_to_end.job import (
+    JOB,
+    OFTEN,
+    REPOSITORY,
+    TIMEOUT_S,
+    TINY,
+    Command,
+    checkpoint_steps,
+    digest,
+    read_rows,
+    read_until,
+)
 
 SECONDS_TO_END = 5.0
 SHORT = (*TINY, "num_updates=4", "evaluation.enabled=false")
@@ -150,6 +162,24 @@ def test_a_job_whose_directory_is_renamed_stops_with_a_checkpoint_and_goes_on_th
     assert not (tmp_path / "run" / "config.yaml").exists()
     said = podmeta.succeeds("train", *JOB, f"num_updates={step + 4}", f"run_dir={tmp_path}/moved")
     assert f"going on from update {step}" in said
+
+
+@pytest.mark.long
+def test_a_job_whose_files_are_deleted_goes_on_says_so_and_loses_no_row(podmeta, tmp_path):
+    job = podmeta.start("train", *JOB, *LONG, f"run_dir={tmp_path}/run")
+    read_until(job, "update ")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    shutil.rmtree(tmp_path / "run" / "tensorboard")
+    (tmp_path / "run" / "checkpoints").rename(tmp_path / "lost")
+    for beginning in ("warning: ", "warning: ", "warning: ", "update "):
+        read_until(job, beginning)
+    job.terminate()
+    said = job.communicate(timeout=TIMEOUT_S)[1]
+    assert job.returncode == 0 and "Traceback" not in said, said
+    updates = [row["update"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")]
+    assert updates == list(range(updates[0], updates[-1] + 1, updates[0]))
+    assert checkpoint_steps(tmp_path / "run")[-1] == updates[-1]
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
 @pytest.mark.long

@@ -54,14 +54,25 @@ def test_files_that_are_deleted_or_replaced_meanwhile_are_made_again_and_the_use
     said = []
     with MetricsWriter(run, tensorboard=True, warn=said.append) as metrics:
         metrics.write({"update": 1, "value": 0.5})
-        kept = [1] if lose is not Path.unlink else []
         lose(run.metrics_path)
         shutil.rmtree(run.tensorboard_path)
         metrics.write({"update": 2, "value": 0.5})
         metrics.write({"update": 3, "value": 0.5})
-    assert [row["update"] for row in strict_rows(run.metrics_path)] == [*kept, 2, 3]
+    assert [row["update"] for row in strict_rows(run.metrics_path)] == [1, 2, 3]
     assert [event.step for event in events(run.tensorboard_path) if event.summary.value] == [2, 3]
-    assert len(said) == 1 and "rows from update 2 on" in said[0]
+    told = "made again, with its earlier rows" if lose is Path.unlink else "rows from update 2 on"
+    assert len(said) == 2 and told in said[0] and "begins with update 2" in said[1]
+
+
+def test_events_that_alone_are_deleted_begin_anew_and_the_user_hears_of_it(run):
+    said = []
+    with MetricsWriter(run, tensorboard=True, warn=said.append) as metrics:
+        for update in (1, 2, 3):
+            metrics.write({"update": update, "value": 0.5})
+            if update == 1:
+                next(run.tensorboard_path.iterdir()).unlink()
+    assert [event.step for event in events(run.tensorboard_path) if event.summary.value] == [2, 3]
+    assert len(said) == 1 and "begins with update 2" in said[0]
 
 
 def test_every_kind_of_number_becomes_json_at_once(run):

@@ -98,6 +98,28 @@ def test_a_job_whose_directory_is_renamed_saves_there_and_stops(ended, tmp_path)
     assert [json.loads(row)["update"] for row in rows] == [2, 3, 4]
 
 
+def test_a_job_whose_checkpoints_are_deleted_saves_another_and_says_so(ended):
+    with opened(ended) as (records, state, said):
+        shutil.rmtree(ended / "checkpoints")
+        records.save(state, Progress(3, 1.0))
+        records.save(state, Progress(4, 1.0))
+        assert [line for line in said if "were deleted" in line and "of update 3 is the only one" in line]
+        assert len([line for line in said if line.startswith("warning")]) == 1
+    assert "going on from update 4" in go_on(ended, 5)[1]
+
+
+def test_a_job_whose_directory_is_exchanged_for_another_run_leaves_that_alone(ended, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(ended, other)
+    with opened(ended) as (records, state, _):
+        shutil.rmtree(ended)
+        other.rename(ended)
+        before = {path: path.read_bytes() for path in ended.rglob("*") if path.is_file() and path.name != "lock"}
+        with pytest.raises(PodmetaError, match=r"no checkpoint of update 3 can be saved there: another run"):
+            records.save(state, Progress(3, 1.0))
+    assert {path: path.read_bytes() for path in ended.rglob("*") if path.is_file() and path.name != "lock"} == before
+
+
 def test_a_job_whose_directory_is_deleted_makes_it_again_and_goes_on(ended):
     with opened(ended) as (records, state, said):
         config = (ended / "config.yaml").read_text()
