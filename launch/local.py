@@ -19,6 +19,9 @@ from podmeta.runtime.one_machine import free_port, share_of_cores, share_the_mac
 from podmeta.runtime.signals import STOP_SIGNALS, Interruption, SignalWatch
 from podmeta.streams import protect_streams
 
+_ADVICE = "what the job has saved is intact; to go on, give the same command with its run_dir"
+_EXIT_INTERRUPTED = 130
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the job. The exit code is that of the first process that fails, or 0.
@@ -28,14 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
         standard streams.
     """
     if arguments is None:
-        Interruption("what the job has saved is intact; the same command goes on").watch()
+        Interruption(_ADVICE).watch()
         protect_streams()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, required=True, help="how many")
     options, job = parser.parse_known_args(arguments)
     if options.processes < 1:
         parser.error("--processes must be at least 1")
-    return run_together(make_commands(options.processes, free_port(), job))
+    code = run_together(make_commands(options.processes, free_port(), job))
+    if code == _EXIT_INTERRUPTED:  # a process that was interrupted as it left has said nothing
+        print(f"interrupted: {_ADVICE}", file=sys.stderr)
+    return code
 
 
 def make_commands(num_processes: int, port: int, job: list[str]) -> list[list[str]]:

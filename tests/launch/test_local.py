@@ -63,6 +63,24 @@ def test_signals_reach_every_process():
     assert process.wait(timeout=30) == 5
 
 
+def test_an_interrupted_launcher_says_so_even_if_its_processes_do_not():
+    heeding = "signal.signal(2, signal.SIG_DFL); signal.pthread_sigmask(signal.SIG_UNBLOCK, {2})"
+    waiting = script(f"import signal, time; {heeding}; print('ready'); time.sleep(1000)")
+    starting = f"import launch.local as m; m.make_commands = lambda *_: [{waiting!r}] * 2; exit(m.main())"
+    process = subprocess.Popen(
+        [*script(starting), "--processes", "2"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline(), process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert said.startswith("interrupted: what the job has saved is intact") and said.count("\n") == 1
+
+
 def test_wrong_input_is_told_by_every_process_and_exits_with_2():
     command = [sys.executable, "launch/local.py", "--processes", "2", "experiment=bandti"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
