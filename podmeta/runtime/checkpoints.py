@@ -42,6 +42,7 @@ from podmeta.runtime.checkpoint_files import (
 from podmeta.runtime.earlier_states import in_earlier_form, in_todays_form
 from podmeta.runtime.files import (
     TEMPORARY_PREFIX,
+    create_file,
     ensure_room,
     flush_entries_to_disk,
     flush_tree_to_disk,
@@ -128,8 +129,7 @@ class Checkpoints:
         temporary = self.directory / f"{TEMPORARY_PREFIX}{step_name(step)}"
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            if temporary.exists():
-                _delete(temporary)
+            _delete(temporary)
             _write(temporary, step, tree, metadata)
             self._publish(temporary, step)
         except Exception as error:
@@ -235,7 +235,7 @@ def sha256_by_instance(meta_params: Any) -> list[str]:
 
 
 def _delete(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         with contextlib.suppress(OSError):
@@ -250,8 +250,10 @@ def _write(directory: Path, step: int, tree: Any, metadata: CheckpointMetadata) 
     ensure_room(directory, _num_bytes(tree))
     with _orbax() as orbax:
         orbax.save(directory / ARRAYS, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
-    (directory / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    (directory / CHECKSUMS).write_text("".join(checksum_lines(directory)), encoding="utf-8")
+    with create_file(directory / MANIFEST) as file:
+        file.write((json.dumps(manifest, indent=1) + "\n").encode())
+    with create_file(directory / CHECKSUMS) as file:
+        file.write("".join(checksum_lines(directory)).encode())
     flush_tree_to_disk(directory)
 
 

@@ -94,7 +94,11 @@ def load_meta_params(source: Path, expected: MetaParams, warn: Warn = warnings.w
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        return from_npz(path.read_bytes())
+        arrays = from_npz(path.read_bytes())
+        for name, array in arrays.items():
+            if array.dtype.kind not in "biuf":
+                raise ValueError(f"{name} holds {array.dtype}, not numbers")
+        return arrays
     except (OSError, ValueError) as error:
         raise InputError(
             f"init_from={path} cannot be read: {reason(error)}. Name a run directory, or an .npz file of a θ"

@@ -54,7 +54,7 @@ def filled(target: Any, arrays: Mapping[str, np.ndarray]) -> Any:
       arrays: by path.
 
     Raises:
-      ValueError: names or shapes differ from the target's; the message says how.
+      ValueError: names or shapes differ from the target's, or an array holds no numbers; the message says how.
     """
     wanted = by_path(target)
     told = differences(
@@ -62,5 +62,8 @@ def filled(target: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     )
     if told is not None:
         raise ValueError(told)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} holds {array.dtype}, not numbers")
     leaves = [arrays[name].astype(leaf.dtype) for name, leaf in wanted.items()]
     return jax.tree.unflatten(jax.tree.structure(target), leaves)

@@ -1,10 +1,11 @@
 """Every command that reads a run directory ends with 0, 1 or 2 and a message, whatever has become of its files.
 
 PODMETA_TEST_MUTATIONS=2000 tries that many mutations, and PODMETA_TEST_MUTATIONS_LOG=FILE lists what came of them.
-Meta-tests of the same kind are computed once, for what matters here is reading and writing.
+What follows from a config alone is computed once: here reading and writing matter.
 """
 
 import contextlib
+import dataclasses
 import functools
 import io
 import os
@@ -24,8 +25,8 @@ from podmeta.config.compose import compose_job
 from podmeta.errors import InputError
 from podmeta.evaluation import run as evaluation
 from podmeta.evaluation.report import page
+from podmeta.runtime import meta_params, records
 from podmeta.runtime.files import write_atomically
-from podmeta.runtime.meta_params import restore_run
 from podmeta.runtime.signals import Interruption
 from podmeta.sweep import SweepRun, sweep_table
 from tests.end_to_end.damages import damage_run
@@ -153,25 +154,28 @@ def measured_once() -> Iterator[None]:
 
 
 def measure_once(patch: pytest.MonkeyPatch) -> None:
-    """Has meta-tests and lifetimes of the same kind be computed once, and lets pictures without numbers of a run be."""
-    compute, live, kept = evaluation.meta_test, page.see_lifetime, {}
+    """Has what follows from a config alone be computed once: shapes, meta-tests and lifetimes. Draws no pictures."""
 
-    def remembered(meta_params, learner, environment, *arguments):
-        key = repr((learner, environment, arguments))
-        if key not in kept:
-            kept[key] = compute(meta_params, learner, environment, *arguments)
-        return kept[key]
+    def once(place, name, key):
+        compute, kept = getattr(place, name), {}
 
-    def seen(record, warn):
-        key = repr((record.job.learner, record.job.environment, record.job.evaluation))
-        if key not in kept:
-            kept[key] = live(record, warn)
-        restore_run(record.job, record.path, warn)
-        return kept[key]
+        def remembered(*arguments):
+            told = repr(key(*arguments))
+            if told not in kept:
+                kept[told] = compute(*arguments)
+            return kept[told]
 
-    patch.setattr(evaluation, "meta_test", remembered)
+        patch.setattr(place, name, remembered)
+
+    def about(job):
+        return dataclasses.replace(job, run_dir="", init_from="")
+
+    once(evaluation, "meta_test", lambda meta_params, *arguments: arguments)
+    once(evaluation, "check_settings", about)
+    once(page, "see_lifetime", lambda record, warn: (about(record.job), record.update))
+    for place in (meta_params, records):
+        once(place, "state_shapes", lambda job, update=None: (about(job), update))
     patch.setattr(evaluation, "draw_learning_curves", lambda path, *arguments: write_atomically(path, b""))
-    patch.setattr(page, "see_lifetime", seen)
     patch.setattr(jax, "clear_caches", lambda: None)
 
 

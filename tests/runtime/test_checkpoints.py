@@ -198,6 +198,38 @@ def test_an_added_file_an_emptied_folder_and_a_renamed_one_are_told(damaged):
     assert "manifest is of step 1" in restored.warnings[2]
 
 
+@pytest.mark.parametrize("name", ["", "manifest.json", "arrays"])
+def test_a_checkpoint_with_a_link_is_passed_over(damaged, tmp_path, name):
+    path = damaged / "step_00000002" / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    restored = Checkpoints(damaged).restore_latest(state_at(0))
+    assert restored.step == 1 and len(restored.warnings) == 1
+
+
+def test_damaged_metadata_falls_back_to_the_checkpoint_before(damaged):
+    manifest = damaged / "step_00000002" / "manifest.json"
+    manifest.write_text(
+        manifest.read_text(encoding="utf-8").replace('"seconds": 20.0', '"seconds": "x"'), encoding="utf-8"
+    )
+    (manifest.parent / "SHA256SUMS").write_text("".join(checksum_lines(manifest.parent)), encoding="utf-8")
+    restored = Checkpoints(damaged).restore_latest(state_at(0))
+    assert restored.step == 1 and "seconds is a text" in restored.warnings[0]
+
+
+def test_links_that_wait_for_a_checkpoint_are_not_followed(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "file").write_text("mine", encoding="utf-8")
+    directory = tmp_path / "checkpoints"
+    directory.mkdir()
+    for name in (".tmp-step_00000001", ".tmp-step_00000002", ".replaced-step_00000001"):
+        (directory / name).symlink_to(mine)
+    Checkpoints(directory).save(1, state_at(1), CheckpointMetadata(1.0))
+    assert [path.name for path in mine.iterdir()] == ["file"]
+    assert Checkpoints(directory).restore_latest(state_at(0)).step == 1
+
+
 def test_content_that_orbax_got_wrong_is_told_by_the_second_checksum(damaged):
     """The files are as their checksums say, and yet hold other values than the manifest tells."""
     step = damaged / "step_00000002"

@@ -1,12 +1,17 @@
 """Runs made into learned algorithms, and those read again."""
 
+import hashlib
+import io
 import json
+import pickle
 
 import jax
 import numpy as np
 import pytest
+from dm_env import specs
 from rich.console import Console
 
+from podmeta.agent import load_agent
 from podmeta.config.compose import compose_job, job_from_yaml
 from podmeta.config.suites import experiment_suite
 from podmeta.errors import InputError
@@ -139,6 +144,39 @@ def test_a_card_that_is_none_is_told(change, part, copy):
     card.write_text(change(card.read_text()))
     with pytest.raises(InputError, match=rf"mine\.json.*{part}"):
         load_pretrained(str(copy))
+
+
+def with_file(copy, content):
+    """Gives a card another .npz file, with its checksum; returns the file's path."""
+    copy.write_bytes(content)
+    card = copy.with_suffix(".json")
+    described = json.loads(card.read_text(encoding="utf-8")) | {"file_sha256": hashlib.sha256(content).hexdigest()}
+    card.write_text(json.dumps(described), encoding="utf-8")
+    return str(copy)
+
+
+def npz_of(array):
+    content = io.BytesIO()
+    np.savez(content, w=array)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("content", [npz_of(np.array([{}], object)), b"no zip file", b"", pickle.dumps({})])
+def test_a_file_of_pickled_objects_or_none_at_all_is_refused_with_its_name(copy, content):
+    """Nothing of them runs."""
+    with pytest.raises(InputError, match=r"mine\.npz holds no θ: .*Export the run again"):
+        load_agent(with_file(copy, content))
+
+
+@pytest.mark.parametrize("array", [np.array(["x"]), np.zeros(2, "V8"), np.zeros(2, complex)])
+def test_a_file_of_arrays_without_numbers_is_refused(copy, array):
+    with pytest.raises(InputError, match="does not fit"):
+        load_agent(with_file(copy, npz_of(array))).reset(
+            specs.BoundedArray((3,), float, -1, 1), specs.DiscreteArray(2), 0
+        )
+    expected = {"w": np.zeros((1, *array.shape), np.float32)}
+    with pytest.raises(InputError, match=r"mine\.npz cannot be read: w holds"):
+        load_meta_params(copy, expected)
 
 
 @pytest.mark.parametrize("missing", [".npz", ".json"])

@@ -144,6 +144,47 @@ def test_jobs_that_name_no_folder_and_start_in_one_second_get_folders_of_their_o
     assert len(set(paths)) == 32 and all(path.is_dir() for path in paths)
 
 
+NAMES = (
+    "lock",
+    "config.yaml",
+    "metrics.jsonl",
+    "evaluation.jsonl",
+    "learning_curves.png",
+    "checkpoints",
+    "tensorboard",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_in_a_run_directory_is_refused_and_what_it_leads_to_stays(tmp_path, name, dangling):
+    run, mine = tmp_path / "run", tmp_path / "mine"
+    run.mkdir()
+    (run / name).symlink_to(mine)
+    if not dangling:
+        mine.write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"{name}.* is a link|It is a link"):
+        RunDirectory(run, CONFIG)
+    assert not mine.exists() if dangling else mine.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("name", [*NAMES, "summary.json", "environment.json"])
+def test_a_folder_for_a_file_or_a_file_for_a_folder_is_refused(tmp_path, name):
+    if name in FOLDERS:
+        (tmp_path / name).write_text("", encoding="utf-8")
+    else:
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=r"a run has a|Is a directory"):
+        RunDirectory(tmp_path, CONFIG)
+
+
+def test_a_run_directory_that_is_itself_a_link_works(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    leave_run(tmp_path / "run")
+    assert (tmp_path / "disk" / "config.yaml").exists()
+
+
 # --- one config --------------------------------------------------------------------------------------------------
 
 
