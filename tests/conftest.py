@@ -9,6 +9,7 @@ Environment variables make this machine resemble another. `make test-portable` u
     PODMETA_TEST_CORES=1      keeps each worker of pytest, and all that it starts, to one core: one thread in XLA
     PODMETA_TEST_SEED=1       is added to every seed in the documents whose Python the tests run
 
+PODMETA_TEST_MUTATIONS=2000 damages the files of a run that many times in tests/end_to_end/test_damaged_runs.py.
 PODMETA_TEST_MESSAGES=FILE appends the message of every error about the user's input to a file, for somebody to read.
 """
 

@@ -34,7 +34,7 @@ def validate_job(job: JobConfig) -> None:
         config = getattr(job, group)
         if members.get(config.name) is not type(config):
             raise InputError(f"{group}.name={config.name} does not choose the {group}: write {group}={config.name}")
-    _check_fields(job, "")
+    check_fields(job, "")
     if job.evaluation.enabled and not job.evaluation.settings:
         raise InputError("evaluation.settings is empty: write [{}] for the job's own, or evaluation.enabled=false")
     if isinstance(job.architecture, AnakinConfig):
@@ -57,7 +57,7 @@ def validate_environment(environment: EnvironmentConfig | MixtureConfig, prefix:
     Raises:
       InputError: the first value that makes no sense.
     """
-    _check_fields(environment, prefix)
+    check_fields(environment, prefix)
     _check_environment(environment, prefix)
 
 
@@ -101,17 +101,26 @@ def check_known(config: Any, prefix: str = "") -> None:
         raise InputError(f"unknown config key {prefix + min(unknown)!r}, which the schema does not have: take it away")
 
 
-def _check_fields(config: Any, prefix: str) -> None:
+def check_fields(config: Any, prefix: str) -> None:
+    """Checks every value of a config by itself, against what its schema allows.
+
+    Args:
+      config: a dataclass of the schema.
+      prefix: what a message says before a key.
+
+    Raises:
+      InputError: the first value that makes no sense.
+    """
     check_known(config, prefix)
     for field in dataclasses.fields(config):
         key, value = prefix + field.name, getattr(config, field.name)
         if field.name == "environment" and isinstance(config, MixtureEntryConfig | StageConfig):
-            _check_fields(value, prefix)  # its keys stand beside those of the entry or stage
+            check_fields(value, prefix)  # its keys stand beside those of the entry or stage
             continue
         in_list = isinstance(value, list)
         for index, element in enumerate(value if in_list else [value]):
             if dataclasses.is_dataclass(element):
-                _check_fields(element, f"{key}[{index}]." if in_list else f"{key}.")
+                check_fields(element, f"{key}[{index}]." if in_list else f"{key}.")
             else:
                 _check_value(key, element, dict(field.metadata))
 

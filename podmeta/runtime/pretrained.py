@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from podmeta.config.messages import no_such_choice
 from podmeta.config.run_config import literal
 from podmeta.config.schema import GROUPS
+from podmeta.config.validate import check_fields
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.learners.registry import LearnerConfig
@@ -181,4 +182,8 @@ def _read_card(path: Path) -> tuple[Card, LearnerConfig]:
     except Exception as error:  # OmegaConf raises a different one for every way in which a config is none
         raise InputError(f"{path} is damaged: learner: {reason(error)}. {cure}") from error
     assert isinstance(learner_config, LearnerConfig)
+    try:
+        check_fields(learner_config, "learner.")
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}. {cure}") from error
     return card, learner_config

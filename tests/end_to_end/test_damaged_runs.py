@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from podmeta.cli.commands import run as run_command
 from podmeta.config.compose import compose_job
-from podmeta.errors import InputError
+from podmeta.errors import InputError, PodmetaError
 from podmeta.evaluation import run as evaluation
 from podmeta.evaluation.report import page
 from podmeta.runtime import meta_params, records
@@ -32,7 +32,7 @@ from podmeta.sweep import SweepRun, sweep_table
 from tests.end_to_end.damages import damage_run
 from tests.end_to_end.job import TINY
 
-NUM_MUTATIONS = int(os.environ.get("PODMETA_TEST_MUTATIONS", "30"))
+NUM_MUTATIONS = int(os.environ.get("PODMETA_TEST_MUTATIONS", "20"))
 JOB = (
     *TINY,
     "num_updates=8",
@@ -41,7 +41,6 @@ JOB = (
     "evaluation.settings=[{}]",
     "logging.progress=false",
 )
-SHORT = ("num_updates=4", "evaluation.enabled=false")
 _MOST_LINES = 12
 
 
@@ -56,6 +55,7 @@ def test_a_damaged_run_is_read_or_refused_in_words(sound, measured_once, number)
     assert problem is None, problem
 
 
+@pytest.mark.long
 def test_a_damaged_run_is_read_or_refused_by_processes_too(podmeta, sound, tmp_path):
     chance = random.Random(0)
     for number, words in enumerate((("evaluate", "run={run}"), ("compare", "{run}", "{sound}"), ("report", "{run}"))):
@@ -67,13 +67,46 @@ def test_a_damaged_run_is_read_or_refused_by_processes_too(podmeta, sound, tmp_p
         assert problem is None, f"{words[0]} after {done}: {problem}"
 
 
+@pytest.mark.parametrize("reader", ["evaluate", "train"])
+def test_links_in_a_run_are_not_followed(sound, measured_once, reader):
+    """These are names under which earlier versions wrote without looking."""
+    run, mine = copy_of(sound), sound.parent / "mine"
+    for name in (".tmp-evaluation.jsonl", "learning_curves.png", "lock", "checkpoints/.tmp-step_00000008", "wandb_id"):
+        mine.write_text("mine", encoding="utf-8")
+        (run / name).unlink(missing_ok=True)
+        (run / name).symlink_to(mine)
+        with unchanged_settings():
+            code, said = READERS[reader](run, sound)
+        assert problem_with(code, said) is None
+        assert mine.read_text(encoding="utf-8") == "mine" and code in (0, 2)
+
+
+@pytest.mark.parametrize("reader", ["evaluate", "report", "export", "compare"])
+def test_no_secret_of_the_reader_comes_out_of_a_run(sound, measured_once, reader, monkeypatch):
+    monkeypatch.setenv("PODMETA_SECRET", "hunter2")
+    run = copy_of(sound)
+    config = (run / "config.yaml").read_text(encoding="utf-8")
+    changed = config.replace("experiment_name: bandit", "experiment_name: ${oc.env:PODMETA_SECRET}")
+    assert changed != config
+    (run / "config.yaml").write_text(changed, encoding="utf-8")
+    with unchanged_settings():
+        code, said = READERS[reader](run, sound)
+    assert code == 0, said
+    written = [path for path in sound.parent.rglob("*") if path.is_file()]
+    assert "hunter2" not in said and not any(b"hunter2" in path.read_bytes() for path in written)
+
+
+def copy_of(sound: Path) -> Path:
+    """A fresh copy of a run, to be damaged."""
+    run = sound.parent / "copy_0"
+    shutil.rmtree(run, ignore_errors=True)
+    return Path(shutil.copytree(sound, run))
+
+
 def read_a_damaged_run(sound: Path, number: int) -> str | None:
     """Damages a copy of a run and has a command read it, both drawn by a number; returns what is wrong with that."""
     chance = random.Random(number)
-    reader, run = chance.choice(list(READERS)), sound.parent / "copy_0"
-    for path in (run, sound.parent / "begun"):
-        shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(sound, run)
+    reader, run = chance.choice(list(READERS)), copy_of(sound)
     done = [damage_run(run, chance) for _ in range(chance.choice((1, 1, 2)))]
     with unchanged_settings():
         code, said = READERS[reader](run, sound)
@@ -105,11 +138,22 @@ def command(*arguments: str) -> tuple[int, str]:
 def sweep(run: Path) -> tuple[int, str]:
     """What a sweep reads of its runs."""
     of_sweep = SweepRun([], [], run, _job())
+    return _code_of(lambda: (of_sweep.is_done(), sweep_table([of_sweep], lambda line: None)))
+
+
+def begin_from(run: Path) -> tuple[int, str]:
+    """What a job reads that begins with the θ of the run."""
+    expected = meta_params.state_shapes(_job()).outer.meta_params
+    return _code_of(lambda: meta_params.load_meta_params(run, expected, lambda line: None))
+
+
+def _code_of(read: Callable[[], object]) -> tuple[int, str]:
     try:
-        of_sweep.is_done()
-        sweep_table([of_sweep], lambda line: None)
+        read()
     except InputError as error:
         return 2, f"error: {error}"
+    except PodmetaError as error:
+        return 1, f"failed: {error}"
     return 0, ""
 
 
@@ -119,9 +163,8 @@ READERS = {
     "export": lambda run, sound: command("export", f"run={run}", f"to={run.parent / 'exported.npz'}"),
     "compare": lambda run, sound: command("compare", str(run), str(sound)),
     "train": lambda run, sound: command("train", *JOB, f"run_dir={run}"),
-    "init_from": lambda run, sound: command(
-        "train", *JOB, *SHORT, f"init_from={run}", f"run_dir={run.parent / 'begun'}"
-    ),
+    "go on no further": lambda run, sound: command("train", *JOB, "num_updates=4", f"run_dir={run}"),
+    "init_from": lambda run, sound: begin_from(run),
     "sweep": lambda run, sound: sweep(run),
 }
 """What reads a run directory, by name."""

@@ -135,6 +135,8 @@ def test_any_byte_that_is_not_as_it_was_is_told(copy):
         (lambda text: "", "damaged"),
         (lambda text: text.replace('"hidden_size": 3', '"hidden_size": "three"'), "damaged.*three"),
         (lambda text: text.replace('"name": "symmetric"', '"name": "other"'), "damaged.*other"),
+        (lambda text: text.replace('"hidden_size": 3', '"hidden_size": -3'), "damaged.*hidden_size=-3 is too small"),
+        (lambda text: text.replace('"mean"', '"${oc.env:HOME}"'), r"damaged.*aggregation=\$\{oc.env:HOME\} does not"),
         (lambda text: text.replace('"seed"', '"sead"'), "damaged.*seed"),
         (lambda text: text.replace('"format": 1', '"format": 2'), "format 2, and this podmeta reads format 1"),
     ],
