@@ -329,6 +329,7 @@ def main() -> int:
                 counts[name] = laboratory.try_agent(tries, options.seed)
             else:
                 counts[name] = laboratory.try_scenario(name, tries, faults)
+            print(f"{name}: {counts[name].total()} problems in {tries} tries", flush=True)
             counts[name]["tries"] = tries
     print_table(counts)
     return int(any(count[problem] for count in counts.values() for problem in PROBLEMS))
