@@ -23,7 +23,8 @@ from dm_env import specs
 from jaxtyping import Array, Float, Int, UInt32
 
 from podmeta.arithmetic import own_arithmetic
-from podmeta.environments.host.arrays import ActionDecoder, ChangedShapeError, ObservationEncoder, ObservationSpec
+from podmeta.environments.contract import ContractError, check_follows, checked_scalars
+from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
 from podmeta.errors import InputError
 from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import LearnerState, MetaParams
@@ -87,7 +88,9 @@ class LearnedAlgorithm:
         Args:
           observation_spec: a dm_env spec, or a dictionary or tuple of them, whose components are strung together. No
             image, but any other shape, with any bounds or none.
-          action_spec: a `DiscreteArray`, or a `BoundedArray` of floats with finite bounds.
+          action_spec: a `DiscreteArray`; a `BoundedArray` of floats with finite bounds; or one of integers, with at
+            most 1,000 combinations. A Gymnasium space, or a spec of Jumanji's, is taken for the dm_env spec it
+            amounts to.
           seed: of the agent's own draws, from 0 to 2^32 - 1.
 
         Raises:
@@ -95,7 +98,7 @@ class LearnedAlgorithm:
             do.
         """
         program = self._program(observation_spec, action_spec)
-        return Agent(program, program.state_at_birth(checked_seed(seed)))
+        return Agent(program, program.state_at_birth(checked_seed(seed)), _Previous(None, True))
 
     @own_arithmetic()
     def load(self, path: str | Path, observation_spec: ObservationSpec, action_spec: Any) -> "Agent":
@@ -118,13 +121,28 @@ class LearnedAlgorithm:
             state = filled(program.state_at_birth(seed=0), arrays)
         except (OSError, ValueError) as error:
             raise InputError(f"{path} holds no agent that can go on here: {reason(error)}") from error
-        return Agent(program, state)
+        return Agent(program, state, _UNKNOWN)
 
     def _program(self, observation_spec: ObservationSpec, action_spec: Any) -> "_Program":
         key = repr((observation_spec, action_spec))
         if key not in self._programs:
             self._programs[key] = _Program(self._pretrained, observation_spec, action_spec)
         return self._programs[key]
+
+
+class _Previous(NamedTuple):
+    """What an agent knows of the time step before.
+
+    Attributes:
+      step_type: its step type; None: the lifetime begins.
+      is_known: whether that is so. It is not in an agent that was loaded, or interrupted in a step.
+    """
+
+    step_type: int | None
+    is_known: bool
+
+
+_UNKNOWN = _Previous(None, False)
 
 
 class Agent:
@@ -134,12 +152,13 @@ class Agent:
     it cannot be pickled.
     """
 
-    def __init__(self, program: "_Program", state: AgentState) -> None:
+    def __init__(self, program: "_Program", state: AgentState, previous: _Previous) -> None:
         self._program = program
+        self._previous = previous
         self._state = jax.tree.map(jnp.asarray, state)
 
     def __copy__(self) -> "Agent":
-        return Agent(self._program, self._state)  # a step makes a new state, and changes none
+        return Agent(self._program, self._state, self._previous)  # a step makes a new state, and changes none
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Agent":
         return self.__copy__()
@@ -162,15 +181,23 @@ class Agent:
         step or as it is after it.
 
         Args:
-          timestep: what the environment shows. On a LAST one the action is ignored, as dm_env has it.
+          timestep: what the environment shows. On a LAST one the action is ignored, as dm_env has it. After MID it may
+            be FIRST, where you have reset the environment.
 
         Returns:
           The action: a NumPy integer, or an array of the action spec's shape.
 
         Raises:
-          InputError: the observation has another size than its spec says, or it or the reward is not finite.
+          InputError: it is no time step of dm_env's, or does not follow the one before; the observation is not what its
+            spec says; or it or the reward is not finite.
         """
-        self._state, action = self._program.step(self._state, timestep)
+        told = self._program.told(timestep)
+        step_type = int(told[-1])
+        if self._previous.is_known:
+            self._program.check_follows(step_type, self._previous.step_type)
+        self._previous = _UNKNOWN
+        self._state, action = self._program.step(self._state, told)
+        self._previous = _Previous(step_type, True)
         return action
 
     def save(self, path: str | Path) -> None:
@@ -212,17 +239,35 @@ class _Program:
             learner_state=self._learner.initial_state(self._meta_params, learner_key),
         )
 
-    def step(self, state: AgentState, timestep: dm_env.TimeStep) -> tuple[AgentState, Any]:
+    def told(self, timestep: dm_env.TimeStep) -> Float[np.ndarray, "observation_size_and_two"]:
+        """The observation, reward and step type of a time step, in one array, because each would cost its transfer.
+
+        Raises:
+          InputError: it is no time step that the contract knows.
+        """
         try:
+            scalars = checked_scalars(timestep)
             observation = self._encode(timestep.observation)
-        except ChangedShapeError as error:
-            raise InputError(f"the environment {error}: reset the agent with the specs of this one") from error
-        told = np.empty(self._observation_size + 2, np.float32)  # in one array, for each costs its transfer
+        except ContractError as error:
+            raise InputError(f"the environment {error}: mend it, or reset the agent with its specs") from error
+        told = np.empty(self._observation_size + 2, np.float32)
         told[:-2] = observation.reshape(-1)
-        told[-2] = 0.0 if timestep.reward is None else timestep.reward
-        told[-1] = timestep.step_type
+        told[-2] = scalars.reward
+        told[-1] = scalars.step_type
         if not np.isfinite(told).all():
-            raise InputError("an observation or reward is not finite, which no agent can learn from: mend it first")
+            raise InputError("an observation is not finite, which no agent can learn from: mend it first")
+        return told
+
+    def check_follows(self, step_type: int, previous: int | None) -> None:
+        """Raises an InputError where a step type may not follow the one before."""
+        try:
+            check_follows(step_type, previous, may_reset=True)
+        except ContractError as error:
+            cure = "begin a lifetime with environment.reset()" if previous is None else "mend it"
+            raise InputError(f"the environment {error}: {cure}") from error
+
+    def step(self, state: AgentState, told: Float[np.ndarray, "observation_size_and_two"]) -> tuple[AgentState, Any]:
+        """The state after a time step, and the action."""
         state, action = self._step(self._meta_params, state, told)
         return state, self._decode(np.asarray(action))[()]
 

@@ -6,6 +6,7 @@ import dm_env
 import gymnasium
 from dm_env import specs
 
+from podmeta.environments.contract import ContractError, number, shown
 from podmeta.environments.host.arrays import ObservationSpec
 from podmeta.environments.host.spaces import action_spec_of, observation_spec_of
 
@@ -36,13 +37,21 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         self._environment = environment
         self._observation_spec = observation_spec_of(environment.observation_space, name)
         self._action_spec = action_spec_of(environment.action_space, name)
-        self._first_action = getattr(environment.action_space, "start", None)
+        space = environment.action_space
+        self._first_action = space.start if isinstance(space, gymnasium.spaces.Discrete) else None
         self._next_seed: int | None = seed
         self._episode_under_way = False
 
     def reset(self) -> dm_env.TimeStep:
-        """Starts an episode."""
-        observation, _ = self._environment.reset(seed=self._next_seed)
+        """Starts an episode.
+
+        Raises:
+          ContractError: the environment does not answer as Gymnasium says.
+        """
+        answer = self._environment.reset(seed=self._next_seed)
+        if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], dict):
+            raise ContractError(f"returned {shown(answer)} from reset, where Gymnasium says (observation, info)")
+        observation, _ = answer
         self._next_seed = None  # Gymnasium's generator goes on from the first seed
         self._episode_under_way = True
         return dm_env.restart(observation)
@@ -52,13 +61,24 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         self._next_seed = seed
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Advances the episode, or starts one (ignoring `action`) where none is under way."""
+        """Advances the episode, or starts one (ignoring `action`) where none is under way.
+
+        Raises:
+          ContractError: the environment does not answer as Gymnasium says.
+        """
         if not self._episode_under_way:
             return self.reset()
         action = action if self._first_action is None else self._first_action + action
-        observation, reward, terminated, truncated, _ = self._environment.step(action)
+        answer = self._environment.step(action)
+        if not isinstance(answer, tuple) or len(answer) != 5:
+            raise ContractError(
+                f"returned {shown(answer)} from step, where Gymnasium says (observation, reward, terminated, "
+                "truncated, info)"
+            )
+        observation, reward, terminated, truncated, _ = answer
+        terminated, truncated = _truth("terminated", terminated), _truth("truncated", truncated)
         self._episode_under_way = not (terminated or truncated)
-        reward = float(reward)
+        reward = reward if type(reward) is float else number("reward", reward)
         if terminated:
             return dm_env.termination(reward, observation)
         if truncated:
@@ -73,6 +93,19 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         """A `DiscreteArray`, or a `BoundedArray` of floats."""
         return self._action_spec
 
+    @property
+    def unwrapped(self) -> gymnasium.Env:
+        """The environment inside all its wrappers."""
+        return self._environment.unwrapped
+
     def close(self) -> None:
         """Closes the environment inside."""
         self._environment.close()
+
+
+def _truth(what: str, value: Any) -> bool:
+    if value is True or value is False:
+        return value
+    if number(what, value) not in (0.0, 1.0):
+        raise ContractError(f"gave {shown(value)} as {what}, where Gymnasium says True or False")
+    return bool(value)

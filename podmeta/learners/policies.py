@@ -1,7 +1,7 @@
 """Policies: how a learner's output becomes an action.
 
 A categorical over `DiscreteArray` actions, or a diagonal Gaussian over bounded boxes, in which an action component
-of ±1 stands for the ends of its bounds.
+of ±1 stands for the ends of its bounds. Where only one bound is there, softplus keeps to it.
 """
 
 from collections.abc import Callable
@@ -77,9 +77,12 @@ def _gaussian(action_spec: specs.BoundedArray) -> Policy:
     (num_actions,) = action_spec.shape
     minimum = np.broadcast_to(action_spec.minimum, action_spec.shape).astype(np.float32)
     maximum = np.broadcast_to(action_spec.maximum, action_spec.shape).astype(np.float32)
-    bounded = np.isfinite(minimum) & np.isfinite(maximum)
-    minimum, maximum = np.where(bounded, minimum, -1.0), np.where(bounded, maximum, 1.0)
-    centre, half_width = 0.5 * minimum + 0.5 * maximum, 0.5 * maximum - 0.5 * minimum
+    has_minimum, has_maximum = np.isfinite(minimum), np.isfinite(maximum)
+    bounded, half_bounded = has_minimum & has_maximum, has_minimum ^ has_maximum
+    low, high = np.where(bounded, minimum, -1.0), np.where(bounded, maximum, 1.0)
+    centre, half_width = 0.5 * low + 0.5 * high, 0.5 * high - 0.5 * low
+    one_bound = np.where(has_minimum, minimum, np.where(has_maximum, maximum, 0.0))
+    direction = np.where(has_minimum, 1.0, -1.0).astype(np.float32)
 
     def noise(key: PRNGKeyArray) -> Noise:
         return jax.random.normal(key, (num_actions,))
@@ -99,7 +102,12 @@ def _gaussian(action_spec: specs.BoundedArray) -> Policy:
         return jnp.clip(action, -1.0, 1.0)
 
     def to_environment(action: Action) -> Action:
-        return jnp.where(bounded, centre + half_width * jnp.clip(action, -1.0, 1.0), action)
+        within = jnp.where(bounded, centre + half_width * jnp.clip(action, -1.0, 1.0), action)
+        if half_bounded.any():
+            # As far from the one bound as softplus says, which is the action itself where that is far.
+            beyond = one_bound + direction * jax.nn.softplus(direction * action)
+            within = jnp.where(half_bounded, beyond, within)
+        return jnp.clip(within, minimum, maximum)  # rounding may lead just past a bound
 
     return Policy(num_actions, 2, noise, choose, log_prob, entropy, encode, to_environment)
 

@@ -61,6 +61,6 @@ def test_spaces_of_other_kinds_are_told():
     with pytest.raises(InputError, match="observations of the space Text"):
         podmeta.from_gymnasium(environment, seed=0)
     environment = Counter(True)
-    environment.action_space = spaces.MultiBinary(3)
-    with pytest.raises(InputError, match="actions of the space MultiBinary"):
+    environment.action_space = spaces.Sequence(spaces.Discrete(2))
+    with pytest.raises(InputError, match="actions of the space Sequence"):
         podmeta.from_gymnasium(environment, seed=0)

@@ -7,7 +7,12 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Float, Shaped, UInt8
 
+from podmeta.environments.contract import ContractError, real_array, shown
+from podmeta.environments.host.foreign_specs import as_dm_env_spec
 from podmeta.errors import InputError
+
+MOST_COMBINATIONS = 1000
+"""As many actions at most may several discrete ones make together."""
 
 ObservationSpec = Any  # a dm_env spec, or a dictionary or tuple of them
 
@@ -19,40 +24,52 @@ class ObservationEncoder:
     `DiscreteArray` becomes one-hot. Of several arrays, in dictionaries and tuples, the components are strung together
     in the order of the spec.
 
+    Values that this would change are refused: 300, 0.7 and NaN as bytes, and 7 and 1.5 of a `DiscreteArray` of 6.
+    Float64 and large integers are rounded to float32.
+
     Args:
-      spec: what an environment shows.
+      spec: what an environment shows: dm_env's specs, or those of Gymnasium or Jumanji.
       name: what messages call the environment.
 
     Attributes:
+      source: the spec of the environment, as dm_env's.
       spec: what one observation looks like when encoded.
       takes_one_array: whether an observation is one array, which may then be one inside a program of JAX.
 
     Raises:
-      InputError: there are observations that are no numbers.
+      InputError: there are observations that are no numbers, or none at all.
     """
 
     def __init__(self, spec: ObservationSpec, name: str):
-        self._source = spec
+        spec = as_dm_env_spec(spec, name)
+        self.source = spec
         leaves = [leaf for leaf, _ in _leaves(spec, spec)]
         for leaf in leaves:
             if not isinstance(leaf, specs.Array) or not (
                 np.issubdtype(leaf.dtype, np.number) or leaf.dtype == np.bool_
             ):
                 raise InputError(f"{name} has observations of {leaf!r}: podmeta takes numbers, so choose another")
+        if sum(int(np.prod(leaf.shape)) for leaf in leaves) == 0:
+            shape = f"of shape {leaves[0].shape}" if leaves else f"that are an empty {type(spec).__name__}"
+            raise InputError(f"{name} has observations {shape}, and so no component: show a constant 1 instead")
         self.takes_one_array = isinstance(spec, specs.Array)
         self._keeps_shape = len(leaves) == 1
         encoded = [_encoded_spec(leaf) for leaf in leaves]
         self.spec = encoded[0] if self._keeps_shape else _strung_together(encoded)
 
+    def is_like(self, other: "ObservationEncoder") -> bool:
+        """Whether another encoder's observations have the same parts, shapes and dtypes. Bounds may differ."""
+        return _layout(self.source) == _layout(other.source)
+
     def __call__(self, observation: Any, batch: tuple[int, ...] = ()) -> Float[Any, "..."] | UInt8[Any, "..."]:
         """Encodes one observation, or a `batch` of (B,) of them, whose arrays have a leading axis.
 
         Raises:
-          ChangedShapeError: its shape is not the spec's.
+          ContractError: it is not what the spec says.
         """
         if self.takes_one_array:
-            return _encode(self._source, observation, batch)
-        encoded = [_encode(leaf, values, batch) for leaf, values in _leaves(self._source, observation)]
+            return _encode(self.source, observation, batch)
+        encoded = [_encode(leaf, values, batch) for leaf, values in _leaves(self.source, observation)]
         if self._keeps_shape:
             return encoded[0]
         return np.concatenate([part.reshape(*batch, -1).astype(np.float32, copy=False) for part in encoded], axis=-1)
@@ -61,23 +78,35 @@ class ObservationEncoder:
 class ActionDecoder:
     """Makes the actions of a learner those of an environment.
 
+    Several discrete actions become one, of all their combinations.
+
     Args:
-      spec: what an environment takes.
+      spec: what an environment takes: a spec of dm_env's, Gymnasium's or Jumanji's.
       name: what messages call the environment.
 
     Attributes:
-      spec: what a learner gives: a `DiscreteArray`, or a `BoundedArray` float32 [num_actions].
+      source: the spec of the environment, as dm_env's.
+      spec: what a learner gives: a `DiscreteArray`, or a `BoundedArray` float32 [num_actions]. A bound that is its
+        dtype's largest number is none.
 
     Raises:
-      InputError: the environment takes something else.
+      InputError: the environment takes something else, or nothing.
     """
 
     def __init__(self, spec: Any, name: str):
-        self._source = spec
+        spec = as_dm_env_spec(spec, name, "action")
+        self.source = spec
+        self._sizes: Shaped[np.ndarray, "*shape"] | None = None  # of several discrete actions, how many each has
+        is_box = isinstance(spec, specs.BoundedArray) and not isinstance(spec, specs.DiscreteArray)
+        if is_box and np.prod(spec.shape) == 0:
+            raise InputError(f"{name} takes actions of shape {spec.shape}, and so has none to choose from")
         if isinstance(spec, specs.DiscreteArray):
             self.spec = specs.DiscreteArray(spec.num_values, np.int32, "action")
-        elif isinstance(spec, specs.BoundedArray) and np.issubdtype(spec.dtype, np.floating):
-            self.spec = _as_float(spec, (int(np.prod(spec.shape)),))
+        elif is_box and np.issubdtype(spec.dtype, np.floating):
+            self.spec = _without_vast_bounds(spec, name)
+        elif is_box and np.issubdtype(spec.dtype, np.integer):
+            self._sizes = _sizes(spec, name)
+            self.spec = specs.DiscreteArray(int(np.prod(self._sizes)), np.int32, "action")
         else:
             raise InputError(
                 f"{name} takes actions of {spec!r}: podmeta gives one discrete action, or a box of real numbers, so "
@@ -86,23 +115,64 @@ class ActionDecoder:
 
     def __call__(self, actions: Shaped[Any, "*batch_and_action"], batch: tuple[int, ...] = ()) -> Shaped[Any, "..."]:
         """Decodes one action, or a `batch` of (B,) of them, which may be an array in a program of JAX."""
-        return actions.astype(self._source.dtype, copy=False).reshape((*batch, *self._source.shape))
+        source = self.source
+        if self._sizes is not None:
+            sizes = self._sizes.ravel()
+            actions = actions[..., None] // np.cumprod([1, *sizes[:-1]]) % sizes
+            actions = actions + np.broadcast_to(source.minimum, source.shape).ravel()
+        decoded = actions.astype(source.dtype, copy=False).reshape((*batch, *source.shape))
+        if source.dtype != np.float32 and np.issubdtype(source.dtype, np.floating):
+            return decoded.clip(source.minimum, source.maximum)  # float32 may lie just outside a bound of float64
+        return decoded
 
 
-class ChangedShapeError(Exception):
-    """An observation has not the shape that the environment said it would have."""
+def _sizes(spec: specs.BoundedArray, name: str) -> Shaped[np.ndarray, "*shape"]:
+    """How many values each of several discrete actions has."""
+    sizes = np.broadcast_to(spec.maximum, spec.shape).astype(object) - np.broadcast_to(spec.minimum, spec.shape) + 1
+    number = int(np.prod(sizes))
+    if number > MOST_COMBINATIONS or (sizes < 1).any():
+        raise InputError(
+            f"{name} takes actions of {spec!r}, which have {number:,} combinations: podmeta takes at most "
+            f"{MOST_COMBINATIONS:,}, so let the environment offer fewer"
+        )
+    return sizes.astype(np.int32)
+
+
+def _without_vast_bounds(spec: specs.BoundedArray, name: str) -> specs.BoundedArray:
+    """A flat float32 spec, in which a bound that is its dtype's largest number is infinite."""
+    minimum, maximum = (np.broadcast_to(end, spec.shape).astype(spec.dtype) for end in (spec.minimum, spec.maximum))
+    if np.isnan(minimum).any() or np.isnan(maximum).any():
+        raise InputError(f"{name} takes actions of {spec!r}, among whose bounds is a NaN: give numbers or infinity")
+    vast = min(np.finfo(spec.dtype).max, np.finfo(np.float32).max)
+    minimum, maximum = np.where(minimum <= -vast, -np.inf, minimum), np.where(maximum >= vast, np.inf, maximum)
+    spec = specs.BoundedArray(spec.shape, spec.dtype, minimum, maximum, spec.name)
+    return _as_float(spec, (int(np.prod(spec.shape)),))
 
 
 def _leaves(spec: ObservationSpec, observation: Any) -> Iterator[tuple[specs.Array, Any]]:
     """The specs in a spec, in its order, each with its part of an observation."""
     if isinstance(spec, Mapping):
+        if not isinstance(observation, Mapping) or observation.keys() != spec.keys():
+            what = list(observation) if isinstance(observation, Mapping) else observation
+            raise ContractError(f"showed {shown(what)} as its observation, where its spec has {shown(list(spec))}")
         for key, part in spec.items():
             yield from _leaves(part, observation[key])
     elif isinstance(spec, tuple | list):
+        if not isinstance(observation, tuple | list) or len(observation) != len(spec):
+            raise ContractError(f"showed {shown(observation)} as its observation, where its spec has {len(spec)} parts")
         for part, observed in zip(spec, observation, strict=True):
             yield from _leaves(part, observed)
     else:
         yield spec, observation
+
+
+def _layout(spec: ObservationSpec) -> Any:
+    """All of a spec but its bounds and names."""
+    if isinstance(spec, Mapping):
+        return {key: _layout(part) for key, part in spec.items()}
+    if isinstance(spec, tuple | list):
+        return [_layout(part) for part in spec]
+    return spec.shape, spec.dtype, getattr(spec, "num_values", None)
 
 
 def _encoded_spec(spec: specs.Array) -> specs.BoundedArray:
@@ -131,9 +201,10 @@ def _strung_together(parts: list[specs.BoundedArray]) -> specs.BoundedArray:
 
 
 def _encode(spec: specs.Array, values: Any, batch: tuple[int, ...]) -> Shaped[Any, "..."]:
-    values = values if hasattr(values, "astype") else np.asarray(values)  # it may be an array in a program of JAX
+    if not hasattr(values, "astype") or isinstance(values, np.ndarray | np.generic):
+        values = _fitting(spec, values)  # else it is an array in a program of JAX
     if values.shape != (*batch, *spec.shape):
-        raise ChangedShapeError(
+        raise ContractError(
             f"showed an observation of shape {values.shape[len(batch) :]}, where its spec says {spec.shape}"
         )
     if isinstance(spec, specs.DiscreteArray):
@@ -141,3 +212,21 @@ def _encode(spec: specs.Array, values: Any, batch: tuple[int, ...]) -> Shaped[An
     if not spec.shape:
         values = values[..., None]
     return values.astype(np.uint8 if spec.dtype == np.uint8 else np.float32, copy=False)
+
+
+def _fitting(spec: specs.Array, values: Any) -> Shaped[np.ndarray, "..."]:
+    """Values as an array, none of which the spec's encoding would change but by rounding to float32."""
+    array = real_array("observation", values)
+    if isinstance(spec, specs.DiscreteArray):
+        largest = spec.num_values - 1
+    elif spec.dtype == np.uint8 and array.dtype != np.uint8:
+        largest = 255
+    else:
+        return array
+    fits = (array >= 0) & (array <= largest)
+    if array.dtype.kind == "f":
+        fits &= array == np.floor(array)
+    if not fits.all():
+        value = array[~fits].ravel()[0]
+        raise ContractError(f"showed {value} as an observation, where its spec says an integer from 0 to {largest}")
+    return array

@@ -134,17 +134,3 @@ class HostWrapper(HostEnvironment):
     def close(self) -> None:
         """Closes the batch inside."""
         self._environment.close()
-
-
-class FaultyEnvironmentError(Exception):
-    """One environment of a batch failed. `Checked` turns it into a PodmetaError with the batch's name and the env step.
-
-    Attributes:
-      index: the environment's place in the batch.
-      what: what happened to it, such as "showed a NaN", with a traceback where there is one.
-    """
-
-    def __init__(self, index: int, what: str):
-        super().__init__(index, what)
-        self.index = index
-        self.what = what

@@ -1,4 +1,4 @@
-"""Watching a batch of host environments: what goes wrong in one is told with its name, its place and the env step."""
+"""Checks on a batch of host environments. Errors name the environment, its place in the batch and the env step."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,18 +7,21 @@ import dm_env
 import numpy as np
 from jaxtyping import Bool, UInt32
 
-from podmeta.environments.host.base import (
-    Actions,
-    CompiledStep,
+from podmeta.environments.contract import (
+    LAST,
     FaultyEnvironmentError,
-    HostEnvironment,
-    HostWrapper,
+    check_numbers,
+    check_order,
+    check_starts,
 )
+from podmeta.environments.host.base import Actions, CompiledStep, HostEnvironment, HostWrapper
 from podmeta.errors import PodmetaError
 
 
 class Checked(HostWrapper):
-    """Refuses NaN and infinite observations and rewards, and says where any failure inside happened.
+    """Refuses time steps that make no episodes, numbers that are not finite, and rewards that are too large.
+
+    It also says where any failure inside happened.
 
     Raises:
       PodmetaError: by `reset` and `step`; names the batch, the environment's place in it, and the env step, counted
@@ -28,17 +31,27 @@ class Checked(HostWrapper):
     def __init__(self, environment: HostEnvironment):
         super().__init__(environment)
         self._num_steps = 0
+        self._step_type = np.zeros(environment.num_environments, np.int32)
+        self._ended = np.zeros(environment.num_environments, bool)
 
     def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
         """As inside, checked."""
         with self._told():
-            return _finite(super().reset(starts, seeds))
+            timestep = super().reset(starts, seeds)
+            check_starts(timestep.step_type, starts)
+            self._remember(timestep)
+            check_numbers(timestep)
+            return timestep
 
     def step(self, actions: Actions) -> dm_env.TimeStep:
         """As inside, checked."""
         self._num_steps += 1
         with self._told():
-            return _finite(super().step(actions))
+            timestep = super().step(actions)
+            self._ended = check_order(timestep.step_type, self._step_type, self._ended)
+            self._step_type = timestep.step_type
+            check_numbers(timestep)
+            return timestep
 
     def compiled_step(self) -> CompiledStep | None:
         """As inside; the program must stop at a NaN or an infinite number, for only its last time step is checked."""
@@ -49,9 +62,14 @@ class Checked(HostWrapper):
         def has_stepped(num_steps: int, timestep: dm_env.TimeStep) -> None:
             self._num_steps += num_steps
             with self._told():
-                inside.has_stepped(num_steps, _finite(timestep))
+                check_numbers(timestep)
+                self._remember(timestep)
+                inside.has_stepped(num_steps, timestep)
 
         return CompiledStep(inside.step, has_stepped)
+
+    def _remember(self, timestep: dm_env.TimeStep) -> None:
+        self._step_type, self._ended = timestep.step_type, timestep.step_type == LAST
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -62,14 +80,3 @@ class Checked(HostWrapper):
                 f"{self.name}: at env step {self._num_steps}, environment {fault.index} of {self.num_environments} "
                 f"{fault.what}"
             ) from fault
-
-
-def _finite(timestep: dm_env.TimeStep) -> dm_env.TimeStep:
-    for what, values in (("observation", timestep.observation), ("reward", timestep.reward)):
-        if values.dtype == np.uint8 or np.isfinite(values).all():
-            continue
-        flat = values.reshape(len(values), -1)
-        index, component = np.argwhere(~np.isfinite(flat))[0]
-        where = f", component {component}" if flat.shape[1] > 1 else ""
-        raise FaultyEnvironmentError(int(index), f"gave {flat[index, component]} as its {what}{where}")
-    return timestep

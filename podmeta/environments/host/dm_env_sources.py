@@ -10,6 +10,7 @@ from typing import Any
 
 import dm_env
 
+from podmeta.environments.contract import in_words
 from podmeta.environments.host.imports import import_extra, near
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError
@@ -103,7 +104,7 @@ def factory_environment(factory: str, options: Mapping[str, Any]) -> SingleEnvir
         return environment
     except InputError:
         raise
-    except Exception as error:  # whatever the user's function may raise
+    except (Exception, SystemExit) as error:  # whatever the user's function may raise
         raise InputError(f"environment.factory={factory} failed: {_told(error, module)}") from error
 
 
@@ -111,7 +112,7 @@ def _import_module(module: str, factory: str) -> ModuleType:
     """The module of a factory."""
     try:
         return importlib.import_module(module)
-    except Exception as error:  # whatever the user's module may raise
+    except (Exception, SystemExit) as error:  # whatever the user's module may raise
         parents = [*itertools.accumulate(module.split("."), lambda parent, child: f"{parent}.{child}")]
         if isinstance(error, ModuleNotFoundError) and error.name in parents:
             raise InputError(
@@ -123,9 +124,9 @@ def _import_module(module: str, factory: str) -> ModuleType:
         ) from error
 
 
-def _told(error: Exception, module: str) -> str:
+def _told(error: BaseException, module: str) -> str:
     """An error of the user's, and where in their module it came about."""
-    what = f"{type(error).__name__}: {error}"
+    what = in_words(error)
     if isinstance(error, SyntaxError):  # says where
         return what
     frames = list(traceback.walk_tb(error.__traceback__))

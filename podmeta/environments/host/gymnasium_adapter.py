@@ -10,6 +10,7 @@ from typing import Any
 
 import dm_env
 
+from podmeta.environments.contract import in_words
 from podmeta.environments.host.imports import import_extra, near
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError
@@ -50,7 +51,9 @@ def _make(id: str, options: Mapping[str, Any]) -> Any:
                 "that a module of your own registers as my_module:MyEnvironment-v0"
             )
         return gymnasium.make(name, disable_env_checker=True, **options)
-    except (ImportError, gymnasium.error.Error, TypeError, ValueError, AttributeError) as error:
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever an environment may raise
         raise InputError(
-            f"environment.id: gymnasium cannot make {id!r} with the options {dict(options)}: {error}"
+            f"environment.id: gymnasium cannot make {id!r} with the options {dict(options)}: {in_words(error)}"
         ) from error

@@ -1,6 +1,5 @@
 """A batch of Python environments that step one after the other, in the thread that asks."""
 
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,9 +8,19 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Bool, UInt32
 
-from podmeta.environments.host.arrays import ActionDecoder, ChangedShapeError, ObservationEncoder
-from podmeta.environments.host.base import Actions, FaultyEnvironmentError, HostEnvironment
+from podmeta.environments.contract import (
+    ContractError,
+    FaultyEnvironmentError,
+    check_distinct,
+    checked_scalars,
+    in_words,
+    shown,
+    trace_of,
+)
+from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder
+from podmeta.environments.host.base import Actions, HostEnvironment
 from podmeta.environments.host.single import SingleEnvironment
+from podmeta.errors import InputError, PodmetaError
 
 
 class InlineEnvironments(HostEnvironment):
@@ -21,16 +30,26 @@ class InlineEnvironments(HostEnvironment):
       name: what messages call the batch.
       environments: the environments, of one kind.
 
+    Attributes:
+      encode: makes arrays of their observations.
+      decode: makes actions of theirs of a learner's.
+
     Raises:
-      InputError: they show or take what podmeta does not.
+      InputError: they show or take what podmeta does not, or are not of one kind, or one and the same.
     """
 
     def __init__(self, name: str, environments: Sequence[SingleEnvironment]):
         super().__init__(name, len(environments))
         self._environments = environments
-        self._encode = ObservationEncoder(environments[0].observation_spec(), name)
-        self._decode = ActionDecoder(environments[0].action_spec(), name)
-        spec, batch = self._encode.spec, (len(environments),)
+        self.encode = ObservationEncoder(environments[0].observation_spec(), name)
+        self.decode = ActionDecoder(environments[0].action_spec(), name)
+        try:
+            check_distinct([environment.core for environment in environments])
+            for index in range(1, len(environments)):
+                self._check_specs(index)
+        except FaultyEnvironmentError as fault:
+            raise InputError(f"{name}: environment {fault.index} of {len(environments)} {fault.what}") from fault
+        spec, batch = self.encode.spec, (len(environments),)
         self._current = dm_env.TimeStep(
             step_type=np.empty(batch, np.int32),
             reward=np.empty(batch, np.float32),
@@ -40,41 +59,91 @@ class InlineEnvironments(HostEnvironment):
 
     def observation_spec(self) -> specs.Array:
         """The environment's own, encoded."""
-        return self._encode.spec
+        return self.encode.spec
 
     def action_spec(self) -> specs.DiscreteArray | specs.BoundedArray:
         """The environment's own, flat."""
-        return self._decode.spec
+        return self.decode.spec
 
     def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
         """Begins lifetimes, one after the other."""
-        for index in np.flatnonzero(starts).tolist():
+        started = np.flatnonzero(starts).tolist()
+        for index in started:
             self._advance(index, self._environments[index].begin_lifetime, int(seeds[index]))
+            self._check_specs(index)
+        if started:
+            check_distinct([environment.core for environment in self._environments])
         return self._snapshot()
 
     def step(self, actions: Actions) -> dm_env.TimeStep:
         """Steps one after the other."""
-        for index, action in enumerate(self._decode(actions, (self.num_environments,))):
+        for index, action in enumerate(self.decode(actions, (self.num_environments,))):
             self._advance(index, self._environments[index].step, action)
         return self._snapshot()
 
     def close(self) -> None:
-        """Closes one after the other."""
-        for environment in self._environments:
-            environment.close()
+        """Closes one after the other.
+
+        Raises:
+          PodmetaError: one of them failed. The others have been closed.
+        """
+        failed: tuple[int, BaseException] | None = None
+        for index, environment in enumerate(self._environments):
+            try:
+                environment.close()
+            except (Exception, SystemExit) as error:
+                failed = failed or (index, error)
+        if failed is not None:
+            index, cause = failed
+            raise PodmetaError(
+                f"{self.name}: environment {index} of {self.num_environments} failed when it was closed: "
+                f"{in_words(cause)}"
+            ) from cause
+
+    def _check_specs(self, index: int) -> None:
+        """That an environment shows and takes what the first one did when the batch was made."""
+        environment = self._environments[index]
+        try:
+            encode = ObservationEncoder(environment.observation_spec(), self.name)
+            decode = ActionDecoder(environment.action_spec(), self.name)
+        except InputError as error:
+            raise FaultyEnvironmentError(index, f"has changed its specs: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise FaultyEnvironmentError(index, f"failed to say its specs: {in_words(error)}") from error
+        if not self.encode.is_like(encode):
+            raise FaultyEnvironmentError(
+                index,
+                f"has observations of {shown(encode.source)}, where those of the batch are {shown(self.encode.source)}",
+            )
+        if decode.spec != self.decode.spec or decode.source != self.decode.source:
+            raise FaultyEnvironmentError(
+                index, f"takes actions of {shown(decode.source)}, where the batch takes {shown(self.decode.source)}"
+            )
 
     def _advance(self, index: int, call: Callable[[Any], dm_env.TimeStep], argument: Any) -> None:
         current = self._current
         try:
-            timestep = call(argument)
-            current.observation[index] = self._encode(timestep.observation)
-            current.step_type[index] = timestep.step_type
-            current.reward[index] = 0.0 if timestep.reward is None else timestep.reward
-            current.discount[index] = 1.0 if timestep.discount is None else timestep.discount
-        except ChangedShapeError as error:
+            timestep = _call(call, argument)
+            scalars = checked_scalars(timestep)
+            current.observation[index] = self.encode(timestep.observation)
+            current.step_type[index], current.reward[index], current.discount[index] = scalars
+        except ContractError as error:
             raise FaultyEnvironmentError(index, str(error)) from error
+        except SystemExit as error:
+            raise FaultyEnvironmentError(index, f"failed: {in_words(error)}") from error
         except Exception as error:  # whatever an environment may raise
-            raise FaultyEnvironmentError(index, f"failed:\n{''.join(traceback.format_exception(error))}") from error
+            raise FaultyEnvironmentError(index, f"failed:\n{trace_of(error)}") from error
 
     def _snapshot(self) -> dm_env.TimeStep:
         return dm_env.TimeStep(*(array.copy() for array in self._current))
+
+
+def _call(function: Callable[[Any], dm_env.TimeStep], argument: Any) -> dm_env.TimeStep:
+    return function(argument)
+
+
+# After a segmentation fault, Python's faulthandler can still print the file of every frame, and nothing else: this one
+# is the hint.
+_call.__code__ = _call.__code__.replace(
+    co_filename="<an environment that steps inline: if it crashed, environment.vectorisation=processes says which one>"
+)

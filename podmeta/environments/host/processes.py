@@ -4,6 +4,7 @@ What travels with every env step lies in memory that all share; a pipe per worke
 fault. Workers are spawned, not forked, for JAX's threads do not survive a fork.
 """
 
+import contextlib
 import itertools
 import multiprocessing
 import multiprocessing.process
@@ -12,7 +13,6 @@ import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
@@ -22,10 +22,12 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Bool, UInt32
 
+from podmeta.environments.contract import FaultyEnvironmentError, in_words, trace_of
 from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder
-from podmeta.environments.host.base import Actions, FaultyEnvironmentError, HostEnvironment
+from podmeta.environments.host.base import Actions, HostEnvironment
 from podmeta.environments.host.inline import InlineEnvironments
 from podmeta.environments.host.single import SingleEnvironment
+from podmeta.errors import InputError, PodmetaError
 from podmeta.streams import protect_streams
 
 _RESET, _STEP, _CLOSE, _DONE = b"r", b"s", b"c", b"d"
@@ -111,7 +113,11 @@ class WorkerEnvironments(HostEnvironment):
         return self._ask(_STEP)
 
     def close(self) -> None:
-        """Asks idle workers to close their environments, and kills those that do not end within two seconds."""
+        """Asks idle workers to close their environments, and kills those that do not end within two seconds.
+
+        Raises:
+          PodmetaError: an environment failed when it was closed.
+        """
         deadline = time.monotonic() + (_CLOSE_TIMEOUT_S if self._is_idle else 0.0)
         for connection in self._connections if self._is_idle else []:
             _try_to_send(connection, _CLOSE)
@@ -120,6 +126,10 @@ class WorkerEnvironments(HostEnvironment):
         _kill(self._processes)
         for process in self._processes:
             process.join(_KILL_TIMEOUT_S)
+        for connection in self._connections if self._is_idle else []:
+            failure = _last_word(connection)
+            if failure is not None:
+                raise failure
 
     def _ask(self, command: bytes) -> dm_env.TimeStep:
         self._is_idle = False
@@ -144,7 +154,7 @@ class WorkerEnvironments(HostEnvironment):
             raise FaultyEnvironmentError(
                 share.start,
                 f"is gone: the worker process {process.pid} of environments {share.start} to {share.stop - 1} ended "
-                f"with exit code {process.exitcode}",
+                f"with {_ending(process.exitcode)}",
             ) from error
         if isinstance(reply, FaultyEnvironmentError):
             raise reply
@@ -153,10 +163,32 @@ class WorkerEnvironments(HostEnvironment):
 def _described(environment: SingleEnvironment, name: str) -> tuple[ObservationEncoder, ActionDecoder]:
     """What an environment shows and takes. The environment is closed."""
     try:
-        encode = ObservationEncoder(environment.observation_spec(), name)
-        return encode, ActionDecoder(environment.action_spec(), name)
-    finally:
-        environment.close()
+        inline = InlineEnvironments(name, [environment])
+    except InputError:
+        with contextlib.suppress(Exception):
+            environment.close()
+        raise
+    inline.close()
+    return inline.encode, inline.decode
+
+
+def _last_word(connection: Connection) -> PodmetaError | None:
+    """What a worker that has ended said of closing its environments."""
+    try:
+        reply = connection.recv() if connection.poll() else None
+    except (EOFError, OSError):
+        return None
+    return reply if isinstance(reply, PodmetaError) else None
+
+
+def _ending(exit_code: int | None) -> str:
+    """An exit code in words."""
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    try:
+        return f"exit code {exit_code}, by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"exit code {exit_code}"
 
 
 def _start_deaf(process: multiprocessing.process.BaseProcess) -> None:
@@ -235,25 +267,41 @@ def _work(
         except EOFError:  # the parent is gone
             return
         if command == _CLOSE:
-            if environments is not None:
-                environments.close()
+            try:
+                if environments is not None:
+                    environments.close()
+            except PodmetaError as error:
+                connection.send(error)
             return
         try:
             if environments is None:
                 environments = InlineEnvironments(name, [make() for _ in range(share.stop - share.start)])
+                _check_alike(environments, arrays)
             if command == _RESET:
                 timestep = environments.reset(arrays["starts"], arrays["seeds"])
             else:
                 timestep = environments.step(arrays["actions"])
         except FaultyEnvironmentError as fault:
             connection.send(FaultyEnvironmentError(share.start + fault.index, fault.what))
+        except (InputError, SystemExit) as error:
+            connection.send(FaultyEnvironmentError(share.start, f"could not be made: {in_words(error)}"))
         except Exception as error:
-            what = f"could not be made:\n{''.join(traceback.format_exception(error))}"
+            what = f"could not be made:\n{trace_of(error)}"
             connection.send(FaultyEnvironmentError(share.start, what))
         else:
             for field, values in timestep._asdict().items():
                 arrays[field][:] = values
             connection.send(_DONE)
+
+
+def _check_alike(environments: InlineEnvironments, arrays: dict[str, np.ndarray]) -> None:
+    """That the environments of a worker are like the one that its parent has made."""
+    for field, spec in (("observation", environments.observation_spec()), ("actions", environments.action_spec())):
+        if spec.shape != arrays[field].shape[1:] or spec.dtype != arrays[field].dtype:
+            raise InputError(
+                f"its spec of {field} has shape {spec.shape} and dtype {spec.dtype}, but an environment made before "
+                f"had {arrays[field].shape[1:]} and {arrays[field].dtype}"
+            )
 
 
 def _die_with_parent() -> None:

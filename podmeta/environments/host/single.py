@@ -24,6 +24,11 @@ class SingleEnvironment:
         self._environment = environment
         self._for_lifetime = for_lifetime
 
+    @property
+    def core(self) -> Any:
+        """The environment, out of Gymnasium's wrappers: the same object stands for the same episodes."""
+        return getattr(self._environment, "unwrapped", self._environment)
+
     def observation_spec(self) -> ObservationSpec:
         """What it shows: a dm_env spec, or a dictionary or tuple of them."""
         return self._environment.observation_spec()

@@ -1,6 +1,5 @@
 """Gymnasium's spaces as dm_env specs. envpool describes its environments by them too."""
 
-import numpy as np
 from dm_env import specs
 from gymnasium import Space, spaces
 
@@ -36,7 +35,7 @@ def observation_spec_of(space: Space, name: str) -> ObservationSpec:
 
 
 def action_spec_of(space: Space, name: str) -> specs.BoundedArray:
-    """The spec of a space of actions; of a discrete one, counted from 0.
+    """The spec of a space of actions; of a discrete one, counted from 0; of several, a `BoundedArray` of integers.
 
     Args:
       space: the space.
@@ -48,9 +47,13 @@ def action_spec_of(space: Space, name: str) -> specs.BoundedArray:
     match space:
         case spaces.Discrete():
             return specs.DiscreteArray(int(space.n), space.dtype, "action")
-        case spaces.Box() if np.issubdtype(space.dtype, np.floating):
+        case spaces.Box():
             return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, "action")
+        case spaces.MultiDiscrete():
+            return specs.BoundedArray(space.shape, space.dtype, space.start, space.start + space.nvec - 1, "action")
+        case spaces.MultiBinary():
+            return specs.BoundedArray(space.shape, space.dtype, 0, 1, "action")
     raise InputError(
-        f"{name} takes actions of the space {space}: podmeta gives one of a Discrete space or real numbers of a Box, "
-        "so choose another"
+        f"{name} takes actions of the space {space}: podmeta gives those of a Discrete, MultiDiscrete or MultiBinary "
+        "space or a Box, so choose another"
     )

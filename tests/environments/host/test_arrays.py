@@ -1,12 +1,14 @@
 """From what environments show and take to plain arrays."""
 
+import jax
 import numpy as np
 import pytest
 from dm_env import specs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.environments.host.arrays import ActionDecoder, ChangedShapeError, ObservationEncoder
+from podmeta.environments.contract import ContractError
+from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder
 from podmeta.errors import InputError
 
 shapes = st.lists(st.integers(1, 3), max_size=3).map(tuple)
@@ -58,7 +60,7 @@ def test_bytes_are_handed_on_without_a_copy():
 @pytest.mark.parametrize("values", [np.zeros(3), np.zeros((1, 2)), 0.0])
 def test_another_shape_is_refused(values):
     encode = ObservationEncoder(specs.Array((2,), np.float32), "it")
-    with pytest.raises(ChangedShapeError, match=r"shape \(.*\), where its spec says \(2,\)"):
+    with pytest.raises(ContractError, match=r"shape \(.*\), where its spec says \(2,\)"):
         encode(values)
 
 
@@ -76,7 +78,91 @@ def test_boxes_of_actions_are_flat_outside_and_have_their_own_shape_and_precisio
     np.testing.assert_array_equal(decode(actions, (2,)).ravel(), np.arange(8.0))
 
 
-@pytest.mark.parametrize("spec", [specs.Array((2,), np.float32), specs.BoundedArray((2,), np.int32, 0, 3), {}])
+@pytest.mark.parametrize("spec", [specs.Array((2,), np.float32), specs.BoundedArray((5,), np.int32, 0, 3), {}])
 def test_other_actions_are_refused(spec):
     with pytest.raises(InputError, match="it takes actions of"):
         ActionDecoder(spec, "it")
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(-3, 3))
+def test_several_discrete_actions_are_one_of_all_their_combinations(sizes, minimum):
+    decode = ActionDecoder(specs.BoundedArray((len(sizes),), np.int64, minimum, np.array(sizes) + minimum - 1), "it")
+    number = decode.spec.num_values
+    assert number == np.prod(sizes)
+    actions = decode(np.arange(number, dtype=np.int32), (number,))
+    assert actions.dtype == np.int64 and len(np.unique(actions, axis=0)) == number
+    for action in actions:
+        decode.source.validate(action)
+    np.testing.assert_array_equal(jax.jit(lambda a: decode(a, (number,)))(np.arange(number)), actions)
+
+
+@given(st.floats(-1e300, 1e300), st.floats(0, 1e300), st.sampled_from([np.float64, np.float32]))
+def test_a_decoded_action_is_never_outside_a_bound(minimum, width, dtype):
+    with np.errstate(over="ignore"):
+        ends = np.array([minimum, minimum + width], dtype)
+    spec = specs.BoundedArray((1,), dtype, *ends)
+    decode = ActionDecoder(spec, "it")
+    for end in (decode.spec.minimum, decode.spec.maximum):
+        spec.validate(decode(np.asarray(end, np.float32).reshape(1)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "values", "message"),
+    [
+        (specs.BoundedArray((2,), np.uint8, 0, 255), [300, 0], "showed 300 as an observation.*integer from 0 to 255"),
+        (specs.BoundedArray((2,), np.uint8, 0, 255), [0.7, 0], "showed 0.7 "),
+        (specs.BoundedArray((2,), np.uint8, 0, 255), [np.nan, 0], "showed nan "),
+        (specs.BoundedArray((2,), np.uint8, 0, 255), np.array([-1, 0], np.int8), "showed -1 "),
+        (specs.DiscreteArray(6), 7, "showed 7 as an observation.*integer from 0 to 5"),
+        (specs.DiscreteArray(6), 1.5, "showed 1.5 "),
+        (specs.DiscreteArray(6), -1, "showed -1 "),
+        (specs.Array((2,), np.float32), [1j, 0], "dtype complex128.*real numbers are due"),
+        (specs.Array((2,), np.float32), ["1", "2"], "dtype <U1.*real numbers are due"),
+        (specs.Array((2,), np.float32), [b"1", b"2"], "real numbers are due"),
+        (specs.Array((2,), np.float32), [None, 1.0], "real numbers are due"),
+        (specs.Array((2,), np.float32), [[1.0], [1.0, 2.0]], "no array can be made"),
+        ({"a": specs.Array((), np.float32)}, {"b": 1.0}, r"showed \['b'\] as its observation.*spec has \['a'\]"),
+        ({"a": specs.Array((), np.float32)}, 1.0, r"showed 1.0 as its observation.*spec has \['a'\]"),
+        ((specs.Array((), np.float32),) * 2, (1.0,), "its spec has 2 parts"),
+    ],
+)
+def test_values_that_the_spec_does_not_hold_are_refused(spec, values, message):
+    with pytest.raises(ContractError, match=message):
+        ObservationEncoder(spec, "it")(values)
+
+
+def test_casts_that_lose_nothing_are_made():
+    encode = ObservationEncoder(specs.BoundedArray((2,), np.uint8, 0, 255), "it")
+    assert encode(np.array([255.0, 0.0])).dtype == np.uint8
+    np.testing.assert_array_equal(ObservationEncoder(specs.DiscreteArray(3), "it")(2.0), [0, 0, 1])
+    np.testing.assert_array_equal(ObservationEncoder(specs.DiscreteArray(2), "it")(True), [0, 1])
+
+
+@pytest.mark.parametrize("spec", [{}, (), specs.Array((0,), np.float32)])
+def test_observations_without_a_component_are_refused(spec):
+    with pytest.raises(InputError, match="no component: show a constant 1"):
+        ObservationEncoder(spec, "it")
+
+
+@pytest.mark.parametrize("largest", [np.finfo(np.float32).max, np.finfo(np.float64).max, np.inf])
+def test_the_largest_float_is_no_bound(largest):
+    spec = ActionDecoder(specs.BoundedArray((2,), np.float64, [-largest, 0.0], [largest, 1.0]), "it").spec
+    np.testing.assert_array_equal(spec.minimum, [-np.inf, 0.0])
+    np.testing.assert_array_equal(spec.maximum, [np.inf, 1.0])
+
+
+class Like:
+    """A spec of another library's class."""
+
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
+
+
+def test_specs_of_other_classes_are_taken_for_what_they_say():
+    box = Like(shape=(2,), dtype=np.float32, minimum=-1.0, maximum=1.0)
+    assert ActionDecoder(box, "it").spec == specs.BoundedArray((2,), np.float32, [-1.0, -1.0], [1.0, 1.0])
+    assert ActionDecoder(Like(shape=(), dtype=np.int32, num_values=4), "it").spec.num_values == 4
+    assert ActionDecoder(Like(shape=(2,), dtype=np.int32, num_values=np.array([4, 2])), "it").spec.num_values == 8
+    assert ObservationEncoder({"a": Like(shape=(3,), dtype=np.int8)}, "it").spec.shape == (3,)
+    with pytest.raises(InputError, match="it has observations of .*Like"):
+        ObservationEncoder(Like(shape=3), "it")

@@ -1,0 +1,268 @@
+"""dm_env's contract, checked: what an environment hands out is one of its time steps, or an error that says what came.
+
+Pools of environments and agents use the same checks. Those of single time steps are plain Python, because an array
+operation takes longer than all of them together; those of whole batches are few operations of NumPy.
+"""
+
+import traceback
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import dm_env
+import numpy as np
+from jaxtyping import Bool, Int, Shaped
+
+from podmeta.errors import PodmetaError
+
+FIRST, MID, LAST = (int(step_type) for step_type in dm_env.StepType)
+LARGEST_REWARD = 1e15
+"""Above it, the sum of a lifetime's squared rewards may overflow float32."""
+
+_STEP_TYPES = {FIRST: FIRST, MID: MID, LAST: LAST}
+_NAMES = ("FIRST", "MID", "LAST")
+_LONGEST_VALUE, _LONGEST_ERROR = 80, 4000  # characters of a value and of an error that a message shows
+
+
+class ContractError(PodmetaError):
+    """An environment broke dm_env's contract. The message says what it did, such as "gave nan as its reward"."""
+
+
+class FaultyEnvironmentError(Exception):
+    """One environment of a batch failed. `Checked` turns it into a PodmetaError with the batch's name and the env step.
+
+    Attributes:
+      index: the environment's place in the batch.
+      what: what happened to it, such as "gave nan as its reward", with a traceback where there is one.
+    """
+
+    def __init__(self, index: int, what: str):
+        super().__init__(index, what)
+        self.index = index
+        self.what = what
+
+
+class Scalars(NamedTuple):
+    """What a time step says besides its observation.
+
+    Attributes:
+      step_type: FIRST, MID or LAST.
+      reward: the reward; 0 at FIRST.
+      discount: from 0 to 1; 1 at FIRST; 0 or 1 at LAST.
+    """
+
+    step_type: int
+    reward: float
+    discount: float
+
+
+_START = Scalars(FIRST, 0.0, 1.0)
+
+
+def checked_scalars(timestep: Any) -> Scalars:
+    """The step type, reward and discount of a time step.
+
+    Raises:
+      ContractError: it is no time step, or one of them is not what dm_env says.
+    """
+    try:
+        given_type, reward, discount, _ = timestep.step_type, timestep.reward, timestep.discount, timestep.observation
+    except AttributeError as error:
+        raise ContractError(f"returned {shown(timestep)}, where dm_env says a TimeStep") from error
+    try:
+        step_type = _STEP_TYPES[given_type]
+    except (KeyError, TypeError):
+        step_type = _unusual_step_type(given_type)
+    if step_type == FIRST:
+        if reward is not None and number("reward", reward) != 0.0:
+            raise ContractError(f"gave {shown(reward)} as its reward at FIRST, where dm_env says None (or 0)")
+        if discount is not None and number("discount", discount) != 1.0:
+            raise ContractError(f"gave {shown(discount)} as its discount at FIRST, where dm_env says None (or 1)")
+        return _START
+    if type(reward) is not float:
+        reward = number("reward", reward)
+    if type(discount) is not float:
+        discount = number("discount", discount)
+    if not -LARGEST_REWARD <= reward <= LARGEST_REWARD:
+        raise ContractError(_large_reward(reward))
+    if not 0.0 <= discount <= 1.0:
+        raise ContractError(f"gave {discount!r} as its discount, where dm_env says a number from 0 to 1")
+    if step_type == LAST and 0.0 < discount < 1.0:
+        raise ContractError(
+            f"gave {discount!r} as its discount at LAST, where 0 says terminated and 1 truncated: nothing else is taken"
+        )
+    return Scalars(step_type, reward, discount)
+
+
+def number(what: str, value: Any) -> float:
+    """The real number that a value is, which may be an array of shape () or (1,).
+
+    Args:
+      what: what messages call it, such as "reward".
+      value: the value.
+
+    Raises:
+      ContractError: it is anything else, such as text, None, or several numbers.
+    """
+    array = real_array(what, value)
+    if array.shape not in ((), (1,)):
+        raise ContractError(f"gave {shown(value)} of shape {array.shape} as its {what}, where one number is due")
+    return float(array.reshape(()))
+
+
+def real_array(what: str, value: Any) -> Shaped[np.ndarray, "..."]:
+    """An array of a value that holds real numbers or truth values.
+
+    Args:
+      what: what messages call it, such as "observation".
+      value: the value.
+
+    Raises:
+      ContractError: it holds anything else, such as text, bytes, None or complex numbers, or is ragged.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"gave {shown(value)} as its {what}, of which no array can be made") from error
+    if array.dtype.kind not in "fiub":
+        raise ContractError(f"gave {shown(value)} (dtype {array.dtype}) as its {what}, where real numbers are due")
+    return array
+
+
+def check_follows(step_type: int, previous: int | None, may_reset: bool = False) -> None:
+    """That a time step may come after another.
+
+    Args:
+      step_type: of the time step.
+      previous: of the one before; None: a lifetime begins.
+      may_reset: whether somebody may have reset the environment in the middle of an episode.
+
+    Raises:
+      ContractError: it may not.
+    """
+    starts = previous is None or previous == LAST
+    if (step_type == FIRST) == starts or (may_reset and step_type == FIRST and previous == MID):
+        return
+    raise ContractError(_wrong_order(step_type, previous))
+
+
+def check_order(
+    step_type: Int[np.ndarray, "B"], previous: Int[np.ndarray, "B"], ended: Bool[np.ndarray, "B"]
+) -> Bool[np.ndarray, "B"]:
+    """That the time steps of a batch follow those before: FIRST after LAST, and nowhere else.
+
+    Args:
+      step_type: of the time steps.
+      previous: of the ones before.
+      ended: whether those were LAST.
+
+    Returns:
+      Whether the time steps are LAST.
+
+    Raises:
+      FaultyEnvironmentError: one of them may not follow.
+    """
+    first = step_type == FIRST
+    if first.tobytes() != ended.tobytes():  # much quicker than to compare arrays
+        index = int(np.argmax(first != ended))
+        raise FaultyEnvironmentError(index, _wrong_order(int(step_type[index]), int(previous[index])))
+    return step_type == LAST
+
+
+def check_starts(step_type: Int[np.ndarray, "B"], starts: Bool[np.ndarray, "B"]) -> None:
+    """That every lifetime of `starts` begins with FIRST.
+
+    Raises:
+      FaultyEnvironmentError: one does not.
+    """
+    wrong = starts & (step_type != FIRST)
+    if wrong.any():
+        index = int(np.argmax(wrong))
+        raise FaultyEnvironmentError(index, _wrong_order(int(step_type[index]), None))
+
+
+def check_numbers(timestep: dm_env.TimeStep) -> None:
+    """That the observations of a batch are finite, and its rewards finite and at most `LARGEST_REWARD` in size.
+
+    Raises:
+      FaultyEnvironmentError: one is not.
+    """
+    observation, reward = timestep.observation, timestep.reward
+    # A sum of squares is one call. It may overflow where every number is finite, so then they are looked at.
+    if observation.dtype != np.uint8 and not np.vdot(observation, observation) < np.inf:
+        flat = observation.reshape(len(observation), -1)
+        wrong = np.argwhere(~np.isfinite(flat))
+        if wrong.size:
+            index, component = wrong[0]
+            where = f", component {component}" if flat.shape[1] > 1 else ""
+            raise FaultyEnvironmentError(int(index), f"gave {flat[index, component]} as its observation{where}")
+    if not np.vdot(reward, reward) <= LARGEST_REWARD:
+        within = np.abs(reward) <= LARGEST_REWARD  # False for a NaN
+        if not within.all():
+            index = int(np.argmin(within))
+            raise FaultyEnvironmentError(index, _large_reward(reward[index]))
+
+
+def check_distinct(environments: Sequence[Any]) -> None:
+    """That no environment of a batch is another one.
+
+    Raises:
+      FaultyEnvironmentError: two are the same object, so that their episodes would interleave.
+    """
+    seen: dict[int, int] = {}
+    for index, environment in enumerate(environments):
+        other = seen.setdefault(id(environment), index)
+        if other != index:
+            raise FaultyEnvironmentError(
+                index, f"is the same object as environment {other}: a new one is due for each place in the batch"
+            )
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it, in one short line."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__}"
+    return cut(" ".join(text.split()), _LONGEST_VALUE)
+
+
+def cut(text: str, longest: int = _LONGEST_ERROR) -> str:
+    """A text without its middle where it is longer than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} [… {len(text) - 2 * half:,} characters …] {text[-half:]}"
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback of an error, cut where it is very long."""
+    return cut("".join(traceback.format_exception(error)))
+
+
+def in_words(error: BaseException) -> str:
+    """An error in one line: its class and message, cut where it is very long."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({'' if error.code is None else shown(error.code)})"
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message cannot be shown)"
+    return cut(" ".join(f"{type(error).__name__}: {message}".split()), 10 * _LONGEST_VALUE)
+
+
+def _unusual_step_type(given: Any) -> int:
+    """A step type that cannot be looked up, such as an array of one."""
+    value = number("step type", given)
+    if value not in _STEP_TYPES:
+        raise ContractError(f"gave {shown(given)} as its step type, where dm_env has FIRST (0), MID (1) and LAST (2)")
+    return int(value)
+
+
+def _large_reward(reward: Any) -> str:
+    return f"gave {float(reward)!r} as its reward, where a number from {-LARGEST_REWARD:g} to {LARGEST_REWARD:g} is due"
+
+
+def _wrong_order(step_type: int, previous: int | None) -> str:
+    after = "from a reset" if previous is None else f"after {_NAMES[previous]}"
+    rule = "FIRST" if previous is None or previous == LAST else "MID or LAST"
+    return f"gave a step type of {_NAMES[step_type]} {after}, where dm_env says {rule}"
