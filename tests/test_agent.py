@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
+from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -214,7 +215,9 @@ def test_observations_that_it_cannot_live_with_are_told(algorithm, observation_s
     [
         (specs.Array((2,), "float32"), ["box of real numbers"]),
         (specs.BoundedArray((2,), "float32", 0.0, np.inf), ["no finite bounds"]),
-        (specs.BoundedArray((2,), "int32", 0, 3), ["one discrete action, or a box"]),
+        (specs.BoundedArray((5,), "int32", 0, 3), ["1,024 combinations", "at most 1,000"]),
+        (spaces.Discrete(3, start=-1), ["does not count from 0", "from_gymnasium"]),
+        (spaces.Text(3), ["the space Text"]),
         ([ACTIONS, ACTIONS], ["one discrete action, or a box"]),
     ],
 )
@@ -229,7 +232,14 @@ def test_actions_that_it_cannot_take_are_told(algorithm, action_spec, parts):
     [
         (dm_env.restart(np.zeros(4)), r"shape \(4,\), where its spec says \(3,\).*reset the agent"),
         (dm_env.restart(np.array([0.0, np.nan, 0.0])), "not finite"),
-        (dm_env.transition(np.inf, np.zeros(3)), "not finite"),
+        (dm_env.transition(np.inf, np.zeros(3)), "gave inf as its reward"),
+        (dm_env.transition(1e30, np.zeros(3)), r"gave 1e\+30 as its reward"),
+        (dm_env.transition("1", np.zeros(3)), "gave '1' .* as its reward, where real numbers are due"),
+        (dm_env.transition(None, np.zeros(3)), "gave None"),
+        (dm_env.transition(1.0, np.zeros(3), 2.0), r"gave 2\.0 as its discount"),
+        (dm_env.transition(1.0, np.zeros(3)), "MID from a reset, where dm_env says FIRST"),
+        (dm_env.TimeStep(7, 1.0, 1.0, np.zeros(3)), "gave 7 as its step type"),
+        (dm_env.TimeStep(dm_env.StepType.FIRST, 1.0, None, np.zeros(3)), "reward at FIRST"),
     ],
 )
 def test_a_time_step_that_is_wrong_is_told_and_does_no_harm(algorithm, timestep, part):
@@ -238,6 +248,38 @@ def test_a_time_step_that_is_wrong_is_told_and_does_no_harm(algorithm, timestep,
         agent.step(timestep)
     for good in random_timesteps(1, 20):
         assert agent.step(good) == undisturbed.step(good)
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ("FF", "FIRST after FIRST, where dm_env says MID or LAST"),
+        ("FLL", "LAST after LAST, where dm_env says FIRST"),
+        ("FML" + "M", "MID after LAST, where dm_env says FIRST"),
+    ],
+)
+def test_step_types_that_make_no_episode_are_told(algorithm, order, message):
+    agent = algorithm.reset(OBSERVATIONS, ACTIONS, seed=0)
+    step = {
+        "F": dm_env.restart(np.zeros(3)),
+        "M": dm_env.transition(0.0, np.zeros(3)),
+        "L": dm_env.termination(0.0, np.zeros(3)),
+    }
+    for name in order[:-1]:
+        agent.step(step[name])
+    with pytest.raises(InputError, match=message):
+        copy.copy(agent).step(step[order[-1]])
+    agent.step(step["F" if order[-2] != "F" else "M"])  # a reset in the middle of an episode is the user's to make
+
+
+def test_gymnasium_spaces_and_several_discrete_actions_are_taken(algorithm):
+    observations, actions = spaces.Dict({"a": spaces.Box(-1, 1, (2,)), "b": spaces.Discrete(3)}), spaces.Discrete(2)
+    agent = algorithm.reset(observations, actions, seed=0)
+    assert agent.step(dm_env.restart({"a": np.zeros(2), "b": 1})) in actions
+    actions = spaces.MultiDiscrete([3, 2])
+    agent = algorithm.reset(OBSERVATIONS, actions, seed=0)
+    assert agent.step(dm_env.restart(np.zeros(3))) in actions
+    assert agent.step(dm_env.transition(np.ones(1), np.zeros(3))) in actions  # a reward of shape (1,)
 
 
 def test_a_state_that_does_not_fit_is_told(algorithm, files, tmp_path):

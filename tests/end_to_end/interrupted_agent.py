@@ -35,6 +35,12 @@ def new_agent(algorithm: LearnedAlgorithm) -> Agent:
     return algorithm.reset(specs.BoundedArray((4,), np.float32, -1.0, 1.0), specs.DiscreteArray(2), seed=0)
 
 
+def begun_agent(algorithm: LearnedAlgorithm) -> Agent:
+    agent = new_agent(algorithm)
+    agent.step(dm_env.restart(np.zeros(4, np.float32)))
+    return agent
+
+
 def next_timestep(moments: random.Random) -> dm_env.TimeStep:
     return dm_env.transition(moments.gauss(0, 1), np.array([moments.gauss(0, 1) for _ in range(4)], np.float32))
 
@@ -68,7 +74,7 @@ def main(tries: int, seed: int) -> dict[str, int]:
     moments = random.Random(seed)
     signal.signal(signal.SIGALRM, ring)
     algorithm = podmeta.load_agent("symla-control")
-    agent = new_agent(algorithm)
+    agent = begun_agent(algorithm)
     agent.step(next_timestep(moments))
     start = time.perf_counter()
     for _ in range(50):
@@ -79,13 +85,15 @@ def main(tries: int, seed: int) -> dict[str, int]:
         timestep, longest = next_timestep(moments), step_seconds
         if outcomes.total() % _COMPILING_EVERY == 0:
             agent, longest = new_agent(podmeta.load_agent("symla-control")), _LONGEST_COMPILATION_S
+            timestep = dm_env.restart(timestep.observation)
         before, after = copy.copy(agent), copy.deepcopy(agent)
         try:
             if step_under_alarm(agent, timestep, moments.uniform(1e-6, longest)):
                 outcomes[outcome(agent, before, after, timestep)] += 1
+                agent = after
         except Exception as error:
             outcomes[f"{type(error).__name__}: {str(error).splitlines()[0]}"] += 1
-            agent = new_agent(algorithm)
+            agent = begun_agent(algorithm)
     return dict(outcomes)
 
 

@@ -98,7 +98,34 @@ def test_plus_and_minus_one_are_the_ends_of_the_bounds(action):
 
 @pytest.mark.filterwarnings("error")
 def test_components_without_bounds_act_as_they_are():
-    box = specs.BoundedArray((3,), np.float32, minimum=[-np.inf, 0.0, -2.0], maximum=[np.inf, np.inf, 2.0])
+    box = specs.BoundedArray((3,), np.float32, minimum=[-np.inf, -np.inf, -2.0], maximum=[np.inf, np.inf, 2.0])
     policy = make_policy(box)
     assert (policy.num_actions, policy.num_policy_channels) == (3, 2)
     np.testing.assert_array_equal(policy.to_environment(jnp.array([7.0, 5.0, 1.0])), [7.0, 5.0, 2.0])
+
+
+ends = st.one_of(
+    st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False),
+    st.sampled_from([np.inf, float(np.finfo(np.float32).max)]),
+)
+
+
+@given(
+    st.lists(st.tuples(ends, ends), min_size=1, max_size=4),
+    st.lists(st.floats(width=32, allow_subnormal=False), min_size=4, max_size=4),
+)
+def test_an_action_is_never_outside_a_bound_that_is_there(bounds, outputs):
+    minimum = np.array([-abs(a) if np.isinf(a) else min(a, b) for a, b in bounds], np.float32)
+    maximum = np.array([abs(b) if np.isinf(b) else max(a, b) for a, b in bounds], np.float32)
+    maximum = np.maximum(minimum, maximum)
+    policy = make_policy(specs.BoundedArray((len(bounds),), np.float32, minimum, maximum))
+    action = jnp.nan_to_num(jnp.array(outputs[: len(bounds)], jnp.float32))
+    taken = np.asarray(policy.to_environment(action))
+    assert (taken >= minimum).all() and (taken <= maximum).all()
+
+
+def test_a_half_bounded_action_moves_freely_on_its_open_side():
+    policy = make_policy(specs.BoundedArray((2,), np.float32, [2.0, -np.inf], [np.inf, -3.0]))
+    np.testing.assert_allclose(policy.to_environment(jnp.array([50.0, -50.0])), [52.0, -53.0], rtol=1e-6)
+    near = np.asarray(policy.to_environment(jnp.array([-3.0, 3.0])))
+    assert 2.0 < near[0] < 2.1 and -3.1 < near[1] < -3.0

@@ -164,5 +164,5 @@ def test_specs_of_other_classes_are_taken_for_what_they_say():
     assert ActionDecoder(Like(shape=(), dtype=np.int32, num_values=4), "it").spec.num_values == 4
     assert ActionDecoder(Like(shape=(2,), dtype=np.int32, num_values=np.array([4, 2])), "it").spec.num_values == 8
     assert ObservationEncoder({"a": Like(shape=(3,), dtype=np.int8)}, "it").spec.shape == (3,)
-    with pytest.raises(InputError, match="it has observations of .*Like"):
+    with pytest.raises(InputError, match=r"it has observations of .*Like"):
         ObservationEncoder(Like(shape=3), "it")
