@@ -17,7 +17,7 @@ from podmeta.config.resolve import evaluation_settings, resolve_job
 from podmeta.config.run_config import literal, read_run_config
 from podmeta.config.schema import GROUPS, JobConfig, open_keys
 from podmeta.config.shorthand import expand_overrides
-from podmeta.config.validate import check_known, validate_environment, validate_job
+from podmeta.config.validate import check_known, check_lists, validate_environment, validate_job
 from podmeta.errors import InputError
 
 
@@ -85,8 +85,12 @@ def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
     overrides, paths = split_paths(overrides)
     try:
         schema = OmegaConf.structured(JobConfig)
-        members = {group: OmegaConf.structured(_member(group, content[group])) for group in GROUPS}
-        config = OmegaConf.merge(schema, members, literal(content))
+        members = {group: _member(group, content[group]) for group in GROUPS}
+        for group, member in members.items():
+            check_lists(member, content[group], f"{path}: {group}.")
+        config = OmegaConf.merge(
+            schema, {group: OmegaConf.structured(member) for group, member in members.items()}, literal(content)
+        )
         for override in OverridesParser.create().parse_overrides(overrides):
             if override.is_delete() or override.is_sweep_override():
                 raise InputError(f"{override.input_line!r} does not set a key to one value. {HOW_TO_OVERRIDE}")

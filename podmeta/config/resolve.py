@@ -26,6 +26,7 @@ from podmeta.config.schema import (
     StageConfig,
 )
 from podmeta.config.shorthand import split_reference
+from podmeta.config.validate import check_lists
 from podmeta.errors import InputError
 
 _DEFAULT_NUM_UPDATES = 100
@@ -189,6 +190,7 @@ def _mapping(described: Any, where: str) -> Mapping[str, Any]:
 
 def _merged(whole: Any, changes: Mapping[str, Any], keys: Iterable[str], where: str) -> Any:
     """A copy of a config, or of a dataclass's defaults, with some keys changed."""
+    check_lists(whole if isinstance(whole, type) else type(whole), changes, f"{where}.")
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(literal(whole)), literal(dict(changes))))
     except OmegaConfBaseException as error:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import typing
+from collections.abc import Mapping
 from typing import Any
 
 from podmeta.config.schema import (
@@ -123,6 +125,28 @@ def check_fields(config: Any, prefix: str) -> None:
                 check_fields(element, f"{key}[{index}]." if in_list else f"{key}.")
             else:
                 _check_value(key, element, dict(field.metadata))
+
+
+def check_lists(schema: type, content: Mapping[str, Any], prefix: str) -> None:
+    """Checks that lists of numbers or words are lists, and hold no list or mapping, which OmegaConf lets through.
+
+    Args:
+      schema: a dataclass of the schema.
+      content: values of its keys, before they are typed.
+      prefix: what a message says before a key.
+
+    Raises:
+      InputError: a key has another value.
+    """
+    for name, hint in typing.get_type_hints(schema).items():
+        if typing.get_origin(hint) is not list or typing.get_args(hint) == (Any,) or name not in content:
+            continue
+        values = content[name]
+        if not isinstance(values, list):
+            raise InputError(f"{prefix}{name}={values!r} is not a list")
+        for index, value in enumerate(values):
+            if isinstance(value, list | dict):
+                raise InputError(f"{prefix}{name}[{index}]={value!r} is not one of the values that a list here holds")
 
 
 def _check_value(key: str, value: Any, allowed: dict[str, Any]) -> None:

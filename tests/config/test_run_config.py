@@ -91,6 +91,16 @@ def test_what_is_no_plain_mapping_is_refused_at_once_in_one_line(content, part):
     assert str(raised.value).startswith("runs/a/config.yaml") and "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("odd", ["[{x: null}]", "[[1]]", "{}", "x", "null"])
+def test_a_list_of_numbers_holds_numbers(tmp_path, odd):
+    written = job_to_yaml(compose_job([]))
+    changed = written.replace("instance_noise_stds: []", f"instance_noise_stds: {odd}")
+    assert changed != written
+    (tmp_path / "config.yaml").write_text(changed, encoding="utf-8")
+    with pytest.raises(InputError, match=r"architecture\.instance_noise_stds"):
+        job_from_yaml(tmp_path / "config.yaml", [])
+
+
 def test_a_config_of_megabytes_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("a: " + "x" * 2**20, encoding="utf-8")
     with pytest.raises(InputError, match="bytes, more than"):
