@@ -17,6 +17,7 @@ import hashlib
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +54,7 @@ from podmeta.runtime.json_files import encode
 
 _REPLACED_PREFIX = ".replaced-"
 _MAX_DIFFERENCES_TOLD = 5
+_MAX_REASON = 300  # characters: TensorStore tells its whole configuration
 # What a checkpoint takes beside the content of its arrays: files, folders and their blocks; and for each array, its
 # name and shape in three places. Measured: 63 kB for 20 arrays, 470 kB for 1,000.
 _OVERHEAD_BYTES = 64 * 1024
@@ -209,7 +211,7 @@ class Checkpoints:
         try:
             tree = _read_arrays(path / ARRAYS, saved_target)
         except Exception as error:
-            raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)}") from error
+            raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)[:_MAX_REASON]}") from error
         for saved, read in zip(manifest.arrays, _describe(tree, with_content=True), strict=True):
             if saved != read:
                 raise BrokenCheckpointError(f"the content of {saved.path} differs from what was saved")
@@ -268,7 +270,7 @@ def _read_arrays(path: Path, target: Any) -> Any:
     target = jax.tree.map(lambda leaf: np.empty(_shape(leaf), _dtype(leaf)), target)
     stored = _without_empty_arrays(target)
     arguments = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray, dtype=leaf.dtype), stored)
-    with _orbax() as orbax:
+    with _orbax() as orbax, _without_tracebacks_of_abandoned_reads():
         restored = orbax.restore(path, args=ocp.args.PyTreeRestore(stored, restore_args=arguments))
     read = iter(jax.tree.leaves(restored))
     return jax.tree.map(lambda leaf: next(read) if leaf.size else leaf, target)
@@ -298,6 +300,24 @@ def _orbax() -> Iterator[ocp.Checkpointer]:
             yield orbax
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _without_tracebacks_of_abandoned_reads() -> Iterator[None]:
+    """Where a read fails, keeps those that end after it from printing.
+
+    Orbax closes its event loop at the first read that fails. TensorStore's threads print a traceback for each of the
+    others, also after the block. So the hook stays then; it passes on everything else.
+    """
+    before = sys.unraisablehook
+
+    def print_others(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = print_others
+    yield
+    sys.unraisablehook = before
 
 
 def _differences(saved: list[SavedArray], target: Any) -> list[str]:

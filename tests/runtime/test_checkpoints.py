@@ -207,6 +207,19 @@ def test_a_checkpoint_with_a_link_is_passed_over(damaged, tmp_path, name):
     assert restored.step == 1 and len(restored.warnings) == 1
 
 
+def test_reads_that_a_damage_has_ended_print_nothing(damaged, monkeypatch):
+    """With checksums that fit, so that Orbax meets the damage, and every array waits for the damaged file."""
+    step, said = damaged / "step_00000002", []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    content = (step / "arrays" / "manifest.ocdbt").read_bytes()
+    (step / "arrays" / "manifest.ocdbt").write_bytes(content[:20] + b"\xff\xfe" + content[20:])
+    (step / "SHA256SUMS").write_text("".join(checksum_lines(step)), encoding="utf-8")
+    restored = Checkpoints(damaged).restore_latest(state_at(0))
+    assert restored.step == 1 and len(restored.warnings[0]) < 1000
+    time.sleep(0.5)  # TensorStore's threads end their reads
+    assert said == []
+
+
 def test_damaged_metadata_falls_back_to_the_checkpoint_before(damaged):
     manifest = damaged / "step_00000002" / "manifest.json"
     manifest.write_text(
