@@ -42,6 +42,9 @@ CHANGEABLE_KEYS = (
 
 Schedules run over `num_updates` too, unless they set their own; see `podmeta.runtime.schedules`."""
 
+_MAX_CHANGES_TOLD = 8
+_MAX_VALUE = 200  # characters
+
 ABSENT = "(absent)"
 """Stands for the value of a key that one of two configs does not have."""
 
@@ -193,20 +196,27 @@ def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = 
             f"{new_name!r} now. Choose another run_dir."
         )
     changes = [
-        f"  {key}: {before!r} there, {after!r} now"
+        f"  {key}: {_brief(before)} there, {_brief(after)} now"
         for key, before, after in differing_keys(old, new)
         if not any(fnmatch.fnmatchcase(key, pattern) for pattern in changeable_keys)
     ]
     if changes:
+        left_out = len(changes) - _MAX_CHANGES_TOLD
         raise InputError(
             "\n".join(
                 [
                     f"run_dir {path} holds a run with another config:",
-                    *changes,
+                    *changes[:_MAX_CHANGES_TOLD],
+                    *([f"  and {left_out} more"] if left_out > 0 else []),
                     "Set these back to go on with that run, or choose another run_dir.",
                 ]
             )
         )
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"
 
 
 def _with_new_defaults(path: Path) -> dict[str, Any]:

@@ -144,6 +144,7 @@ def test_jobs_that_name_no_folder_and_start_in_one_second_get_folders_of_their_o
     assert len(set(paths)) == 32 and all(path.is_dir() for path in paths)
 
 
+FOLDERS = ("checkpoints", "tensorboard")
 NAMES = (
     "lock",
     "config.yaml",
@@ -211,6 +212,13 @@ def test_changed_keys_are_listed_with_both_values(tmp_path):
     assert "num_updates" not in told
     assert (tmp_path / "config.yaml").read_text() == CONFIG
     leave_run(tmp_path)  # the refused one does not hold the lock
+
+
+def test_of_many_changed_keys_and_of_long_values_only_the_beginning_is_shown(tmp_path):
+    leave_run(tmp_path)
+    with pytest.raises(InputError, match="and 7 more") as caught:
+        RunDirectory(tmp_path, CONFIG + "".join(f"key_{n}: {'x' * 10_000}\n" for n in range(15)))
+    assert len(str(caught.value)) < 3000
 
 
 def test_keys_that_may_change_do_and_are_recorded(tmp_path):
