@@ -18,11 +18,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from podmeta.config.schema import ActorCriticConfig
 from podmeta.errors import InputError
-from podmeta.keys import make_key, wrap_key
+from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.lifetimes import InnerLoop, LifetimeState
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, SplitOuterLoop, Trajectory
@@ -98,17 +98,11 @@ class ActorCritic(NamedTuple):
         )
 
     def birth(self, state: ActorCriticState, row: Int[Array, ""]) -> tuple[LifetimeState, ...]:
-        """By entry, the lifetimes [lifetimes] of a row at their first env step.
-
-        Rows are staggered: the first lifetime of some rows ends early, so that an update sees every part of one.
-        """
-        born = []
-        for entry, keys in zip(self.entries, self.lifetime_keys(state, state.update, row), strict=True):
-            unrolls = entry.inner_loop.lifetime_length // self.config.unroll_length
-            lifetimes = jax.vmap(entry.inner_loop.birth, in_axes=(None, 0))(state.meta_params, keys)
-            lived = jnp.full((entry.lifetimes,), self.config.unroll_length * (row % unrolls), jnp.int32)
-            born.append(lifetimes._replace(num_steps=lived))
-        return tuple(born)
+        """By entry, lifetimes [lifetimes] of a row at their first env step, which begin with the state's update."""
+        return tuple(
+            jax.vmap(entry.inner_loop.birth, in_axes=(None, 0))(state.meta_params, keys)
+            for entry, keys in zip(self.entries, self.lifetime_keys(state, state.update, row), strict=True)
+        )
 
     def lifetime_keys(
         self, state: ActorCriticState, update: Int[Array, ""], row: Int[Array, ""]
@@ -124,12 +118,17 @@ class ActorCritic(NamedTuple):
     def live(
         self, state: ActorCriticState, row: Int[Array, ""], lifetimes: tuple[LifetimeState, ...]
     ) -> tuple[tuple[LifetimeState, ...], tuple[Trajectory, ...]]:
-        """The lifetimes of a row live one unroll on; one that ends is followed by another, on a fresh task."""
-        del row
+        """The lifetimes of a row live one unroll on, or fresh ones where it is their turn to begin.
+
+        Rows are staggered: the first lifetime of some rows ends early, so that an update sees every part of one.
+        """
         lived, trajectories = [], []
-        for entry, entry_lifetimes in zip(self.entries, lifetimes, strict=True):
-            entry_lifetimes, trajectory = jax.vmap(self._live_on, in_axes=(None, None, 0))(
-                entry.inner_loop, state.meta_params, entry_lifetimes
+        for entry, born, old in zip(self.entries, self.birth(state, row), lifetimes, strict=True):
+            num_unrolls = entry.inner_loop.lifetime_length // self.config.unroll_length
+            unrolls_done = (state.update - self.first_update + row) % num_unrolls
+            entry_lifetimes = jax.tree.map(lambda new, old, done=unrolls_done: jnp.where(done == 0, new, old), born, old)
+            entry_lifetimes, trajectory = jax.vmap(self._live_on, in_axes=(None, None, 0, None))(
+                entry.inner_loop, state.meta_params, entry_lifetimes, unrolls_done == num_unrolls - 1
             )
             lived.append(entry_lifetimes)
             trajectories.append(trajectory)
@@ -159,16 +158,11 @@ class ActorCritic(NamedTuple):
         return state._replace(update=state.update + 1), metrics
 
     def _live_on(
-        self, inner_loop: InnerLoop, meta_params: MetaParams, lifetime: LifetimeState
+        self, inner_loop: InnerLoop, meta_params: MetaParams, lifetime: LifetimeState, lifetime_end: Bool[Array, ""]
     ) -> tuple[LifetimeState, Trajectory]:
         learner_state = lifetime.learner_state
         lifetime, experience = inner_loop.unroll(meta_params, lifetime, self.config.unroll_length)
-        lifetime_end = lifetime.num_steps >= inner_loop.lifetime_length
         final_input = inner_loop.see(lifetime.timestep, lifetime.previous_action)
-        # Env steps use fold_in(key, t) for t below the lifetime's length: the next number is the next lifetime's.
-        next_key = jax.random.fold_in(wrap_key(lifetime.key_data), inner_loop.lifetime_length)
-        born = inner_loop.birth(meta_params, next_key)
-        lifetime = jax.tree.map(lambda new, old: jnp.where(lifetime_end, new, old), born, lifetime)
         return lifetime, Trajectory(learner_state, experience, final_input, lifetime_end)
 
     def _step(
