@@ -1,8 +1,8 @@
 """Anakin: environment and learner in one compiled program on the devices (Podracer, Hessel et al. 2021, section 3).
 
-What one device runs. Rows of the outer loop live side by side under `vmap`, many updates follow one another in a scan,
-and nothing touches the host in between. The caller maps the program over devices under the axis `DEVICE_AXIS`; each
-device finds its own share of the rows from its index.
+What one device runs. The slots of the outer loop are rolled out side by side under `vmap`, many updates follow one
+another in a scan, and nothing touches the host in between. The caller maps the program over devices under the axis
+`DEVICE_AXIS`; each device finds its own share of the slots from its index.
 """
 
 from collections.abc import Callable
@@ -10,20 +10,29 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, Key
 
-from podmeta.architectures.base import DEVICE_AXIS, TrainingState
+from podmeta.architectures.base import DEVICE_AXIS, SlotLifetimes, TrainingState
 from podmeta.learners.base import MetaParams
-from podmeta.outer.base import InstanceSettings, Metrics, OuterLoop, OuterState, RowLifetimes, RowSummary
+from podmeta.lifetimes import LifetimeState
+from podmeta.outer.base import (
+    InstanceSettings,
+    Metrics,
+    OuterLoop,
+    OuterState,
+    Summaries,
+    Trajectory,
+)
+from podmeta.outer.staggering import unrolls_done
 
 
 class Anakin(NamedTuple):
     """The program of one device.
 
     Attributes:
-      init: (settings [num_instances], θ [num_instances, ...] or None for a fresh one) -> the state, with the rows of
+      init: (settings [num_instances], θ [num_instances, ...] or None for a fresh one) -> the state, with the slots of
         all devices.
-      run: (state with this device's rows, num_updates) -> (such a state, metrics [num_updates, num_instances]); under
+      run: (state with this device's slots, num_updates) -> (such a state, metrics [num_updates, num_instances]); under
         the axis DEVICE_AXIS.
       env_steps_per_update: env steps of all devices and instances in one update.
     """
@@ -33,31 +42,109 @@ class Anakin(NamedTuple):
     env_steps_per_update: int
 
 
+class Rollout(NamedTuple):
+    """How an outer loop's slots are rolled out in compiled environments. All functions are about one slot.
+
+    Attributes:
+      outer_loop: the outer loop.
+    """
+
+    outer_loop: OuterLoop
+
+    def init(self, outer: OuterState, slot: Int[Array, ""]) -> SlotLifetimes:
+        """The lifetimes that are to go on across updates, at their first env step."""
+        entry_keys = self.outer_loop.lifetime_keys(outer, outer.update, slot)
+
+        def of_member(member: Int[Array, ""]) -> SlotLifetimes:
+            meta_params = self.outer_loop.acting_params(outer, slot, member)
+            return tuple(
+                self._begin(index, meta_params, keys) if self._lasts(index) else ()
+                for index, keys in enumerate(entry_keys)
+            )
+
+        return self._over_members(of_member)
+
+    def unroll(
+        self, outer: OuterState, slot: Int[Array, ""], lifetimes: SlotLifetimes
+    ) -> tuple[SlotLifetimes, Summaries]:
+        """Rolls the lifetimes of a slot out for one update."""
+        entry_keys = self.outer_loop.lifetime_keys(outer, outer.update, slot)
+
+        def of_member(member: Int[Array, ""], lifetimes: SlotLifetimes) -> tuple[SlotLifetimes, tuple[Trajectory, ...]]:
+            meta_params = self.outer_loop.acting_params(outer, slot, member)
+            unrolled = [
+                self._unroll_entry(index, outer, slot, meta_params, *of_entry)
+                for index, of_entry in enumerate(zip(entry_keys, lifetimes, strict=True))
+            ]
+            return tuple(after for after, _ in unrolled), tuple(trajectory for _, trajectory in unrolled)
+
+        lifetimes, trajectories = self._over_members(of_member, lifetimes)
+        return lifetimes, self.outer_loop.summarise(trajectories)
+
+    def _unroll_entry(
+        self,
+        index: int,
+        outer: OuterState,
+        slot: Int[Array, ""],
+        meta_params: MetaParams,
+        keys: Key[Array, "lifetimes"],
+        lifetimes: LifetimeState | tuple[()],
+    ) -> tuple[LifetimeState | tuple[()], Trajectory]:
+        """Rolls out the lifetimes of one entry; those that begin with this update from their first env step."""
+        inner_loop, unroll_length = self.outer_loop.entries[index].inner_loop, self.outer_loop.unroll_lengths[index]
+        num_unrolls = self.outer_loop.unrolls_per_lifetime[index]
+        done = unrolls_done(outer.update - self.outer_loop.first_update, slot, num_unrolls)
+
+        def unroll(before: LifetimeState) -> tuple[LifetimeState, Trajectory]:
+            after, experience = inner_loop.unroll(meta_params, before, unroll_length)
+            final_input = inner_loop.see(after.timestep, after.previous_action)
+            return after, Trajectory(before.learner_state, experience, final_input, done * unroll_length)
+
+        fresh = self._begin(index, meta_params, keys)
+        if not self._lasts(index):
+            return (), jax.vmap(unroll)(fresh)[1]
+        return jax.vmap(unroll)(jax.tree.map(lambda new, old: jnp.where(done == 0, new, old), fresh, lifetimes))
+
+    def _begin(self, index: int, meta_params: MetaParams, keys: Key[Array, "lifetimes"]) -> LifetimeState:
+        return jax.vmap(self.outer_loop.entries[index].inner_loop.birth, in_axes=(None, 0))(meta_params, keys)
+
+    def _lasts(self, index: int) -> bool:
+        """Whether the lifetimes of an entry go on across updates."""
+        return self.outer_loop.unrolls_per_lifetime[index] > 1
+
+    def _over_members(self, function: Callable, *arguments: SlotLifetimes) -> Any:
+        """Maps a function of member and arguments over the members. Where θ itself acts it is called once."""
+        if self.outer_loop.num_members == 0:
+            return function(jnp.int32(0), *arguments)
+        return jax.vmap(function)(jnp.arange(self.outer_loop.num_members), *arguments)
+
+
 def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int, rows_at_once: int = 0) -> Anakin:
     """Builds the program that runs an outer loop on `num_devices` devices.
 
     Args:
-      outer_loop: the outer loop; its rows must divide over the devices.
+      outer_loop: the outer loop; its slots must divide over the devices.
       num_instances: independent meta-learners side by side.
       num_devices: devices the program is mapped over.
-      rows_at_once: rows of a device that live side by side, the others after them; 0: all.
+      rows_at_once: slots of a device that are rolled out side by side, the others after them; 0: all.
 
     Returns:
       The program of one device.
     """
-    num_local_rows = outer_loop.num_rows // num_devices
+    rollout = Rollout(outer_loop)
+    num_local_slots = outer_loop.num_slots // num_devices
 
-    def live(
-        outer: OuterState, rows: Int[Array, "num_local_rows"], lifetimes: RowLifetimes
-    ) -> tuple[RowLifetimes, RowSummary]:
-        if rows_at_once in range(1, num_local_rows):
-            return jax.lax.map(lambda row: outer_loop.live(outer, *row), (rows, lifetimes), batch_size=rows_at_once)
-        return jax.vmap(outer_loop.live, in_axes=(None, 0, 0))(outer, rows, lifetimes)
+    def unroll(
+        outer: OuterState, slots: Int[Array, "num_local_slots"], lifetimes: SlotLifetimes
+    ) -> tuple[SlotLifetimes, Summaries]:
+        if rows_at_once in range(1, num_local_slots):
+            return jax.lax.map(lambda slot: rollout.unroll(outer, *slot), (slots, lifetimes), batch_size=rows_at_once)
+        return jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(outer, slots, lifetimes)
 
-    def update(outer: OuterState, lifetimes: RowLifetimes) -> tuple[OuterState, RowLifetimes, Metrics]:
-        rows = jax.lax.axis_index(DEVICE_AXIS) * num_local_rows + jnp.arange(num_local_rows)
-        lifetimes, summaries = live(outer, rows, lifetimes)
-        outer, metrics = outer_loop.update(outer, summaries, DEVICE_AXIS)
+    def update(outer: OuterState, lifetimes: SlotLifetimes) -> tuple[OuterState, SlotLifetimes, Metrics]:
+        slots = jax.lax.axis_index(DEVICE_AXIS) * num_local_slots + jnp.arange(num_local_slots)
+        lifetimes, summaries = unroll(outer, slots, lifetimes)
+        outer, metrics = outer_loop.update(outer, slots, summaries, DEVICE_AXIS)
         return outer, lifetimes, metrics
 
     over_instances = _over_instances(update, num_instances)
@@ -71,12 +158,11 @@ def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int, 
 
     def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
         outer = jax.vmap(outer_loop.init)(settings, meta_params)
-        rows = jnp.arange(outer_loop.num_rows)
-        return TrainingState(
-            outer, jax.vmap(jax.vmap(outer_loop.birth, in_axes=(0, None)), in_axes=(None, 0))(outer, rows)
-        )
+        slots = jnp.arange(outer_loop.num_slots)
+        over_instances = jax.vmap(rollout.init, in_axes=(0, None))
+        return TrainingState(outer, jax.vmap(over_instances, in_axes=(None, 0))(outer, slots))
 
-    return Anakin(init, run, outer_loop.env_steps * num_instances)
+    return Anakin(init, run, outer_loop.env_steps_per_update * num_instances)
 
 
 def _over_instances(update: Callable, num_instances: int) -> Callable:
@@ -84,7 +170,7 @@ def _over_instances(update: Callable, num_instances: int) -> Callable:
     if num_instances > 1:
         return jax.vmap(update, in_axes=(0, 1), out_axes=(0, 1, 0))
 
-    def update_the_one(outer: OuterState, lifetimes: RowLifetimes) -> Any:
+    def update_the_one(outer: OuterState, lifetimes: SlotLifetimes) -> tuple[OuterState, SlotLifetimes, Metrics]:
         outer = jax.tree.map(lambda leaf: leaf[0], outer)
         outer, lifetimes, metrics = update(outer, jax.tree.map(lambda leaf: leaf[:, 0], lifetimes))
         return (

@@ -1,10 +1,13 @@
 """What both architectures share: the axis over devices, and the state that a job carries and a checkpoint holds."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from podmeta.outer.base import OuterState, RowLifetimes
+from podmeta.outer.base import OuterState
 
 DEVICE_AXIS = "devices"
+
+SlotLifetimes = Any
+"""By entry, the lifetimes of one slot that go on across updates; () for an entry that every update begins anew."""
 
 
 class TrainingState(NamedTuple):
@@ -12,9 +15,9 @@ class TrainingState(NamedTuple):
 
     Attributes:
       outer: [num_instances, ...] the outer loop's state, the same on every device.
-      lifetimes: [rows, num_instances, ...] the lifetimes that go on across updates, divided over the devices; ()
-        where there are none, or where they are lived on the host and cannot be saved.
+      lifetimes: [slots, num_instances, ...] the lifetimes that go on across updates, divided over the devices; ()
+        where there are none, or where their environments live on the host and cannot be saved.
     """
 
     outer: OuterState
-    lifetimes: RowLifetimes
+    lifetimes: SlotLifetimes

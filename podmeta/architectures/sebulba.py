@@ -25,7 +25,16 @@ from podmeta.architectures.packing import Packed, pack, unpack
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.policies import Action, Noise
 from podmeta.lifetimes import Decision, Experience, LifetimeState, action_noise, decide
-from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterState, RowSummary, SplitOuterLoop, Trajectory
+from podmeta.outer.base import (
+    Entry,
+    InstanceSettings,
+    Metrics,
+    OuterLoop,
+    OuterState,
+    Summaries,
+    Trajectory,
+)
+from podmeta.outer.staggering import unrolls_done
 
 LAST = int(dm_env.StepType.LAST)
 EnvironmentStep = Callable[[dm_env.TimeStep, Action], dm_env.TimeStep]
@@ -75,7 +84,7 @@ class EntryActor(NamedTuple):
       live: (a step of the environments that programs can call, θ that acts, state, time step [num, ...], position) ->
         (state, time step) when that position of the unroll is reached, or a time step holds a NaN or an infinite
         number.
-      finish: (state, learner states, time step [num, ...], lifetime_end [num]) -> the trajectory [num, ...] of an
+      finish: (state, learner states, time step [num, ...], first_step [num]) -> the trajectory [num, ...] of an
         unroll that has begun with these learner states and ends with this time step.
     """
 
@@ -88,46 +97,70 @@ class EntryActor(NamedTuple):
     live: Callable[
         [EnvironmentStep, MetaParams, ActorState, dm_env.TimeStep, Int[Array, ""]], tuple[ActorState, dm_env.TimeStep]
     ]
-    finish: Callable[[ActorState, LearnerState, dm_env.TimeStep, Bool[Array, "num"]], Trajectory]
+    finish: Callable[[ActorState, LearnerState, dm_env.TimeStep, Int[Array, "num"]], Trajectory]
 
 
 class Sebulba(NamedTuple):
     """The programs of actors and learner.
 
     Attributes:
+      outer_loop: the outer loop.
       init: (settings [1], θ [1, ...] or None for a fresh one) -> the state.
       entry_actors: by entry.
-      rows: [num_actors, rows of an actor] which rows each actor of this process lets live.
-      acting: outer state -> what actors need of it.
-      behaviour: (outer state, rows) -> the θ that acts.
-      lifetime_keys: (outer state, update, rows) -> by entry, the keys [num] of lifetimes that begin with an update.
-      starts: (update, rows) -> by entry, [num] whether a lifetime begins with that update, if the actor is not new.
-      shards: (trajectories by entry) -> what must travel, by learner device: [1, …] of its run of the actor's rows.
+      slots: [num_actors, slots of an actor] which slots each actor of this process rolls out.
+      shards: (trajectories by entry) -> what must travel, by learner device: [1, …] of its run of the actor's slots.
       update: (outer state, by actor what has travelled to this device) -> (outer state, metrics); under DEVICE_AXIS.
-      needs_newest: whether an actor must wait for θ to have seen the update before.
       env_steps_per_update: env steps of all actors, of all processes, in one update.
     """
 
+    outer_loop: OuterLoop
     init: Callable[..., TrainingState]
     entry_actors: tuple[EntryActor, ...]
-    rows: Int[np.ndarray, "num_actors num_rows"]
-    acting: Callable[[OuterState], OuterState]
-    behaviour: Callable[[OuterState, Int[Array, "num_rows"]], MetaParams]
-    lifetime_keys: Callable[[OuterState, Int[Array, ""], Int[Array, "num_rows"]], tuple[Key[Array, "_"], ...]]
-    starts: Callable[[int, Int[np.ndarray, "num_rows"]], tuple[Bool[np.ndarray, "_"], ...]]
-    shards: Callable[[tuple[Trajectory, ...]], tuple[RowSummary, ...]]
-    update: Callable[[OuterState, tuple[RowSummary, ...]], tuple[OuterState, Metrics]]
-    needs_newest: bool
+    slots: Int[np.ndarray, "num_actors num_slots"]
+    shards: Callable[[tuple[Trajectory, ...]], tuple[Summaries, ...]]
+    update: Callable[[OuterState, tuple[Summaries, ...]], tuple[OuterState, Metrics]]
     env_steps_per_update: int
+
+    def acting_params(self, outer: OuterState, slots: Int[Array, "num_slots"]) -> MetaParams:
+        """The θ that acts: [num_slots * num_members, ...], or θ itself where there are no members."""
+        loop = self.outer_loop
+        if loop.num_members == 0:
+            return loop.acting_params(outer, slots[0], jnp.int32(0))
+        over_members = jax.vmap(loop.acting_params, in_axes=(None, None, 0))
+        acting = jax.vmap(over_members, in_axes=(None, 0, None))(outer, slots, jnp.arange(loop.num_members))
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), acting)
+
+    def lifetime_keys(
+        self, outer: OuterState, update: Int[Array, ""], slots: Int[Array, "num_slots"]
+    ) -> tuple[Key[Array, "_"], ...]:
+        """By entry, the keys [num] of lifetimes that begin with an update. Members of a slot have the same."""
+        keys = jax.vmap(self.outer_loop.lifetime_keys, in_axes=(None, None, 0))(outer, update, slots)
+        num_members = max(self.outer_loop.num_members, 1)
+        return tuple(jnp.repeat(of_entry[:, None], num_members, axis=1).reshape(-1) for of_entry in keys)
+
+    def first_steps(self, update: int, slots: Int[np.ndarray, "num_slots"]) -> tuple[Int[np.ndarray, "_"], ...]:
+        """By entry, the env steps [num] of each lifetime before an update, if the actor is not new."""
+        num_lifetimes = (actor.num_lifetimes // len(slots) for actor in self.entry_actors)
+        by_entry = zip(num_lifetimes, self.outer_loop.unroll_lengths, self.outer_loop.unrolls_per_lifetime, strict=True)
+        since = update - self.outer_loop.first_update
+        return tuple(
+            np.repeat(unrolls_done(since, slots, num_unrolls) * unroll_length, num).astype(np.int32)
+            for num, unroll_length, num_unrolls in by_entry
+        )
 
 
 def make_sebulba(
-    loop: SplitOuterLoop, *, num_actors: int, num_learner_devices: int, process: int = 0, num_processes: int = 1
+    outer_loop: OuterLoop,
+    *,
+    num_actors: int,
+    num_learner_devices: int,
+    process: int = 0,
+    num_processes: int = 1,
 ) -> Sebulba:
     """Builds the programs that run an outer loop with `num_actors` actors and `num_learner_devices` learner devices.
 
     Args:
-      loop: the outer loop; its rows must divide over processes times actors times learner devices.
+      outer_loop: the outer loop; its slots must divide over processes times actors times learner devices.
       num_actors: actors of this process, over all its actor devices.
       num_learner_devices: devices of this process that the update is mapped over.
       process: which of the job's processes this is.
@@ -136,50 +169,54 @@ def make_sebulba(
     Returns:
       The programs.
     """
-    rows_per_device = loop.num_rows // (num_processes * num_learner_devices)
-    rows_per_shard = rows_per_device // num_actors
-    num_rows = rows_per_shard * num_learner_devices
-    all_rows = np.arange(loop.num_rows, dtype=np.int32)
-    by_device = all_rows.reshape(num_processes, num_learner_devices, num_actors, rows_per_shard)[process]
+    slots_per_device = outer_loop.num_slots // (num_processes * num_learner_devices)
+    slots_per_shard = slots_per_device // num_actors
+    num_slots = slots_per_shard * num_learner_devices
+    all_slots = np.arange(outer_loop.num_slots, dtype=np.int32)
+    by_device = all_slots.reshape(num_processes, num_learner_devices, num_actors, slots_per_shard)[process]
+    members = (outer_loop.num_members,) if outer_loop.num_members else ()
 
     def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
-        return TrainingState(jax.vmap(loop.init)(settings, meta_params), ())
+        return TrainingState(jax.vmap(outer_loop.init)(settings, meta_params), ())
 
-    def starts(update: int, rows: Int[np.ndarray, "num_rows"]) -> tuple[Bool[np.ndarray, "_"], ...]:
-        # Staggered, so that an update sees every part of a lifetime.
-        begins = []
-        for entry, count, length in zip(loop.entries, loop.lifetimes_per_row, loop.unroll_lengths, strict=True):
-            unrolls = entry.inner_loop.lifetime_length // length
-            begins.append(np.repeat((update + rows) % unrolls == 0, count))
-        return tuple(begins)
-
-    def shards(trajectories: tuple[Trajectory, ...]) -> tuple[RowSummary, ...]:
-        summary = loop.summarise(trajectories)
-        divided = jax.tree.map(lambda leaf: leaf.reshape(num_learner_devices, rows_per_shard, *leaf.shape[1:]), summary)
+    def shards(trajectories: tuple[Trajectory, ...]) -> tuple[Summaries, ...]:
+        by_slot = tuple(
+            jax.tree.map(
+                lambda leaf, n=entry.lifetimes: leaf.reshape(num_slots, *members, n, *leaf.shape[1:]), of_entry
+            )
+            for entry, of_entry in zip(outer_loop.entries, trajectories, strict=True)
+        )
+        summaries = jax.vmap(outer_loop.summarise)(by_slot)
+        divided = jax.tree.map(
+            lambda leaf: leaf.reshape(num_learner_devices, slots_per_shard, *leaf.shape[1:]), summaries
+        )
         devices = range(num_learner_devices)
         return tuple(jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], divided) for i in devices)
 
-    def update(outer: OuterState, by_actor: tuple[RowSummary, ...]) -> tuple[OuterState, Metrics]:
-        rows = jax.lax.axis_index(DEVICE_AXIS) * rows_per_device + jnp.arange(rows_per_device)
-        summary = jax.tree.map(lambda *parts: jnp.concatenate(parts), *by_actor)
-        return loop.update(outer, rows, summary, DEVICE_AXIS)
+    def update(outer: OuterState, by_actor: tuple[Summaries, ...]) -> tuple[OuterState, Metrics]:
+        slots = jax.lax.axis_index(DEVICE_AXIS) * slots_per_device + jnp.arange(slots_per_device)
+        summaries = jax.tree.map(lambda *parts: jnp.concatenate(parts), *by_actor)
+        return outer_loop.update(outer, slots, summaries, DEVICE_AXIS)
 
+    num_members = num_slots * outer_loop.num_members
     entry_actors = tuple(
-        make_entry_actor(entry, num_rows * count, length, num_rows * loop.members_per_row, loop.needs_decisions)
-        for entry, count, length in zip(loop.entries, loop.lifetimes_per_row, loop.unroll_lengths, strict=True)
+        make_entry_actor(
+            entry,
+            num_slots * max(outer_loop.num_members, 1) * entry.lifetimes,
+            unroll_length,
+            num_members,
+            outer_loop.uses_decisions,
+        )
+        for entry, unroll_length in zip(outer_loop.entries, outer_loop.unroll_lengths, strict=True)
     )
     return Sebulba(
+        outer_loop=outer_loop,
         init=init,
         entry_actors=entry_actors,
-        rows=by_device.transpose(1, 0, 2).reshape(num_actors, num_rows),
-        acting=loop.acting,
-        behaviour=loop.behaviour,
-        lifetime_keys=loop.lifetime_keys,
-        starts=starts,
+        slots=by_device.transpose(1, 0, 2).reshape(num_actors, num_slots),
         shards=shards,
         update=update,
-        needs_newest=loop.needs_newest,
-        env_steps_per_update=loop.env_steps,
+        env_steps_per_update=outer_loop.env_steps_per_update,
     )
 
 
@@ -194,7 +231,7 @@ def _birth_keys(key: Key[Array, ""]) -> Key[Array, "3"]:
 
 
 def make_entry_actor(
-    entry: Entry, num_lifetimes: int, unroll_length: int, num_members: int, needs_decisions: bool
+    entry: Entry, num_lifetimes: int, unroll_length: int, num_members: int, uses_decisions: bool
 ) -> EntryActor:
     """The programs by which an actor lets lifetimes of one entry live.
 
@@ -203,7 +240,7 @@ def make_entry_actor(
       num_lifetimes: lifetimes side by side.
       unroll_length: env steps of an update.
       num_members: members that share the lifetimes out in equal runs, each with a θ of its own; 0: all have one θ.
-      needs_decisions: whether more than rewards and discounts is kept.
+      uses_decisions: whether more than rewards and discounts is kept.
     """
     inner_loop = entry.inner_loop
 
@@ -236,7 +273,7 @@ def make_entry_actor(
             lifetimes._replace(timestep=timestep),
             noise,
         )
-        kept = decision if needs_decisions else None
+        kept = decision if uses_decisions else None
         record = Record(kept, timestep.step_type, timestep.reward, timestep.discount)
         return record, jax.vmap(inner_loop.policy.to_environment)(decision.action), lifetimes._replace(timestep=())
 
@@ -296,7 +333,7 @@ def make_entry_actor(
         return jax.lax.while_loop(goes_on, env_step, (state, timestep))
 
     def finish(
-        state: ActorState, learner_state: LearnerState, timestep: dm_env.TimeStep, lifetime_end: Bool[Array, "num"]
+        state: ActorState, learner_state: LearnerState, timestep: dm_env.TimeStep, first_step: Int[Array, "num"]
     ) -> Trajectory:
         def shifted(leaf: Array, last: Array) -> Array:
             return jnp.append(leaf[1:], last[None], axis=0).swapaxes(0, 1)
@@ -318,6 +355,6 @@ def make_entry_actor(
             regret=None,
         )
         final_input = jax.vmap(inner_loop.see)(timestep, state.lifetimes.previous_action)
-        return Trajectory(learner_state, experience, final_input, lifetime_end)
+        return Trajectory(learner_state, experience, final_input, first_step)
 
     return EntryActor(entry, num_lifetimes, unroll_length, init, begin, act, live, finish)

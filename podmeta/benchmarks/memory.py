@@ -7,12 +7,13 @@ temporaries in between, as XLA's memory analysis tells them.
 import jax
 import jax.numpy as jnp
 
+from podmeta.architectures.anakin import Rollout
 from podmeta.benchmarks.measure import report
 from podmeta.config.compose import compose_job
 from podmeta.config.schema import JobConfig
 from podmeta.lifetimes import build_inner_loop
-from podmeta.outer.actor_critic import actor_critic_outer_loop, make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings
+from podmeta.outer.registry import make_outer_loop
 
 CHUNKS = {100: (0, 10), 1000: (0, 25)}
 """By env steps of an unroll: env steps of a chunk; 0 is none. About the square root needs the least memory."""
@@ -52,17 +53,17 @@ def update_bytes(job: JobConfig) -> int:
     """The bytes that an actor-critic update of a job on one environment needs at its peak. It is only compiled."""
     inner_loop = build_inner_loop(job.learner, job.environment)
     entry = Entry(job.environment.name, inner_loop, lifetimes=1, weight=1.0)
-    loop = actor_critic_outer_loop(make_actor_critic(job.outer, (entry,), num_updates=1))
+    outer_loop = make_outer_loop(job.outer, (entry,), num_updates=1, first_update=0)
+    rollout, slots = Rollout(outer_loop), jnp.arange(outer_loop.num_slots)
 
-    def live() -> tuple:
-        state = loop.init(InstanceSettings(jnp.uint32(0), jnp.float32(job.outer.learning_rate), jnp.float32(0.0)))
-        rows = jnp.arange(loop.num_rows)
-        lifetimes = jax.vmap(loop.birth, in_axes=(None, 0))(state, rows)
-        _, trajectories = jax.vmap(loop.live, in_axes=(None, 0, 0))(state, rows, lifetimes)
-        return state, trajectories
+    def unroll() -> tuple:
+        settings = InstanceSettings(jnp.uint32(0), jnp.float32(job.outer.learning_rate), jnp.float32(0.0))
+        state = outer_loop.init(settings)
+        lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(state, slots)
+        return state, jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(state, slots, lifetimes)[1]
 
-    state, trajectories = jax.eval_shape(live)
-    compiled = jax.jit(loop.update, static_argnums=2).lower(state, trajectories, None).compile()
+    state, trajectories = jax.eval_shape(unroll)
+    compiled = jax.jit(outer_loop.update, static_argnums=3).lower(state, slots, trajectories, None).compile()
     memory = compiled.memory_analysis()
     assert memory is not None  # every platform of ours has an analysis
     return memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes

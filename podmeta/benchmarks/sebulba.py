@@ -177,10 +177,10 @@ def _inference_rate(job: JobConfig, in_programs: bool) -> float:
     """As many actors as there are threads, which act on the same time step again and again."""
     sebulba = _program(job)
     programs, (entry_actor,) = make_actor_programs(sebulba), sebulba.entry_actors
-    outer = sebulba.acting(sebulba.init(instance_settings(job)).outer)
+    outer = sebulba.outer_loop.actor_view(sebulba.init(instance_settings(job)).outer)
 
     def actor(index: int) -> Callable[[], Any]:
-        meta_params, (keys,), (seeds,) = programs.behave(outer, 0, sebulba.rows[index])
+        meta_params, (keys,), (seeds,) = programs.behave(outer, 0, sebulba.slots[index])
         with _environments(job, entry_actor.num_lifetimes) as environment:
             timestep = environment.reset(np.ones(entry_actor.num_lifetimes, bool), np.asarray(seeds))
             is_compiled = in_programs and environment.compiled_step() is not None
@@ -189,7 +189,7 @@ def _inference_rate(job: JobConfig, in_programs: bool) -> float:
 
         def unroll() -> None:
             nonlocal state
-            meta_params, _, (state,), _ = programs.begin(outer, 0, sebulba.rows[index], (state,), (nobody,))
+            meta_params, _, (state,), _ = programs.begin(outer, 0, sebulba.slots[index], (state,), (nobody,))
             if is_compiled:
                 acted = programs.entries[0].act_alone(meta_params, state, timestep, entry_actor.unroll_length)
                 state, _ = jax.block_until_ready(acted)
@@ -208,14 +208,16 @@ def _learner_rate(job: JobConfig) -> float:
     sebulba = _program(job)
     programs, (entry_actor,) = make_actor_programs(sebulba), sebulba.entry_actors
     outer = sebulba.init(instance_settings(job)).outer
-    meta_params, (keys,), (seeds,) = programs.behave(sebulba.acting(outer), 0, sebulba.rows[0])
+    meta_params, (keys,), (seeds,) = programs.behave(sebulba.outer_loop.actor_view(outer), 0, sebulba.slots[0])
     every = np.ones(entry_actor.num_lifetimes, bool)
     with _environments(job, entry_actor.num_lifetimes) as environment:
         timestep = environment.reset(every, np.asarray(seeds))
     state = programs.entries[0].init(meta_params, keys, timestep)
-    _, _, states, learner_states = programs.begin(sebulba.acting(outer), 0, sebulba.rows[0], (state,), (every,))
-    shards, _ = programs.finish(states, learner_states, (timestep,), (every,))
-    by_actor = (join_shards(shards, DEVICE_AXIS),) * len(sebulba.rows)
+    _, _, states, learner_states = programs.begin(
+        sebulba.outer_loop.actor_view(outer), 0, sebulba.slots[0], (state,), (every,)
+    )
+    shards, _ = programs.finish(states, learner_states, (timestep,), sebulba.first_steps(0, sebulba.slots[0]))
+    by_actor = (join_shards(shards, DEVICE_AXIS),) * len(sebulba.slots)
     device_state = replicate(jax.tree.map(lambda leaf: leaf[0], outer), DEVICE_AXIS, 1)
     update = map_over_devices(sebulba.update, DEVICE_AXIS, 1, donate=False).lower(device_state, by_actor).compile()
     updates_per_second = _repeatedly(lambda: jax.block_until_ready(update(device_state, by_actor)), SECONDS_OF_A_PART)

@@ -49,6 +49,8 @@ def hydra_over_presets() -> Iterator[None]:
     for group, members in GROUPS.items():
         for name, schema in members.items():
             store.store(group=group, name=f"{name}_schema", node=schema)
+            if not (config_directory() / group / f"{name}.yaml").exists():
+                store.store(group=group, name=name, node=schema)  # its defaults are its preset
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
         yield

@@ -8,15 +8,14 @@ from typing import Any
 
 from podmeta.config.schema import (
     GROUPS,
-    ActorCriticConfig,
     AnakinConfig,
     BanditConfig,
     DistributedConfig,
     EnvironmentConfig,
-    EvolutionConfig,
     JobConfig,
     MixtureConfig,
     MixtureEntryConfig,
+    OuterLoopConfig,
     StageConfig,
 )
 from podmeta.config.stages import Stage, stages_of
@@ -44,8 +43,7 @@ def validate_job(job: JobConfig) -> None:
     _check_distributed(job.distributed)
     for stage in stages_of(job):
         _check_environment(stage.environment, f"{stage.name}.")
-        if isinstance(stage.outer, EvolutionConfig):
-            _check_evolution(stage.outer)
+        _check_size(stage.outer)
         _check_instances(job, stage)
 
 
@@ -64,32 +62,36 @@ def validate_environment(environment: EnvironmentConfig | MixtureConfig, prefix:
 
 
 def validate_devices(job: JobConfig, num_devices: int) -> None:
-    """Checks that the population, or the lifetimes and minibatches, divide over the devices of Anakin.
+    """Checks that the slots of every stage, and minibatches, divide over the devices of Anakin.
 
     Raises:
-      InputError: it does not.
+      InputError: they do not.
     """
     if isinstance(job.architecture, AnakinConfig):
         for stage in stages_of(job):
-            _check_division(stage.outer, num_devices)
+            check_division(stage.outer, num_devices, num_devices, f"{num_devices} devices")
 
 
-def _check_division(outer: EvolutionConfig | ActorCriticConfig, num_devices: int) -> None:
-    if isinstance(outer, ActorCriticConfig):
-        num_lifetimes, num_minibatches = outer.num_lifetimes, outer.num_minibatches
-        if num_lifetimes % (num_devices * num_minibatches) != 0:
-            raise InputError(
-                f"outer.num_lifetimes={num_lifetimes} does not divide over {num_devices} devices with "
-                f"outer.num_minibatches={num_minibatches} each: take a multiple of {num_devices * num_minibatches}"
-            )
-    else:
-        num_pairs = outer.population_size // 2
-        if num_pairs % num_devices != 0:
-            nearest = max(1, round(num_pairs / num_devices)) * num_devices * 2
-            raise InputError(
-                f"outer.population_size={outer.population_size} does not divide into antithetic pairs over "
-                f"{num_devices} devices: take {nearest}, or another devices.cpu"
-            )
+def check_division(outer: OuterLoopConfig, num_parties: int, num_devices: int, parties: str) -> None:
+    """Checks that the slots of an update divide over those who work on them.
+
+    Args:
+      outer: the outer loop's config.
+      num_parties: over how many the slots divide.
+      num_devices: devices that update, each of which may divide its slots further.
+      parties: both in words.
+
+    Raises:
+      InputError: they do not.
+    """
+    multiple = math.lcm(num_parties, num_devices * outer.slots_multiple)
+    if outer.num_slots % multiple != 0:
+        minibatches = f" with {outer.slots_multiple} minibatches on each" if outer.slots_multiple > 1 else ""
+        unit = multiple * outer.slot_size
+        raise InputError(
+            f"outer.{outer.size_key}={outer.size} makes {outer.num_slots} {outer.slot_name}, which do not divide over "
+            f"{parties}{minibatches}: take {max(1, round(outer.size / unit)) * unit}, or another multiple of {unit}"
+        )
 
 
 def check_known(config: Any, prefix: str = "") -> None:
@@ -168,11 +170,11 @@ def _check_value(key: str, value: Any, allowed: dict[str, Any]) -> None:
         raise InputError(f"{key}={value} is too large: it must be at most {maximum}")
 
 
-def _check_evolution(outer: EvolutionConfig) -> None:
-    if outer.population_size % 2 != 0:
+def _check_size(outer: OuterLoopConfig) -> None:
+    if outer.size % outer.slot_size != 0:
         raise InputError(
-            f"outer.population_size={outer.population_size} is odd, but members come in antithetic pairs: "
-            f"take {outer.population_size + 1}"
+            f"outer.{outer.size_key}={outer.size} does not divide into {outer.slot_name}: take "
+            f"{outer.size + outer.slot_size - outer.size % outer.slot_size}"
         )
 
 

@@ -18,7 +18,7 @@ from podmeta.config.schema import ActorCriticConfig, EnvironmentConfig, Recurren
 from podmeta.evaluation.lived import TASKS_PER_BATCH, Lifetimes, measure
 from podmeta.lifetimes import LifetimeState, build_inner_loop
 from podmeta.outer.actor_critic import ActorCriticState, make_actor_critic
-from podmeta.outer.base import Entry, InstanceSettings
+from podmeta.outer.base import Entry, InstanceSettings, Trajectory
 
 LONGEST_UNROLL = 32
 FEWEST_UPDATES = (
@@ -31,8 +31,8 @@ POLICY = RecurrentConfig(cell="none", torso_layers=[64], scale_observations=True
 class _Training(NamedTuple):
     """A policy and the lifetime that it is trained in."""
 
-    actor_critic: ActorCriticState
-    lifetimes: tuple[LifetimeState, ...]
+    outer: ActorCriticState
+    lifetime: LifetimeState
 
 
 _A2C = ActorCriticConfig(num_lifetimes=1, discount_across_episodes=False, td_lambda=0.95, learning_rate=0.003)
@@ -83,16 +83,17 @@ def make_lifetime(
         state = actor_critic.init(settings)
         lifetime = inner_loop.birth(state.meta_params, key)
 
-        def update(training: _Training, _: None) -> tuple[_Training, tuple[Array, Array, Array, Array | None]]:
-            row = jnp.int32(0)
-            lifetimes, trajectories = actor_critic.live(training.actor_critic, row, training.lifetimes)
-            rows = jax.tree.map(lambda leaf: leaf[None], trajectories)
-            state = actor_critic.update(training.actor_critic, rows, None)[0]
-            experience = jax.tree.map(lambda leaf: leaf[0], trajectories[0].experience)
-            return _Training(state, lifetimes), measure(experience)
+        def update(training: _Training, index: Array) -> tuple[_Training, tuple[Array, Array, Array, Array | None]]:
+            learner_state = training.lifetime.learner_state
+            lifetime, experience = inner_loop.unroll(training.outer.meta_params, training.lifetime, unroll)
+            final_input = inner_loop.see(lifetime.timestep, lifetime.previous_action)
+            trajectory = Trajectory(learner_state, experience, final_input, index * unroll)
+            summaries = (jax.tree.map(lambda leaf: leaf[None, None], trajectory),)
+            outer, _ = actor_critic.update(training.outer, jnp.arange(1), summaries, None)
+            return _Training(outer, lifetime), measure(experience)
 
-        start = _Training(state, (jax.tree.map(lambda leaf: leaf[None], lifetime),))
-        measured = jax.lax.scan(update, start, length=num_updates)[1]
+        start = _Training(state, lifetime)
+        measured = jax.lax.scan(update, start, jnp.arange(num_updates))[1]
         return jax.tree.map(lambda leaf: leaf.reshape(-1)[:length], measured)
 
     return live

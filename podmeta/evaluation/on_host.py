@@ -42,7 +42,7 @@ def live_on_host(
         for _ in range(inner_loop.lifetime_length):
             state, actions = act(meta_params, state, timestep)
             timestep = environment.step(np.asarray(actions))
-        return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.asarray(every)).experience)
+        return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(num_environments, jnp.int32)).experience)
 
     with make_host_environment(environment_config, num_environments) as environment:
         lived = [jax.tree.map(np.asarray, live(batch)) for batch in padded]
@@ -59,11 +59,11 @@ def trace_on_host(environment_config: HostEnvironmentConfig, inner_loop: InnerLo
 
     def lifetime(meta_params: MetaParams, keys: Key[Array, "1"], timestep: dm_env.TimeStep) -> tuple:
         state, _ = actor.act(meta_params, actor.init(meta_params, keys, timestep), timestep)
-        return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.ones(1, bool)).experience)
+        return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(1, jnp.int32)).experience)
 
     jax.eval_shape(lifetime, meta_params, jax.random.split(make_key(0), 1), timestep)
 
 
 def _make_actor(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop, num_environments: int) -> EntryActor:
     entry = Entry(environment_config.name, inner_loop, lifetimes=1, weight=1.0)
-    return make_entry_actor(entry, num_environments, inner_loop.lifetime_length, 0, needs_decisions=False)
+    return make_entry_actor(entry, num_environments, inner_loop.lifetime_length, 0, uses_decisions=False)

@@ -11,6 +11,7 @@ estimate says of its last observation. The reset that follows ignores its action
 The values of last observations are the subject of podmeta.outer.value_targets.
 """
 
+import dataclasses
 import functools
 import math
 from typing import NamedTuple
@@ -18,21 +19,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from podmeta.config.schema import ActorCriticConfig
 from podmeta.errors import InputError
 from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
-from podmeta.lifetimes import InnerLoop, LifetimeState
-from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, SplitOuterLoop, Trajectory
+from podmeta.lifetimes import InnerLoop
+from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, Trajectory, entry_weights, fresh_meta_params
 from podmeta.outer.exchange import mean_and_stack_over_devices
+from podmeta.outer.meta_optimiser import MetaOptimiser
 from podmeta.outer.moments import Moments, combine, moments_of
-from podmeta.outer.optimisers import check_optimiser, make_optimiser, make_schedule_factor
 from podmeta.outer.value_statistics import ValueStatistics, mean_and_std, no_statistics, updated_statistics
 from podmeta.outer.value_targets import has_value, targets_and_advantages
 
-_META_PARAMS, _LIFETIMES, _MINIBATCHES = range(3)  # what a key is for
+_LIFETIMES, _MINIBATCHES = 1, 2  # what a key is for
 
 
 class ActorCriticState(NamedTuple):
@@ -69,106 +70,88 @@ class _EntryLoss(NamedTuple):
     targets: Moments
 
 
-class ActorCritic(NamedTuple):
-    """The steps of actor-critic, of which `actor_critic_outer_loop` and `split_actor_critic` make an outer loop.
-
-    Attributes:
-      config: the config.
-      entries: the environments.
-      num_updates: the length of the stage, which the schedule runs over.
-      first_update: updates that earlier stages have done.
-    """
+@dataclasses.dataclass(frozen=True, eq=False)
+class ActorCritic(OuterLoop):
+    """Actor-critic, whose slots are lifetimes: of each entry, as many as it asks for."""
 
     config: ActorCriticConfig
-    entries: tuple[Entry, ...]
-    num_updates: int
-    first_update: int
+
+    num_members = 0
+    uses_decisions = True
+    requires_on_policy = False
+
+    @property
+    def unroll_lengths(self) -> tuple[int, ...]:
+        """By entry, the same for all."""
+        return (self.config.unroll_length,) * len(self.entries)
 
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> ActorCriticState:
         """θ, fresh unless it is given, and an optimiser and statistics that have seen nothing."""
         if meta_params is None:
-            key = jax.random.fold_in(make_key(settings.seed), _META_PARAMS)
-            meta_params = self.entries[0].inner_loop.init(key)
+            meta_params = fresh_meta_params(self.entries, settings)
         return ActorCriticState(
             meta_params=meta_params,
-            optimiser_state=self._optimiser(settings.learning_rate).init(meta_params),
+            optimiser_state=self._optimiser.init(meta_params, settings.learning_rate),
             update=jnp.array(self.first_update, jnp.int32),
             settings=settings,
             value_statistics=(no_statistics(),) * len(self.entries),
         )
 
-    def birth(self, state: ActorCriticState, row: Int[Array, ""]) -> tuple[LifetimeState, ...]:
-        """By entry, lifetimes [lifetimes] of a row at their first env step, which begin with the state's update."""
-        return tuple(
-            jax.vmap(entry.inner_loop.birth, in_axes=(None, 0))(state.meta_params, keys)
-            for entry, keys in zip(self.entries, self.lifetime_keys(state, state.update, row), strict=True)
-        )
+    def actor_view(self, state: ActorCriticState) -> ActorCriticState:
+        """The state without the optimiser's and the statistics."""
+        return state._replace(optimiser_state=(), value_statistics=())
+
+    def acting_params(self, state: ActorCriticState, slot: Int[Array, ""], member: Int[Array, ""]) -> MetaParams:
+        """θ itself."""
+        del slot, member
+        return state.meta_params
 
     def lifetime_keys(
-        self, state: ActorCriticState, update: Int[Array, ""], row: Int[Array, ""]
+        self, state: ActorCriticState, update: Int[Array, ""], slot: Int[Array, ""]
     ) -> tuple[Key[Array, "_"], ...]:
-        """By entry, the keys [lifetimes] of the lifetimes of a row that begin with an update."""
+        """By entry, the keys [lifetimes] of the lifetimes of a slot that begin with an update."""
         root = jax.random.fold_in(make_key(state.settings.seed), _LIFETIMES)
-        row_key = jax.random.fold_in(jax.random.fold_in(root, update), row)
+        slot_key = jax.random.fold_in(jax.random.fold_in(root, update), slot)
         return tuple(
-            jax.random.split(jax.random.fold_in(row_key, index), entry.lifetimes)
+            jax.random.split(jax.random.fold_in(slot_key, index), entry.lifetimes)
             for index, entry in enumerate(self.entries)
         )
 
-    def live(
-        self, state: ActorCriticState, row: Int[Array, ""], lifetimes: tuple[LifetimeState, ...]
-    ) -> tuple[tuple[LifetimeState, ...], tuple[Trajectory, ...]]:
-        """The lifetimes of a row live one unroll on, or fresh ones where it is their turn to begin.
-
-        Rows are staggered: the first lifetime of some rows ends early, so that an update sees every part of one.
-        """
-        lived, trajectories = [], []
-        for entry, born, old in zip(self.entries, self.birth(state, row), lifetimes, strict=True):
-            num_unrolls = entry.inner_loop.lifetime_length // self.config.unroll_length
-            unrolls_done = (state.update - self.first_update + row) % num_unrolls
-            entry_lifetimes = jax.tree.map(lambda new, old, done=unrolls_done: jnp.where(done == 0, new, old), born, old)
-            entry_lifetimes, trajectory = jax.vmap(self._live_on, in_axes=(None, None, 0, None))(
-                entry.inner_loop, state.meta_params, entry_lifetimes, unrolls_done == num_unrolls - 1
-            )
-            lived.append(entry_lifetimes)
-            trajectories.append(trajectory)
-        return tuple(lived), tuple(trajectories)
+    def summarise(self, trajectories: tuple[Trajectory, ...]) -> tuple[Trajectory, ...]:
+        """Whole trajectories travel."""
+        return trajectories
 
     def update(
-        self, state: ActorCriticState, trajectories: tuple[Trajectory, ...], axis_name: str | None
+        self,
+        state: ActorCriticState,
+        slots: Int[Array, "num_slots"],
+        summaries: tuple[Trajectory, ...],
+        axis_name: str | None,
     ) -> tuple[ActorCriticState, Metrics]:
-        """`num_epochs` passes over the trajectories [num_local_rows, lifetimes, ...] of every entry."""
-        num_rows = jax.tree.leaves(trajectories)[0].shape[0]
-        minibatch_size = num_rows // self.config.num_minibatches
+        """`num_epochs` passes over the trajectories [num_slots, lifetimes, ...] of every entry."""
+        num_slots = len(slots)
+        minibatch_size = num_slots // self.config.num_minibatches
         key = jax.random.fold_in(jax.random.fold_in(make_key(state.settings.seed), _MINIBATCHES), state.update)
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
-        def step(state: ActorCriticState, rows: Int[Array, "minibatch_size"]) -> tuple[ActorCriticState, tuple]:
-            return self._step(state, jax.tree.map(lambda leaf: leaf[rows], trajectories), axis_name)
+        def step(state: ActorCriticState, chosen: Int[Array, "minibatch_size"]) -> tuple[ActorCriticState, tuple]:
+            return self._step(state, jax.tree.map(lambda leaf: leaf[chosen], summaries), axis_name)
 
         def epoch(state: ActorCriticState, epoch_key: Array) -> tuple[ActorCriticState, tuple]:
-            order = jnp.arange(num_rows)
+            order = jnp.arange(num_slots)
             if self.config.num_minibatches > 1:
-                order = jax.random.permutation(epoch_key, num_rows)
+                order = jax.random.permutation(epoch_key, num_slots)
             return jax.lax.scan(step, state, order.reshape(-1, minibatch_size))
 
         state, (averaged, largest) = jax.lax.scan(epoch, state, jax.random.split(key, self.config.num_epochs))
         metrics = jax.tree.map(jnp.mean, averaged) | jax.tree.map(jnp.max, largest)
         return state._replace(update=state.update + 1), metrics
 
-    def _live_on(
-        self, inner_loop: InnerLoop, meta_params: MetaParams, lifetime: LifetimeState, lifetime_end: Bool[Array, ""]
-    ) -> tuple[LifetimeState, Trajectory]:
-        learner_state = lifetime.learner_state
-        lifetime, experience = inner_loop.unroll(meta_params, lifetime, self.config.unroll_length)
-        final_input = inner_loop.see(lifetime.timestep, lifetime.previous_action)
-        return lifetime, Trajectory(learner_state, experience, final_input, lifetime_end)
-
     def _step(
         self, state: ActorCriticState, trajectories: tuple[Trajectory, ...], axis_name: str | None
     ) -> tuple[ActorCriticState, tuple[Metrics, Metrics]]:
-        """One gradient step on trajectories [num_rows, lifetimes, ...] of every entry.
+        """One gradient step on trajectories [num_slots, lifetimes, ...] of every entry.
 
         Returns:
           The state, and the metrics to average and to take the maximum of.
@@ -179,23 +162,17 @@ class ActorCritic(NamedTuple):
                 self._entry_loss(entry, meta_params, of_entry, statistics, axis_name)
                 for entry, of_entry, statistics in zip(self.entries, trajectories, state.value_statistics, strict=True)
             ]
-            return self._weighted_mean([of_entry.loss for of_entry in by_entry]), by_entry
+            return jnp.dot(entry_weights(self.entries), jnp.stack([of_entry.loss for of_entry in by_entry])), by_entry
 
         gradient, by_entry = jax.grad(loss, has_aux=True)(state.meta_params)
         averaged, largest = self._metrics(by_entry)
         (gradient, averaged), (largest, targets) = mean_and_stack_over_devices(
             (gradient, averaged), (largest, [of_entry.targets for of_entry in by_entry]), axis_name
         )
-        learning_rate = state.settings.learning_rate * self._rate_factor(state.update)
-        changes, optimiser_state = self._optimiser(learning_rate).update(
-            gradient, state.optimiser_state, state.meta_params
+        meta_params, optimiser_state, step_metrics = self._optimiser.step(
+            state.meta_params, state.optimiser_state, gradient, state.settings.learning_rate, state.update
         )
-        meta_params = optax.apply_updates(state.meta_params, changes)
-        averaged |= {
-            "gradient_norm": optax.tree.norm(gradient),
-            "meta_params_norm": optax.tree.norm(meta_params),
-            "learning_rate": learning_rate,
-        }
+        averaged |= step_metrics
         statistics = tuple(
             updated_statistics(old, combine(new)) for old, new in zip(state.value_statistics, targets, strict=True)
         )
@@ -209,7 +186,8 @@ class ActorCritic(NamedTuple):
         named = list(zip(self.entries, by_entry, strict=True))
         averaged = {f"{name}/{e.name}": value for e, found in named for name, value in found.averaged.items()}
         largest = {f"{name}/{e.name}": value for e, found in named for name, value in found.largest.items()}
-        averaged["fitness_mean"] = self._weighted_mean([of_entry.averaged["fitness_mean"] for of_entry in by_entry])
+        fitness = jnp.stack([of_entry.averaged["fitness_mean"] for of_entry in by_entry])
+        averaged["fitness_mean"] = jnp.dot(entry_weights(self.entries), fitness)
         return averaged, largest
 
     def _entry_loss(
@@ -220,7 +198,7 @@ class ActorCritic(NamedTuple):
         statistics: ValueStatistics,
         axis_name: str | None,
     ) -> _EntryLoss:
-        """The loss on one environment, on trajectories [num_rows, lifetimes, ...]."""
+        """The loss on one environment, on trajectories [num_slots, lifetimes, ...]."""
         config, policy = self.config, entry.inner_loop.policy
         trajectories = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trajectories)
         outputs = jax.vmap(self._run_again, in_axes=(None, None, 0))(entry.inner_loop, meta_params, trajectories)
@@ -234,10 +212,11 @@ class ActorCritic(NamedTuple):
         valued = has_value(config, experience)
         ratios = jnp.exp(log_ratios * acted)
 
+        lifetime_end = trajectories.first_step + config.unroll_length >= entry.inner_loop.lifetime_length
         mean, std = mean_and_std(statistics)
         values = mean + std * outputs.value
         targets, advantages = jax.vmap(functools.partial(targets_and_advantages, config))(
-            jax.lax.stop_gradient(values), jax.lax.stop_gradient(ratios), experience, trajectories.lifetime_end
+            jax.lax.stop_gradient(values), jax.lax.stop_gradient(ratios), experience, lifetime_end
         )
         if config.normalise_advantages:
             advantages = _normalised(advantages, acted, axis_name)
@@ -291,18 +270,17 @@ class ActorCritic(NamedTuple):
         _, final_output = step(learner_state, trajectory.final_input)
         return jax.tree.map(lambda leaf, final: jnp.append(leaf, final[None], axis=0), outputs, final_output)
 
-    def _weighted_mean(self, by_entry: list[Float[Array, ""]]) -> Float[Array, ""]:
-        weights = jnp.array([entry.weight for entry in self.entries])
-        return jnp.dot(weights / jnp.sum(weights), jnp.stack(by_entry))
-
-    def _optimiser(self, learning_rate: Float[Array, ""]) -> optax.GradientTransformation:
-        optimiser = make_optimiser(self.config.optimiser, self.config.optimiser_arguments)(learning_rate)
-        if self.config.max_gradient_norm == 0:
-            return optimiser
-        return optax.chain(optax.clip_by_global_norm(self.config.max_gradient_norm), optimiser)
-
-    def _rate_factor(self, update: Int[Array, ""]) -> Float[Array, ""]:
-        return make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(update - self.first_update)
+    @property
+    def _optimiser(self) -> MetaOptimiser:
+        config = self.config
+        return MetaOptimiser(
+            config.optimiser,
+            config.optimiser_arguments,
+            config.learning_rate_schedule,
+            self.num_updates,
+            self.first_update,
+            max_gradient_norm=config.max_gradient_norm,
+        )
 
 
 def make_actor_critic(
@@ -328,57 +306,9 @@ def make_actor_critic(
             f"outer.remat_chunk={config.remat_chunk} does not divide outer.unroll_length={config.unroll_length}: take "
             f"one that does, such as {math.gcd(config.remat_chunk, config.unroll_length)}"
         )
-    meta_params = jax.eval_shape(entries[0].inner_loop.init, make_key(0))
-    check_optimiser(config.optimiser, config.optimiser_arguments, meta_params)
-    return ActorCritic(config, entries, num_updates, first_update)
-
-
-def actor_critic_outer_loop(actor_critic: ActorCritic) -> OuterLoop:
-    """Actor-critic as an outer loop, whose rows are lifetimes (of each entry, as many as it asks for)."""
-    config = actor_critic.config
-    env_steps = config.num_lifetimes * config.unroll_length * sum(entry.lifetimes for entry in actor_critic.entries)
-    return OuterLoop(
-        config.num_lifetimes,
-        actor_critic.init,
-        actor_critic.birth,
-        actor_critic.live,
-        actor_critic.update,
-        env_steps,
-    )
-
-
-def split_actor_critic(actor_critic: ActorCritic) -> SplitOuterLoop:
-    """Actor-critic split between actors and a learner. θ itself acts, and whole trajectories travel."""
-    whole, entries = actor_critic_outer_loop(actor_critic), actor_critic.entries
-
-    def summarise(trajectories: tuple[Trajectory, ...]) -> tuple[Trajectory, ...]:
-        return tuple(
-            jax.tree.map(lambda leaf, n=entry.lifetimes: leaf.reshape(-1, n, *leaf.shape[1:]), of_entry)
-            for entry, of_entry in zip(entries, trajectories, strict=True)
-        )
-
-    def lifetime_keys(
-        state: ActorCriticState, update: Int[Array, ""], rows: Int[Array, "n"]
-    ) -> tuple[Key[Array, "_"], ...]:
-        keys = jax.vmap(actor_critic.lifetime_keys, in_axes=(None, None, 0))(state, update, rows)
-        return tuple(of_entry.reshape(-1) for of_entry in keys)
-
-    return SplitOuterLoop(
-        entries,
-        whole.num_rows,
-        lifetimes_per_row=tuple(entry.lifetimes for entry in entries),
-        unroll_lengths=(actor_critic.config.unroll_length,) * len(entries),
-        members_per_row=0,
-        needs_decisions=True,
-        needs_newest=False,
-        init=actor_critic.init,
-        acting=lambda state: state._replace(optimiser_state=(), value_statistics=()),
-        behaviour=lambda state, rows: state.meta_params,
-        lifetime_keys=lifetime_keys,
-        summarise=summarise,
-        update=lambda state, rows, trajectories, axis_name: actor_critic.update(state, trajectories, axis_name),
-        env_steps=whole.env_steps,
-    )
+    actor_critic = ActorCritic(config, entries, num_updates, first_update)
+    actor_critic._optimiser.check(jax.eval_shape(entries[0].inner_loop.init, make_key(0)))
+    return actor_critic
 
 
 def _normalised(

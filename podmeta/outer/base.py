@@ -1,23 +1,28 @@
-"""What changes θ: the interface of an outer loop, written without a device in sight.
+"""What changes θ: the interface of an outer loop, which knows neither devices nor architectures.
 
-An outer loop divides its work into *rows* that need nothing of one another: an antithetic pair of members for
-evolution, a lifetime that θ itself lives for actor-critic. Whoever runs it spreads rows over devices, lets each live,
-and hands what they put together to one update. Where environments are compiled, a row lives inside the program
-(`OuterLoop`, for Anakin); where they are not, actors let it live and a learner updates (`SplitOuterLoop`, for Sebulba).
+An update is divided into *slots* that need nothing of one another: an antithetic pair of members for evolution, a
+lifetime for actor-critic. An architecture spreads the slots over devices or actors and rolls out their lifetimes. The
+outer loop summarises the trajectories where they were made, and updates θ with all summaries.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
-from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, UInt32
 
+from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, LearnerState, MetaParams
 from podmeta.lifetimes import Experience, InnerLoop
 
 OuterState = Any  # all that an outer loop carries from one update to the next, θ included as `meta_params`
-RowLifetimes = Any  # the lifetimes of one row that go on across updates; () where every update starts new ones
-RowSummary = Any  # what one row contributes to an update
+Summaries = Any  # what slots contribute to an update, [num_slots, ...]
 Metrics = dict[str, Array]  # by name, as in metrics.jsonl; each []
+
+_META_PARAMS = 0  # what the key of a fresh θ is for; outer loops number their own purposes from 1
 
 
 class InstanceSettings(NamedTuple):
@@ -26,7 +31,7 @@ class InstanceSettings(NamedTuple):
     Attributes:
       seed: of everything about the meta-learner.
       learning_rate: before its schedule.
-      noise_std: σ before its schedule; only evolution has one.
+      noise_std: σ before its schedule; 0 for an outer loop without perturbations.
     """
 
     seed: UInt32[Array, "*num_instances"]
@@ -40,7 +45,7 @@ class Entry(NamedTuple):
     Attributes:
       name: in metrics.
       inner_loop: the learner in this environment.
-      lifetimes: lifetimes of this environment per member (evolution) or per row (actor-critic).
+      lifetimes: lifetimes of this environment per member, or per slot where θ itself acts.
       weight: its share in the update, relative to the other entries.
     """
 
@@ -50,75 +55,106 @@ class Entry(NamedTuple):
     weight: float
 
 
-class OuterLoop(NamedTuple):
-    """An outer loop as pure functions.
-
-    Attributes:
-      num_rows: rows of one update, over all devices.
-      init: (settings, θ or None) -> state. Without a θ a fresh one is drawn.
-      birth: (state, row) -> the row's lifetimes that go on across updates.
-      live: (state, row, row's lifetimes) -> (row's lifetimes, row's summary).
-      update: (state, summaries [num_local_rows, ...], axis name) -> (state, metrics). Under a mapped axis, device i
-        holds the i-th run of rows, and every device ends with the same state.
-      env_steps: env steps of one update, over all rows.
-    """
-
-    num_rows: int
-    init: Callable[..., OuterState]
-    birth: Callable[[OuterState, Int[Array, ""]], RowLifetimes]
-    live: Callable[[OuterState, Int[Array, ""], RowLifetimes], tuple[RowLifetimes, RowSummary]]
-    update: Callable[[OuterState, RowSummary, str | None], tuple[OuterState, Metrics]]
-    env_steps: int
-
-
 class Trajectory(NamedTuple):
-    """One unroll of one lifetime. Leading axes, of lifetimes, may stand before all of it.
+    """One unroll of one lifetime, or of many: then leading axes stand before all of it.
 
     Attributes:
       learner_state: the learner state at the first env step.
       experience: [unroll_length, ...] what happened.
-      final_input: what the learner is told after the last env step, which the value of the rest is asked of.
-      lifetime_end: [] whether the lifetime ends there: then there is no rest.
+      final_input: the learner's input after the last env step, from which the value of the rest is estimated.
+      first_step: [] env steps of the lifetime before this unroll, had it begun when the schedule says.
     """
 
     learner_state: LearnerState
     experience: Experience
     final_input: LearnerInput
-    lifetime_end: Bool[Array, "*lifetimes"]
+    first_step: Int[Array, "*lifetimes"]
 
 
-class SplitOuterLoop(NamedTuple):
-    """An outer loop split between actors, who let rows live in environments of the host, and a learner, who updates.
+@dataclasses.dataclass(frozen=True, eq=False)
+class OuterLoop(abc.ABC):
+    """An outer loop: one stage of the training of one θ. Its functions are pure; all but `update` are about one slot.
 
     Attributes:
-      entries: the environments; of their inner loops only what belongs to the learner is used.
-      num_rows: rows of one update, over all actors.
-      lifetimes_per_row: by entry.
-      unroll_lengths: by entry, env steps of an update; it divides the lifetime's length.
-      members_per_row: members that share out a row's lifetimes, each with a θ of its own; 0: θ itself lives them.
-      needs_decisions: whether `summarise` looks at more than rewards and discounts.
-      needs_newest: whether θ must have seen the update before the one its lifetimes serve.
-      init: (settings, θ or None) -> state, as in `OuterLoop`.
-      acting: state -> the state without what `behaviour` and `lifetime_keys` do not look at: what actors are sent.
-      behaviour: (state, rows [n]) -> the θ that acts: [n * members_per_row, ...], or as it is for none.
-      lifetime_keys: (state, update, rows [n]) -> by entry, the keys [n * lifetimes_per_row] of lifetimes that begin
-        with that update.
-      summarise: (trajectories, by entry [n * lifetimes_per_row, ...]) -> what must travel of the rows, [n, ...].
-      update: (state, rows [n], what has travelled of them [n, ...], axis name) -> (state, metrics), as in `OuterLoop`.
-      env_steps: env steps of one update, over all rows.
+      config: its config.
+      entries: the environments.
+      num_updates: the length of the stage, which schedules run over.
+      first_update: updates that earlier stages have done.
+      num_members: members of a slot, each with a θ of its own, that all live the same lifetimes; 0: θ itself acts.
+      uses_decisions: whether `summarise` looks at more than rewards and discounts.
+      requires_on_policy: whether the θ that acts must have seen the update before the one its lifetimes serve.
     """
 
+    config: Any
     entries: tuple[Entry, ...]
-    num_rows: int
-    lifetimes_per_row: tuple[int, ...]
-    unroll_lengths: tuple[int, ...]
-    members_per_row: int
-    needs_decisions: bool
-    needs_newest: bool
-    init: Callable[..., OuterState]
-    acting: Callable[[OuterState], OuterState]
-    behaviour: Callable[[OuterState, Int[Array, "n"]], MetaParams]
-    lifetime_keys: Callable[[OuterState, Int[Array, ""], Int[Array, "n"]], tuple[Key[Array, "_"], ...]]
-    summarise: Callable[[tuple[Trajectory, ...]], RowSummary]
-    update: Callable[[OuterState, Int[Array, "n"], RowSummary, str | None], tuple[OuterState, Metrics]]
-    env_steps: int
+    num_updates: int
+    first_update: int
+
+    num_members: ClassVar[int]
+    uses_decisions: ClassVar[bool]
+    requires_on_policy: ClassVar[bool]
+
+    @property
+    def num_slots(self) -> int:
+        """Slots of one update, over all devices."""
+        return self.config.num_slots
+
+    @property
+    @abc.abstractmethod
+    def unroll_lengths(self) -> tuple[int, ...]:
+        """By entry, env steps per update of a lifetime. It divides the lifetime's length."""
+
+    @property
+    def unrolls_per_lifetime(self) -> tuple[int, ...]:
+        """By entry, updates that a lifetime lasts."""
+        lengths = zip(self.entries, self.unroll_lengths, strict=True)
+        return tuple(entry.inner_loop.lifetime_length // unroll_length for entry, unroll_length in lengths)
+
+    @property
+    def env_steps_per_update(self) -> int:
+        """Env steps of one update, over all slots."""
+        lengths = zip(self.entries, self.unroll_lengths, strict=True)
+        per_member = sum(entry.lifetimes * unroll_length for entry, unroll_length in lengths)
+        return self.num_slots * max(self.num_members, 1) * per_member
+
+    @abc.abstractmethod
+    def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> OuterState:
+        """The state before the first update. Without a θ a fresh one is drawn."""
+
+    @abc.abstractmethod
+    def actor_view(self, state: OuterState) -> OuterState:
+        """The state without what `acting_params` and `lifetime_keys` do not look at: what actors are sent."""
+
+    @abc.abstractmethod
+    def acting_params(self, state: OuterState, slot: Int[Array, ""], member: Int[Array, ""]) -> MetaParams:
+        """The θ by which a member of a slot acts; θ itself where there are no members."""
+
+    @abc.abstractmethod
+    def lifetime_keys(
+        self, state: OuterState, update: Int[Array, ""], slot: Int[Array, ""]
+    ) -> tuple[Key[Array, "_"], ...]:
+        """By entry, the keys [lifetimes] of the lifetimes of a slot that begin with an update."""
+
+    @abc.abstractmethod
+    def summarise(self, trajectories: tuple[Trajectory, ...]) -> Summaries:
+        """What must travel of the trajectories of one slot, which are by entry [num_members, lifetimes, ...].
+
+        Where θ itself acts there is no axis of members.
+        """
+
+    @abc.abstractmethod
+    def update(
+        self, state: OuterState, slots: Int[Array, "num_slots"], summaries: Summaries, axis_name: str | None
+    ) -> tuple[OuterState, Metrics]:
+        """One update. Under a mapped axis, device i has the i-th run of slots, and all end with the same state."""
+
+
+def fresh_meta_params(entries: Sequence[Entry], settings: InstanceSettings) -> MetaParams:
+    """θ as the learner draws it, from the seed alone. One θ serves all entries."""
+    return entries[0].inner_loop.init(jax.random.fold_in(make_key(settings.seed), _META_PARAMS))
+
+
+def entry_weights(entries: Sequence[Entry]) -> Float[Array, "num_entries"]:
+    """The weights of the entries, which add up to 1."""
+    weights = jnp.array([entry.weight for entry in entries])
+    return weights / jnp.sum(weights)

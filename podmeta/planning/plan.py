@@ -13,7 +13,7 @@ import jax
 
 from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.base import DEVICE_AXIS, TrainingState
-from podmeta.config.schema import ActorCriticConfig, EvolutionConfig, JobConfig
+from podmeta.config.schema import JobConfig, OuterLoopConfig
 from podmeta.config.stages import stages_of
 from podmeta.errors import InputError
 from podmeta.planning.flops import FlopCount, count_flops
@@ -307,20 +307,15 @@ def _devices(topology: Topology) -> Sequence[jax.Device]:
 
 def _division(job: JobConfig, num_devices: int) -> tuple[int, int, str, int]:
     """The size per device to plan, what it must be a multiple of, its key, and its value in the job."""
-    if isinstance(job.outer, ActorCriticConfig):
-        key, size, unit = "outer.num_lifetimes", job.outer.num_lifetimes, job.outer.num_minibatches
-    else:
-        key, size, unit = "outer.population_size", job.outer.population_size, 2
-    per_device = -(-size // (num_devices * unit)) * unit
-    return per_device, unit, key, size
+    outer: OuterLoopConfig = job.outer
+    unit = outer.slot_size * outer.slots_multiple
+    per_device = -(-outer.size // (num_devices * unit)) * unit
+    return per_device, unit, f"outer.{outer.size_key}", outer.size
 
 
 def _sized(job: JobConfig, size: int) -> JobConfig:
-    """The job with another population or number of lifetimes."""
-    if isinstance(job.outer, ActorCriticConfig):
-        outer: ActorCriticConfig | EvolutionConfig = dataclasses.replace(job.outer, num_lifetimes=size)
-    else:
-        outer = dataclasses.replace(job.outer, population_size=size)
+    """The job with another size of the work of an update, such as its population."""
+    outer = dataclasses.replace(job.outer, **{job.outer.size_key: size})
     return dataclasses.replace(job, outer=outer)
 
 

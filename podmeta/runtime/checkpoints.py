@@ -40,7 +40,7 @@ from podmeta.runtime.checkpoint_files import (
     step_name,
     steps_in,
 )
-from podmeta.runtime.earlier_states import in_earlier_form, in_todays_form
+from podmeta.runtime.earlier_states import in_earlier_form, in_todays_form, without_ended_lifetimes
 from podmeta.runtime.files import (
     TEMPORARY_PREFIX,
     create_file,
@@ -207,12 +207,13 @@ class Checkpoints:
     def _restore(self, step: int, target: Any) -> tuple[Any, CheckpointMetadata]:
         path = self.directory / step_name(step)
         manifest = read_manifest(self.directory, step)
-        saved_target = _fitting(path, manifest.arrays, target)
+        arrays = without_ended_lifetimes(manifest.arrays, _describe(target))
+        saved_target = _fitting(path, arrays, target)
         try:
             tree = _read_arrays(path / ARRAYS, saved_target)
         except Exception as error:
             raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)[:_MAX_REASON]}") from error
-        for saved, read in zip(manifest.arrays, _describe(tree, with_content=True), strict=True):
+        for saved, read in zip(arrays, _describe(tree, with_content=True), strict=True):
             if saved != read:
                 raise BrokenCheckpointError(f"the content of {saved.path} differs from what was saved")
         return in_todays_form(tree), manifest.metadata
@@ -270,8 +271,9 @@ def _read_arrays(path: Path, target: Any) -> Any:
     target = jax.tree.map(lambda leaf: np.empty(_shape(leaf), _dtype(leaf)), target)
     stored = _without_empty_arrays(target)
     arguments = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray, dtype=leaf.dtype), stored)
+    what = ocp.args.PyTreeRestore(stored, restore_args=arguments, partial_restore=True)
     with _orbax() as orbax, _without_tracebacks_of_abandoned_reads():
-        restored = orbax.restore(path, args=ocp.args.PyTreeRestore(stored, restore_args=arguments))
+        restored = orbax.restore(path, args=what)
     read = iter(jax.tree.leaves(restored))
     return jax.tree.map(lambda leaf: next(read) if leaf.size else leaf, target)
 

@@ -6,6 +6,9 @@ import jax
 import numpy as np
 
 from podmeta.outer.value_statistics import ValueStatistics
+from podmeta.runtime.checkpoint_files import SavedArray
+
+_LIFETIMES = ".lifetimes"  # the path of `TrainingState.lifetimes`
 
 
 class _SumsOfValueTargets(NamedTuple):
@@ -20,6 +23,15 @@ class _SumsOfValueTargets(NamedTuple):
     mean: Any
     mean_square: Any
     weight: Any
+
+
+def without_ended_lifetimes(saved: list[SavedArray], target: list[SavedArray]) -> list[SavedArray]:
+    """The saved arrays without lifetimes that no update goes on with.
+
+    Earlier versions saved the lifetimes of actor-critic also where an update takes whole lifetimes.
+    """
+    wanted = {array.path for array in target}
+    return [array for array in saved if array.path in wanted or not array.path.startswith(_LIFETIMES)]
 
 
 def in_earlier_form(target: Any) -> Any:

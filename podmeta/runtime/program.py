@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,17 +13,16 @@ from dm_env import specs
 from podmeta.architectures.anakin import Anakin, make_anakin
 from podmeta.architectures.base import TrainingState
 from podmeta.architectures.sebulba import Sebulba, make_sebulba
-from podmeta.config.schema import ActorCriticConfig, AnakinConfig, EnvironmentConfig, JobConfig, MixtureConfig
+from podmeta.config.schema import AnakinConfig, EnvironmentConfig, JobConfig, MixtureConfig, SebulbaConfig
 from podmeta.config.stages import Stage, stage_that_made, stages_of
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.errors import InputError
 from podmeta.keys import make_key
 from podmeta.lifetimes import build_inner_loop, environment_specs
-from podmeta.outer.actor_critic import actor_critic_outer_loop, make_actor_critic, split_actor_critic
-from podmeta.outer.base import Entry, InstanceSettings
-from podmeta.outer.evolution import evolution_outer_loop, make_evolution, split_evolution
+from podmeta.outer.base import Entry, InstanceSettings, OuterLoop
+from podmeta.outer.registry import make_outer_loop
 from podmeta.runtime.devices import shapes_on_devices
-from podmeta.runtime.sebulba.layout import check_division, make_layout
+from podmeta.runtime.sebulba.layout import check_layout, make_layout
 
 Program = Anakin | Sebulba
 
@@ -64,20 +64,21 @@ def build_program(job: JobConfig, num_devices: int, stage: int = 0) -> Program:
 
 def num_instances(job: JobConfig) -> int:
     """Independent meta-learners in the job. Only Anakin has room for several."""
-    return job.architecture.num_instances if isinstance(job.architecture, AnakinConfig) else 1
+    return getattr(job.architecture, "num_instances", 1)
 
 
 def instance_settings(job: JobConfig, stage: int = 0) -> InstanceSettings:
     """Seed, learning rate and σ of every instance: from the lists of the config, or else the stage's own."""
-    architecture, outer = job.architecture, stages_of(job)[stage].outer
-    noise_std = 0.0 if isinstance(outer, ActorCriticConfig) else outer.noise_std
-    seeds, rates, stds = [job.seed], [outer.learning_rate], [noise_std]
-    if isinstance(architecture, AnakinConfig):
-        number = architecture.num_instances
-        seeds = architecture.instance_seeds or [_instance_seed(job.seed, instance) for instance in range(number)]
-        rates = architecture.instance_learning_rates or rates * number
-        stds = architecture.instance_noise_stds or stds * number
-    return InstanceSettings(jnp.array(seeds, jnp.uint32), jnp.array(rates, jnp.float32), jnp.array(stds, jnp.float32))
+    architecture, outer, number = job.architecture, stages_of(job)[stage].outer, num_instances(job)
+    noise_std = getattr(outer, "noise_std", 0.0)  # only loops with perturbations have one
+    seeds = getattr(architecture, "instance_seeds", [])
+    rates = getattr(architecture, "instance_learning_rates", [])
+    stds = getattr(architecture, "instance_noise_stds", [])
+    return InstanceSettings(
+        jnp.array(seeds or [_instance_seed(job.seed, instance) for instance in range(number)], jnp.uint32),
+        jnp.array(rates or [outer.learning_rate] * number, jnp.float32),
+        jnp.array(stds or [noise_std] * number, jnp.float32),
+    )
 
 
 def _instance_seed(seed: int, instance: int) -> int:
@@ -113,26 +114,25 @@ def _on_one_device(job: JobConfig) -> JobConfig:
 
 def _program(job: JobConfig, stage: Stage, entries: tuple[Entry, ...], num_devices: int) -> Program:
     """The outer loop of a stage on the job's architecture."""
-    updates = (stage.num_updates, stage.first_update)
-    if isinstance(job.architecture, AnakinConfig):
-        if isinstance(stage.outer, ActorCriticConfig):
-            loop = actor_critic_outer_loop(make_actor_critic(stage.outer, entries, *updates))
-        else:
-            loop = evolution_outer_loop(make_evolution(stage.outer, entries, *updates))
-        return make_anakin(
-            loop,
-            num_instances=job.architecture.num_instances,
-            num_devices=num_devices * jax.process_count(),
-            rows_at_once=job.architecture.rows_at_once,
-        )
-    layout = make_layout(job.architecture, num_devices)
-    check_division(layout, stage.outer, jax.process_count())
-    if isinstance(stage.outer, ActorCriticConfig):
-        split = split_actor_critic(make_actor_critic(stage.outer, entries, *updates))
-    else:
-        split = split_evolution(make_evolution(stage.outer, entries, *updates))
+    outer_loop = make_outer_loop(stage.outer, entries, stage.num_updates, stage.first_update)
+    return _ON_ARCHITECTURE[type(job.architecture)](job.architecture, stage, outer_loop, num_devices)
+
+
+def _on_anakin(config: AnakinConfig, stage: Stage, outer_loop: OuterLoop, num_devices: int) -> Anakin:
+    del stage
+    return make_anakin(
+        outer_loop,
+        num_instances=config.num_instances,
+        num_devices=num_devices * jax.process_count(),
+        rows_at_once=config.rows_at_once,
+    )
+
+
+def _on_sebulba(config: SebulbaConfig, stage: Stage, outer_loop: OuterLoop, num_devices: int) -> Sebulba:
+    layout = make_layout(config, num_devices)
+    check_layout(layout, stage.outer, jax.process_count())
     return make_sebulba(
-        split,
+        outer_loop,
         num_actors=layout.num_actors,
         num_learner_devices=layout.num_learner_devices,
         process=jax.process_index(),
@@ -140,9 +140,15 @@ def _program(job: JobConfig, stage: Stage, entries: tuple[Entry, ...], num_devic
     )
 
 
+_ON_ARCHITECTURE: dict[type, Callable[[Any, Stage, OuterLoop, int], Program]] = {
+    AnakinConfig: _on_anakin,
+    SebulbaConfig: _on_sebulba,
+}
+
+
 def _placed_entries(job: JobConfig, stage: Stage) -> list[PlacedEntry]:
     """The job's learner in every environment of a stage. An environment by itself is a mixture of one."""
-    lifetimes = 1 if isinstance(stage.outer, ActorCriticConfig) else stage.outer.lifetimes_per_member
+    lifetimes = getattr(stage.outer, "lifetimes_per_member", 1)  # only loops with members have the key
     environment = stage.environment
     if not isinstance(environment, MixtureConfig):
         return [_placed_entry(job, stage.name, environment, environment.name, lifetimes, weight=1.0)]

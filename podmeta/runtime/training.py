@@ -13,18 +13,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.paths import to_paste
 from podmeta.config.schema import DistributedConfig, JobConfig
-from podmeta.config.stages import Stage, environments_of, stages_of
+from podmeta.config.stages import Stage, stages_of
 from podmeta.config.validate import validate_devices
-from podmeta.environments.host.base import HostEnvironment
-from podmeta.environments.host.registry import lives_on_host, make_host_environment
 from podmeta.errors import InputError, PodmetaError, SessionError
 from podmeta.runtime import distributed
-from podmeta.runtime.anakin_session import AnakinSession
 from podmeta.runtime.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.runtime.devices import explained_memory_errors, num_devices_of_all_processes
 from podmeta.runtime.meta_params import load_meta_params
@@ -34,9 +30,8 @@ from podmeta.runtime.records import NoRecords, Progress, Records, Row, open_reco
 from podmeta.runtime.run_directory import make_run_path
 from podmeta.runtime.run_files import Summary
 from podmeta.runtime.schedules import earlier_job, schedule_changes
-from podmeta.runtime.sebulba.layout import make_layout
-from podmeta.runtime.sebulba.session import SebulbaSession
 from podmeta.runtime.session import Advance, Metrics, Session
+from podmeta.runtime.sessions import open_session
 from podmeta.runtime.signals import StopRequest
 
 _LESS_MEMORY = "take fewer members or lifetimes, a smaller learner, shorter lifetimes, or more devices"
@@ -103,7 +98,7 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
                 settings = instance_settings(job, stage.number)._replace(seed=state.outer.settings.seed)
                 state = jax.jit(program.init)(settings, state.outer.meta_params)
             with explained_memory_errors(_LESS_MEMORY):
-                session = _open_session(job, stage, program, state)
+                session = open_session(job, stage, program, state)
             under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path)
             try:
                 progress, stopped_by = under_way.train(progress, stop_request)
@@ -211,21 +206,6 @@ def _fresh_state(job: JobConfig, program: Program, tell: Callable[[str], None]) 
         meta_params = load_meta_params(Path(job.init_from), expected, lambda line: tell(f"warning: {line}"))
     # Compiled: one by one, its operations take longer to start than all of them do together.
     return jax.device_get(jax.jit(program.init)(settings, meta_params))
-
-
-def _open_session(job: JobConfig, stage: Stage, program: Program, state: TrainingState) -> Session:
-    """Begins a stage, or goes on with it, on the job's architecture."""
-    num_devices = jax.local_device_count()
-    if isinstance(program, Anakin):
-        return AnakinSession(program, state, num_devices)
-    num_lifetimes = [entry_actor.num_lifetimes for entry_actor in program.entry_actors]
-    configs = [config for config in environments_of(stage.environment) if lives_on_host(config)]
-
-    def make_environments() -> list[HostEnvironment]:
-        return [make_host_environment(config, number) for config, number in zip(configs, num_lifetimes, strict=True)]
-
-    layout = make_layout(job.architecture, num_devices)
-    return SebulbaSession(program, job.architecture, layout, state, make_environments)
 
 
 def _updates_until_boundary(update: int, stage: Stage, job: JobConfig) -> int:

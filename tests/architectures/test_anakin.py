@@ -12,7 +12,7 @@ from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.config.schema import BanditConfig, EvolutionConfig, RecurrentConfig
 from podmeta.lifetimes import build_inner_loop
 from podmeta.outer.base import Entry, InstanceSettings
-from podmeta.outer.evolution import evolution_outer_loop, make_evolution
+from podmeta.outer.evolution import Evolution
 from podmeta.runtime.anakin_session import from_devices, to_devices
 from podmeta.runtime.devices import map_over_devices
 
@@ -29,17 +29,20 @@ ENTRY = Entry(
 )
 
 
+class ObservedEvolution(Evolution):
+    """Evolution with the fitness and the noise of every member among its metrics."""
+
+    def update(self, state, slots, summaries, axis_name):
+        noise = jax.vmap(self.noise, in_axes=(None, 0))(state, slots)
+        observed = jax.lax.all_gather({"fitness": summaries, "noise": noise}, axis_name, tiled=True)
+        state, metrics = super().update(state, slots, summaries, axis_name)
+        return state, metrics | observed
+
+
 def make_program(num_devices, num_instances, unroll_length, rows_at_once=0):
     """The program, with the fitness and the noise of every member among its metrics."""
     config = EvolutionConfig(population_size=POPULATION_SIZE, unroll_length=unroll_length)
-    loop = evolution_outer_loop(make_evolution(config, (ENTRY,), UPDATES_PER_CALL * CALLS))
-
-    def update_and_tell(state, summaries, axis_name):
-        told = jax.lax.all_gather({"fitness": summaries.fitness, "noise": summaries.noise}, axis_name, tiled=True)
-        state, metrics = loop.update(state, summaries, axis_name)
-        return state, metrics | told
-
-    observed = loop._replace(update=update_and_tell)
+    observed = ObservedEvolution(config, (ENTRY,), UPDATES_PER_CALL * CALLS, first_update=0)
     return make_anakin(observed, num_instances=num_instances, num_devices=num_devices, rows_at_once=rows_at_once)
 
 
@@ -97,8 +100,8 @@ def test_the_number_of_devices_changes_nothing(num_devices, unroll_length):
     assert np.unique(metrics["fitness"][0]).size > 3
 
 
-def test_rows_may_live_one_after_the_other():
-    # 8 rows: two times 3, and the 2 that are left.
+def test_slots_may_be_rolled_out_one_after_the_other():
+    # 8 slots: two times 3, and the 2 that are left.
     state, metrics = compiled(1, 1, UNROLL_LENGTH, rows_at_once=3)(settings([3]))
     expected_state, expected_metrics = alone(1, UNROLL_LENGTH)
     np.testing.assert_array_equal(metrics["fitness"][0], expected_metrics["fitness"][0])

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from podmeta.architectures.anakin import Rollout
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.architectures.packing import unpack
 from podmeta.architectures.sebulba import environment_seeds, make_sebulba
@@ -21,13 +22,13 @@ from podmeta.config.schema import (
 from podmeta.environments.base import step_or_reset
 from podmeta.environments.registry import make_environment
 from podmeta.lifetimes import build_inner_loop
-from podmeta.outer.actor_critic import actor_critic_outer_loop, make_actor_critic, split_actor_critic
+from podmeta.outer.actor_critic import make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings
-from podmeta.outer.evolution import evolution_outer_loop, make_evolution, split_evolution
+from podmeta.outer.evolution import make_evolution
 from podmeta.runtime.devices import join_shards, map_over_devices, replicate, unreplicate
 from tests.jax_on_host import JaxOnHost
 
-NUM_ROWS, UNROLL_LENGTH, LIFETIME_LENGTH = 8, 6, 12
+NUM_SLOTS, UNROLL_LENGTH, LIFETIME_LENGTH = 8, 6, 12
 MDP = TabularMDPConfig(num_states=3, num_actions=2, horizon=2, lifetime_length=LIFETIME_LENGTH)
 BANDIT = ContextualBanditConfig(lifetime_length=LIFETIME_LENGTH, padded_observation_size=3, padded_num_actions=3)
 LEARNER = RecurrentConfig(cell="gru", hidden_size=3)
@@ -40,22 +41,22 @@ def entry_of(environment, lifetimes):
 
 @functools.cache
 def actor_critic(entries=1):
-    config = ActorCriticConfig(num_lifetimes=NUM_ROWS, unroll_length=UNROLL_LENGTH, ppo_clip=0.2)
+    config = ActorCriticConfig(num_lifetimes=NUM_SLOTS, unroll_length=UNROLL_LENGTH, ppo_clip=0.2)
     environments = [TabularMDPConfig(**{**vars(MDP), "padded_num_actions": 3}), BANDIT][:entries]
     return make_actor_critic(config, tuple(entry_of(environment, 2) for environment in environments), 10)
 
 
 @functools.cache
 def evolution():
-    config = EvolutionConfig(population_size=2 * NUM_ROWS, noise_std=0.5)
+    config = EvolutionConfig(population_size=2 * NUM_SLOTS, noise_std=0.5)
     return make_evolution(config, (entry_of(MDP, 3),), 10)
 
 
 def unroll(sebulba, actor, outer, environment, num_unrolls=1):
     """The trajectory of an actor's first entry, in the last of some unrolls; its lifetimes before, seeds, and θ."""
-    program, rows = sebulba.entry_actors[0], jnp.asarray(sebulba.rows[actor])
-    meta_params = sebulba.behaviour(outer, rows)
-    keys = sebulba.lifetime_keys(outer, jnp.int32(0), rows)[0]
+    program, slots = sebulba.entry_actors[0], jnp.asarray(sebulba.slots[actor])
+    meta_params = sebulba.acting_params(outer, slots)
+    keys = sebulba.lifetime_keys(outer, jnp.int32(0), slots)[0]
     seeds = np.asarray(environment_seeds(keys))
     every = np.ones(program.num_lifetimes, bool)
     timestep = environment.reset(every, seeds)
@@ -68,12 +69,13 @@ def unroll(sebulba, actor, outer, environment, num_unrolls=1):
             state, actions = act(meta_params, state, timestep)
             timestep = environment.step(np.asarray(actions))
     finish = jax.jit(program.finish)
-    return finish(state, learner_state, timestep, every), before, seeds, meta_params
+    first_steps = np.full(program.num_lifetimes, (num_unrolls - 1) * UNROLL_LENGTH, np.int32)
+    return finish(state, learner_state, timestep, first_steps), before, seeds, meta_params
 
 
 @pytest.mark.parametrize("num_unrolls", [1, 2])
 def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
-    loop = split_actor_critic(actor_critic())
+    loop = actor_critic()
     sebulba = make_sebulba(loop, num_actors=2, num_learner_devices=2)
     environment = make_environment(TabularMDPConfig(**{**vars(MDP), "padded_num_actions": 3}))
     on_host = JaxOnHost(environment, sebulba.entry_actors[0].num_lifetimes)
@@ -122,10 +124,10 @@ def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
 
 @pytest.mark.parametrize("nan_at", [None, 3])
 def test_lifetimes_live_in_a_program_as_they_do_step_by_step(nan_at):
-    sebulba = make_sebulba(split_actor_critic(actor_critic()), num_actors=2, num_learner_devices=2)
-    program, rows, outer = sebulba.entry_actors[0], jnp.asarray(sebulba.rows[0]), actor_critic().init(SETTINGS)
-    meta_params = sebulba.behaviour(outer, rows)
-    keys = sebulba.lifetime_keys(outer, jnp.int32(0), rows)[0]
+    sebulba = make_sebulba(actor_critic(), num_actors=2, num_learner_devices=2)
+    program, slots, outer = sebulba.entry_actors[0], jnp.asarray(sebulba.slots[0]), actor_critic().init(SETTINGS)
+    meta_params = sebulba.acting_params(outer, slots)
+    keys = sebulba.lifetime_keys(outer, jnp.int32(0), slots)[0]
     num = program.num_lifetimes
 
     def step(timestep, actions):
@@ -155,10 +157,10 @@ def test_lifetimes_live_in_a_program_as_they_do_step_by_step(nan_at):
 
 
 def through_sebulba(sebulba, outer, summary, num_actors, num_devices):
-    """The outer state after an update of rows [num_rows, ...] that have come by several actors to several devices."""
+    """The outer state after an update of slots [num_slots, ...] that have come by several actors to several devices."""
     shards = []
-    for rows in sebulba.rows.reshape(num_actors, num_devices, -1):
-        devices = zip(jax.local_devices(), rows, strict=False)
+    for slots in sebulba.slots.reshape(num_actors, num_devices, -1):
+        devices = zip(jax.local_devices(), slots, strict=False)
         shards.append(
             [jax.device_put(jax.tree.map(lambda leaf, r=r: leaf[r][None], summary), device) for device, r in devices]
         )
@@ -183,23 +185,18 @@ def quick_or_long(name, num_actors, num_devices):
     ],
 )
 def test_the_update_is_anakins(name, num_actors, num_devices):
-    if name == "evolution":
-        whole, split = evolution_outer_loop(evolution()), split_evolution(evolution())
-    else:
-        steps = actor_critic(2 if name == "mixture" else 1)
-        whole, split = actor_critic_outer_loop(steps), split_actor_critic(steps)
-    outer, rows = whole.init(SETTINGS), jnp.arange(NUM_ROWS)
+    loop = evolution() if name == "evolution" else actor_critic(2 if name == "mixture" else 1)
+    outer, slots, rollout = loop.init(SETTINGS), jnp.arange(NUM_SLOTS), Rollout(loop)
 
     @jax.jit
     def anakin(outer):
-        lifetimes = jax.vmap(whole.birth, in_axes=(None, 0))(outer, rows)
-        _, summaries = jax.vmap(whole.live, in_axes=(None, 0, 0))(outer, rows, lifetimes)
-        return summaries, whole.update(outer, summaries, None)[0]
+        lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(outer, slots)
+        _, summaries = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(outer, slots, lifetimes)
+        return summaries, loop.update(outer, slots, summaries, None)[0]
 
     summaries, expected = anakin(outer)
-    travels = summaries.fitness if name == "evolution" else summaries
-    sebulba = make_sebulba(split, num_actors=num_actors, num_learner_devices=num_devices)
-    actual = through_sebulba(sebulba, outer, travels, num_actors, num_devices)
+    sebulba = make_sebulba(loop, num_actors=num_actors, num_learner_devices=num_devices)
+    actual = through_sebulba(sebulba, outer, summaries, num_actors, num_devices)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
     jax.tree.map(close, actual.meta_params, expected.meta_params)
     changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), expected.meta_params, outer.meta_params)
@@ -207,42 +204,44 @@ def test_the_update_is_anakins(name, num_actors, num_devices):
 
 
 def test_members_live_by_their_own_perturbation_and_pairs_meet_the_same_tasks():
-    loop = split_evolution(evolution())
+    loop = evolution()
     sebulba = make_sebulba(loop, num_actors=2, num_learner_devices=1)
     outer = loop.init(SETTINGS)
-    rows = jnp.asarray(sebulba.rows[1])
-    acting = sebulba.behaviour(outer, rows)
-    noise = evolution().noise(outer, rows[2])
+    slots = jnp.asarray(sebulba.slots[1])
+    acting = sebulba.acting_params(outer, slots)
+    noise = evolution().noise(outer, slots[2])
     for index, sign in ((4, 1.0), (5, -1.0)):
         member = jax.tree.map(lambda leaf, i=index: leaf[i], acting)
-        expected = evolution().behaviour(outer, noise, jnp.float32(sign))
+        expected = jax.tree.map(lambda leaf, e, s=sign: leaf + s * 0.5 * e, outer.meta_params, noise)
         jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), member, expected)
-    seeds = np.asarray(environment_seeds(sebulba.lifetime_keys(outer, jnp.int32(0), rows)[0])).reshape(len(rows), 2, 3)
+    seeds = np.asarray(environment_seeds(sebulba.lifetime_keys(outer, jnp.int32(0), slots)[0])).reshape(
+        len(slots), 2, 3
+    )
     np.testing.assert_array_equal(seeds[:, 0], seeds[:, 1])
     assert np.unique(seeds).size == seeds.size // 2
-    later = np.asarray(environment_seeds(sebulba.lifetime_keys(outer, jnp.int32(1), rows)[0]))
+    later = np.asarray(environment_seeds(sebulba.lifetime_keys(outer, jnp.int32(1), slots)[0]))
     assert not np.isin(later, seeds).any()
 
 
 def test_the_fitness_that_travels_is_the_mean_reward_of_each_member():
-    loop = split_evolution(evolution())
+    loop = evolution()
     sebulba = make_sebulba(loop, num_actors=2, num_learner_devices=1)
     on_host = JaxOnHost(make_environment(MDP), sebulba.entry_actors[0].num_lifetimes)
     trajectory, *_ = unroll(sebulba, 0, loop.init(SETTINGS), on_host)
     (shard,) = sebulba.shards((trajectory,))
-    rewards = np.asarray(trajectory.experience.reward).reshape(NUM_ROWS // 2, 2, -1)
+    rewards = np.asarray(trajectory.experience.reward).reshape(NUM_SLOTS // 2, 2, -1)
     np.testing.assert_allclose(shard[0, :, :, 0], rewards.mean(axis=-1), rtol=1e-5)
     assert trajectory.experience.learner_input is None  # nothing that does not count is kept
 
 
-def test_every_row_belongs_to_one_actor_and_its_lifetimes_are_staggered():
-    loop = split_actor_critic(actor_critic())
+def test_every_slot_belongs_to_one_actor_and_its_lifetimes_are_staggered():
+    loop = actor_critic()
     sebulba = make_sebulba(loop, num_actors=2, num_learner_devices=2)
-    assert sorted(sebulba.rows.ravel()) == list(range(NUM_ROWS))
-    # Learner device d holds the d-th run of rows, of which each actor has an equal part.
-    by_device = sebulba.rows.reshape(2, 2, -1).transpose(1, 0, 2).reshape(2, -1)
-    np.testing.assert_array_equal(by_device, np.arange(NUM_ROWS).reshape(2, -1))
-    starts = np.stack([sebulba.starts(update, sebulba.rows[0])[0] for update in range(4)])
+    assert sorted(sebulba.slots.ravel()) == list(range(NUM_SLOTS))
+    # Learner device d holds the d-th run of slots, of which each actor has an equal part.
+    by_device = sebulba.slots.reshape(2, 2, -1).transpose(1, 0, 2).reshape(2, -1)
+    np.testing.assert_array_equal(by_device, np.arange(NUM_SLOTS).reshape(2, -1))
+    starts = np.stack([sebulba.first_steps(update, sebulba.slots[0])[0] == 0 for update in range(4)])
     unrolls = LIFETIME_LENGTH // UNROLL_LENGTH
     assert np.all(starts[:unrolls].sum(axis=0) == 1) and np.array_equal(starts[:2], starts[2:])
     assert 0 < starts[0].sum() < starts.shape[1]

@@ -113,7 +113,7 @@ def test_a_member_goes_by_no_other_name(jobs):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["outer.population_size=7"], r"outer\.population_size=7 is odd.* take 8"),
+        (["outer.population_size=7"], r"outer\.population_size=7 does not divide into antithetic pairs: take 8"),
         (["architecture.num_instances=3", "architecture.instance_seeds=[1, 2]"], r"architecture\.instance_seeds has 2"),
         (["architecture.instance_noise_stds=[1, 2]"], r"architecture\.instance_noise_stds has 2"),
         (["environment.distribution=dependent_easy"], r"environment\.distribution=dependent_easy"),
@@ -125,7 +125,7 @@ def test_a_member_goes_by_no_other_name(jobs):
         ),
         (mixture("{environment: bandit, num_arms: 1}"), r"environment\.entries\[0\]\.num_arms=1"),
         (["stages=[{num_updates: 3, num_arms: 1}]"], r"stages\[0\]\.num_arms=1"),
-        (["stages=[{num_updates: 3, outer: {population_size: 5}}]"], r"population_size=5 is odd"),
+        (["stages=[{num_updates: 3, outer: {population_size: 5}}]"], r"population_size=5 does not divide"),
         (
             ["stages=[{num_updates: 3, outer: {noise_std: 0.5}}]", "architecture.instance_noise_stds=[0.1]"],
             r"stages\[0\]\.outer\.noise_std and architecture\.instance_noise_stds",

@@ -210,7 +210,7 @@ def test_a_job_asked_to_stop_saves_and_leaves_nobody_behind(podmeta: Command, tm
     ("overrides", "message"),
     [
         (["architecture.actor_devices=8"], "architecture.actor_devices=8"),
-        (["outer.num_lifetimes=5"], "outer.num_lifetimes=5 does not divide"),
+        (["outer.num_lifetimes=5"], "outer.num_lifetimes=5 makes 5 lifetimes, which do not divide"),
         (["environment=bandit"], "environment.name=bandit is compiled for the devices: set architecture=anakin"),
         (["architecture=anakin"], "set architecture=sebulba"),
         (["learner.torso=impala"], "learner.torso=impala is for images"),

@@ -8,14 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from podmeta.architectures.anakin import Rollout
 from podmeta.config.schema import ActorCriticConfig, BanditConfig, GymnaxConfig, RecurrentConfig, SymmetricConfig
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
 from podmeta.learners.base import Learner, LearnerOutput
 from podmeta.learners.policies import make_policy
 from podmeta.lifetimes import build_inner_loop, make_inner_loop
-from podmeta.outer.actor_critic import Trajectory, _normalised, actor_critic_outer_loop, make_actor_critic
-from podmeta.outer.base import Entry, InstanceSettings
+from podmeta.outer.actor_critic import _normalised, make_actor_critic
+from podmeta.outer.base import Entry, InstanceSettings, Trajectory
 from podmeta.outer.value_statistics import mean_and_std
 from tests.outer.plain_vtrace import plain_vtrace
 
@@ -31,29 +32,54 @@ def make(config: ActorCriticConfig, environment_config=None, learner_config=None
     return make_actor_critic(config, (Entry("e", inner_loop, 1, 1.0),), num_updates=10)
 
 
-def live(actor_critic, num_rows: int = 4, num_unrolls: int = 1):
-    """The state, and the trajectories of the last of some unrolls."""
-    loop = actor_critic_outer_loop(actor_critic)
-    state = loop.init(SETTINGS)
-    rows = jnp.arange(num_rows)
-    lifetimes = jax.vmap(loop.birth, in_axes=(None, 0))(state, rows)
-    one_unroll = jax.jit(jax.vmap(loop.live, in_axes=(None, 0, 0)))
-    for _ in range(num_unrolls):
-        lifetimes, trajectories = one_unroll(state, rows, lifetimes)
+def roll_out(actor_critic, num_unrolls: int = 1):
+    """The state, the lifetimes after some unrolls by the first θ, and the trajectories of the last of them."""
+    rollout, slots = Rollout(actor_critic), jnp.arange(actor_critic.num_slots)
+    state = actor_critic.init(SETTINGS)
+    lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(state, slots)
+    one_unroll = jax.jit(jax.vmap(rollout.unroll, in_axes=(None, 0, 0)))
+    for update in range(num_unrolls):
+        lifetimes, trajectories = one_unroll(state._replace(update=jnp.array(update)), slots, lifetimes)
     return state, lifetimes, trajectories
+
+
+def updated(actor_critic, state, trajectories):
+    """The state after an update, and its metrics."""
+    slots = jnp.arange(actor_critic.num_slots)
+    return jax.jit(lambda *arguments: actor_critic.update(*arguments, None))(state, slots, trajectories)
+
+
+def trained(actor_critic, settings=SETTINGS):
+    """The state after all updates of a stage, and the fitness of each."""
+    rollout, slots = Rollout(actor_critic), jnp.arange(actor_critic.num_slots)
+
+    def update(carry, _):
+        state, lifetimes = carry
+        lifetimes, trajectories = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(state, slots, lifetimes)
+        state, metrics = actor_critic.update(state, slots, trajectories, None)
+        return (state, lifetimes), metrics["fitness_mean"]
+
+    @jax.jit
+    def train():
+        state = actor_critic.init(settings)
+        start = (state, jax.vmap(rollout.init, in_axes=(None, 0))(state, slots))
+        return jax.lax.scan(update, start, length=actor_critic.num_updates)
+
+    (state, _), fitness = train()
+    return state, fitness
 
 
 @pytest.fixture(scope="module")
 def cartpole():
     config = ActorCriticConfig(num_lifetimes=4, unroll_length=UNROLL_LENGTH, learning_rate=0.01)
     actor_critic = make(config)
-    return actor_critic, *live(actor_critic)
+    return actor_critic, *roll_out(actor_critic)
 
 
 def test_gradient_equals_finite_differences(cartpole):
     actor_critic, state, _, trajectories = cartpole
     config = dataclasses.replace(actor_critic.config, optimiser="sgd", max_gradient_norm=0.0, entropy_cost=0.3)
-    actor_critic = actor_critic._replace(config=config)
+    actor_critic = dataclasses.replace(actor_critic, config=config)
     with jax.enable_x64():
         wide = jax.tree.map(
             lambda leaf: np.asarray(leaf, np.float64) if leaf.dtype == np.float32 else np.asarray(leaf),
@@ -101,7 +127,7 @@ def _targets_at(actor_critic, entry, meta_params, trajectories):
     for row, row_values in enumerate(values):
         experience = jax.tree.map(lambda leaf, row=row: leaf[row, 0], trajectories[0].experience)
         discounts = np.full(UNROLL_LENGTH, actor_critic.config.discount)
-        discounts[-1] *= not trajectories[0].lifetime_end[row, 0]
+        discounts[-1] *= trajectories[0].first_step[row, 0] + UNROLL_LENGTH < 12
         rewards = np.asarray(experience.reward)
         fixed.append(plain_vtrace(row_values, rewards, discounts, np.ones(UNROLL_LENGTH), 1.0, 1.0))
     targets, advantages = (np.array(part) for part in zip(*fixed, strict=True))
@@ -141,19 +167,8 @@ def test_values_of_truncated_episodes_reach_their_closed_form(across_episodes, e
         num_lifetimes=2, unroll_length=4, discount=0.5, discount_across_episodes=across_episodes, td_lambda=td_lambda,
         optimiser="sgd", learning_rate=0.5, value_cost=1.0, max_gradient_norm=0.0,
     )  # fmt: skip
-    loop = actor_critic_outer_loop(
-        make_actor_critic(config, (Entry("e", knowing_the_step(cartpole), 1, 1.0),), num_updates=1)
-    )
-    rows = jnp.arange(2)
-
-    def update(carry, _):
-        state, lifetimes = carry
-        lifetimes, trajectories = jax.vmap(loop.live, in_axes=(None, 0, 0))(state, rows, lifetimes)
-        return (loop.update(state, trajectories, None)[0], lifetimes), None
-
-    state = loop.init(SETTINGS._replace(learning_rate=jnp.array(0.5)))
-    start = (state, jax.vmap(loop.birth, in_axes=(None, 0))(state, rows))
-    end, _ = jax.jit(lambda start: jax.lax.scan(update, start, length=600)[0])(start)
+    actor_critic = make_actor_critic(config, (Entry("e", knowing_the_step(cartpole), 1, 1.0),), num_updates=600)
+    end, _ = trained(actor_critic, SETTINGS._replace(learning_rate=jnp.array(0.5)))
     mean, std = mean_and_std(end.value_statistics[0])
     np.testing.assert_allclose(mean + std * end.meta_params, expected, rtol=2e-2)
 
@@ -178,9 +193,9 @@ def knowing_the_step(environment_config):
 def test_chunks_made_again_change_no_gradient(learner_config):
     config = ActorCriticConfig(num_lifetimes=4, unroll_length=UNROLL_LENGTH)
     whole = make(config, learner_config=learner_config)
-    state, _, trajectories = live(whole)
-    chunked = whole._replace(config=dataclasses.replace(config, remat_chunk=3))
-    by_whole, by_chunks = (jax.jit(a.update, static_argnums=2)(state, trajectories, None)[0] for a in (whole, chunked))
+    state, _, trajectories = roll_out(whole)
+    chunked = dataclasses.replace(whole, config=dataclasses.replace(config, remat_chunk=3))
+    by_whole, by_chunks = (updated(a, state, trajectories)[0] for a in (whole, chunked))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), by_whole.meta_params, by_chunks.meta_params
     )
@@ -208,8 +223,7 @@ def test_ignored_actions_are_not_learned_from(cartpole):
     assert ignored.any()
     flipped = jnp.where(ignored, 1 - trajectories[0].experience.action, trajectories[0].experience.action)
     other = (trajectories[0]._replace(experience=trajectories[0].experience._replace(action=flipped)),)
-    update = jax.jit(actor_critic.update, static_argnums=2)
-    one, two = update(state, trajectories, None)[0], update(state, other, None)[0]
+    one, two = updated(actor_critic, state, trajectories)[0], updated(actor_critic, state, other)[0]
     jax.tree.map(np.testing.assert_array_equal, one.meta_params, two.meta_params)
 
 
@@ -229,26 +243,27 @@ def test_the_largest_importance_ratio_is_over_gradient_steps_devices_and_actions
     output = experience.learner_output._replace(policy=behaviour)
     other = (trajectories[0]._replace(experience=experience._replace(learner_output=output)),)
     by_device = jax.tree.map(lambda leaf: leaf.reshape(2, 2, *leaf.shape[1:]), other)
-    update = actor_critic._replace(config=config).update
-    metrics = jax.pmap(lambda shard: update(state, shard, "devices")[1], axis_name="devices")(by_device)
+    update = dataclasses.replace(actor_critic, config=config).update
+    slots = jnp.arange(4).reshape(2, 2)
+    metrics = jax.pmap(lambda *shard: update(state, *shard, "devices")[1], axis_name="devices")(slots, by_device)
     np.testing.assert_allclose(metrics["importance_ratio_max"], 0.8 if rare is None else 2.0, rtol=1e-4)
 
 
 def test_lifetimes_go_on_across_updates_and_end_on_time():
     config = ActorCriticConfig(num_lifetimes=2, unroll_length=6)
     actor_critic = make(config, BanditConfig(num_arms=3, lifetime_length=12), RecurrentConfig(hidden_size=3))
-    _, first_lifetimes, first = live(actor_critic, num_rows=2)
-    _, second_lifetimes, second = live(actor_critic, num_rows=2, num_unrolls=2)
-    # Row 1 is staggered: its first lifetime ends after one unroll, that of row 0 after two.
-    assert first[0].lifetime_end[:, 0].tolist() == [False, True]
-    assert second[0].lifetime_end[:, 0].tolist() == [True, False]
-    np.testing.assert_array_equal(first_lifetimes[0].num_steps[:, 0], [6, 0])
-    np.testing.assert_array_equal(second_lifetimes[0].num_steps[:, 0], [0, 6])
+    _, first_lifetimes, first = roll_out(actor_critic)
+    _, second_lifetimes, second = roll_out(actor_critic, num_unrolls=2)
+    # Slot 1 is staggered: its first lifetime ends after one unroll, that of slot 0 after two.
+    assert first[0].first_step[:, 0].tolist() == [0, 6]
+    assert second[0].first_step[:, 0].tolist() == [6, 0]
+    np.testing.assert_array_equal(first_lifetimes[0].num_steps[:, 0], [6, 6])
+    np.testing.assert_array_equal(second_lifetimes[0].num_steps[:, 0], [12, 6])
     hidden = second[0].learner_state[0][:, 0]
     assert np.any(hidden[0] != 0), "the learner state goes on within a lifetime"
     assert np.all(hidden[1] == 0), "and is born anew with the next one"
     before, after = (np.asarray(lifetimes[0].task[:, 0]) for lifetimes in (first_lifetimes, second_lifetimes))
-    assert not np.array_equal(before[0], after[0]) and np.array_equal(before[1], after[1])
+    assert np.array_equal(before[0], after[0]) and not np.array_equal(before[1], after[1])
 
 
 def test_several_epochs_with_the_ppo_clip_stay_near_the_behaviour():
@@ -256,11 +271,11 @@ def test_several_epochs_with_the_ppo_clip_stay_near_the_behaviour():
         num_lifetimes=4, unroll_length=UNROLL_LENGTH, learning_rate=0.05, num_epochs=8, num_minibatches=2, ppo_clip=0.02
     )
     clipped = make(config)
-    state, _, trajectories = live(clipped)
-    free = clipped._replace(config=dataclasses.replace(config, ppo_clip=1e6))
+    state, _, trajectories = roll_out(clipped)
+    free = dataclasses.replace(clipped, config=dataclasses.replace(config, ppo_clip=1e6))
     distances = []
     for actor_critic in (clipped, free):
-        after, metrics = jax.jit(actor_critic.update, static_argnums=2)(state, trajectories, None)
+        after, metrics = updated(actor_critic, state, trajectories)
         assert after.update == 1 and np.isfinite(metrics["gradient_norm"])
         entry, statistics = actor_critic.entries[0], after.value_statistics[0]
         at_the_end = actor_critic._entry_loss(entry, after.meta_params, trajectories[0], statistics, None)
@@ -275,18 +290,7 @@ def test_a_learner_without_a_cell_learns_a_bandit_with_a_best_arm():
     unfair = inner_loop._replace(
         birth=lambda meta_params, key: inner_loop.birth(meta_params, key)._replace(task=jnp.array([0.1, 0.9]))
     )
-    loop = actor_critic_outer_loop(make_actor_critic(config, (Entry("e", unfair, 1, 1.0),), 60))
-    rows = jnp.arange(32)
-
-    def update(carry, _):
-        state, lifetimes = carry
-        lifetimes, trajectories = jax.vmap(loop.live, in_axes=(None, 0, 0))(state, rows, lifetimes)
-        state, metrics = loop.update(state, trajectories, None)
-        return (state, lifetimes), metrics["fitness_mean"]
-
-    state = loop.init(SETTINGS)
-    start = (state, jax.vmap(loop.birth, in_axes=(None, 0))(state, rows))
-    fitness = jax.jit(lambda start: jax.lax.scan(update, start, length=60)[1])(start)
+    _, fitness = trained(make_actor_critic(config, (Entry("e", unfair, 1, 1.0),), num_updates=60))
     assert fitness[:5].mean() < 0.7 and fitness[-5:].mean() > 0.8
 
 

@@ -9,12 +9,13 @@ from evosax.algorithms import Open_ES
 from evosax.core.fitness_shaping import centered_rank_fitness_shaping_fn, identity_fitness_shaping_fn
 from jax.flatten_util import ravel_pytree
 
+from podmeta.architectures.anakin import Rollout
 from podmeta.config.schema import BanditConfig, EvolutionConfig, RecurrentConfig, ScheduleConfig
 from podmeta.errors import InputError
 from podmeta.learners.linear import LowRankMatrix
 from podmeta.lifetimes import Experience, InnerLoop, build_inner_loop
-from podmeta.outer.base import Entry, InstanceSettings
-from podmeta.outer.evolution import PairSummary, evolution_outer_loop, make_evolution
+from podmeta.outer.base import Entry, InstanceSettings, Trajectory
+from podmeta.outer.evolution import make_evolution
 
 NUM_PAIRS, NOISE_STD, LEARNING_RATE = 6, 0.3, 0.5
 SETTINGS = InstanceSettings(jnp.array(7, jnp.uint32), jnp.array(LEARNING_RATE), jnp.array(NOISE_STD))
@@ -38,28 +39,30 @@ def make(entries=(NOWHERE,), num_updates=10, **options):
     return make_evolution(config, entries, num_updates)
 
 
-def noise_of_all(evolution, state, num_pairs=NUM_PAIRS):
-    return jax.jit(jax.vmap(evolution.noise, in_axes=(None, 0)))(state, jnp.arange(num_pairs))
+def noise_of_all(evolution, state):
+    return jax.jit(jax.vmap(evolution.noise, in_axes=(None, 0)))(state, jnp.arange(evolution.num_slots))
 
 
-def members(evolution, state, noise, num_pairs=NUM_PAIRS):
+def members(evolution, state):
     """Every member's θ, flat: [num_pairs, 2, num_meta_params]."""
 
-    def flat(noise, sign):
-        meta_params = evolution.behaviour(state, noise, sign)
+    def flat(pair, member):
+        meta_params = evolution.acting_params(state, pair, member)
         whole = jax.tree.map(materialise, meta_params, is_leaf=lambda leaf: isinstance(leaf, LowRankMatrix))
         return ravel_pytree(whole)[0]
 
     both = jax.vmap(flat, in_axes=(None, 0))
-    return jax.jit(jax.vmap(both, in_axes=(0, None)))(noise, jnp.array([1.0, -1.0]))
+    over_pairs = jax.vmap(both, in_axes=(0, None))
+    return jax.jit(over_pairs)(jnp.arange(evolution.num_slots), jnp.arange(2))
 
 
 def materialise(leaf):
     return leaf.base + leaf.left @ leaf.right.T if isinstance(leaf, LowRankMatrix) else leaf
 
 
-def updated(evolution, state, fitness, noise):
-    return jax.jit(lambda *arguments: evolution.update(*arguments, None))(state, PairSummary(fitness, noise))
+def updated(evolution, state, fitness):
+    slots = jnp.arange(evolution.num_slots)
+    return jax.jit(lambda *arguments: evolution.update(*arguments, None))(state, slots, fitness)
 
 
 # --- the gradient ------------------------------------------------------------------------------------------------
@@ -71,10 +74,9 @@ def updated(evolution, state, fitness, noise):
 def test_an_update_is_evosaxs_on_the_same_noise_and_fitness(rank, optimiser, shaping):
     evolution = make(optimiser=optimiser, fitness_shaping=shaping, noise_rank=rank)
     state = evolution.init(SETTINGS)
-    noise = noise_of_all(evolution, state)
     fitness = jnp.asarray(np.random.default_rng(0).normal(size=(NUM_PAIRS, 2, 1)), jnp.float32)
     fitness = fitness.at[1].set(fitness[0])  # a few ties
-    after, _ = updated(evolution, state, fitness, noise)
+    after, _ = updated(evolution, state, fitness)
 
     oracle = Open_ES(
         2 * NUM_PAIRS,
@@ -87,7 +89,7 @@ def test_an_update_is_evosaxs_on_the_same_noise_and_fitness(rank, optimiser, sha
     )
     key, parameters = jax.random.key(0), oracle.default_params
     oracle_state = oracle.init(key, state.meta_params, parameters)
-    population = jax.vmap(ravel_pytree(state.meta_params)[1])(members(evolution, state, noise).reshape(12, -1))
+    population = jax.vmap(ravel_pytree(state.meta_params)[1])(members(evolution, state).reshape(12, -1))
     # evosax looks for the least fitness, podmeta for the most.
     oracle_state, _ = oracle.tell(key, population, -fitness.reshape(-1), oracle_state, parameters)
     np.testing.assert_allclose(ravel_pytree(after.meta_params)[0], oracle_state.mean, rtol=1e-4, atol=1e-5)
@@ -98,14 +100,13 @@ def test_over_many_pairs_the_gradient_is_that_of_a_quadratic(rank):
     num_pairs = 20_000
     evolution = make(fitness_shaping="raw", noise_rank=rank, population_size=2 * num_pairs)
     state = evolution.init(SETTINGS)
-    noise = noise_of_all(evolution, state, num_pairs)
     curvature = jnp.linspace(0.1, 1.0, 16)
 
     def quadratic(meta_params):
         return -jnp.sum(curvature * (meta_params - 2.0) ** 2)
 
-    fitness = jax.vmap(jax.vmap(quadratic))(members(evolution, state, noise))[..., None]
-    after, metrics = updated(evolution, state, fitness, noise)
+    fitness = jax.vmap(jax.vmap(quadratic))(members(evolution, state))[..., None]
+    after, metrics = updated(evolution, state, fitness)
     before = ravel_pytree(state.meta_params)[0]
     estimate = (ravel_pytree(after.meta_params)[0] - before) / LEARNING_RATE
     gradient = np.asarray(jax.grad(quadratic)(before))
@@ -119,7 +120,7 @@ def test_over_many_pairs_the_gradient_is_that_of_a_quadratic(rank):
 def test_equal_fitness_changes_nothing_but_weight_decay():
     evolution = make(weight_decay=0.1)
     state = evolution.init(SETTINGS)
-    after, _ = updated(evolution, state, jnp.full((NUM_PAIRS, 2, 1), 0.1), noise_of_all(evolution, state))
+    after, _ = updated(evolution, state, jnp.full((NUM_PAIRS, 2, 1), 0.1))
     expected = jax.tree.map(lambda leaf: (1.0 - LEARNING_RATE * 0.1) * leaf, state.meta_params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), after.meta_params, expected)
     assert after.update == 1
@@ -130,18 +131,17 @@ def test_schedules_scale_the_learning_rate_and_the_noise():
     evolution = make(num_updates=5, fitness_shaping="raw", learning_rate_schedule=schedule, noise_std_schedule=schedule)
     state = evolution.init(SETTINGS)
     fitness = jnp.asarray(np.random.default_rng(0).normal(size=(NUM_PAIRS, 2, 1)), jnp.float32)
-    noise = noise_of_all(evolution, state)
-    changes = []
     for update, factor in ((0, 1.0), (4, 0.2)):
         before = state._replace(update=jnp.array(update))
-        after, metrics = updated(evolution, before, fitness, noise)
+        after, metrics = updated(evolution, before, fitness)
         np.testing.assert_allclose(metrics["learning_rate"], factor * LEARNING_RATE, rtol=1e-6)
         np.testing.assert_allclose(metrics["noise_std"], factor * NOISE_STD, rtol=1e-6)
-        spread = members(evolution, before, noise) - ravel_pytree(state.meta_params)[0]
-        np.testing.assert_allclose(spread[:, 0], factor * NOISE_STD * flat(noise), rtol=1e-3, atol=1e-5)
-        changes.append(ravel_pytree(after.meta_params)[0] - ravel_pytree(state.meta_params)[0])
-    # The same fitness along a fifth of the noise is five times the slope, of which a fifth is taken.
-    np.testing.assert_allclose(changes[1], changes[0], rtol=1e-3, atol=1e-5)
+        noise, start = flat(noise_of_all(evolution, before)), ravel_pytree(state.meta_params)[0]
+        spread = members(evolution, before) - start
+        np.testing.assert_allclose(spread[:, 0], factor * NOISE_STD * noise, rtol=1e-3, atol=1e-5)
+        slope = (fitness[:, 0, 0] - fitness[:, 1, 0]) @ noise / (2 * NUM_PAIRS * factor * NOISE_STD)
+        change = ravel_pytree(after.meta_params)[0] - start
+        np.testing.assert_allclose(change, factor * LEARNING_RATE * slope, rtol=1e-3, atol=1e-5)
 
 
 def flat(noise):
@@ -152,7 +152,7 @@ def test_metrics_describe_the_population():
     evolution = make()
     state = evolution.init(SETTINGS)
     fitness = np.random.default_rng(0).normal(size=(NUM_PAIRS, 2, 1)).astype(np.float32)
-    after, metrics = updated(evolution, state, jnp.asarray(fitness), noise_of_all(evolution, state))
+    after, metrics = updated(evolution, state, jnp.asarray(fitness))
     expected = {"mean": fitness.mean(), "std": fitness.std(), "max": fitness.max(), "min": fitness.min()}
     for name, value in expected.items():
         np.testing.assert_allclose(metrics[f"fitness_{name}"], value, rtol=1e-5)
@@ -164,12 +164,11 @@ def test_environments_of_a_mixture_are_shaped_apart_and_weighted():
     entries = (NOWHERE._replace(name="small", weight=1.0), NOWHERE._replace(name="large", weight=3.0))
     mixture, alone = make(entries), make()
     state = mixture.init(SETTINGS)
-    noise = noise_of_all(mixture, state)
     fitness = jnp.asarray(np.random.default_rng(0).normal(size=(NUM_PAIRS, 2, 2)), jnp.float32)
     scaled = fitness * jnp.array([1.0, 1000.0])
 
     def change(evolution, fitness):
-        after, metrics = updated(evolution, state, fitness, noise)
+        after, metrics = updated(evolution, state, fitness)
         return ravel_pytree(after.meta_params)[0] - ravel_pytree(state.meta_params)[0], metrics
 
     both, metrics = change(mixture, scaled)
@@ -189,7 +188,7 @@ def test_members_of_a_pair_are_mirror_images_and_no_others_share_noise(rank):
     states = [fresh, fresh._replace(update=jnp.array(1)), other_seed]
     spreads = []
     for state in states:
-        spread = members(evolution, state, noise_of_all(evolution, state)) - ravel_pytree(fresh.meta_params)[0]
+        spread = members(evolution, state) - ravel_pytree(fresh.meta_params)[0]
         np.testing.assert_allclose(spread[:, 0], -spread[:, 1], atol=1e-5)
         spreads.append(spread[:, 0])
     directions = np.concatenate(spreads)
@@ -201,7 +200,7 @@ def test_a_pair_shares_its_lifetimes_and_no_two_pairs_generations_or_seeds_do():
     fresh = evolution.init(SETTINGS)
     other_seed = fresh._replace(settings=SETTINGS._replace(seed=jnp.array(8, jnp.uint32)))
     keys = [
-        jax.random.key_data(evolution.lifetime_keys(state, jnp.array(pair))[0])
+        jax.random.key_data(evolution.lifetime_keys(state, state.update, jnp.array(pair))[0])
         for state in (fresh, fresh._replace(update=jnp.array(1)), other_seed)
         for pair in range(NUM_PAIRS)
     ]
@@ -223,12 +222,14 @@ def test_members_without_perturbation_earn_the_same_in_the_same_lifetimes(unroll
     evolution = make((BANDIT,), unroll_length=unroll_length)
     state = evolution.init(SETTINGS._replace(noise_std=jnp.array(0.0)))
 
+    rollout = Rollout(evolution)
+
     @jax.jit
     @jax.vmap
-    def live(pair):
-        return evolution.live(state, pair, evolution.birth(state, pair))[1].fitness[:, 0]
+    def fitness_of(pair):
+        return rollout.unroll(state, pair, rollout.init(state, pair))[1][:, 0]
 
-    fitness = live(jnp.arange(NUM_PAIRS))
+    fitness = fitness_of(jnp.arange(NUM_PAIRS))
     np.testing.assert_array_equal(fitness[:, 0], fitness[:, 1])
     assert np.unique(fitness).size > 1
 
@@ -238,28 +239,30 @@ def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes(fraction):
     """With θ held still, the fitness of a pair's unrolls averages to that of its whole lifetimes."""
     whole = make((BANDIT,), fitness_fraction=fraction)
     unrolled = make((BANDIT,), fitness_fraction=fraction, unroll_length=2)
-    assert unrolled.updates_per_lifetime == 4
+    assert unrolled.unrolls_per_lifetime == (4,)
     num_pairs, num_updates = 4, 11
     pairs = jnp.arange(num_pairs)
     state = unrolled.init(SETTINGS)
+    in_unrolls, in_whole = Rollout(unrolled), Rollout(whole)
 
     def one_update(lifetimes, update):
-        live = jax.vmap(unrolled.live, in_axes=(None, 0, 0))
-        lifetimes, summaries = live(state._replace(update=update), pairs, lifetimes)
-        return lifetimes, (summaries.fitness[..., 0], summaries.noise)
+        now = state._replace(update=update)
+        lifetimes, fitness = jax.vmap(in_unrolls.unroll, in_axes=(None, 0, 0))(now, pairs, lifetimes)
+        return lifetimes, (fitness[..., 0], jax.vmap(unrolled.noise, in_axes=(None, 0))(now, pairs))
 
     @jax.jit
-    def live_in_unrolls(updates):
-        born = jax.vmap(unrolled.birth, in_axes=(None, 0))(state, pairs)
-        return jax.lax.scan(one_update, born, updates)[1]
+    def roll_out(updates):
+        begun = jax.vmap(in_unrolls.init, in_axes=(None, 0))(state, pairs)
+        return jax.lax.scan(one_update, begun, updates)[1]
 
-    fitness, noise = live_in_unrolls(jnp.arange(num_updates))
+    fitness, noise = roll_out(jnp.arange(num_updates))
 
     @jax.jit
-    def live_whole(update):
-        return jax.vmap(lambda pair: whole.live(state._replace(update=update), pair, ())[1].fitness[:, 0])(pairs)
+    def whole_lifetimes(update):
+        now = state._replace(update=update)
+        return jax.vmap(lambda pair: in_whole.unroll(now, pair, ((),))[1][:, 0])(pairs)
 
-    whole_fitness = live_whole(jnp.array(1))  # of the second lifetime of each pair
+    whole_fitness = whole_lifetimes(jnp.array(1))  # of the second lifetime of each pair
     for pair in range(num_pairs):
         # Staggered: pair p starts its second lifetime at the first update u > 0 for which 4 divides u + p.
         start = 4 - pair
@@ -271,21 +274,26 @@ def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes(fraction):
 # --- fitness -----------------------------------------------------------------------------------------------------
 
 
-def experience(rewards, expected_rewards=None):
+def fitness_of(evolution, rewards, expected_rewards=None):
+    """The fitness of the first member of a pair, each of whose lifetimes of the one entry earns these rewards."""
     nothing = Experience(*[None] * len(Experience._fields))
-    return nothing._replace(reward=jnp.asarray(rewards), expected_reward=expected_rewards)
+    experience = nothing._replace(reward=jnp.asarray(rewards), expected_reward=expected_rewards)
+    trajectory = Trajectory(None, experience, None, jnp.int32(0))
+    alike = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (2, 3, *leaf.shape)), trajectory)
+    return evolution.summarise((alike,))[0, 0]
 
 
 @pytest.mark.parametrize(("fraction", "num_counted"), [(1.0, 10), (0.5, 5), (0.04, 1)])
 def test_the_fitness_is_the_mean_reward_of_the_last_part_of_a_lifetime(fraction, num_counted):
     rewards = np.arange(10, dtype=np.float32)
-    fitness = make(fitness_fraction=fraction).summarise(experience(rewards))
-    np.testing.assert_allclose(fitness, rewards[-num_counted:].mean())
+    fitness = fitness_of(make(fitness_fraction=fraction), rewards)
+    np.testing.assert_allclose(fitness, rewards[-num_counted:].mean(), rtol=1e-6)
 
 
 def test_a_member_may_be_judged_by_what_its_policy_expects():
     evolution = make((BANDIT,), fitness="expected_reward")
-    assert evolution.summarise(experience(jnp.zeros(4), jnp.array([0.0, 1.0, 1.0, 1.0]))) == 0.75
+    expected = jnp.array([0.0, 1.0, 1.0, 1.0] * 2)
+    np.testing.assert_allclose(fitness_of(evolution, jnp.zeros(8), expected), 0.75)
     with pytest.raises(InputError, match=r"outer\.fitness=expected_reward"):
         make(fitness="expected_reward")
 
@@ -297,9 +305,9 @@ def test_unrolls_must_divide_lifetimes_of_one_length(entries):
 
 
 def test_env_steps_of_an_update():
-    assert evolution_outer_loop(make((BANDIT,))).env_steps == 2 * NUM_PAIRS * 2 * 8
-    assert evolution_outer_loop(make((BANDIT,), unroll_length=4)).env_steps == 2 * NUM_PAIRS * 2 * 4
-    assert evolution_outer_loop(make((BANDIT, NOWHERE))).env_steps == 2 * NUM_PAIRS * (2 * 8 + 3 * 10)
+    assert make((BANDIT,)).env_steps_per_update == 2 * NUM_PAIRS * 2 * 8
+    assert make((BANDIT,), unroll_length=4).env_steps_per_update == 2 * NUM_PAIRS * 2 * 4
+    assert make((BANDIT, NOWHERE)).env_steps_per_update == 2 * NUM_PAIRS * (2 * 8 + 3 * 10)
 
 
 def test_a_given_meta_params_is_where_evolution_starts():

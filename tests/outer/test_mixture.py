@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from podmeta.architectures.anakin import Rollout
 from podmeta.config.schema import (
     ActorCriticConfig,
     BanditConfig,
@@ -17,9 +18,9 @@ from podmeta.config.schema import (
 )
 from podmeta.errors import InputError
 from podmeta.lifetimes import build_inner_loop
-from podmeta.outer.actor_critic import actor_critic_outer_loop, make_actor_critic
+from podmeta.outer.actor_critic import make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings
-from podmeta.outer.evolution import evolution_outer_loop, make_evolution
+from podmeta.outer.evolution import make_evolution
 
 SETTINGS = InstanceSettings(jnp.array(3, jnp.uint32), jnp.array(0.1), jnp.array(0.5))
 LEARNER = SymmetricConfig(hidden_size=3, message_size=2)
@@ -47,13 +48,13 @@ CONTEXTUAL = Entry(
 
 def evolution(*entries, **options):
     config = EvolutionConfig(**{"population_size": 16, "optimiser": "sgd"} | options)
-    return evolution_outer_loop(make_evolution(config, entries, 10))
+    return make_evolution(config, entries, 10)
 
 
 def actor_critic(*entries):
     # Without clipping of the gradient, a step of sgd is linear in it.
     config = ActorCriticConfig(num_lifetimes=4, unroll_length=4, optimiser="sgd", max_gradient_norm=0.0)
-    return actor_critic_outer_loop(make_actor_critic(config, entries, 10))
+    return make_actor_critic(config, entries, 10)
 
 
 OUTER_LOOPS = pytest.mark.parametrize("outer_loop", [evolution, actor_critic])
@@ -69,12 +70,12 @@ def compiled(outer_loop, entries, options):
     def run(weights, pay):
         weighted = [entry._replace(weight=weight) for entry, weight in zip(entries, weights, strict=True)]
         loop = outer_loop(*weighted[:-1], paying(weighted[-1], pay), **dict(options))
-        rows = jnp.arange(loop.num_rows)
+        rollout, slots = Rollout(loop), jnp.arange(loop.num_slots)
 
         start = loop.init(SETTINGS)
-        lifetimes = jax.vmap(loop.birth, in_axes=(None, 0))(start, rows)
-        _, summaries = jax.vmap(loop.live, in_axes=(None, 0, 0))(start, rows, lifetimes)
-        end, metrics = loop.update(start, summaries, None)
+        lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(start, slots)
+        _, summaries = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(start, slots, lifetimes)
+        end, metrics = loop.update(start, slots, summaries, None)
         change = jax.tree.map(jnp.subtract, end.meta_params, start.meta_params)
         return ravel_pytree(change)[0], metrics
 
@@ -141,8 +142,8 @@ def test_metrics_are_told_of_every_environment(outer_loop):
 
 
 def test_env_steps_are_those_of_all_entries():
-    assert evolution(BANDIT, CONTEXTUAL).env_steps == 16 * (2 * 8 + 12)
-    assert actor_critic(BANDIT, CONTEXTUAL).env_steps == 4 * 4 * (2 + 1)
+    assert evolution(BANDIT, CONTEXTUAL).env_steps_per_update == 16 * (2 * 8 + 12)
+    assert actor_critic(BANDIT, CONTEXTUAL).env_steps_per_update == 4 * 4 * (2 + 1)
 
 
 def test_the_expected_reward_holds_where_it_is_known():
@@ -166,7 +167,7 @@ def test_no_stage_of_evolution_uses_noise_or_lifetimes_of_another(unroll_length)
     def drawn(stage):
         def of(update, pair):
             state = stage.init(SETTINGS)._replace(update=update)
-            return jax.random.key_data(stage.lifetime_keys(state, pair)[0]), stage.noise(state, pair)
+            return jax.random.key_data(stage.lifetime_keys(state, update, pair)[0]), stage.noise(state, pair)
 
         over_pairs = jax.vmap(of, in_axes=(None, 0))
         updates = jnp.arange(stage.first_update, stage.first_update + stage.num_updates)
@@ -183,8 +184,9 @@ def test_no_stage_of_actor_critic_has_lifetimes_of_another():
     def born(first_update):
         config = ActorCriticConfig(num_lifetimes=4, unroll_length=4)
         stage = make_actor_critic(config, (BANDIT, CONTEXTUAL), 5, first_update)
-        lifetimes = jax.vmap(stage.birth, in_axes=(None, 0))(stage.init(SETTINGS), jnp.arange(4))
-        keys = np.concatenate([np.asarray(entry.key_data).reshape(-1, 2) for entry in lifetimes])
+        by_slot = jax.vmap(stage.lifetime_keys, in_axes=(None, None, 0))
+        by_entry = by_slot(stage.init(SETTINGS), jnp.array(first_update), jnp.arange(4))
+        keys = np.concatenate([np.asarray(jax.random.key_data(entry)).reshape(-1, 2) for entry in by_entry])
         return {key.tobytes() for key in keys}
 
     assert len(born(0) | born(5)) == 2 * 4 * (2 + 1)

@@ -49,6 +49,7 @@ from podmeta.config.schema.learners import (
 from podmeta.config.schema.outer_loops import (
     ActorCriticConfig,
     EvolutionConfig,
+    OuterLoopConfig,
     ScheduleConfig,
 )
 
@@ -78,6 +79,7 @@ __all__ = [
     "MixtureConfig",
     "MixtureEntryConfig",
     "ObjectGridWorldConfig",
+    "OuterLoopConfig",
     "PythonEnvironmentConfig",
     "RecurrentConfig",
     "ScheduleConfig",

@@ -1,7 +1,7 @@
 """The keys of outer loops."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from podmeta.config.schema.option import option
 
@@ -25,8 +25,42 @@ class ScheduleConfig:
 
 
 @dataclasses.dataclass
-class EvolutionConfig:
+class OuterLoopConfig:
+    """What podmeta knows of every outer loop's config: how the work of an update divides into slots.
+
+    Attributes:
+      size_key: the key that says how much work an update is.
+      slot_size: how many of it make one slot.
+      slot_name: what a slot is, in the plural, for messages.
+    """
+
+    size_key: ClassVar[str]
+    slot_size: ClassVar[int] = 1
+    slot_name: ClassVar[str] = "slots"
+
+    @property
+    def size(self) -> int:
+        """The value of `size_key`."""
+        return getattr(self, self.size_key)
+
+    @property
+    def num_slots(self) -> int:
+        """Slots of one update."""
+        return self.size // self.slot_size
+
+    @property
+    def slots_multiple(self) -> int:
+        """The slots of a device must be a multiple of this."""
+        return 1
+
+
+@dataclasses.dataclass
+class EvolutionConfig(OuterLoopConfig):
     """Antithetic evolution strategies (OpenAI-ES)."""
+
+    size_key: ClassVar[str] = "population_size"
+    slot_size: ClassVar[int] = 2
+    slot_name: ClassVar[str] = "antithetic pairs"
 
     name: str = option("evolution", "evolution")
     population_size: int = option(256, "members, even: they come in antithetic pairs", minimum=2)
@@ -60,8 +94,11 @@ class EvolutionConfig:
 
 
 @dataclasses.dataclass
-class ActorCriticConfig:
+class ActorCriticConfig(OuterLoopConfig):
     """Gradient meta-training through the learner's own recurrence (RL²), with V-trace."""
+
+    size_key: ClassVar[str] = "num_lifetimes"
+    slot_name: ClassVar[str] = "lifetimes"
 
     name: str = option("actor_critic", "actor_critic")
     num_lifetimes: int = option(64, "lifetimes side by side, over all devices", minimum=1)
@@ -84,3 +121,8 @@ class ActorCriticConfig:
     optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
     learning_rate: float = option(0.001, "learning rate", above=0)
     learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+
+    @property
+    def slots_multiple(self) -> int:
+        """A device's lifetimes divide into minibatches."""
+        return self.num_minibatches

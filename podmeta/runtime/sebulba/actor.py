@@ -1,4 +1,4 @@
-"""One actor: a thread that lets its rows live, on its own batches of host environments and one actor device."""
+"""One actor: a thread that rolls out its slots, on its own batches of host environments and one actor device."""
 
 import threading
 from collections.abc import Callable, Sequence, Set
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 class Actor(ForeignWork):
-    """Makes its environments, and lets its rows live for one update after another, until the pipeline says stop.
+    """Makes its environments, and rolls out its slots for one update after another, until the pipeline says stop.
 
     It reaches no collective: the order of those must be the same everywhere, so that only the learner launches any.
     Whatever goes wrong in it is told to the pipeline.
@@ -75,8 +75,8 @@ class Actor(ForeignWork):
         self._pipeline = pipeline
         self._place = place
         self._first = first
-        self._rows = programs.sebulba.rows[index]
-        self._device_rows = jax.device_put(self._rows, place.device)
+        self._slots = programs.sebulba.slots[index]
+        self._device_slots = jax.device_put(self._slots, place.device)
         self._lives: list[Lives] = []
 
     def run(self) -> None:
@@ -105,7 +105,7 @@ class Actor(ForeignWork):
             self.environments = tuple(self._make_environments())
         by_entry = zip(self._programs.entries, self._programs.sebulba.entry_actors, self.environments, strict=True)
         self._lives = [Lives(*of_entry, self.clock) for of_entry in by_entry]
-        meta_params, keys, seeds = self._programs.behave(self._first.state, self._first.version, self._device_rows)
+        meta_params, keys, seeds = self._programs.behave(self._first.state, self._first.version, self._device_slots)
         starting = zip(self._lives, keys, seeds, strict=True)
         states = tuple(lives.start(meta_params, keys, np.asarray(seeds)) for lives, keys, seeds in starting)
         _, _, states, learner_states = self._begin(
@@ -154,21 +154,22 @@ class Actor(ForeignWork):
 
     def _begin(self, published: Published, update: int, states: tuple[ActorState, ...], starts: Starts) -> tuple:
         """The program `begin`, which the states are given up to."""
-        return self._programs.begin(published.state, update, self._device_rows, states, starts)
+        return self._programs.begin(published.state, update, self._device_slots, states, starts)
 
     def _finish(self, states: tuple[ActorState, ...], learner_states: tuple, update: int) -> tuple:
         """The program `finish`, of the lifetimes as they are after the unroll of an update."""
         timesteps = tuple(lives.timestep for lives in self._lives)
-        return self._programs.finish(states, learner_states, timesteps, self._starts(update + 1))
+        first_steps = self._programs.sebulba.first_steps(update, self._slots)
+        return self._programs.finish(states, learner_states, timesteps, first_steps)
 
     def _starts(self, update: int) -> Starts:
         """By entry, where a lifetime begins with an update. With an actor's first update, all do."""
         if update == self._first.version:
             return tuple(np.ones(environment.num_environments, bool) for environment in self.environments)
-        return self._programs.sebulba.starts(update, self._rows)
+        return tuple(steps == 0 for steps in self._programs.sebulba.first_steps(update, self._slots))
 
     def _start_apart(self, index: int) -> bool:
         """Whether an entry's lifetimes never start all at once after the first update."""
-        entry_actor = self._programs.sebulba.entry_actors[index]
-        unrolls = entry_actor.entry.inner_loop.lifetime_length // entry_actor.unroll_length
-        return not any(self._programs.sebulba.starts(update, self._rows)[index].all() for update in range(unrolls))
+        num_unrolls = self._programs.sebulba.outer_loop.unrolls_per_lifetime[index]
+        by_update = [self._programs.sebulba.first_steps(update, self._slots)[index] for update in range(num_unrolls)]
+        return all(steps.any() for steps in by_update)

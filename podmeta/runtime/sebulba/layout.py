@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import jax
 
-from podmeta.config.schema import ActorCriticConfig, EvolutionConfig, SebulbaConfig
+from podmeta.config.schema import OuterLoopConfig, SebulbaConfig
+from podmeta.config.validate import check_division
 from podmeta.errors import InputError
 
 
@@ -58,8 +59,8 @@ def make_layout(config: SebulbaConfig, num_devices: int) -> Layout:
     return Layout(num_learner_devices, config.actor_devices, config.actor_threads)
 
 
-def check_division(layout: Layout, outer: EvolutionConfig | ActorCriticConfig, num_processes: int = 1) -> None:
-    """Checks that the rows of an outer loop divide over actors and learner devices, and there into minibatches.
+def check_layout(layout: Layout, outer: OuterLoopConfig, num_processes: int = 1) -> None:
+    """Checks that the slots of an outer loop divide over actors and learner devices, and there into minibatches.
 
     Args:
       layout: of each process.
@@ -69,25 +70,8 @@ def check_division(layout: Layout, outer: EvolutionConfig | ActorCriticConfig, n
     Raises:
       InputError: they do not.
     """
-    shares = num_processes * layout.num_actors * layout.num_learner_devices
+    num_learner_devices = num_processes * layout.num_learner_devices
     parties = f"{layout.num_actors} actors and {layout.num_learner_devices} learner devices"
     if num_processes > 1:
         parties += f" in each of {num_processes} processes"
-    if isinstance(outer, EvolutionConfig):
-        if outer.population_size // 2 % shares != 0:
-            raise InputError(
-                f"outer.population_size={outer.population_size} does not divide into antithetic pairs over {parties}: "
-                f"take a multiple of {2 * shares}, or another architecture.actor_threads"
-            )
-        return
-    if outer.num_lifetimes % shares != 0:
-        raise InputError(
-            f"outer.num_lifetimes={outer.num_lifetimes} does not divide over {parties}: take a multiple of {shares}, "
-            "or another architecture.actor_threads"
-        )
-    per_device = outer.num_lifetimes // (num_processes * layout.num_learner_devices)
-    if per_device % outer.num_minibatches != 0:
-        raise InputError(
-            f"outer.num_minibatches={outer.num_minibatches} does not divide the {per_device} lifetimes of a learner "
-            "device"
-        )
+    check_division(outer, num_learner_devices * layout.num_actors, num_learner_devices, parties)

@@ -89,7 +89,7 @@ class Learner(ForeignWork):
         # Nothing is donated: the state before an update that fails or is left must outlive it.
         self._update = map_over_devices(sebulba.update, DEVICE_AXIS, layout.num_learner_devices, donate=False)
         self._compiled_update: Callable | None = None
-        self._acting = sebulba.acting
+        self._actor_view = sebulba.outer_loop.actor_view
         self._layout = layout
         self._pipeline = pipeline
         self._version = int(outer.update)
@@ -119,12 +119,12 @@ class Learner(ForeignWork):
 
     def on_actor_devices(self) -> dict[jax.Device, OuterState]:
         """What actors need of the newest state, [1, ...] on each actor device. A learner device has its own copy."""
-        acting = self._acting(self.device_state)
+        actor_view = self._actor_view(self.device_state)
         learner_devices = self._layout.learner_devices()
         return {
-            device: local_copy(acting, learner_devices.index(device))
+            device: local_copy(actor_view, learner_devices.index(device))
             if device in learner_devices
-            else jax.device_put(local_copy(acting, 0), device)
+            else jax.device_put(local_copy(actor_view, 0), device)
             for device in self._layout.actor_devices()
         }
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jax
 
-from podmeta.outer.base import OuterState, RowSummary
+from podmeta.outer.base import OuterState, Summaries
 
 
 class Published(NamedTuple):
@@ -39,7 +39,7 @@ class Unroll(NamedTuple):
     """
 
     version: int
-    shards: tuple[RowSummary, ...]
+    shards: tuple[Summaries, ...]
     episode_returns: Sequence[float]
     num_cut_off: int
 

@@ -31,10 +31,10 @@ class ActorPrograms(NamedTuple):
     Attributes:
       sebulba: what they are made of.
       entries: by entry.
-      behave: (outer state, update, rows) -> (θ that acts, keys by entry, seeds by entry).
-      begin: (outer state, update, rows, states by entry, starts by entry) -> (θ that acts, seeds, states, learner
+      behave: (outer state, update, slots) -> (θ that acts, keys by entry, seeds by entry).
+      begin: (outer state, update, slots, states by entry, starts by entry) -> (θ that acts, seeds, states, learner
         states; each by entry) at the start of an unroll: `behave` and the `begin` of all entries, in one program.
-      finish: (states, learner states, time steps, lifetime ends; each by entry) -> (shards by learner device, by entry
+      finish: (states, learner states, time steps, first steps; each by entry) -> (shards by learner device, by entry
         rewards and episode ends [num, unroll_length]).
     """
 
@@ -48,15 +48,15 @@ class ActorPrograms(NamedTuple):
 def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
     """The programs of all actors."""
 
-    def behave(copy: OuterState, update: Any, rows: Any) -> tuple[Any, tuple, tuple]:
+    def behave(copy: OuterState, update: Any, slots: Any) -> tuple[Any, tuple, tuple]:
         state = jax.tree.map(lambda leaf: leaf[0], copy)
-        keys = sebulba.lifetime_keys(state, update, rows)
-        return sebulba.behaviour(state, rows), keys, tuple(environment_seeds(of_entry) for of_entry in keys)
+        keys = sebulba.lifetime_keys(state, update, slots)
+        return sebulba.acting_params(state, slots), keys, tuple(environment_seeds(of_entry) for of_entry in keys)
 
     def begin(
-        copy: OuterState, update: Any, rows: Any, states: tuple, starts: tuple
+        copy: OuterState, update: Any, slots: Any, states: tuple, starts: tuple
     ) -> tuple[Any, tuple, tuple, tuple]:
-        meta_params, keys, seeds = behave(copy, update, rows)
+        meta_params, keys, seeds = behave(copy, update, slots)
         by_entry = zip(sebulba.entry_actors, states, keys, starts, strict=True)
         begun = [entry_actor.begin(meta_params, *arguments) for entry_actor, *arguments in by_entry]
         return (
@@ -66,8 +66,8 @@ def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
             tuple(learner_state for _, learner_state in begun),
         )
 
-    def finish(states: tuple, learner_states: tuple, timesteps: tuple, lifetime_ends: tuple) -> tuple:
-        ended = zip(sebulba.entry_actors, states, learner_states, timesteps, lifetime_ends, strict=True)
+    def finish(states: tuple, learner_states: tuple, timesteps: tuple, first_steps: tuple) -> tuple:
+        ended = zip(sebulba.entry_actors, states, learner_states, timesteps, first_steps, strict=True)
         trajectories = tuple(entry_actor.finish(*arguments) for entry_actor, *arguments in ended)
         experiences = [trajectory.experience for trajectory in trajectories]
         return sebulba.shards(trajectories), tuple((lived.reward, lived.episode_end) for lived in experiences)

@@ -78,7 +78,7 @@ class SebulbaSession:
         self._failure: SessionError | None = None
         self._left_an_update = False
         self._returns: deque[float] = deque(maxlen=EPISODES_AVERAGED)
-        self._pipeline = Pipeline(layout.num_actors, 0 if sebulba.needs_newest else config.max_lag)
+        self._pipeline = Pipeline(layout.num_actors, 0 if sebulba.outer_loop.requires_on_policy else config.max_lag)
         outer = jax.tree.map(lambda leaf: leaf[0], state.outer)
         self._first_update = int(outer.update)
         self._learner = Learner(sebulba, layout, outer, self._pipeline, self._all_cores, self._other_cores)

@@ -4,7 +4,7 @@ import pytest
 
 from podmeta.config.schema import ActorCriticConfig, EvolutionConfig, SebulbaConfig
 from podmeta.errors import InputError
-from podmeta.runtime.sebulba.layout import check_division, make_layout
+from podmeta.runtime.sebulba.layout import check_layout, make_layout
 
 
 def test_one_device_learns_and_acts():
@@ -33,13 +33,16 @@ def test_more_devices_than_there_are_is_told(actors, learners):
     ("outer", "message"),
     [
         (ActorCriticConfig(num_lifetimes=6), r"outer\.num_lifetimes=6 .*multiple of 4"),
-        (ActorCriticConfig(num_lifetimes=8, num_minibatches=3), r"outer\.num_minibatches=3 does not divide the 4"),
+        (
+            ActorCriticConfig(num_lifetimes=8, num_minibatches=3),
+            r"num_lifetimes=8 .*3 minibatches on each: take 12",
+        ),
         (EvolutionConfig(population_size=12), r"outer\.population_size=12 .*multiple of 8"),
     ],
 )
 def test_what_does_not_divide_is_told(outer, message):
     layout = make_layout(SebulbaConfig(actor_devices=1, learner_devices=2, actor_threads=2), num_devices=3)
     with pytest.raises(InputError, match=message):
-        check_division(layout, outer)
-    check_division(layout, ActorCriticConfig(num_lifetimes=8, num_minibatches=2))
-    check_division(layout, EvolutionConfig(population_size=16))
+        check_layout(layout, outer)
+    check_layout(layout, ActorCriticConfig(num_lifetimes=8, num_minibatches=2))
+    check_layout(layout, EvolutionConfig(population_size=16))

@@ -57,7 +57,7 @@ def prepared(outer):
     sebulba, (config,) = build_program(job, num_devices=1), environments_of(job.environment)
     environment = make_host_environment(config, sebulba.entry_actors[0].num_lifetimes)
     device = jax.local_devices()[0]
-    state = jax.device_put(sebulba.acting(sebulba.init(instance_settings(job)).outer), device)
+    state = jax.device_put(sebulba.outer_loop.actor_view(sebulba.init(instance_settings(job)).outer), device)
     pipeline = Pipeline(num_actors=1, max_lag=0)
     programs = make_actor_programs(sebulba)
     place = Place(device, learner_devices=[device], cores=frozenset({0}))
