@@ -1,12 +1,12 @@
 """Sebulba: actors and a learner, for environments that live on the host (Podracer, Hessel et al. 2021, section 4).
 
-The programs of both sides, as pure functions. An actor lets its rows of the outer loop live, all their lifetimes side
+The programs of both sides, as pure functions. An actor rolls out its slots of the outer loop, all their lifetimes side
 by side: at every env step it takes the time steps of a batch of environments and gives a batch of actions, while
 learner states and the growing trajectory stay on its device. After an unroll it hands over one shard of what must
 travel for each learner device. On every learner device, the learner joins the shards of all actors and updates.
 
 An update takes one unroll of every actor, so the work of an update is the same for any number of actors and learner
-devices. Learner device d holds the d-th run of rows, as on Anakin; each actor has an equal part of every run of its
+devices. Learner device d holds the d-th run of slots, as on Anakin; each actor has an equal part of every run of its
 own process, so that no experience travels between processes.
 """
 

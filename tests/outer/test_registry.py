@@ -100,7 +100,7 @@ ENVIRONMENTS = {
     "sebulba": [
         "environment=gymnasium",
         "environment.id=CartPole-v1",
-        "environment.lifetime_length=12",
+        "environment.lifetime_length=40",
         "architecture.learner_devices=2",
         "architecture.actor_threads=1",
     ],
@@ -136,7 +136,7 @@ def test_it_trains_and_goes_on(tmp_path, architecture):
     assert [row["update"] for row in rows] == [1, 2, 3, 4]
     assert len({row["meta_params_norm"] for row in rows}) > 1
     assert np.isfinite([row["fitness_mean"] for row in rows]).all()
-    assert rows[-1]["env_steps"] == 4 * 4 * 2 * {"anakin": 10, "sebulba": 12}[architecture]
+    assert rows[-1]["env_steps"] == 4 * 4 * 2 * {"anakin": 10, "sebulba": 40}[architecture]
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps()[-1] == 4
 
 

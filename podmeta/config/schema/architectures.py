@@ -13,7 +13,7 @@ class AnakinConfig:
     updates_per_call: int = option(10, "updates the devices run between two looks of the host", minimum=1)
     rows_at_once: int = option(
         0,
-        "rows of a device (pairs of members, or lifetimes) that live side by side, the others after them: fewer need "
+        "slots of a device (pairs of members, or lifetimes) rolled out side by side, the others after them: fewer need "
         "less memory, and are faster where the learner states of all do not fit the caches; 0: all",
         minimum=0,
     )

@@ -282,7 +282,7 @@ class MixtureEntryConfig:
     environment: Any = option(None, "the environment")
     lifetimes: int = option(
         0,
-        "lifetimes of it per member (evolution) or per row (actor-critic); "
+        "lifetimes of it per member (evolution) or per slot (actor-critic); "
         "0: as many as in a job on it alone, which is outer.lifetimes_per_member or 1",
         minimum=0,
     )

@@ -33,7 +33,7 @@ class Unroll(NamedTuple):
 
     Attributes:
       version: updates that the θ it acted by had seen.
-      shards: by learner device, what must travel of the actor's rows, on that device.
+      shards: by learner device, what must travel of the actor's slots, on that device.
       episode_returns: returns of the episodes that ended in it, by termination or truncation.
       num_cut_off: episodes that ended because their lifetimes had, when it began.
     """
