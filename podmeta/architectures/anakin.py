@@ -16,6 +16,7 @@ from podmeta.architectures.base import DEVICE_AXIS, SlotLifetimes, TrainingState
 from podmeta.learners.base import MetaParams
 from podmeta.lifetimes import LifetimeState
 from podmeta.outer.base import (
+    Draw,
     InstanceSettings,
     Metrics,
     OuterLoop,
@@ -55,8 +56,10 @@ class Rollout(NamedTuple):
         """The lifetimes that are to go on across updates, at their first env step."""
         entry_keys = self.outer_loop.lifetime_keys(outer, outer.update, slot)
 
+        draw = self.outer_loop.draw(outer, slot)
+
         def of_member(member: Int[Array, ""]) -> SlotLifetimes:
-            meta_params = self.outer_loop.acting_params(outer, slot, member)
+            meta_params = self.outer_loop.acting_params(outer, draw, member)
             return tuple(
                 self._begin(index, meta_params, keys) if self._lasts(index) else ()
                 for index, keys in enumerate(entry_keys)
@@ -66,12 +69,13 @@ class Rollout(NamedTuple):
 
     def unroll(
         self, outer: OuterState, slot: Int[Array, ""], lifetimes: SlotLifetimes
-    ) -> tuple[SlotLifetimes, Summaries]:
-        """Rolls the lifetimes of a slot out for one update."""
+    ) -> tuple[SlotLifetimes, Draw, Summaries]:
+        """Rolls the lifetimes of a slot out for one update. Returns them, with the slot's draw and summary."""
         entry_keys = self.outer_loop.lifetime_keys(outer, outer.update, slot)
+        draw = self.outer_loop.draw(outer, slot)
 
         def of_member(member: Int[Array, ""], lifetimes: SlotLifetimes) -> tuple[SlotLifetimes, tuple[Trajectory, ...]]:
-            meta_params = self.outer_loop.acting_params(outer, slot, member)
+            meta_params = self.outer_loop.acting_params(outer, draw, member)
             unrolled = [
                 self._unroll_entry(index, outer, slot, meta_params, *of_entry)
                 for index, of_entry in enumerate(zip(entry_keys, lifetimes, strict=True))
@@ -79,7 +83,7 @@ class Rollout(NamedTuple):
             return tuple(after for after, _ in unrolled), tuple(trajectory for _, trajectory in unrolled)
 
         lifetimes, trajectories = self._over_members(of_member, lifetimes)
-        return lifetimes, self.outer_loop.summarise(trajectories)
+        return lifetimes, draw, self.outer_loop.summarise(trajectories)
 
     def _unroll_entry(
         self,
@@ -136,15 +140,15 @@ def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int, 
 
     def unroll(
         outer: OuterState, slots: Int[Array, "num_local_slots"], lifetimes: SlotLifetimes
-    ) -> tuple[SlotLifetimes, Summaries]:
+    ) -> tuple[SlotLifetimes, Draw, Summaries]:
         if rows_at_once in range(1, num_local_slots):
             return jax.lax.map(lambda slot: rollout.unroll(outer, *slot), (slots, lifetimes), batch_size=rows_at_once)
         return jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(outer, slots, lifetimes)
 
     def update(outer: OuterState, lifetimes: SlotLifetimes) -> tuple[OuterState, SlotLifetimes, Metrics]:
         slots = jax.lax.axis_index(DEVICE_AXIS) * num_local_slots + jnp.arange(num_local_slots)
-        lifetimes, summaries = unroll(outer, slots, lifetimes)
-        outer, metrics = outer_loop.update(outer, slots, summaries, DEVICE_AXIS)
+        lifetimes, draws, summaries = unroll(outer, slots, lifetimes)
+        outer, metrics = outer_loop.update(outer, draws, summaries, DEVICE_AXIS)
         return outer, lifetimes, metrics
 
     over_instances = _over_instances(update, num_instances)

@@ -124,10 +124,11 @@ class Sebulba(NamedTuple):
     def acting_params(self, outer: OuterState, slots: Int[Array, "num_slots"]) -> MetaParams:
         """The θ that acts: [num_slots * num_members, ...], or θ itself where there are no members."""
         loop = self.outer_loop
+        draws = jax.vmap(loop.draw, in_axes=(None, 0))(outer, slots)
         if loop.num_members == 0:
-            return loop.acting_params(outer, slots[0], jnp.int32(0))
+            return loop.acting_params(outer, draws, jnp.int32(0))
         over_members = jax.vmap(loop.acting_params, in_axes=(None, None, 0))
-        acting = jax.vmap(over_members, in_axes=(None, 0, None))(outer, slots, jnp.arange(loop.num_members))
+        acting = jax.vmap(over_members, in_axes=(None, 0, None))(outer, draws, jnp.arange(loop.num_members))
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), acting)
 
     def lifetime_keys(
@@ -196,7 +197,8 @@ def make_sebulba(
     def update(outer: OuterState, by_actor: tuple[Summaries, ...]) -> tuple[OuterState, Metrics]:
         slots = jax.lax.axis_index(DEVICE_AXIS) * slots_per_device + jnp.arange(slots_per_device)
         summaries = jax.tree.map(lambda *parts: jnp.concatenate(parts), *by_actor)
-        return outer_loop.update(outer, slots, summaries, DEVICE_AXIS)
+        draws = jax.vmap(outer_loop.draw, in_axes=(None, 0))(outer, slots)
+        return outer_loop.update(outer, draws, summaries, DEVICE_AXIS)
 
     num_members = num_slots * outer_loop.num_members
     entry_actors = tuple(

@@ -60,10 +60,10 @@ def update_bytes(job: JobConfig) -> int:
         settings = InstanceSettings(jnp.uint32(0), jnp.float32(job.outer.learning_rate), jnp.float32(0.0))
         state = outer_loop.init(settings)
         lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(state, slots)
-        return state, jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(state, slots, lifetimes)[1]
+        return state, *jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(state, slots, lifetimes)[1:]
 
-    state, trajectories = jax.eval_shape(unroll)
-    compiled = jax.jit(outer_loop.update, static_argnums=3).lower(state, slots, trajectories, None).compile()
+    arguments = jax.eval_shape(unroll)
+    compiled = jax.jit(outer_loop.update, static_argnums=3).lower(*arguments, None).compile()
     memory = compiled.memory_analysis()
     assert memory is not None  # every platform of ours has an analysis
     return memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes

@@ -89,7 +89,7 @@ def make_lifetime(
             final_input = inner_loop.see(lifetime.timestep, lifetime.previous_action)
             trajectory = Trajectory(learner_state, experience, final_input, index * unroll)
             summaries = (jax.tree.map(lambda leaf: leaf[None, None], trajectory),)
-            outer, _ = actor_critic.update(training.outer, jnp.arange(1), summaries, None)
+            outer, _ = actor_critic.update(training.outer, (), summaries, None)
             return _Training(outer, lifetime), measure(experience)
 
         start = _Training(state, lifetime)

@@ -101,9 +101,14 @@ class ActorCritic(OuterLoop):
         """The state without the optimiser's and the statistics."""
         return state._replace(optimiser_state=(), value_statistics=())
 
-    def acting_params(self, state: ActorCriticState, slot: Int[Array, ""], member: Int[Array, ""]) -> MetaParams:
+    def draw(self, state: ActorCriticState, slot: Int[Array, ""]) -> tuple[()]:
+        """Nothing."""
+        del state, slot
+        return ()
+
+    def acting_params(self, state: ActorCriticState, draw: tuple[()], member: Int[Array, ""]) -> MetaParams:
         """θ itself."""
-        del slot, member
+        del draw, member
         return state.meta_params
 
     def lifetime_keys(
@@ -124,12 +129,13 @@ class ActorCritic(OuterLoop):
     def update(
         self,
         state: ActorCriticState,
-        slots: Int[Array, "num_slots"],
+        draws: tuple[()],
         summaries: tuple[Trajectory, ...],
         axis_name: str | None,
     ) -> tuple[ActorCriticState, Metrics]:
         """`num_epochs` passes over the trajectories [num_slots, lifetimes, ...] of every entry."""
-        num_slots = len(slots)
+        del draws
+        num_slots = len(summaries[0].first_step)
         minibatch_size = num_slots // self.config.num_minibatches
         key = jax.random.fold_in(jax.random.fold_in(make_key(state.settings.seed), _MINIBATCHES), state.update)
         if axis_name is not None:

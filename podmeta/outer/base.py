@@ -19,6 +19,7 @@ from podmeta.learners.base import LearnerInput, LearnerState, MetaParams
 from podmeta.lifetimes import Experience, InnerLoop
 
 OuterState = Any  # all that an outer loop carries from one update to the next, θ included as `meta_params`
+Draw = Any  # what a slot draws from the seed, such as noise
 Summaries = Any  # what slots contribute to an update, [num_slots, ...]
 Metrics = dict[str, Array]  # by name, as in metrics.jsonl; each []
 
@@ -123,11 +124,15 @@ class OuterLoop(abc.ABC):
 
     @abc.abstractmethod
     def actor_view(self, state: OuterState) -> OuterState:
-        """The state without what `acting_params` and `lifetime_keys` do not look at: what actors are sent."""
+        """The state without what `draw`, `acting_params` and `lifetime_keys` do not look at: what actors are sent."""
 
     @abc.abstractmethod
-    def acting_params(self, state: OuterState, slot: Int[Array, ""], member: Int[Array, ""]) -> MetaParams:
-        """The θ by which a member of a slot acts; θ itself where there are no members."""
+    def draw(self, state: OuterState, slot: Int[Array, ""]) -> Draw:
+        """What a slot draws, such as its noise; () for nothing. Any device can draw it again, so it never travels."""
+
+    @abc.abstractmethod
+    def acting_params(self, state: OuterState, draw: Draw, member: Int[Array, ""]) -> MetaParams:
+        """The θ by which a member of the slot with this draw acts; θ itself where there are no members."""
 
     @abc.abstractmethod
     def lifetime_keys(
@@ -144,9 +149,12 @@ class OuterLoop(abc.ABC):
 
     @abc.abstractmethod
     def update(
-        self, state: OuterState, slots: Int[Array, "num_slots"], summaries: Summaries, axis_name: str | None
+        self, state: OuterState, draws: Draw, summaries: Summaries, axis_name: str | None
     ) -> tuple[OuterState, Metrics]:
-        """One update. Under a mapped axis, device i has the i-th run of slots, and all end with the same state."""
+        """One update, by draws and summaries of slots [num_slots, ...].
+
+        Under a mapped axis, device i has the i-th run of slots, and all devices end with the same state.
+        """
 
 
 def fresh_meta_params(entries: Sequence[Entry], settings: InstanceSettings) -> MetaParams:

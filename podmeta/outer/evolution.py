@@ -84,13 +84,13 @@ class Evolution(OuterLoop):
         """The state without the optimiser's."""
         return state._replace(optimiser_state=())
 
-    def acting_params(self, state: EvolutionState, slot: Int[Array, ""], member: Int[Array, ""]) -> MetaParams:
-        """θ + σ ε for the first member of a pair, and θ - σ ε for the second."""
-        return perturb(state.meta_params, self.noise(state, slot), jnp.asarray(_SIGNS)[member] * self._noise_std(state))
-
-    def noise(self, state: EvolutionState, pair: Int[Array, ""]) -> Noise:
+    def draw(self, state: EvolutionState, slot: Int[Array, ""]) -> Noise:
         """ε of a pair: the same on every device, and for a whole lifetime."""
-        return sample_noise(self._key(state, _NOISE, state.update, pair), state.meta_params, self.config.noise_rank)
+        return sample_noise(self._key(state, _NOISE, state.update, slot), state.meta_params, self.config.noise_rank)
+
+    def acting_params(self, state: EvolutionState, draw: Noise, member: Int[Array, ""]) -> MetaParams:
+        """θ + σ ε for the first member of a pair, and θ - σ ε for the second."""
+        return perturb(state.meta_params, draw, jnp.asarray(_SIGNS)[member] * self._noise_std(state))
 
     def lifetime_keys(
         self, state: EvolutionState, update: Int[Array, ""], slot: Int[Array, ""]
@@ -110,16 +110,15 @@ class Evolution(OuterLoop):
     def update(
         self,
         state: EvolutionState,
-        slots: Int[Array, "num_slots"],
+        draws: Noise,
         summaries: Float[Array, "num_slots num_members num_entries"],
         axis_name: str | None,
     ) -> tuple[EvolutionState, Metrics]:
         """One step of the optimiser along the gradient that the whole population has found."""
         population, first_slot = _gather(summaries, axis_name)
         weights = jnp.tensordot(self._shaped(population), entry_weights(self.entries), axes=1)
-        local = jax.lax.dynamic_slice_in_dim(weights[:, 0] - weights[:, 1], first_slot, len(slots))
-        noise = jax.vmap(self.noise, in_axes=(None, 0))(state, slots)
-        local_ascent = weighted_sum(noise, local / (2.0 * len(population) * self._noise_std(state)))
+        local = jax.lax.dynamic_slice_in_dim(weights[:, 0] - weights[:, 1], first_slot, len(summaries))
+        local_ascent = weighted_sum(draws, local / (2.0 * len(population) * self._noise_std(state)))
         descent = jax.tree.map(jnp.negative, sum_over_devices(local_ascent, axis_name))
         meta_params, optimiser_state, metrics = self._optimiser.step(
             state.meta_params, state.optimiser_state, descent, state.settings.learning_rate, state.update

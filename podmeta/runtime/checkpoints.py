@@ -51,6 +51,7 @@ from podmeta.runtime.files import (
     reason,
 )
 from podmeta.runtime.json_files import encode
+from podmeta.runtime.tree_paths import path_keys
 
 _REPLACED_PREFIX = ".replaced-"
 _MAX_DIFFERENCES_TOLD = 5
@@ -207,15 +208,15 @@ class Checkpoints:
     def _restore(self, step: int, target: Any) -> tuple[Any, CheckpointMetadata]:
         path = self.directory / step_name(step)
         manifest = read_manifest(self.directory, step)
-        arrays = without_ended_lifetimes(manifest.arrays, _describe(target))
-        saved_target = _fitting(path, arrays, target)
+        form = _fitting(path, without_ended_lifetimes(manifest.arrays, _describe(target)), target)
         try:
-            tree = _read_arrays(path / ARRAYS, saved_target)
+            arrays = _read_arrays(path / ARRAYS, manifest.arrays)
         except Exception as error:
             raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)[:_MAX_REASON]}") from error
-        for saved, read in zip(arrays, _describe(tree, with_content=True), strict=True):
-            if saved != read:
+        for saved in manifest.arrays:
+            if _describe_array(saved.path, arrays[saved.path], with_content=True) != saved:
                 raise BrokenCheckpointError(f"the content of {saved.path} differs from what was saved")
+        tree = jax.tree_util.tree_map_with_path(lambda leaf_path, _: arrays[jax.tree_util.keystr(leaf_path)], form)
         return in_todays_form(tree), manifest.metadata
 
 
@@ -266,16 +267,18 @@ def _num_bytes(tree: Any) -> int:
     return _OVERHEAD_BYTES + sum(leaf.nbytes + _OVERHEAD_BYTES_PER_ARRAY for leaf in leaves)
 
 
-def _read_arrays(path: Path, target: Any) -> Any:
-    """Reads the arrays as NumPy's, in the target's structure, whose paths, shapes and dtypes have been checked."""
-    target = jax.tree.map(lambda leaf: np.empty(_shape(leaf), _dtype(leaf)), target)
-    stored = _without_empty_arrays(target)
-    arguments = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray, dtype=leaf.dtype), stored)
-    what = ocp.args.PyTreeRestore(stored, restore_args=arguments, partial_restore=True)
+def _read_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
+    """Reads all arrays of a checkpoint as NumPy's, by their paths in the tree that was saved.
+
+    Orbax gives back a tree of dictionaries and lists, whatever its nodes were, without empty arrays.
+    """
     with _orbax() as orbax, _without_tracebacks_of_abandoned_reads():
-        restored = orbax.restore(path, args=what)
-    read = iter(jax.tree.leaves(restored))
-    return jax.tree.map(lambda leaf: next(read) if leaf.size else leaf, target)
+        restored = orbax.restore(path, args=ocp.args.PyTreeRestore())
+    by_keys = {path_keys(jax.tree_util.keystr(p)): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(restored)}
+    return {
+        array.path: np.empty(array.shape, array.dtype) if 0 in array.shape else by_keys[path_keys(array.path)]
+        for array in saved
+    }
 
 
 def _without_empty_arrays(tree: Any) -> Any:
@@ -357,16 +360,20 @@ def _fitting(path: Path, saved: list[SavedArray], target: Any) -> Any:
 
 def _describe(tree: Any, with_content: bool = False) -> list[SavedArray]:
     """Path, shape and dtype of every leaf, and with its content a SHA-256 over all of it."""
-    descriptions = []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = SavedArray(jax.tree_util.keystr(path), list(_shape(leaf)), str(_dtype(leaf)), sha256="")
-        if with_content:
-            about = {"path": array.path, "shape": array.shape, "dtype": array.dtype}
-            digest = hashlib.sha256(json.dumps(about).encode())
-            digest.update(_little_endian_bytes(leaf))
-            array = dataclasses.replace(array, sha256=digest.hexdigest())
-        descriptions.append(array)
-    return descriptions
+    return [
+        _describe_array(jax.tree_util.keystr(path), leaf, with_content)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    ]
+
+
+def _describe_array(path: str, leaf: Any, with_content: bool) -> SavedArray:
+    array = SavedArray(path, list(_shape(leaf)), str(_dtype(leaf)), sha256="")
+    if not with_content:
+        return array
+    about = {"path": array.path, "shape": array.shape, "dtype": array.dtype}
+    digest = hashlib.sha256(json.dumps(about).encode())
+    digest.update(_little_endian_bytes(leaf))
+    return dataclasses.replace(array, sha256=digest.hexdigest())
 
 
 def _shape(leaf: Any) -> tuple[int, ...]:

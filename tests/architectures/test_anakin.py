@@ -32,10 +32,9 @@ ENTRY = Entry(
 class ObservedEvolution(Evolution):
     """Evolution with the fitness and the noise of every member among its metrics."""
 
-    def update(self, state, slots, summaries, axis_name):
-        noise = jax.vmap(self.noise, in_axes=(None, 0))(state, slots)
-        observed = jax.lax.all_gather({"fitness": summaries, "noise": noise}, axis_name, tiled=True)
-        state, metrics = super().update(state, slots, summaries, axis_name)
+    def update(self, state, draws, summaries, axis_name):
+        observed = jax.lax.all_gather({"fitness": summaries, "noise": draws}, axis_name, tiled=True)
+        state, metrics = super().update(state, draws, summaries, axis_name)
         return state, metrics | observed
 
 

@@ -191,8 +191,8 @@ def test_the_update_is_anakins(name, num_actors, num_devices):
     @jax.jit
     def anakin(outer):
         lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(outer, slots)
-        _, summaries = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(outer, slots, lifetimes)
-        return summaries, loop.update(outer, slots, summaries, None)[0]
+        _, draws, summaries = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(outer, slots, lifetimes)
+        return summaries, loop.update(outer, draws, summaries, None)[0]
 
     summaries, expected = anakin(outer)
     sebulba = make_sebulba(loop, num_actors=num_actors, num_learner_devices=num_devices)
@@ -209,7 +209,7 @@ def test_members_live_by_their_own_perturbation_and_pairs_meet_the_same_tasks():
     outer = loop.init(SETTINGS)
     slots = jnp.asarray(sebulba.slots[1])
     acting = sebulba.acting_params(outer, slots)
-    noise = evolution().noise(outer, slots[2])
+    noise = evolution().draw(outer, slots[2])
     for index, sign in ((4, 1.0), (5, -1.0)):
         member = jax.tree.map(lambda leaf, i=index: leaf[i], acting)
         expected = jax.tree.map(lambda leaf, e, s=sign: leaf + s * 0.5 * e, outer.meta_params, noise)

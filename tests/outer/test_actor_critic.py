@@ -39,14 +39,13 @@ def roll_out(actor_critic, num_unrolls: int = 1):
     lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(state, slots)
     one_unroll = jax.jit(jax.vmap(rollout.unroll, in_axes=(None, 0, 0)))
     for update in range(num_unrolls):
-        lifetimes, trajectories = one_unroll(state._replace(update=jnp.array(update)), slots, lifetimes)
+        lifetimes, _, trajectories = one_unroll(state._replace(update=jnp.array(update)), slots, lifetimes)
     return state, lifetimes, trajectories
 
 
 def updated(actor_critic, state, trajectories):
     """The state after an update, and its metrics."""
-    slots = jnp.arange(actor_critic.num_slots)
-    return jax.jit(lambda *arguments: actor_critic.update(*arguments, None))(state, slots, trajectories)
+    return jax.jit(lambda *arguments: actor_critic.update(*arguments, None))(state, (), trajectories)
 
 
 def trained(actor_critic, settings=SETTINGS):
@@ -55,8 +54,8 @@ def trained(actor_critic, settings=SETTINGS):
 
     def update(carry, _):
         state, lifetimes = carry
-        lifetimes, trajectories = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(state, slots, lifetimes)
-        state, metrics = actor_critic.update(state, slots, trajectories, None)
+        lifetimes, draws, trajectories = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(state, slots, lifetimes)
+        state, metrics = actor_critic.update(state, draws, trajectories, None)
         return (state, lifetimes), metrics["fitness_mean"]
 
     @jax.jit
@@ -244,8 +243,7 @@ def test_the_largest_importance_ratio_is_over_gradient_steps_devices_and_actions
     other = (trajectories[0]._replace(experience=experience._replace(learner_output=output)),)
     by_device = jax.tree.map(lambda leaf: leaf.reshape(2, 2, *leaf.shape[1:]), other)
     update = dataclasses.replace(actor_critic, config=config).update
-    slots = jnp.arange(4).reshape(2, 2)
-    metrics = jax.pmap(lambda *shard: update(state, *shard, "devices")[1], axis_name="devices")(slots, by_device)
+    metrics = jax.pmap(lambda shard: update(state, (), shard, "devices")[1], axis_name="devices")(by_device)
     np.testing.assert_allclose(metrics["importance_ratio_max"], 0.8 if rare is None else 2.0, rtol=1e-4)
 
 

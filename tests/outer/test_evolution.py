@@ -40,14 +40,14 @@ def make(entries=(NOWHERE,), num_updates=10, **options):
 
 
 def noise_of_all(evolution, state):
-    return jax.jit(jax.vmap(evolution.noise, in_axes=(None, 0)))(state, jnp.arange(evolution.num_slots))
+    return jax.jit(jax.vmap(evolution.draw, in_axes=(None, 0)))(state, jnp.arange(evolution.num_slots))
 
 
 def members(evolution, state):
     """Every member's θ, flat: [num_pairs, 2, num_meta_params]."""
 
     def flat(pair, member):
-        meta_params = evolution.acting_params(state, pair, member)
+        meta_params = evolution.acting_params(state, evolution.draw(state, pair), member)
         whole = jax.tree.map(materialise, meta_params, is_leaf=lambda leaf: isinstance(leaf, LowRankMatrix))
         return ravel_pytree(whole)[0]
 
@@ -61,8 +61,8 @@ def materialise(leaf):
 
 
 def updated(evolution, state, fitness):
-    slots = jnp.arange(evolution.num_slots)
-    return jax.jit(lambda *arguments: evolution.update(*arguments, None))(state, slots, fitness)
+    noise = noise_of_all(evolution, state)
+    return jax.jit(lambda *arguments: evolution.update(*arguments, None))(state, noise, fitness)
 
 
 # --- the gradient ------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_members_without_perturbation_earn_the_same_in_the_same_lifetimes(unroll
     @jax.jit
     @jax.vmap
     def fitness_of(pair):
-        return rollout.unroll(state, pair, rollout.init(state, pair))[1][:, 0]
+        return rollout.unroll(state, pair, rollout.init(state, pair))[2][:, 0]
 
     fitness = fitness_of(jnp.arange(NUM_PAIRS))
     np.testing.assert_array_equal(fitness[:, 0], fitness[:, 1])
@@ -247,8 +247,8 @@ def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes(fraction):
 
     def one_update(lifetimes, update):
         now = state._replace(update=update)
-        lifetimes, fitness = jax.vmap(in_unrolls.unroll, in_axes=(None, 0, 0))(now, pairs, lifetimes)
-        return lifetimes, (fitness[..., 0], jax.vmap(unrolled.noise, in_axes=(None, 0))(now, pairs))
+        lifetimes, noise, fitness = jax.vmap(in_unrolls.unroll, in_axes=(None, 0, 0))(now, pairs, lifetimes)
+        return lifetimes, (fitness[..., 0], noise)
 
     @jax.jit
     def roll_out(updates):
@@ -260,7 +260,7 @@ def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes(fraction):
     @jax.jit
     def whole_lifetimes(update):
         now = state._replace(update=update)
-        return jax.vmap(lambda pair: in_whole.unroll(now, pair, ((),))[1][:, 0])(pairs)
+        return jax.vmap(lambda pair: in_whole.unroll(now, pair, ((),))[2][:, 0])(pairs)
 
     whole_fitness = whole_lifetimes(jnp.array(1))  # of the second lifetime of each pair
     for pair in range(num_pairs):

@@ -74,8 +74,8 @@ def compiled(outer_loop, entries, options):
 
         start = loop.init(SETTINGS)
         lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(start, slots)
-        _, summaries = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(start, slots, lifetimes)
-        end, metrics = loop.update(start, slots, summaries, None)
+        _, draws, summaries = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(start, slots, lifetimes)
+        end, metrics = loop.update(start, draws, summaries, None)
         change = jax.tree.map(jnp.subtract, end.meta_params, start.meta_params)
         return ravel_pytree(change)[0], metrics
 
@@ -167,7 +167,7 @@ def test_no_stage_of_evolution_uses_noise_or_lifetimes_of_another(unroll_length)
     def drawn(stage):
         def of(update, pair):
             state = stage.init(SETTINGS)._replace(update=update)
-            return jax.random.key_data(stage.lifetime_keys(state, update, pair)[0]), stage.noise(state, pair)
+            return jax.random.key_data(stage.lifetime_keys(state, update, pair)[0]), stage.draw(state, pair)
 
         over_pairs = jax.vmap(of, in_axes=(None, 0))
         updates = jnp.arange(stage.first_update, stage.first_update + stage.num_updates)

@@ -61,10 +61,12 @@ class Duels(OuterLoop):
             jax.random.fold_in(jax.random.fold_in(make_key(state.settings.seed), purpose), update), slot
         )
 
-    def acting_params(self, state, slot, member):
+    def draw(self, state, slot):
+        return jax.random.normal(self.key(state, 1, state.update, slot), ravel_pytree(state.meta_params)[0].shape)
+
+    def acting_params(self, state, draw, member):
         flat, unravel = ravel_pytree(state.meta_params)
-        noise = jax.random.normal(self.key(state, 1, state.update, slot), flat.shape)
-        return unravel(flat + jnp.where(member == 0, 0.0, state.settings.noise_std) * noise)
+        return unravel(flat + jnp.where(member == 0, 0.0, state.settings.noise_std) * draw)
 
     def lifetime_keys(self, state, update, slot):
         keys = jax.random.split(self.key(state, 2, update, slot), len(self.entries))
@@ -73,8 +75,8 @@ class Duels(OuterLoop):
     def summarise(self, trajectories):
         return sum(trajectory.experience.reward.mean(axis=(1, 2)) for trajectory in trajectories)
 
-    def update(self, state, slots, summaries, axis_name):
-        winners = jax.vmap(self.acting_params, in_axes=(None, 0, 0))(state, slots, jnp.argmax(summaries, axis=1))
+    def update(self, state, draws, summaries, axis_name):
+        winners = jax.vmap(self.acting_params, in_axes=(None, 0, 0))(state, draws, jnp.argmax(summaries, axis=1))
         mean = jax.tree.map(lambda leaf: leaf.mean(axis=0), winners)
         fitness = jnp.mean(summaries)
         if axis_name is not None:
