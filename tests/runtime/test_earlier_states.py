@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import pytest
 
+from podmeta.errors import InputError
 from podmeta.outer.value_statistics import ValueStatistics
 from podmeta.runtime.checkpoint_files import CheckpointMetadata
 from podmeta.runtime.checkpoints import Checkpoints
@@ -42,3 +44,23 @@ def test_states_of_today_are_left_alone(tmp_path):
     Checkpoints(tmp_path).save(7, state, CheckpointMetadata(1.0))
     restored = Checkpoints(tmp_path).restore_latest(state).tree
     jax.tree.map(np.testing.assert_array_equal, restored, state)
+
+
+class StateWithLifetimes(NamedTuple):
+    outer: Any
+    lifetimes: Any
+
+
+def test_lifetimes_that_no_update_goes_on_with_are_left_out(tmp_path):
+    outer = {"meta_params": np.arange(3, dtype=np.float32), "empty": np.zeros((0, 2), np.float32)}
+    lifetimes = {"key_data": np.ones((4, 2), np.uint32), "task": (np.zeros(4, np.float32), np.ones(4, np.int32))}
+    Checkpoints(tmp_path).save(7, StateWithLifetimes(outer, (lifetimes, lifetimes)), {})
+    restored = Checkpoints(tmp_path).restore_latest(StateWithLifetimes(outer, ((), lifetimes))).tree
+    jax.tree.map(np.testing.assert_array_equal, restored, StateWithLifetimes(outer, ((), lifetimes)))
+
+
+def test_no_other_array_is_left_out(tmp_path):
+    saved = StateWithLifetimes({"meta_params": np.ones(3), "value_statistics": np.ones(2)}, ())
+    Checkpoints(tmp_path).save(7, saved, {})
+    with pytest.raises(InputError, match=r"value_statistics.* absent now"):
+        Checkpoints(tmp_path).restore_latest(StateWithLifetimes({"meta_params": np.ones(3)}, ()))
