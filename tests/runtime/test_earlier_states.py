@@ -54,13 +54,13 @@ class StateWithLifetimes(NamedTuple):
 def test_lifetimes_that_no_update_goes_on_with_are_left_out(tmp_path):
     outer = {"meta_params": np.arange(3, dtype=np.float32), "empty": np.zeros((0, 2), np.float32)}
     lifetimes = {"key_data": np.ones((4, 2), np.uint32), "task": (np.zeros(4, np.float32), np.ones(4, np.int32))}
-    Checkpoints(tmp_path).save(7, StateWithLifetimes(outer, (lifetimes, lifetimes)), {})
+    Checkpoints(tmp_path).save(7, StateWithLifetimes(outer, (lifetimes, lifetimes)), CheckpointMetadata(1.0))
     restored = Checkpoints(tmp_path).restore_latest(StateWithLifetimes(outer, ((), lifetimes))).tree
     jax.tree.map(np.testing.assert_array_equal, restored, StateWithLifetimes(outer, ((), lifetimes)))
 
 
 def test_no_other_array_is_left_out(tmp_path):
     saved = StateWithLifetimes({"meta_params": np.ones(3), "value_statistics": np.ones(2)}, ())
-    Checkpoints(tmp_path).save(7, saved, {})
+    Checkpoints(tmp_path).save(7, saved, CheckpointMetadata(1.0))
     with pytest.raises(InputError, match=r"value_statistics.* absent now"):
         Checkpoints(tmp_path).restore_latest(StateWithLifetimes({"meta_params": np.ones(3)}, ()))
