@@ -107,5 +107,5 @@ def _truth(what: str, value: Any) -> bool:
     if value is True or value is False:
         return value
     if number(what, value) not in (0.0, 1.0):
-        raise ContractError(f"gave {shown(value)} as {what}, where Gymnasium says True or False")
+        raise ContractError(f"gave {shown(value)} as its {what}, where Gymnasium says True or False")
     return bool(value)

@@ -1,5 +1,6 @@
 """A batch of Python environments that step one after the other, in the thread that asks."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,8 +70,7 @@ class InlineEnvironments(HostEnvironment):
         """Begins lifetimes, one after the other."""
         started = np.flatnonzero(starts).tolist()
         for index in started:
-            self._advance(index, self._environments[index].begin_lifetime, int(seeds[index]))
-            self._check_specs(index)
+            self._advance(index, functools.partial(self._begin_lifetime, index), int(seeds[index]))
         if started:
             check_distinct([environment.core for environment in self._environments])
         return self._snapshot()
@@ -100,6 +100,11 @@ class InlineEnvironments(HostEnvironment):
                 f"{in_words(cause)}"
             ) from cause
 
+    def _begin_lifetime(self, index: int, seed: int) -> Any:
+        timestep = self._environments[index].begin_lifetime(seed)
+        self._check_specs(index)
+        return timestep
+
     def _check_specs(self, index: int) -> None:
         """That an environment shows and takes what the first one did when the batch was made."""
         environment = self._environments[index]
@@ -120,13 +125,15 @@ class InlineEnvironments(HostEnvironment):
                 index, f"takes actions of {shown(decode.source)}, where the batch takes {shown(self.decode.source)}"
             )
 
-    def _advance(self, index: int, call: Callable[[Any], dm_env.TimeStep], argument: Any) -> None:
+    def _advance(self, index: int, call: Callable[[Any], Any], argument: Any) -> None:
         current = self._current
         try:
             timestep = _call(call, argument)
             scalars = checked_scalars(timestep)
             current.observation[index] = self.encode(timestep.observation)
             current.step_type[index], current.reward[index], current.discount[index] = scalars
+        except FaultyEnvironmentError:
+            raise
         except ContractError as error:
             raise FaultyEnvironmentError(index, str(error)) from error
         except SystemExit as error:
@@ -138,7 +145,7 @@ class InlineEnvironments(HostEnvironment):
         return dm_env.TimeStep(*(array.copy() for array in self._current))
 
 
-def _call(function: Callable[[Any], dm_env.TimeStep], argument: Any) -> dm_env.TimeStep:
+def _call(function: Callable[[Any], Any], argument: Any) -> Any:
     return function(argument)
 
 

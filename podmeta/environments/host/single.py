@@ -37,13 +37,16 @@ class SingleEnvironment:
         """The dm_env spec of what it takes."""
         return self._environment.action_spec()
 
-    def begin_lifetime(self, seed: int) -> dm_env.TimeStep:
-        """Takes the environment of the next lifetime, and starts an episode."""
+    def begin_lifetime(self, seed: int) -> Any:
+        """Takes the environment of the next lifetime, and starts an episode. What it returns may be no time step."""
         self._environment = self._for_lifetime(self._environment, seed)
         return self._environment.reset()
 
-    def step(self, action: Any) -> dm_env.TimeStep:
-        """Steps the environment, which by dm_env's contract starts the next episode after a LAST time step."""
+    def step(self, action: Any) -> Any:
+        """Steps the environment, which by dm_env's contract starts the next episode after a LAST time step.
+
+        What it returns may be no time step.
+        """
         return self._environment.step(action)
 
     def close(self) -> None:
