@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt32
 
 from podmeta.config.schema import EnvironmentConfig
 from podmeta.environments.base import Environment, is_first, is_last, is_truncated, step_or_reset
-from podmeta.environments.host.registry import lives_on_host, make_host_environment
+from podmeta.environments.host.registry import lives_on_host, patient_host_environment
 from podmeta.environments.registry import make_environment
 from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
@@ -266,7 +266,7 @@ def environment_specs(
 ) -> tuple[specs.Array, specs.DiscreteArray | specs.BoundedArray]:
     """The specs of an observation and of an action, wherever the environment lives."""
     if lives_on_host(environment_config):
-        with make_host_environment(environment_config, num_environments=1) as host_environment:
+        with patient_host_environment(environment_config, num_environments=1) as host_environment:
             return host_environment.observation_spec(), host_environment.action_spec()
     environment = make_environment(environment_config)
     return environment.observation_spec(), environment.action_spec()

@@ -41,6 +41,7 @@ def _run_as_process(arguments: list[str], interruption: "Interruption") -> int:
     from podmeta.runtime.children import end_with_parent
     from podmeta.streams import protect_streams
 
+    _explain_crashes()
     output = protect_streams()
     end_with_parent()
     interruption.advice = f"no file is left half written; to start again: {shlex.join(['podmeta', *arguments])}"
@@ -67,6 +68,15 @@ def _open_standard_descriptors() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+
+
+def _explain_crashes() -> None:
+    """Shows where Python is when a library crashes. An environment that steps inline gives a hint there."""
+    import contextlib
+    import faulthandler
+
+    with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):  # standard error cannot be written to
+        faulthandler.enable()
 
 
 def _leave(code: int) -> None:

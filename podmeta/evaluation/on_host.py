@@ -8,7 +8,7 @@ from jaxtyping import Array, Key
 
 from podmeta.architectures.sebulba import EntryActor, environment_seeds, make_entry_actor
 from podmeta.config.schema import HostEnvironmentConfig
-from podmeta.environments.host.registry import make_host_environment
+from podmeta.environments.host.registry import patient_host_environment
 from podmeta.evaluation.lived import Lifetimes, measure
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
@@ -44,7 +44,7 @@ def live_on_host(
             timestep = environment.step(np.asarray(actions))
         return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(num_environments, jnp.int32)).experience)
 
-    with make_host_environment(environment_config, num_environments) as environment:
+    with patient_host_environment(environment_config, num_environments) as environment:
         lived = [jax.tree.map(np.asarray, live(batch)) for batch in padded]
     return Lifetimes(*jax.tree.map(lambda *parts: np.concatenate(parts)[: keys.size], *lived))
 
@@ -52,7 +52,7 @@ def live_on_host(
 def trace_on_host(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop, meta_params: MetaParams) -> None:
     """Traces what `live_on_host` compiles, for θ or its shapes. Nothing is computed, and no environment steps."""
     actor = _make_actor(environment_config, inner_loop, num_environments=1)
-    with make_host_environment(environment_config, num_environments=1) as environment:
+    with patient_host_environment(environment_config, num_environments=1) as environment:
         observation = environment.observation_spec()
     one = np.ones(1, np.float32)
     timestep = dm_env.TimeStep(one.astype(np.int32), one, one, np.zeros((1, *observation.shape), observation.dtype))

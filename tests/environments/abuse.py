@@ -1,5 +1,6 @@
 """Environments that break dm_env's or Gymnasium's contract, each in one way, and what must be said of them."""
 
+import ctypes
 import os
 import sys
 import threading
@@ -130,11 +131,46 @@ class Abusive(dm_env.Environment):
             raise ValueError("x" * 1_000_000)
         if self._does == "os_exit":
             os._exit(0)
+        if self._does == "crash":
+            crash()
         if self._does == "none":
             return None
         if self._does == "tuple":
             return tuple(timestep)
         return timestep._replace(**self._gives)
+
+
+class Hanging(Abusive):
+    """Hangs in one place."""
+
+    def __init__(self, where, **options):
+        self._where = where
+        self._hang("init")
+        super().__init__(**options)
+
+    def observation_spec(self):
+        self._hang("spec")
+        return super().observation_spec()
+
+    def reset(self):
+        self._hang("reset")
+        return super().reset()
+
+    def step(self, action):
+        self._hang("step")
+        return super().step(action)
+
+    def close(self):
+        self._hang("close")
+
+    def _hang(self, where):
+        if where == self._where:
+            time.sleep(600)
+
+
+def crash():
+    """Ends the process with a segmentation fault."""
+    ctypes.string_at(0)
 
 
 _ONE = Abusive()

@@ -1,5 +1,6 @@
 """From an environment config to a batch of host environments."""
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -26,6 +27,7 @@ from podmeta.environments.host.dm_env_sources import (
 from podmeta.environments.host.envpool_adapter import EnvpoolEnvironments
 from podmeta.environments.host.gymnasium_adapter import gymnasium_environment
 from podmeta.environments.host.inline import InlineEnvironments
+from podmeta.environments.host.patience import TIMEOUT_S, Patient, patiently
 from podmeta.environments.host.processes import WorkerEnvironments
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError
@@ -57,6 +59,24 @@ def make_host_environment(config: HostEnvironmentConfig, num_environments: int) 
     except InputError:
         environment.close()
         raise
+
+
+def patient_host_environment(
+    config: HostEnvironmentConfig, num_environments: int, timeout_s: float = TIMEOUT_S
+) -> contextlib.AbstractContextManager[Patient]:
+    """As `make_host_environment`, for a `with` block, where an environment that does not answer is left behind.
+
+    Args:
+      config: the config of one of the host environments.
+      num_environments: B.
+      timeout_s: how long it may take to be made, to answer and to be closed.
+
+    Raises:
+      InputError: as `make_host_environment`.
+      PodmetaError: an environment did not answer in time.
+    """
+    name = f"{config.name} {getattr(config, 'id', getattr(config, 'factory', ''))}"
+    return patiently(name, lambda: make_host_environment(config, num_environments), timeout_s)
 
 
 def _wrapped(environment: HostEnvironment, config: EnvironmentConfig) -> HostEnvironment:
