@@ -246,14 +246,13 @@ class _Program:
           InputError: it is no time step that the contract knows.
         """
         try:
-            scalars = checked_scalars(timestep)
+            step_type, reward, _ = checked_scalars(timestep)
             observation = self._encode(timestep.observation)
         except ContractError as error:
             raise InputError(f"the environment {error}: mend it, or reset the agent with its specs") from error
         told = np.empty(self._observation_size + 2, np.float32)
         told[:-2] = observation.reshape(-1)
-        told[-2] = scalars.reward
-        told[-1] = scalars.step_type
+        told[-2:] = reward, step_type
         if not np.isfinite(told).all():
             raise InputError("an observation is not finite, which no agent can learn from: mend it first")
         return told

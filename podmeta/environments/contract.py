@@ -6,7 +6,7 @@ operation takes longer than all of them together; those of whole batches are few
 
 import traceback
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import dm_env
 import numpy as np
@@ -18,6 +18,7 @@ FIRST, MID, LAST = (int(step_type) for step_type in dm_env.StepType)
 LARGEST_REWARD = 1e15
 """Above it, the sum of a lifetime's squared rewards may overflow float32."""
 
+_MID, _LAST = dm_env.StepType.MID, dm_env.StepType.LAST
 _STEP_TYPES = {FIRST: FIRST, MID: MID, LAST: LAST}
 _NAMES = ("FIRST", "MID", "LAST")
 _LONGEST_VALUE, _LONGEST_ERROR = 80, 4000  # characters of a value and of an error that a message shows
@@ -41,21 +42,8 @@ class FaultyEnvironmentError(Exception):
         self.what = what
 
 
-class Scalars(NamedTuple):
-    """What a time step says besides its observation.
-
-    Attributes:
-      step_type: FIRST, MID or LAST.
-      reward: the reward; 0 at FIRST.
-      discount: from 0 to 1; 1 at FIRST; 0 or 1 at LAST.
-    """
-
-    step_type: int
-    reward: float
-    discount: float
-
-
-_START = Scalars(FIRST, 0.0, 1.0)
+Scalars = tuple[int, float, float]
+"""The step type, reward (0 at FIRST) and discount (1 at FIRST; 0 or 1 at LAST) of a time step."""
 
 
 def checked_scalars(timestep: Any) -> Scalars:
@@ -64,6 +52,18 @@ def checked_scalars(timestep: Any) -> Scalars:
     Raises:
       ContractError: it is no time step, or one of them is not what dm_env says.
     """
+    if type(timestep) is dm_env.TimeStep:
+        step_type, reward, discount, _ = timestep
+        # What most time steps are like, first: a Python environment has one for every row.
+        if type(reward) is float and -LARGEST_REWARD <= reward <= LARGEST_REWARD and type(discount) is float:
+            if step_type is _MID and 0.0 <= discount <= 1.0:
+                return MID, reward, discount
+            if step_type is _LAST and discount in (0.0, 1.0):
+                return LAST, reward, discount
+    return _checked_scalars(timestep)
+
+
+def _checked_scalars(timestep: Any) -> Scalars:
     try:
         given_type, reward, discount, _ = timestep.step_type, timestep.reward, timestep.discount, timestep.observation
     except AttributeError as error:
@@ -77,11 +77,8 @@ def checked_scalars(timestep: Any) -> Scalars:
             raise ContractError(f"gave {shown(reward)} as its reward at FIRST, where dm_env says None (or 0)")
         if discount is not None and number("discount", discount) != 1.0:
             raise ContractError(f"gave {shown(discount)} as its discount at FIRST, where dm_env says None (or 1)")
-        return _START
-    if type(reward) is not float:
-        reward = number("reward", reward)
-    if type(discount) is not float:
-        discount = number("discount", discount)
+        return FIRST, 0.0, 1.0
+    reward, discount = number("reward", reward), number("discount", discount)
     if not -LARGEST_REWARD <= reward <= LARGEST_REWARD:
         raise ContractError(_large_reward(reward))
     if not 0.0 <= discount <= 1.0:
@@ -90,7 +87,7 @@ def checked_scalars(timestep: Any) -> Scalars:
         raise ContractError(
             f"gave {discount!r} as its discount at LAST, where 0 says terminated and 1 truncated: nothing else is taken"
         )
-    return Scalars(step_type, reward, discount)
+    return step_type, reward, discount
 
 
 def number(what: str, value: Any) -> float:

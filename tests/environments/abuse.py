@@ -87,7 +87,7 @@ class Abusive(dm_env.Environment):
         if does == "raise_in_init":
             raise ZeroDivisionError("in init")
         if does == "thread_in_init":
-            threading.Thread(target=time.sleep, args=(600,), name="left over").start()
+            threading.Thread(target=time.sleep, args=(600,), name="left over", daemon=False).start()
 
     def observation_spec(self):
         return self._spec

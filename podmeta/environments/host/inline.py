@@ -129,9 +129,9 @@ class InlineEnvironments(HostEnvironment):
         current = self._current
         try:
             timestep = _call(call, argument)
-            scalars = checked_scalars(timestep)
+            step_type, reward, discount = checked_scalars(timestep)
             current.observation[index] = self.encode(timestep.observation)
-            current.step_type[index], current.reward[index], current.discount[index] = scalars
+            current.step_type[index], current.reward[index], current.discount[index] = step_type, reward, discount
         except FaultyEnvironmentError:
             raise
         except ContractError as error:
