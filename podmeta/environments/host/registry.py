@@ -27,7 +27,7 @@ from podmeta.environments.host.dm_env_sources import (
 from podmeta.environments.host.envpool_adapter import EnvpoolEnvironments
 from podmeta.environments.host.gymnasium_adapter import gymnasium_environment
 from podmeta.environments.host.inline import InlineEnvironments
-from podmeta.environments.host.patience import TIMEOUT_S, Patient, patiently
+from podmeta.environments.host.patience import TIMEOUT_S, patiently
 from podmeta.environments.host.processes import WorkerEnvironments
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError
@@ -63,7 +63,7 @@ def make_host_environment(config: HostEnvironmentConfig, num_environments: int) 
 
 def patient_host_environment(
     config: HostEnvironmentConfig, num_environments: int, timeout_s: float = TIMEOUT_S
-) -> contextlib.AbstractContextManager[Patient]:
+) -> contextlib.AbstractContextManager[HostEnvironment]:
     """As `make_host_environment`, for a `with` block, where an environment that does not answer is left behind.
 
     Args:
