@@ -89,7 +89,9 @@ class Patient(HostWrapper):
 
 
 @contextlib.contextmanager
-def patiently(name: str, make: Callable[[], HostEnvironment], timeout_s: float = TIMEOUT_S) -> Iterator[HostEnvironment]:
+def patiently(
+    name: str, make: Callable[[], HostEnvironment], timeout_s: float = TIMEOUT_S
+) -> Iterator[HostEnvironment]:
     """A batch that is made, and in the end closed, with patience.
 
     Args:
