@@ -18,6 +18,7 @@ from podmeta.runtime.children import Lifeline
 from podmeta.runtime.one_machine import free_port, share_of_cores, share_the_machine
 from podmeta.runtime.signals import STOP_SIGNALS, Interruption, SignalWatch
 from podmeta.streams import protect_streams
+from podmeta.utf8 import restart_in_utf8_mode
 
 _ADVICE = "what the job has saved is intact; to go on, give the same command with its run_dir"
 _EXIT_INTERRUPTED = 130
@@ -64,10 +65,10 @@ def run_together(commands: Sequence[Sequence[str]]) -> int:
         processes: list[subprocess.Popen[str]] = [
             lifeline.start(
                 command,
-                share_of_cores(len(commands)) | os.environ,
+                share_of_cores(len(commands)) | os.environ | {"PYTHONIOENCODING": "utf-8"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 start_new_session=True,
             )
@@ -109,4 +110,5 @@ def _show(index: int, source: TextIO, target: TextIO) -> None:
 
 
 if __name__ == "__main__":
+    restart_in_utf8_mode()
     sys.exit(main())

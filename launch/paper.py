@@ -8,6 +8,7 @@ short goes on, so that the same command resumes.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from podmeta.config.compose import compose_job, job_to_yaml
+from podmeta.config.paths import path_override
 from podmeta.config.schema import EvaluationConfig
 from podmeta.config.suites import REPORTING_SEED
 from podmeta.errors import InputError
@@ -28,6 +30,7 @@ from podmeta.runtime.run_directory import check_config
 from podmeta.runtime.run_files import EvaluationRow
 from podmeta.runtime.signals import Interruption
 from podmeta.streams import protect_streams
+from podmeta.utf8 import restart_in_utf8_mode
 
 LEARNERS = {"symmetric": "symmetric", "recurrent": "MetaRNN"}
 SEEDS = (0, 1, 2)
@@ -127,14 +130,15 @@ def main(arguments: list[str] | None = None) -> int:
     (options.runs / "results.md").write_text(table, encoding="utf-8")
     draw(options.runs / "results.png", options.runs, options.seeds)
     print(table)
-    print(f"{options.runs}/results.md and results.png hold this, and podmeta report {options.runs}/*_0 shows the runs")
+    print(f"{options.runs}/results.md and results.png hold this. This command draws the runs as a page:")
+    print(f"podmeta report {shlex.quote(str(options.runs))}/*_0")
     return 0
 
 
 def _do_what_is_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) -> int | None:
     """Runs every command that is left. Returns the exit code where one stops before its end, else None."""
     for command in commands_left(runs, seeds, overrides):
-        print("podmeta", *command, flush=True)
+        print(shlex.join(["podmeta", *command]), flush=True)
         code, _ = run_child([sys.executable, "-m", "podmeta.cli", *command])
         if code != 0:
             return code if code > 0 else 128 - code
@@ -154,7 +158,7 @@ def commands_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) ->
         for experiment in ("bandit", "gridworld"):
             for learner in LEARNERS:
                 path = runs / f"{experiment}_{learner}_{seed}"
-                arguments = [f"experiment=paper_{experiment}_{learner}", f"seed={seed}", f"run_dir={path}"]
+                arguments = [f"experiment=paper_{experiment}_{learner}", f"seed={seed}", path_override("run_dir", path)]
                 arguments += [f"evaluation.seed={REPORTING_SEED}", *overrides]
                 job = compose_job(arguments)
                 check_config(path, job_to_yaml(job))
@@ -284,6 +288,7 @@ def _rows(path: Path, suite: str) -> list[EvaluationRow]:
 
 
 if __name__ == "__main__":
+    restart_in_utf8_mode()
     Interruption("what has been done so far is kept; the same command goes on").watch()
     protect_streams()
     sys.exit(main())

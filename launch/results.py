@@ -7,6 +7,7 @@ development has not used. A stopped command goes on where it was. The table is w
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from podmeta.runtime.meta_params_id import current_evaluation
 from podmeta.runtime.run_files import EvaluationRow
 from podmeta.runtime.signals import Interruption
 from podmeta.streams import protect_streams
+from podmeta.utf8 import restart_in_utf8_mode
 
 NUM_SEEDS = {
     "bandit": 5,
@@ -67,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"unknown experiments {', '.join(sorted(unknown))}: choose from {', '.join(NUM_SEEDS)}")
     for experiment in experiments:
         command = sweep_command(experiment, options.num_seeds or NUM_SEEDS[experiment], options.runs)
-        print("podmeta", *command, flush=True)
+        print(shlex.join(["podmeta", *command]), flush=True)
         code, stopped_by = run_child([sys.executable, "-m", "podmeta.cli", *command])
         if code != 0:
             return code if code > 0 else 128 - code
@@ -149,6 +151,7 @@ def _in_words(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
+    restart_in_utf8_mode()
     Interruption("what has been done so far is kept; the same command goes on").watch()
     protect_streams()
     sys.exit(main())

@@ -24,6 +24,8 @@ from podmeta.errors import InputError
 from podmeta.runtime.children import Lifeline
 from podmeta.runtime.run_directory import check_config, make_run_path
 from podmeta.runtime.signals import Interruption
+from podmeta.streams import protect_streams
+from podmeta.utf8 import restart_in_utf8_mode
 
 
 class Training:
@@ -135,5 +137,7 @@ def _given(**parameters: str | int | None) -> dict[str, str | int]:
 
 
 if __name__ == "__main__":
+    restart_in_utf8_mode()
     Interruption("only the jobs named above were submitted").watch()
+    protect_streams()
     sys.exit(main())

@@ -63,7 +63,7 @@ def few_memory_maps(request: pytest.FixtureRequest) -> Iterator[None]:
         if hasattr(value, "cache_clear"):
             value.cache_clear()
     maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_text().count("\n") > 20_000:
+    if maps.exists() and maps.read_text(encoding="utf-8").count("\n") > 20_000:
         jax.clear_caches()
         gc.collect()
 
@@ -78,7 +78,7 @@ def run_document(tmp_path: Path) -> Callable[[Path], str]:
             program = portable.reseed(program, int(os.environ["PODMETA_TEST_SEED"]))
         script = tmp_path / "document.py"
         script.write_text(program, encoding="utf-8")
-        finished = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path)
+        finished = subprocess.run([sys.executable, str(script)], capture_output=True, encoding="utf-8", cwd=tmp_path)
         assert finished.returncode == 0, finished.stderr
         return finished.stdout
 

@@ -63,7 +63,7 @@ def shift_pretrained(folder: Path, shift: float) -> None:
 def copy_repository(repository: Path, copy: Path) -> None:
     """Copies what git knows of a checkout, or would."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=repository, check=True, capture_output=True, text=True).stdout.split("\0")
+    names = subprocess.run(listed, cwd=repository, check=True, capture_output=True, encoding="utf-8").stdout.split("\0")
     for name in filter(None, names):
         if (repository / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)

@@ -98,7 +98,7 @@ def states(agents):
 
 def test_an_agent_interrupted_in_a_step_stands_before_or_after_it():
     command = [sys.executable, "-m", "tests.end_to_end.interrupted_agent", "40", "0"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=True)
     outcomes = {name: int(number) for number, name in (line.split(maxsplit=1) for line in done.stdout.splitlines())}
     assert outcomes.keys() <= {"before", "after"} and sum(outcomes.values()) == 40
 

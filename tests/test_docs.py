@@ -22,7 +22,7 @@ def anchor(heading: str) -> str:
 
 @pytest.mark.parametrize("page", [*PAGES, REPOSITORY / "README.md", REPOSITORY / "launch" / "README.md"], ids=str)
 def test_links_lead_somewhere(page):
-    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"https?://", target):
             continue
@@ -30,20 +30,20 @@ def test_links_lead_somewhere(page):
         linked = page if path == "" else page.parent / path
         assert linked.exists() or path in GENERATED, f"{page.name} links to {target}"
         if fragment:
-            headings = re.findall(r"^#+ (.+)$", linked.read_text(), flags=re.MULTILINE)
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), flags=re.MULTILINE)
             assert fragment in map(anchor, headings), f"{page.name} links to {target}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_page_is_in_the_navigation(page):
-    assert f": {page.name}\n" in (REPOSITORY / "mkdocs.yml").read_text()
+    assert f": {page.name}\n" in (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
 
 
 def test_train_commands_compose():
     commands = [
         command
         for page in PAGES
-        for command in re.findall(r"^    podmeta train (.+=.+)$", page.read_text(), flags=re.MULTILINE)
+        for command in re.findall(r"^    podmeta train (.+=.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     ]
     assert len(commands) >= 8
     for command in commands:

@@ -47,5 +47,5 @@ def test_one_core_is_kept_to_by_what_is_started_too():
         "import subprocess, sys; from tests.portable import keep_to_one_core; keep_to_one_core(3); "
         "subprocess.run([sys.executable, '-c', 'import os; print(len(os.sched_getaffinity(0)))'])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "1\n"

@@ -22,7 +22,7 @@ def test_the_algorithm_of_the_example_learns_from_reward_and_not_where_rewards_a
 
 
 def test_train_commands_compose():
-    commands = re.findall(r"^    podmeta train (.+=.+)$", README.read_text(), flags=re.MULTILINE)
+    commands = re.findall(r"^    podmeta train (.+=.+)$", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:
         swept = "--multirun" in command
@@ -32,6 +32,6 @@ def test_train_commands_compose():
 
 
 def test_every_experiment_is_in_the_table():
-    text = README.read_text()
+    text = README.read_text(encoding="utf-8")
     for name in list_options("experiment"):
         assert f"| `{name}` |" in text

@@ -14,8 +14,11 @@ from typing import Any
 import yaml
 
 from podmeta.config.compose import compose_job
+from podmeta.config.paths import path_override
 from podmeta.errors import InputError
 from podmeta.planning.topologies import Topology, parse_topology
+from podmeta.streams import protect_streams
+from podmeta.utf8 import restart_in_utf8_mode
 
 ACCELERATORS = {
     "v4": "tpu-v4-podslice",
@@ -51,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     name = options.name or job.experiment_name.replace("_", "-").lower()
     if not job.run_dir:
-        overrides = [*overrides, f"run_dir={RUNS}/{name}"]
+        overrides = [*overrides, path_override("run_dir", f"{RUNS}/{name}")]
     manifest = make_job_set(
         name=name,
         topology=topology,
@@ -87,7 +90,7 @@ def make_job_set(
         "image": image,
         "args": [
             "train",
-            *overrides,
+            *(override.replace("$", "$$") for override in overrides),  # Kubernetes expands $(NAME), and makes $ of $$
             "distributed.enabled=on" if num_hosts * num_slices > 1 else "distributed.enabled=off",
         ],
         "resources": {
@@ -135,4 +138,6 @@ def chips_of_host(topology: Topology) -> int:
 
 
 if __name__ == "__main__":
+    restart_in_utf8_mode()
+    protect_streams()
     sys.exit(main())

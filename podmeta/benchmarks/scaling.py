@@ -103,7 +103,7 @@ def _measure(experiment: str, layout: Layout, times_the_work: int, compiled: Pat
                 [*worker, f"distributed.process_id={index}"] if layout.num_processes > 1 else worker,
                 environment,
                 stdout=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
                 start_new_session=True,  # a terminal's Ctrl-C would have each show a traceback
             )
             for index in range(layout.num_processes)

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from podmeta.utf8 import restart_in_utf8_mode
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from podmeta.runtime.signals import Interruption
@@ -18,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
       arguments: the words after `podmeta`. None takes those of this process, and takes care of its signals and
         standard streams.
     """
+    if arguments is None:
+        restart_in_utf8_mode()
     try:
         from podmeta.runtime.signals import Interruption
 

@@ -66,7 +66,8 @@ def _git(directory: Path, *arguments: str) -> str | None:
         answer = subprocess.run(
             ["git", "-C", str(directory), *arguments],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # names of changed files
             timeout=_GIT_TIMEOUT_S,
             check=True,
         )

@@ -23,7 +23,7 @@ def overrides_for(group, name):
 
 def read_back(job, directory):
     path = directory / "config.yaml"
-    path.write_text(job_to_yaml(job))
+    path.write_text(job_to_yaml(job), encoding="utf-8")
     return job_from_yaml(path, [])
 
 
@@ -95,7 +95,7 @@ def test_any_value_comes_back_from_the_yaml(plain_job, tmp_path_factory, word, r
 
 def test_a_saved_job_can_be_changed(tmp_path):
     path = tmp_path / "config.yaml"
-    path.write_text(job_to_yaml(compose_job([])))
+    path.write_text(job_to_yaml(compose_job([])), encoding="utf-8")
     job = job_from_yaml(path, ["evaluation.num_tasks=7", "outer.learning_rate=0.5"])
     assert (job.evaluation.num_tasks, job.outer.learning_rate) == (7, 0.5)
 
@@ -131,7 +131,7 @@ def test_what_is_no_saved_job_is_an_input_error(content, message, tmp_path):
 def test_a_damaged_saved_job_is_an_input_error(line, replacement, message, tmp_path):
     path, text = tmp_path / "config.yaml", job_to_yaml(compose_job([]))
     assert line in text
-    path.write_text(text.replace(line, replacement, 1))
+    path.write_text(text.replace(line, replacement, 1), encoding="utf-8")
     with pytest.raises(InputError, match=message):
         job_from_yaml(path, [])
 

@@ -67,7 +67,7 @@ def test_a_stage_may_have_another_outer_loop_from_its_defaults():
 def test_a_saved_job_is_whole_and_comes_back_the_same(name, request, tmp_path, monkeypatch):
     job = request.getfixturevalue(name)
     path = tmp_path / "config.yaml"
-    path.write_text(job_to_yaml(job))
+    path.write_text(job_to_yaml(job), encoding="utf-8")
     # A preset may have changed since: none is looked at.
     monkeypatch.setattr("podmeta.config.resolve.environment_preset", None)
     assert job_from_yaml(path, []) == job

@@ -67,5 +67,5 @@ def test_neither_the_schema_nor_a_wrong_key_waits_for_jax():
         "import sys\nfrom podmeta.config.compose import compose_job\nfrom podmeta.errors import InputError\n"
         "try:\n    compose_job(['sead=1'])\nexcept InputError:\n    print('jax' in sys.modules)"
     )
-    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)
     assert finished.stdout == "False\n"

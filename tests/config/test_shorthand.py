@@ -22,7 +22,7 @@ from podmeta.errors import InputError
 def test_a_source_and_an_id_choose_an_environment(word, config, tmp_path):
     job = compose_job([f"environment={word}"])
     assert job.environment == config
-    (tmp_path / "config.yaml").write_text(job_to_yaml(job))
+    (tmp_path / "config.yaml").write_text(job_to_yaml(job), encoding="utf-8")
     assert job_from_yaml(tmp_path / "config.yaml", []).environment == config
 
 

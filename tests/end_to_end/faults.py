@@ -132,7 +132,7 @@ class Started:
 
     def output(self) -> str:
         """What the command and its children have said so far."""
-        return self._log.read_text(errors="replace")
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def ends_within(self, seconds: float) -> bool:
         """Waits for that long, or until the command has ended."""
@@ -284,7 +284,7 @@ class Laboratory:
     def try_agent(self, tries: int, seed: int) -> collections.Counter[str]:
         """Interrupts the steps of an agent that many times."""
         command = [sys.executable, "-m", "tests.end_to_end.interrupted_agent", str(tries), str(seed)]
-        ended = subprocess.run(command, cwd=REPOSITORY, env=self.variables, capture_output=True, text=True)
+        ended = subprocess.run(command, cwd=REPOSITORY, env=self.variables, capture_output=True, encoding="utf-8")
         counts = collections.Counter(problems_of(ended.returncode, ended.stderr, {0}))
         for line in ended.stdout.splitlines():
             number, _, outcome = line.partition(" ")

@@ -76,7 +76,7 @@ class Command:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            text=True,
+            encoding="utf-8",
         )
         self._started.append(process)
         return process
@@ -101,12 +101,12 @@ def read_until(process: subprocess.Popen[str], beginning: str) -> str:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def digest(run_path: Path) -> str:
     """What tells the trained θ of one run from any other's, bit for bit."""
-    return json.loads((run_path / "summary.json").read_text())["meta_params_sha256"]
+    return json.loads((run_path / "summary.json").read_text(encoding="utf-8"))["meta_params_sha256"]
 
 
 def checkpoint_steps(run_path: Path) -> list[int]:

@@ -28,7 +28,7 @@ def interrupt(podmeta: Command, arguments: list[str], seconds: float) -> tuple[i
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     read_until(process, "started")
     time.sleep(seconds)

@@ -92,7 +92,7 @@ def test_a_full_disk_stops_the_job_and_more_space_lets_it_go_on(podmeta, finishe
         env=podmeta.variables,
         cwd=podmeta.folder,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=TIMEOUT_S,
     )
     assert "the disk is full" in done.stderr

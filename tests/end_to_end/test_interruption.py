@@ -47,7 +47,7 @@ def test_a_job_killed_again_and_again_ends_bit_for_bit_as_if_it_had_not_been(pod
 def _last_update(run_path: Path) -> int:
     """The last update that the metrics tell of. A kill may have left half a line after it."""
     path = run_path / "metrics.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     return max((json.loads(line)["update"] for line in lines if line.endswith("\n")), default=0)
 
 

@@ -39,7 +39,7 @@ def in_shell(podmeta: Command, command: str) -> subprocess.CompletedProcess[str]
         env=podmeta.variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=TIMEOUT_S,
     )
 
@@ -117,7 +117,7 @@ def test_the_workers_of_a_killed_launcher_end_and_the_same_command_goes_on(podme
             env=podmeta.variables,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             start_new_session=True,
         )
 
@@ -125,7 +125,7 @@ def test_the_workers_of_a_killed_launcher_end_and_the_same_command_goes_on(podme
     while "update " not in said:
         said += (line := launcher.stderr.readline())
         assert line, said
-    holder = (tmp_path / "run" / "lock").read_text()
+    holder = (tmp_path / "run" / "lock").read_text(encoding="utf-8")
     assert holder.endswith(f"started by process {launcher.pid}\n")
     kill(launcher.pid, signal.SIGKILL)
     launcher.communicate()
@@ -142,7 +142,7 @@ def test_the_workers_of_a_killed_launcher_end_and_the_same_command_goes_on(podme
 
 
 def is_free(lock) -> bool:
-    with lock.open() as file:
+    with lock.open(encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -207,7 +207,7 @@ thread.join()
 print("codes", codes)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=podmeta.variables, capture_output=True, text=True
+        [sys.executable, "-c", script], cwd=tmp_path, env=podmeta.variables, capture_output=True, encoding="utf-8"
     )
     assert done.stdout.endswith("codes [0]\n"), done.stderr
     assert "Traceback" not in done.stderr

@@ -40,7 +40,9 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_command_does_wrong_is_counted(name, tmp_path):
     body, expected = COMMANDS[name]
-    (tmp_path / "command.py").write_text(f"import os, signal, subprocess, sys, time\ndef main():\n    {body}\n")
+    (tmp_path / "command.py").write_text(
+        f"import os, signal, subprocess, sys, time\ndef main():\n    {body}\n", encoding="utf-8"
+    )
     variables = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
     with Started(Scenario("command", ()), tmp_path, variables) as started:
         while "ready" not in started.output():
@@ -54,7 +56,7 @@ def test_what_a_command_does_wrong_is_counted(name, tmp_path):
 def test_a_command_that_does_not_end_hangs(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.end_to_end.faults.SECONDS_TO_END", 0.5)
     body = f"signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}"
-    (tmp_path / "command.py").write_text(f"import os, signal, time\ndef main():\n    {body}\n")
+    (tmp_path / "command.py").write_text(f"import os, signal, time\ndef main():\n    {body}\n", encoding="utf-8")
     with Started(Scenario("command", ()), tmp_path, {"PYTHONPATH": str(tmp_path)}) as started:
         while "ready" not in started.output():
             assert not started.ends_within(0.01), started.output()

@@ -59,7 +59,7 @@ def test_an_installed_podmeta_trains_without_the_repository(wheel, variables, tm
     pip = [sys.executable, "-m", "pip", "--python", str(bin_folder / "python")]
     subprocess.run([*pip, "install", "--quiet", "--no-deps", str(wheel)], check=True)
     (site_packages,) = fresh.glob("lib/python*/site-packages")
-    (site_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    (site_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
 
     without_repository = {name: value for name, value in variables.items() if name not in ("PYTHONPATH", "XLA_FLAGS")}
     installed = Command(without_repository, tmp_path, [str(bin_folder / "podmeta")])
@@ -67,13 +67,17 @@ def test_an_installed_podmeta_trains_without_the_repository(wheel, variables, tm
     installed.succeeds("train", *TINY, "num_updates=4", "evaluation.enabled=false", "run_dir=run")
     assert (tmp_path / "run" / "summary.json").exists()
     imported = [str(bin_folder / "python"), "-c", "import podmeta; print(podmeta.__file__)"]
-    where = subprocess.run(imported, cwd=tmp_path, env=without_repository, capture_output=True, text=True, check=True)
+    where = subprocess.run(
+        imported, cwd=tmp_path, env=without_repository, capture_output=True, encoding="utf-8", check=True
+    )
     assert Path(where.stdout.strip()).is_relative_to(fresh)
 
 
 def test_every_extra_that_podmeta_or_its_documents_name_exists_under_a_name_that_every_pip_finds():
     """pip 23, which comes with Python 3.11, finds no extra whose name has an underscore."""
-    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
     assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in extras)
     named: set[str] = set()
     for folder in ("podmeta", "configs", "docs", "launch", "README.md", "pyproject.toml", "Makefile"):

@@ -196,7 +196,7 @@ def test_another_config_is_told_by_both_with_both_named(podmeta, tmp_path):
 
 
 def test_what_stops_the_first_process_stops_all(podmeta, finished_run, tmp_path):
-    (tmp_path / "run").write_text("not a directory")
+    (tmp_path / "run").write_text("not a directory", encoding="utf-8")
     codes, said = Together(podmeta, 2, 1, *JOB, f"run_dir={tmp_path}/run").end()
     assert codes == [2, 2], said
     assert "cannot be written" in said[0] and "process 0 of this job has stopped it" in said[1]
@@ -208,7 +208,7 @@ def test_mpirun_trains(podmeta, variables, finished_run, tmp_path):
     command = [*podmeta.program, "train", *JOB, "devices.cpu=1", f"run_dir={tmp_path}/run"]
     together = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2"]
     done = subprocess.run(
-        [*together, *command], env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S
+        [*together, *command], env=variables, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=TIMEOUT_S
     )
     assert done.returncode == 0, done.stderr
     assert digest(tmp_path / "run") == digest(finished_run)

@@ -59,7 +59,7 @@ def slurm(variables, tmp_path_factory) -> Iterator[dict[str, str]]:
     key.chmod(0o600)
     places = {"folder": folder, "host": socket.gethostname(), "cpus": os.cpu_count()}
     ports = {"controller_port": free_port(), "node_port": free_port()}
-    (folder / "slurm.conf").write_text(CONFIG.format(**places, **ports))
+    (folder / "slurm.conf").write_text(CONFIG.format(**places, **ports), encoding="utf-8")
     environment = variables | {"SLURM_CONF": str(folder / "slurm.conf")}
     munge = ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={socket_path}"]
     munge += [f"--{name}-file={folder}/munge.{name}" for name in ("pid", "log", "seed")]
@@ -69,7 +69,7 @@ def slurm(variables, tmp_path_factory) -> Iterator[dict[str, str]]:
     ]
     try:
         if not happens(lambda: "idle" in ask(environment, "sinfo", "--noheader", "--format=%T"), 60):
-            logs = [path.read_text()[-500:] for path in folder.glob("slurm*.log")]
+            logs = [path.read_text(encoding="utf-8")[-500:] for path in folder.glob("slurm*.log")]
             pytest.skip(f"SLURM's daemons do not come up on this machine: {logs}")
         yield environment
     finally:
@@ -81,7 +81,7 @@ def slurm(variables, tmp_path_factory) -> Iterator[dict[str, str]]:
 
 
 def ask(environment: dict[str, str], *command: str) -> str:
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=60).stdout
 
 
 def happens(condition: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> bool:
@@ -96,15 +96,17 @@ def happens(condition: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> bool
 def test_two_tasks_train_and_a_job_put_back_in_the_queue_goes_on(slurm, podmeta, finished_run, tmp_path):
     run, log, script = tmp_path / "run", tmp_path / "log", tmp_path / "job.sh"
     train = shlex.join([*podmeta.program, "train", *JOB, OFTEN, "devices.cpu=1", f"run_dir={run}"])
-    script.write_text(f"#!/bin/bash\nsrun {train}\n")
+    script.write_text(f"#!/bin/bash\nsrun {train}\n", encoding="utf-8")
     options = ["--ntasks=2", "--requeue", "--open-mode=append", f"--output={log}", f"--chdir={tmp_path}", "--parsable"]
     job = ask(slurm, "sbatch", *options, str(script)).strip()
     assert happens(lambda: bool(checkpoint_steps(run)))
     ask(slurm, "scontrol", "requeue", job)
     step = max(checkpoint_steps(run))
-    assert happens(lambda: log.read_text().count("run directory") == 2 or (run / "summary.json").exists())
+    assert happens(
+        lambda: log.read_text(encoding="utf-8").count("run directory") == 2 or (run / "summary.json").exists()
+    )
     assert happens(lambda: not ask(slurm, "squeue", "--noheader").strip())
-    said = log.read_text()
+    said = log.read_text(encoding="utf-8")
     assert "DUE TO JOB REQUEUE" in said and "going on from update" in said, said
     assert 0 < step < NUM_UPDATES == max(checkpoint_steps(run)), said
     assert digest(run) == digest(finished_run)

@@ -256,7 +256,7 @@ def _ends_in_time(job: subprocess.Popen[str], code: int, run_path: Path, patienc
     assert job.returncode == code, said
     assert took < 10.0 + patience_s
     newest = run_path / "checkpoints" / f"step_{checkpoint_steps(run_path)[-1]:08}"
-    assert json.loads((newest / "manifest.json").read_text())["step"] == checkpoint_steps(run_path)[-1]
+    assert json.loads((newest / "manifest.json").read_text(encoding="utf-8"))["step"] == checkpoint_steps(run_path)[-1]
     assert not _processes_of(run_path)
     return said
 
@@ -266,17 +266,23 @@ def _processes_of(run_path: Path) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            if f"FAULT={run_path}/fault\0" in (process / "environ").read_text():
+            if f"FAULT={run_path}/fault\0" in (process / "environ").read_text(encoding="utf-8"):
                 found.append(int(process.name))
     return found
 
 
 def _workers(pid: int) -> list[int]:
     """The worker processes of a job."""
-    return [each for each in _processes_of_parent(pid) if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text()]
+    return [
+        each
+        for each in _processes_of_parent(pid)
+        if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text(encoding="utf-8")
+    ]
 
 
 def _processes_of_parent(pid: int) -> list[int]:
     return [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text(encoding="utf-8").split()
     ]

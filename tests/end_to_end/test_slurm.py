@@ -20,7 +20,7 @@ submitit = pytest.importorskip("submitit")
 
 def submit(variables, folder, *arguments):
     command = [sys.executable, str(REPOSITORY / "launch" / "slurm.py"), "--cluster", "local", "--logs", str(folder)]
-    return subprocess.run([*command, *arguments], env=variables, cwd=folder, capture_output=True, text=True)
+    return subprocess.run([*command, *arguments], env=variables, cwd=folder, capture_output=True, encoding="utf-8")
 
 
 def wait_until(condition, seconds=120):
@@ -46,14 +46,16 @@ print(job.result(), flush=True)
         env=variables,
         cwd=tmp_path,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     job_id = process.stdout.readline().strip()
     wait_until(lambda: checkpoint_steps(run))
-    (task,) = Path(f"/proc/{job_id}/task/{job_id}/children").read_text().split()
+    (task,) = Path(f"/proc/{job_id}/task/{job_id}/children").read_text(encoding="utf-8").split()
     os.kill(int(task), signal.SIGUSR2)  # what SLURM sends before it takes a node away
     output, _ = process.communicate(timeout=240)
-    log = (tmp_path / f"{job_id}_0_log.out").read_text() + (tmp_path / f"{job_id}_0_log.err").read_text()
+    log = (tmp_path / f"{job_id}_0_log.out").read_text(encoding="utf-8") + (tmp_path / f"{job_id}_0_log.err").read_text(
+        encoding="utf-8"
+    )
     assert output.strip() == "0", log
     assert "stopped by SIGTERM" in log and log.count("run directory") == 2, log
     assert digest(run) == digest(finished_run)
@@ -68,7 +70,7 @@ def test_a_sweep_is_a_job_for_each_combination(variables, tmp_path):
     ]
     summaries = [tmp_path / "sweep" / str(number) / "summary.json" for number in range(2)]
     wait_until(lambda: all(summary.exists() for summary in summaries))
-    assert [json.loads(summary.read_text())["seed"] for summary in summaries] == [1, 2]
+    assert [json.loads(summary.read_text(encoding="utf-8"))["seed"] for summary in summaries] == [1, 2]
 
 
 def test_wrong_input_is_told_and_nothing_submitted(variables, tmp_path):

@@ -51,7 +51,6 @@ def test_theta_and_results_are_the_same_in_any_surroundings(tmp_path):
             env=common | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             encoding="utf-8",
             cwd=REPOSITORY,
         )

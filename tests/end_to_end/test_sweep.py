@@ -16,7 +16,7 @@ def test_a_sweep_trains_every_combination_and_ends_with_a_table(podmeta, tmp_pat
         "train", *SMALL, "outer.learning_rate=0.01,0.03", f"run_dir={tmp_path}", "--multirun", COLUMNS="200"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
-    assert "learning_rate: 0.03" in (tmp_path / "1" / "config.yaml").read_text()
+    assert "learning_rate: 0.03" in (tmp_path / "1" / "config.yaml").read_text(encoding="utf-8")
     table = [line for line in said.splitlines() if "│" in line and "outer.learning_rate=" in line]
     assert len(table) == 2 and all("regret" in line for line in table)
 
@@ -53,8 +53,10 @@ def test_a_sweep_in_the_folder_of_another_is_refused_with_the_keys_that_differ(s
     for number in ("0", "1"):
         path = tmp_path / number
         path.mkdir()
-        (path / "config.yaml").write_text(job_to_yaml(compose_job([*SMALL, f"seed={number}", f"run_dir={path}"])))
-        (path / "summary.json").write_text("{}")
+        (path / "config.yaml").write_text(
+            job_to_yaml(compose_job([*SMALL, f"seed={number}", f"run_dir={path}"])), encoding="utf-8"
+        )
+        (path / "summary.json").write_text("{}", encoding="utf-8")
     said = refused("train", *SMALL, *swept, f"run_dir={tmp_path}", "--multirun")
     assert told in said and f"run_dir {tmp_path / '0'} holds a run with another config" in said
 

@@ -59,7 +59,7 @@ def test_every_file_of_the_run_directory_is_there_and_nothing_else(tested_run):
 
 
 def test_the_summary_tells_what_was_trained(tested_run):
-    summary = json.loads((tested_run[0] / "summary.json").read_text())
+    summary = json.loads((tested_run[0] / "summary.json").read_text(encoding="utf-8"))
     assert re.fullmatch(r"[0-9a-f]{64}", summary["meta_params_sha256"])
     assert summary["num_updates"] == NUM_UPDATES
     assert summary["env_steps"] == NUM_UPDATES * 8 * 10
@@ -102,7 +102,7 @@ def test_the_curves_are_a_picture(tested_run):
 
 
 def test_the_environment_tells_what_the_job_ran_with(tested_run):
-    environment = json.loads((tested_run[0] / "environment.json").read_text())
+    environment = json.loads((tested_run[0] / "environment.json").read_text(encoding="utf-8"))
     assert environment["packages"]["jax"]
     assert len(environment["devices"]) == 2
     assert "experiment=bandit" in environment["command_line"]
@@ -197,7 +197,7 @@ def test_a_suite_adds_its_rows_and_prints_both_ends_of_the_lifetime(podmeta, tes
 def test_a_job_without_updates_leaves_its_first_state(podmeta, tmp_path):
     podmeta.succeeds("train", *TINY, "num_updates=0", "evaluation.enabled=false", f"run_dir={tmp_path}")
     assert checkpoint_steps(tmp_path) == [0]
-    assert json.loads((tmp_path / "summary.json").read_text())["env_steps"] == 0
+    assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["env_steps"] == 0
 
 
 def test_a_finished_run_is_finished(podmeta, finished_run):

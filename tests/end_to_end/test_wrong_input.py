@@ -189,10 +189,10 @@ def test_a_platform_that_is_not_there_is_told(podmeta, tmp_path):
 
 
 def test_a_run_directory_that_cannot_be_written_is_told(podmeta, tmp_path):
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
     said = podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/file")
     assert f"run_dir {tmp_path}/file cannot be written" in said
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")

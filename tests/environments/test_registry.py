@@ -97,7 +97,7 @@ def test_a_bandit_does_not_wait_for_gymnax():
         "from podmeta.environments.registry import make_environment; "
         "make_environment(BanditConfig()); print('gymnax' in sys.modules)"
     )
-    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True).stdout
     assert output.strip() == "False"
 
 

@@ -89,7 +89,7 @@ def test_a_part_that_is_not_there_is_told(benchmark_path, first, number):
 def test_a_file_that_is_no_benchmark_is_told(tmp_path):
     with pytest.raises(InputError, match=r"environment\.benchmark=nowhere does not exist"):
         load_rulesets("nowhere", 0, 0)
-    (tmp_path / "text").write_text("goals: none")
+    (tmp_path / "text").write_text("goals: none", encoding="utf-8")
     (tmp_path / "cut short").write_bytes(b"BZh9")
     xminigrid_benchmarks.save_bz2_pickle({"goals": np.zeros((1, 5))}, str(tmp_path / "other"))
     with (tmp_path / "pickle").open("wb") as file:

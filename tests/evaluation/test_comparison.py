@@ -64,7 +64,7 @@ def runs(tmp_path):
             | changes
             for (arms, algorithm), mean in means.items()
         ]
-        (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return path
 
     return make
@@ -103,14 +103,14 @@ def test_only_shared_settings_of_the_suites_asked_for_are_compared(runs):
 
 def test_the_instances_of_a_run_are_runs(runs, tmp_path):
     one, other = runs("a_0", means(1.0, 2.0)), runs("b_0", means(1.0, 2.0))
-    lines = (one / "evaluation.jsonl").read_text().splitlines()
+    lines = (one / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     by_instance = [
         {**row, "setting": {**row["setting"], "instance": i}, "mean": row["mean"] + i}
         for i in (0, 1, 2)
         for row in rows
     ]
-    (one / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in by_instance))
+    (one / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in by_instance), encoding="utf-8")
     two, _ = collect_scores([one, other], []).settings
     assert two.scores["a"].tolist() == [1, 2, 3] and two.scores["b"].tolist() == [1]
 
@@ -148,8 +148,8 @@ def test_results_of_an_older_meta_params_are_left_out_and_uneven_updates_said(ru
 def test_what_cannot_be_compared_is_told(names, part, runs, tmp_path, capsys):
     runs("a_0", means(1.0, 1.0))
     runs("a_1", means(1.0, 1.0))
-    (runs("damaged_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite"\n')
-    (runs("old_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite": "experiment"}\n')
+    (runs("damaged_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite"\n', encoding="utf-8")
+    (runs("old_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite": "experiment"}\n', encoding="utf-8")
     assert main(["compare", *(str(tmp_path / name) for name in names)]) == 2
     assert part in " ".join(capsys.readouterr().err.split())
 
@@ -163,7 +163,7 @@ def test_the_table_says_which_meta_params_were_tested(runs, capsys):
 def test_instances_are_paired_over_settings_and_a_setting_that_lacks_one_is_left_out(runs):
     """An interrupted meta-test leaves rows in another order, or about some instances only."""
     one, other = runs("a_0", means(1.0, 5.0)), runs("b_0", means(1.0, 2.0))
-    rows = [json.loads(line) for line in (one / "evaluation.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (one / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
 
     def write(instances_of_2, instances_of_5):
         by_instance = [
@@ -171,7 +171,7 @@ def test_instances_are_paired_over_settings_and_a_setting_that_lacks_one_is_left
             for row in rows
             for i in (instances_of_2 if row["setting"]["num_arms"] == 2 else instances_of_5)
         ]
-        (one / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in by_instance))
+        (one / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in by_instance), encoding="utf-8")
 
     write((0, 1, 2), (2, 0, 1))
     two, five = collect_scores([one, other], []).settings

@@ -38,7 +38,7 @@ def run(request, tmp_path):
 
 
 def write(path, rows):
-    (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def test_a_whole_run_is_done_also_for_a_job_of_fewer_updates(run):

@@ -13,7 +13,7 @@ from launch.gke.render import main
 from podmeta.config.compose import compose_job
 from podmeta.planning.topologies import parse_topology
 
-SCHEMA = json.loads(Path(__file__).with_name("jobset_schema.json").read_text())
+SCHEMA = json.loads(Path(__file__).with_name("jobset_schema.json").read_text(encoding="utf-8"))
 ARGUMENTS = ("--image", "registry.example/podmeta", "--claim", "runs", "experiment=bandit", "seed=3")
 
 

@@ -56,7 +56,7 @@ def test_signals_reach_every_process():
     waiting = "import signal; signal.signal(15, lambda *_: exit(5)); print('ready'); signal.pause()"
     starting = f"from launch.local import run_together; exit(run_together([{script(waiting)!r}] * 2))"
     process = subprocess.Popen(
-        script(starting), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        script(starting), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     )
     process.stdout.readline(), process.stdout.readline()
     process.send_signal(signal.SIGTERM)
@@ -72,7 +72,7 @@ def test_an_interrupted_launcher_says_so_even_if_its_processes_do_not():
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     process.stdout.readline(), process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -84,6 +84,6 @@ def test_an_interrupted_launcher_says_so_even_if_its_processes_do_not():
 def test_wrong_input_is_told_by_every_process_and_exits_with_2():
     command = [sys.executable, "launch/local.py", "--processes", "2", "experiment=bandti"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 2
     assert all(f"[{index}] error: experiment=bandti does not exist" in done.stderr for index in range(2))

@@ -59,7 +59,7 @@ def write(path, experiment, learner, seed):
     rows = [row | tested for row in rows]
     path.mkdir()
     (path / "summary.json").write_text(json.dumps(encode(summary)), encoding="utf-8")
-    (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (path / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 @pytest.mark.parametrize("experiment", ["bandit", "gridworld"])
@@ -108,8 +108,8 @@ def test_the_seeds_that_learn_from_reward_are_those_whose_verdict_says_so(runs):
 
 def test_a_meta_test_without_a_verdict_is_done_again(runs):
     path = runs / "gridworld_recurrent_1" / "evaluation.jsonl"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if "learns_from_reward" not in line))
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "learns_from_reward" not in line), encoding="utf-8")
     assert [command[:2] for command in commands_left(runs, SEEDS, [])] == [["evaluate", f"run={path.parent}"]]
 
 
@@ -123,8 +123,11 @@ def test_what_is_there_is_not_done_again(runs):
 
 def test_files_that_hold_less_than_a_whole_meta_test_are_not_taken_for_one(runs):
     cut, older = runs / "bandit_symmetric_0" / "evaluation.jsonl", runs / "gridworld_symmetric_0" / "evaluation.jsonl"
-    cut.write_text(cut.read_text().splitlines(keepends=True)[0])
-    older.write_text(older.read_text().replace('"meta_params_sha256": "d', '"meta_params_sha256": "e'))
+    cut.write_text(cut.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
+    older.write_text(
+        older.read_text(encoding="utf-8").replace('"meta_params_sha256": "d', '"meta_params_sha256": "e'),
+        encoding="utf-8",
+    )
     commands = list(commands_left(runs, [0], []))
     assert [command[0] for command in commands] == ["train", "train", "evaluate"]
     assert str(cut.parent) in " ".join(commands[0]) and str(older.parent) in " ".join(commands[1])
@@ -132,6 +135,8 @@ def test_files_that_hold_less_than_a_whole_meta_test_are_not_taken_for_one(runs)
 
 def test_a_run_with_another_config_is_refused_before_anything_starts(runs, capsys):
     path = runs / "bandit_symmetric_0"
-    (path / "config.yaml").write_text(job_to_yaml(compose_job(["experiment=paper_bandit_symmetric", "seed=7"])))
+    (path / "config.yaml").write_text(
+        job_to_yaml(compose_job(["experiment=paper_bandit_symmetric", "seed=7"])), encoding="utf-8"
+    )
     assert main(["--runs", str(runs)]) == 2
     assert "seed: 7 there, 0 now" in capsys.readouterr().err

@@ -21,13 +21,15 @@ def tpu_vm(tmp_path):
     """Runs the script; returns how it ended, and the calls of gcloud, each a list of arguments."""
     said = tmp_path / "said"
     stand_in = tmp_path / "gcloud"
-    stand_in.write_text(f"#!/bin/sh\nfor each; do printf '%s\\n' \"$each\"; done >>{said}; echo --- >>{said}\n")
+    stand_in.write_text(
+        f"#!/bin/sh\nfor each; do printf '%s\\n' \"$each\"; done >>{said}; echo --- >>{said}\n", encoding="utf-8"
+    )
     stand_in.chmod(0o755)
     variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TPU_NAME": "mine", "TPU_ZONE": "here-1"}
 
     def run(*arguments, **more):
-        done = subprocess.run([SCRIPT, *arguments], env=variables | more, capture_output=True, text=True)
-        calls = said.read_text().split("---\n")[:-1] if said.exists() else []
+        done = subprocess.run([SCRIPT, *arguments], env=variables | more, capture_output=True, encoding="utf-8")
+        calls = said.read_text(encoding="utf-8").split("---\n")[:-1] if said.exists() else []
         return done, [call.splitlines() for call in calls]
 
     return run
@@ -48,7 +50,7 @@ def test_run_reaches_all_workers_with_every_override_as_it_was_written(tpu_vm, t
     assert done.returncode == 0 and "--worker=all" in call
     (command,) = [each.removeprefix("--command=") for each in call if each.startswith("--command=")]
     words = subprocess.run(
-        ["bash", "-c", f"printf '%s\\n' {command.partition(' ')[2]}"], capture_output=True, text=True
+        ["bash", "-c", f"printf '%s\\n' {command.partition(' ')[2]}"], capture_output=True, encoding="utf-8"
     ).stdout.splitlines()
     assert words == ["train", "experiment=bandit", override, "distributed.enabled=on"]
 

@@ -134,7 +134,7 @@ def job_on(architecture, run_dir, *more):
 def test_it_trains_and_goes_on(tmp_path, architecture):
     train(job_on(architecture, tmp_path / "run", "num_updates=2"), print)
     train(job_on(architecture, tmp_path / "run"), print)
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["update"] for row in rows] == [1, 2, 3, 4]
     assert len({row["meta_params_norm"] for row in rows}) > 1
     assert np.isfinite([row["fitness_mean"] for row in rows]).all()

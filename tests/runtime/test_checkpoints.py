@@ -188,10 +188,10 @@ def test_any_damaged_file_falls_back_to_the_newest_good_one(damaged, pristine, d
 
 
 def test_an_added_file_an_emptied_folder_and_a_renamed_one_are_told(damaged):
-    (damaged / "step_00000002" / "arrays" / "added").write_text("")
+    (damaged / "step_00000002" / "arrays" / "added").write_text("", encoding="utf-8")
     shutil.copytree(damaged / "step_00000001", damaged / "step_00000003")
     (damaged / "step_00000004").mkdir()
-    (damaged / "step_00000005").write_text("a file")
+    (damaged / "step_00000005").write_text("a file", encoding="utf-8")
     restored = Checkpoints(damaged).restore_latest(state_at(0))
     assert restored.step == 1
     assert [warning.split("step_0000000")[1][0] for warning in restored.warnings] == ["5", "4", "3", "2"]
@@ -248,7 +248,7 @@ def test_content_that_orbax_got_wrong_is_told_by_the_second_checksum(damaged):
     step = damaged / "step_00000002"
     shutil.rmtree(step / "arrays")
     shutil.copytree(damaged / "step_00000001" / "arrays", step / "arrays")
-    (step / "SHA256SUMS").write_text("".join(checksum_lines(step)))
+    (step / "SHA256SUMS").write_text("".join(checksum_lines(step)), encoding="utf-8")
     restored = Checkpoints(damaged).restore_latest(state_at(0))
     assert restored.step == 1
     assert "differs from what was saved" in restored.warnings[0]
@@ -265,7 +265,7 @@ def test_all_broken_is_an_error_and_never_a_fresh_start(damaged):
 
 def test_a_failed_save_names_the_newest_good_checkpoint_as_intact(damaged):
     flip(damaged / "step_00000002" / "manifest.json")
-    (damaged / "step_00000003").write_text("in the way")
+    (damaged / "step_00000003").write_text("in the way", encoding="utf-8")
     (damaged / ".replaced-step_00000003").mkdir()  # a file cannot be renamed onto a folder
     checkpoints = Checkpoints(damaged)
     checkpoints.restore_latest(state_at(0))
@@ -405,14 +405,14 @@ def test_a_full_disk_is_told_in_one_line_and_the_last_checkpoint_stays(tmp_path)
         cwd=REPOSITORY,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},  # libtpu, where it is installed, complains that there is no TPU
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
 
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PodmetaError, match="could not be saved"):
         Checkpoints(tmp_path / "file" / "checkpoints").save(1, state_at(1), CheckpointMetadata(1.0))
 
@@ -459,7 +459,7 @@ def test_in_a_distributed_job_one_process_saves_and_each_restores_alone(tmp_path
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
         for process in range(2)
     ]

@@ -32,7 +32,7 @@ child = [sys.executable, "-c", {child!r}]
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
     )
 
@@ -53,7 +53,7 @@ def seconds_until_gone(process_id: int) -> float:
 
 def is_zombie(process_id: int) -> bool:
     """Whether it has ended, and its new parent has not asked how: as in containers without an init."""
-    done = subprocess.run(["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True)
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, encoding="utf-8")
     return done.stdout.startswith("Z")
 
 

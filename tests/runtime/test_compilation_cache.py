@@ -29,7 +29,7 @@ def compile_with(setting: str, **environment: str) -> dict:
         cwd=REPOSITORY,
         env=inherited | {"JAX_PLATFORMS": "cpu"} | environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return json.loads(result.stdout)
@@ -57,7 +57,7 @@ def test_a_path_wins_over_the_users_and_off_keeps_nothing(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_a_warning(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     result = compile_with(str(tmp_path / "file" / "cache"))
     assert result["value"] == 18.0
     assert "compilation_cache_dir" in result["warnings"][0]

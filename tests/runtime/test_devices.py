@@ -41,7 +41,7 @@ def test_a_platform_that_is_not_there_is_named_with_the_cure():
         cwd=REPOSITORY,
         env=os.environ | {"JAX_PLATFORMS": "abacus"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     said = done.stderr.splitlines()[-1]
     assert "InputError" in said and "JAX_PLATFORMS=abacus finds no device" in said

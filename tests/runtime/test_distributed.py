@@ -86,7 +86,7 @@ def test_only_a_loopback_address_is_bound_itself(address, bound, monkeypatch):
 def test_looking_for_others_where_nobody_is_is_told_with_the_cure():
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format("enabled='on'")], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", SCRIPT.format("enabled='on'")], env=environment, capture_output=True, encoding="utf-8"
     )
     said = done.stderr.splitlines()[-1]
     assert "InputError: distributed.enabled=on, but JAX finds nothing" in said and "distributed.enabled=off" in said

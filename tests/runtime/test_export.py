@@ -67,7 +67,8 @@ def test_it_is_the_meta_params_of_the_run_and_fits_any_size(run, exported):
     jax.tree.map(np.testing.assert_array_equal, meta_params, jax.tree.map(lambda leaf: leaf[1], result.meta_params))
     assert meta_params_sha256(meta_params) == pretrained.card.meta_params_sha256
     assert (
-        pretrained.card.meta_params_sha256 == json.loads((path / "summary.json").read_text())["meta_params_sha256"][1]
+        pretrained.card.meta_params_sha256
+        == json.loads((path / "summary.json").read_text(encoding="utf-8"))["meta_params_sha256"][1]
     )
 
 
@@ -83,7 +84,7 @@ def test_the_card_says_how_it_was_made(run, exported):
     assert (card.seed, card.num_updates, card.env_steps) == (seed, 2, 2 * 2 * 8 * 6)
     assert card.versions["jax"] == jax.__version__
     assert (card.description, card.limits, card.results) == ("what it is for", "what it cannot do", [])
-    assert str(path) not in exported.with_suffix(".json").read_text()
+    assert str(path) not in exported.with_suffix(".json").read_text(encoding="utf-8")
 
 
 def test_a_job_may_start_from_it(run, exported):
@@ -94,7 +95,7 @@ def test_a_job_may_start_from_it(run, exported):
 
 
 def test_its_results_are_the_headlines_about_its_instance_and_its_gain(run, tmp_path):
-    digests = json.loads((run[0] / "summary.json").read_text())["meta_params_sha256"]
+    digests = json.loads((run[0] / "summary.json").read_text(encoding="utf-8"))["meta_params_sha256"]
     rows = [
         {"suite": "a", "environment": "b", "setting": {"instance": i}, "algorithm": algorithm, "metric": metric}
         | {"update": 2, "meta_params_sha256": digests[i]}
@@ -109,7 +110,7 @@ def test_its_results_are_the_headlines_about_its_instance_and_its_gain(run, tmp_
     ]
     rows = [row | {"mean": 1.0, "low": 0.5, "high": 1.5, "num_tasks": 4, "a later key": "stays"} for row in rows]
     evaluation = run[0] / "evaluation.jsonl"
-    evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     try:
         assert export_run(run[0], tmp_path / "mine.npz", instance=1).card.results == [rows[1], rows[3], rows[4]]
     finally:
@@ -143,7 +144,7 @@ def test_any_byte_that_is_not_as_it_was_is_told(copy):
 )
 def test_a_card_that_is_none_is_told(change, part, copy):
     card = copy.with_suffix(".json")
-    card.write_text(change(card.read_text()))
+    card.write_text(change(card.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(InputError, match=rf"mine\.json.*{part}"):
         load_pretrained(str(copy))
 
@@ -241,14 +242,14 @@ def test_the_card_is_about_the_newest_meta_params_of_a_run_that_went_on(tmp_path
     assert {(row["update"], row["meta_params_sha256"]) for row in tested.card.results} == {
         (1, tested.card.meta_params_sha256)
     }
-    summary = (path / "summary.json").read_text()
+    summary = (path / "summary.json").read_text(encoding="utf-8")
     train_to(3)
     card, notes = export_run(path, tmp_path / "second.npz")
     assert (card.num_updates, card.env_steps, card.results) == (3, 3 * 8 * 6, [])
     assert card.meta_params_sha256 != tested.card.meta_params_sha256
     assert len(notes) == 1 and "of update 1 and the run holds the θ of update 3" in notes[0]
     # A run that is stopped after it went on has the summary of its earlier end, if it was made by an earlier podmeta.
-    (path / "summary.json").write_text(summary)
+    (path / "summary.json").write_text(summary, encoding="utf-8")
     with pytest.raises(
         InputError, match=r"newest θ, of update 3: its summary\.json is of update 1\. Give.*num_updates=3"
     ):

@@ -69,7 +69,7 @@ def test_what_killed_processes_left_is_deleted_and_what_is_being_written_is_not(
 def test_a_full_disk_is_recognised_behind_other_errors():
     try:
         try:
-            with FULL.open("w") as full:
+            with FULL.open("w", encoding="utf-8") as full:
                 full.write("x")
         except OSError as error:
             assert error.errno == errno.ENOSPC

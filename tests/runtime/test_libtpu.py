@@ -46,5 +46,5 @@ def test_a_command_on_a_machine_without_a_tpu_says_nothing_about_one():
         "assert '/libtpu.so' in open('/proc/self/maps').read()"
     )
     variables = {name: value for name, value in os.environ.items() if name not in ("JAX_PLATFORMS", *WITHOUT_A_TPU)}
-    done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")

@@ -21,8 +21,10 @@ def save(run, step, metadata):
     """The files of a checkpoint without arrays."""
     path = run / "checkpoints" / step_name(step)
     path.mkdir(parents=True)
-    (path / "manifest.json").write_text(json.dumps({"step": step, "metadata": metadata, "arrays": []}))
-    (path / "SHA256SUMS").write_text("".join(checksum_lines(path)))
+    (path / "manifest.json").write_text(
+        json.dumps({"step": step, "metadata": metadata, "arrays": []}), encoding="utf-8"
+    )
+    (path / "SHA256SUMS").write_text("".join(checksum_lines(path)), encoding="utf-8")
     return path
 
 
@@ -44,7 +46,7 @@ def test_the_newest_good_checkpoint_says_which_it_is(tmp_path):
     save(tmp_path, 4, {"seconds": 1.0, "meta_params_sha256": ["a", "b"]})
     newest = save(tmp_path, 8, {"seconds": 2.0, "meta_params_sha256": ["c", "d"]})
     assert newest_meta_params(tmp_path) == (8, ("c", "d"), True)
-    (newest / "manifest.json").write_text("{}")  # not as saved: a job would go on from the one before
+    (newest / "manifest.json").write_text("{}", encoding="utf-8")  # not as saved: a job would go on from the one before
     assert newest_meta_params(tmp_path) == (4, ("a", "b"), True)
 
 
@@ -72,7 +74,7 @@ def test_a_summary_counts_only_beside_its_own_meta_params(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"num_updates": 3}'])
 def test_a_damaged_summary_is_named(text, tmp_path):
-    (tmp_path / "summary.json").write_text(text)
+    (tmp_path / "summary.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"summary\.json"):
         read_summary(tmp_path)
 

@@ -31,7 +31,7 @@ def strict_rows(path: Path) -> list[dict]:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    return [json.loads(line, parse_constant=refuse) for line in path.read_text().splitlines()]
+    return [json.loads(line, parse_constant=refuse) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def events(directory: Path) -> list[Event]:
@@ -180,7 +180,7 @@ def test_a_full_disk_is_told_and_nothing_hangs(tmp_path):
         [*in_namespace, "sh", "-c", command, "sh", str(tmp_path), sys.executable, script],
         cwd=REPOSITORY,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
     assert (result.returncode, result.stdout) == (0, "told\n"), result.stderr

@@ -22,7 +22,7 @@ thread.start(), thread.join()
 def test_threads_of_processes_that_share_the_machine_let_others_finish_and_keep_to_their_cores():
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", WHAT_A_THREAD_HAS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WHAT_A_THREAD_HAS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
         for _ in range(2)
     ]
@@ -35,7 +35,7 @@ def test_threads_of_processes_that_share_the_machine_let_others_finish_and_keep_
 
 @linux_only
 def test_a_process_that_is_alone_is_left_as_it_is():
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, encoding="utf-8")
     share_the_machine([process.pid])
     assert os.sched_getscheduler(process.pid) != os.SCHED_BATCH
     process.communicate("\n")

@@ -21,7 +21,7 @@ class Clock:
 
 
 def log_file() -> TextIO:
-    return tempfile.TemporaryFile("w+")
+    return tempfile.TemporaryFile("w+", encoding="utf-8")
 
 
 def written(stream: TextIO) -> str:
@@ -88,7 +88,7 @@ def test_a_terminal_gets_a_live_bar(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     threads = set(threading.enumerate())
     reading, writing = os.openpty()
-    with os.fdopen(writing, "w") as terminal:
+    with os.fdopen(writing, "w", encoding="utf-8") as terminal:
         progress = show_progress(20, terminal)
         assert isinstance(progress, LiveProgress)
         with progress:
@@ -109,7 +109,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, terminal
     else:
         monkeypatch.setenv("TERM", terminal_type)
     reading, writing = os.openpty()
-    with os.fdopen(writing, "w") as terminal:
+    with os.fdopen(writing, "w", encoding="utf-8") as terminal:
         assert isinstance(show_progress(20, terminal), PlainProgress)
     os.close(reading)
 

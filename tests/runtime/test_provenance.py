@@ -23,7 +23,7 @@ def test_git_state_follows_the_checkout(tmp_path):
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         return subprocess.run(
-            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, encoding="utf-8"
         ).stdout.strip()
 
     assert git_state(tmp_path) is None
@@ -31,11 +31,11 @@ def test_git_state_follows_the_checkout(tmp_path):
     assert git_state(tmp_path) is None  # no commit yet
     package = tmp_path / "package"
     package.mkdir()
-    (package / "code.py").write_text("1")
+    (package / "code.py").write_text("1", encoding="utf-8")
     git("add", ".")
     git("commit", "-m", "first")
     assert git_state(package) == GitState(git("rev-parse", "HEAD"), dirty=False)
-    (tmp_path / "outside").write_text("another folder's change")
+    (tmp_path / "outside").write_text("another folder's change", encoding="utf-8")
     assert git_state(package).dirty is False
-    (package / "new.py").write_text("2")
+    (package / "new.py").write_text("2", encoding="utf-8")
     assert git_state(package).dirty is True

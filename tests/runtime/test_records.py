@@ -54,12 +54,12 @@ def test_a_job_with_nothing_left_says_so_and_leaves_what_made_the_meta_params(nu
     assert files(ended) == before
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("{")])
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("{", encoding="utf-8")])
 def test_a_lost_summary_is_made_up_with_all_updates_that_were_done(damage, ended):
-    before = json.loads((ended / "summary.json").read_text())
+    before = json.loads((ended / "summary.json").read_text(encoding="utf-8"))
     damage(ended / "summary.json")
     go_on(ended, 1)
-    after = json.loads((ended / "summary.json").read_text())
+    after = json.loads((ended / "summary.json").read_text(encoding="utf-8"))
     counted = ("num_updates", "env_steps", "seconds", "meta_params_sha256")
     assert {key: after[key] for key in counted} == {key: before[key] for key in counted}
 
@@ -94,7 +94,7 @@ def test_a_job_whose_directory_is_renamed_saves_there_and_stops(ended, tmp_path)
             records.save(state, Progress(3, 1.0))
     assert not ended.exists()
     assert "going on from update 3" in go_on(moved, 4)[1]
-    rows = (moved / "metrics.jsonl").read_text().splitlines()
+    rows = (moved / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(row)["update"] for row in rows] == [2, 3, 4]
 
 
@@ -122,14 +122,14 @@ def test_a_job_whose_directory_is_exchanged_for_another_run_leaves_that_alone(en
 
 def test_a_job_whose_directory_is_deleted_makes_it_again_and_goes_on(ended):
     with opened(ended) as (records, state, said):
-        config = (ended / "config.yaml").read_text()
+        config = (ended / "config.yaml").read_text(encoding="utf-8")
         shutil.rmtree(ended)
         assert records.due(Progress(2, 1.0))
         records.save(state, Progress(3, 1.0))
         assert any(f"{ended} was deleted" in line for line in said)
         assert not records.due(Progress(3, 1.0))
         records.note([{"update": 4}], Progress(4, 1.0), 0.0, 1.0)
-        assert (ended / "config.yaml").read_text() == config
+        assert (ended / "config.yaml").read_text(encoding="utf-8") == config
         with pytest.raises(InputError, match="in use"):
             go_on(ended, 9)
     assert "going on from update 3" in go_on(ended, 4)[1]
@@ -140,7 +140,7 @@ LENGTH = "outer.learning_rate_schedule.num_updates"
 
 
 def theta(path):
-    return json.loads((path / "summary.json").read_text())["meta_params_sha256"]
+    return json.loads((path / "summary.json").read_text(encoding="utf-8"))["meta_params_sha256"]
 
 
 def test_a_schedule_that_becomes_longer_is_said_and_one_that_keeps_its_length_ends_as_if_run_at_once(tmp_path):

@@ -41,7 +41,7 @@ def process_running(script: str, *arguments: str):
         [sys.executable, "-c", textwrap.dedent(script), *arguments],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     try:
         process.first_line = process.stdout.readline().strip()
@@ -131,7 +131,7 @@ def test_a_forked_child_that_outlives_a_killed_job_does_not_hold_the_directory(t
 @pytest.mark.parametrize("path", ["{file}", "{file}/below", "/proc/podmeta"])
 def test_a_place_that_cannot_be_written_is_refused(tmp_path, path):
     file = tmp_path / "file"
-    file.write_text("")
+    file.write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"run_dir .* cannot be written"):
         RunDirectory(Path(path.format(file=file)), CONFIG)
 
@@ -197,7 +197,7 @@ def leave_run(path: Path, config: str = CONFIG) -> None:
 def test_the_config_is_written_and_the_same_one_goes_on(tmp_path):
     leave_run(tmp_path / "a" / "run")
     leave_run(tmp_path / "a" / "run")
-    assert (tmp_path / "a" / "run" / "config.yaml").read_text() == CONFIG
+    assert (tmp_path / "a" / "run" / "config.yaml").read_text(encoding="utf-8") == CONFIG
 
 
 def test_changed_keys_are_listed_with_both_values(tmp_path):
@@ -210,7 +210,7 @@ def test_changed_keys_are_listed_with_both_values(tmp_path):
     assert f"extra.key: {ABSENT!r} there, 'x' now" in told
     assert f"seed: 0 there, {ABSENT!r} now" in told
     assert "num_updates" not in told
-    assert (tmp_path / "config.yaml").read_text() == CONFIG
+    assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == CONFIG
     leave_run(tmp_path)  # the refused one does not hold the lock
 
 
@@ -233,7 +233,7 @@ def test_keys_that_may_change_do_and_are_recorded(tmp_path):
 def test_a_start_that_trains_nothing_leaves_the_config_as_it_was(tmp_path):
     leave_run(tmp_path)
     RunDirectory(tmp_path, CONFIG.replace("num_updates: 100", "num_updates: 50")).release()
-    assert (tmp_path / "config.yaml").read_text() == CONFIG
+    assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == CONFIG
 
 
 def test_a_run_from_before_a_key_existed_has_its_default(tmp_path):
@@ -259,10 +259,10 @@ def test_a_config_that_is_not_one_is_refused(tmp_path, content):
 
 
 def test_results_without_a_config_are_refused_and_other_files_are_not(tmp_path):
-    (tmp_path / "slurm.out").write_text("")
+    (tmp_path / "slurm.out").write_text("", encoding="utf-8")
     leave_run(tmp_path)
     (tmp_path / "config.yaml").unlink()
-    (tmp_path / "metrics.jsonl").write_text("")
+    (tmp_path / "metrics.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"without its config\.yaml"):
         RunDirectory(tmp_path, CONFIG)
 

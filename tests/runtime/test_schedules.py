@@ -47,5 +47,5 @@ def test_nothing_is_said_where_nothing_goes_on(update):
 
 def test_a_directory_without_a_run_had_no_job(tmp_path):
     assert earlier_job(tmp_path) is None
-    (tmp_path / "config.yaml").write_text("learner: {}")
+    (tmp_path / "config.yaml").write_text("learner: {}", encoding="utf-8")
     assert earlier_job(tmp_path) is None

@@ -52,7 +52,7 @@ def train(*arguments):
 
 def rows(run_path):
     """The lines of metrics.jsonl, less what the clock says."""
-    lines = [json.loads(line) for line in (run_path / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     timed = ("seconds", "env_steps_per_second")
     return [{name: value for name, value in line.items() if name not in timed} for line in lines]
 
@@ -144,4 +144,4 @@ def test_instances_keep_the_seeds_that_their_run_began_with(tmp_path, monkeypatc
     train("evolution", tmp_path, *overrides)
     restored = restore_run(compose("evolution", tmp_path, *overrides), tmp_path)
     assert (restored.step, restored.tree.outer.settings.seed.tolist()) == (ALL_UPDATES, [0, 1])
-    assert json.loads((tmp_path / "summary.json").read_text())["instance_seeds"] == [0, 1]
+    assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["instance_seeds"] == [0, 1]

@@ -76,7 +76,7 @@ def test_factories_that_cannot_be_used_are_told(factory, options, message, make)
     ],
 )
 def test_what_a_users_module_or_function_raises_is_told_with_its_line(source, message, make, tmp_path, monkeypatch):
-    (tmp_path / "my_broken.py").write_text(source)
+    (tmp_path / "my_broken.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "my_broken", raising=False)
     with pytest.raises(InputError, match=r"environment\.factory=my_broken:make.*" + message):

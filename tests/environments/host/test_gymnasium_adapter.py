@@ -84,7 +84,8 @@ def test_discrete_observations_are_one_hot(make, begin):
 def test_a_module_may_register_the_environment(make, begin, tmp_path, monkeypatch):
     (tmp_path / "my_own_environments.py").write_text(
         "import gymnasium\n"
-        "gymnasium.register('Mine-v0', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=9)\n"
+        "gymnasium.register('Mine-v0', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=9)\n",
+        encoding="utf-8",
     )
     monkeypatch.syspath_prepend(tmp_path)
     environment = make(GymnasiumConfig(id="my_own_environments:Mine-v0"), 1)

@@ -23,7 +23,7 @@ IN_PROCESSES = {"vectorisation": "processes", "num_processes": 2}
 def is_alive(pid):
     """Whether a process is there, and no zombie."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -171,10 +171,10 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("how", ["kill while a step hangs", "end without closing"])
 def test_workers_do_not_outlive_their_parent(how, tmp_path):
     script = tmp_path / "parent.py"
-    script.write_text(PARENT)
+    script.write_text(PARENT, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     what = "step" if how.startswith("kill") else "end"
-    parent = subprocess.Popen([sys.executable, script, what], stdout=subprocess.PIPE, text=True, env=environment)
+    parent = subprocess.Popen([sys.executable, script, what], stdout=subprocess.PIPE, encoding="utf-8", env=environment)
     pids = [int(word) for word in parent.stdout.readline().split()]
     assert len(pids) == 2
     assert parent.stdout.readline() == "False\n"  # nor do workers, which import less

@@ -92,5 +92,5 @@ def test_no_extra_is_imported_unasked():
         f"make_host_environment(FactoryConfig(factory={SCRIPT!r}), 1); "
         "print([name for name in ('jax', 'envpool', 'gymnasium', 'bsuite', 'dm_control') if name in sys.modules])"
     )
-    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True).stdout
     assert output.strip() == "[]"

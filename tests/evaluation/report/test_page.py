@@ -52,7 +52,7 @@ def page(runs, tmp_path_factory):
 
 
 def test_every_figure_is_there_and_says_what_it_shows(page):
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     # Fitness by update and by time, throughput, the matrix, one curve, two lifetimes.
     assert text.count("<svg") == text.count("</svg>") == 7
     assert text.count("data:image/gif;base64,") == 1
@@ -81,13 +81,13 @@ def test_it_is_well_formed_and_what_runs_are_called_stays_text(page):
         def handle_endtag(self, tag):
             assert open_tags.pop() == tag
 
-    Checker().feed(page.read_text())
+    Checker().feed(page.read_text(encoding="utf-8"))
     assert open_tags == []
-    assert "<td>a&lt;b</td>" in page.read_text()
+    assert "<td>a&lt;b</td>" in page.read_text(encoding="utf-8")
 
 
 def test_ids_are_unique_and_references_stay_inside(page):
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     ids = re.findall(r'\bid="([^"]+)"', text)
     used = re.findall(r'(?:href="#|url\(#)([^")]+)', text)
     assert used and set(used) <= set(ids)
@@ -104,14 +104,16 @@ def test_a_browser_opens_it_from_disk_without_a_complaint(page, tmp_path):
     if browser is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--enable-logging=stderr"]
-    done = subprocess.run([browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, encoding="utf-8", timeout=120
+    )
     assert done.stdout.count("<svg") == 7
     assert "CONSOLE" not in done.stderr
 
 
 def test_equal_runs_make_equal_pages(runs, page, tmp_path):
     write_report(runs, tmp_path / "again.html")
-    assert (tmp_path / "again.html").read_text() == page.read_text()
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -120,12 +122,15 @@ def test_equal_runs_make_equal_pages(runs, page, tmp_path):
         (lambda run: (run / "config.yaml").unlink(), "config.yaml: No such file"),
         (lambda run: shutil.rmtree(run / "checkpoints"), "holds no checkpoint"),
         (
-            lambda run: (run / "metrics.jsonl").write_text('{"update": 1}\n'),
+            lambda run: (run / "metrics.jsonl").write_text('{"update": 1}\n', encoding="utf-8"),
             "metrics.jsonl:1 is damaged: env_steps is missing",
         ),
-        (lambda run: (run / "evaluation.jsonl").write_text("{}\n"), "evaluation.jsonl:1 is damaged: suite is missing"),
-        (lambda run: (run / "config.yaml").write_text("learner: {}"), "is not the config of a run"),
-        (lambda run: (run / "environment.json").write_text("{"), "environment.json:1 is damaged"),
+        (
+            lambda run: (run / "evaluation.jsonl").write_text("{}\n", encoding="utf-8"),
+            "evaluation.jsonl:1 is damaged: suite is missing",
+        ),
+        (lambda run: (run / "config.yaml").write_text("learner: {}", encoding="utf-8"), "is not the config of a run"),
+        (lambda run: (run / "environment.json").write_text("{", encoding="utf-8"), "environment.json:1 is damaged"),
     ],
 )
 def test_a_run_that_is_none_is_told(damage, part, runs, tmp_path, capsys):
@@ -141,18 +146,18 @@ def test_runs_of_one_name_are_told_apart(runs, tmp_path):
     for parent in ("one", "two"):
         shutil.copytree(runs[0], tmp_path / parent / "run")
     write_report([tmp_path / "one" / "run", tmp_path / "two" / "run"], tmp_path / "report.html")
-    assert "<td>one/run</td>" in (tmp_path / "report.html").read_text()
+    assert "<td>one/run</td>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_run_on_sebulba_shows_where_its_time_went(runs, page, tmp_path):
-    assert "share of time" not in page.read_text()
+    assert "share of time" not in page.read_text(encoding="utf-8")
     run = tmp_path / "run"
     shutil.copytree(runs[0], run)
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     told = [row | dict.fromkeys(SHARES, 0.25) for row in rows]
-    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told), encoding="utf-8")
     write_report([run], tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text()
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert all(name in text for name in ("share of time (%)", *SHARES.values()))
 
 
@@ -160,23 +165,23 @@ def test_a_run_under_way_is_shown_as_far_as_it_is(runs, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(runs[0], run)
     (run / "summary.json").unlink()
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 3
     write_report([run], tmp_path / "report.html")
-    assert "<td>not ended, of update 3</td>" in (tmp_path / "report.html").read_text()
+    assert "<td>not ended, of update 3</td>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_every_row_says_which_meta_params_it_is_about_and_those_of_others_are_left_out(runs, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(runs[0], run)
-    digest = json.loads((run / "summary.json").read_text())["meta_params_sha256"]
+    digest = json.loads((run / "summary.json").read_text(encoding="utf-8"))["meta_params_sha256"]
     for name in ("evaluation.jsonl", "learning_curves.jsonl"):
-        rows = [json.loads(line) for line in (run / name).read_text().splitlines()]
+        rows = [json.loads(line) for line in (run / name).read_text(encoding="utf-8").splitlines()]
         assert {(row["update"], row["meta_params_sha256"]) for row in rows} == {(3, digest)}
         older = [row | {"update": 1, "meta_params_sha256": "older"} for row in rows]
-        (run / name).write_text("".join(json.dumps(row) + "\n" for row in older))
+        (run / name).write_text("".join(json.dumps(row) + "\n" for row in older), encoding="utf-8")
     notes = write_report([run], tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text()
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert len(notes) == 2 and all("of update 1 and the run holds the θ of update 3" in note for note in notes)
     assert "Not meta-tested: run" in text and "of update 1 and the run holds" in text
     assert "<td>gittins</td>" not in text
