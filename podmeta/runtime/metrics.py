@@ -1,13 +1,11 @@
 """Metrics: JSON lines always, TensorBoard and Weights & Biases when asked."""
 
 import contextlib
-import importlib
 import json
 import math
 import os
 import secrets
 import time
-import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,13 +14,13 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from podmeta.config.run_config import read_run_config
 from podmeta.data_files import read_data
-from podmeta.errors import InputError, PodmetaError
+from podmeta.errors import PodmetaError
 from podmeta.runtime.files import explained_write_errors, open_without_following, write_atomically
 from podmeta.runtime.json_files import Warn
 from podmeta.runtime.run_directory import RunDirectory
 from podmeta.runtime.run_files import metrics_up_to
+from podmeta.runtime.weights_and_biases import WeightsAndBiases
 
 _SECONDS_BETWEEN_FLUSHES = 10.0
 
@@ -54,13 +52,13 @@ class MetricsWriter:
           warn: shows the user a warning.
 
         Raises:
-          InputError: Weights & Biases is asked for and not installed, or `metrics.jsonl` is damaged.
+          InputError: Weights & Biases is asked for and does not start, or `metrics.jsonl` is damaged.
         """
         self._run_directory = run_directory
         self._path = run_directory.metrics_path
         self._warn = warn
         # First, because it alone may find something amiss with the user's input.
-        self._wandb = None if wandb_project is None else _Wandb(run_directory, wandb_project)
+        self._wandb = None if wandb_project is None else WeightsAndBiases(run_directory, wandb_project, warn)
         _drop_rows_after(self._path, resumed_update, warn)
         with explained_write_errors(self._path):
             self._file = _open_to_append(self._path)
@@ -79,7 +77,7 @@ class MetricsWriter:
         if self._tensorboard is not None:
             self._tensorboard.write(values)
         if self._wandb is not None:
-            self._wandb.write(values)
+            self._wandb.write(values["update"], dict(_scalars(values)))
 
     def _make_again_what_was_deleted(self, update: int) -> None:
         """Opens new files where somebody has deleted or replaced some, because rows would be lost unseen.
@@ -170,37 +168,6 @@ class _TensorBoard:
             self._closed = True
             with explained_write_errors(self._directory):
                 self._events.close()
-
-
-class _Wandb:
-    """One Weights & Biases run for one run directory, however often the job is resumed."""
-
-    def __init__(self, run_directory: RunDirectory, project: str) -> None:
-        try:
-            wandb = importlib.import_module("wandb")
-        except ImportError as error:
-            raise InputError(
-                "logging.wandb is true, but Weights & Biases is not installed. Run pip install 'podmeta[wandb]', or "
-                "set logging.wandb=false."
-            ) from error
-        id_path = run_directory.path / "wandb_id"
-        if not id_path.exists():
-            write_atomically(id_path, uuid.uuid4().hex)
-        config = read_run_config(run_directory.config_path)
-        self._run = wandb.init(
-            project=project,
-            name=config.get("experiment_name"),
-            id=read_data(id_path).decode(),
-            resume="allow",
-            dir=str(run_directory.path),
-            config=config,
-        )
-
-    def write(self, values: Mapping[str, Any]) -> None:
-        self._run.log(dict(_scalars(values)), step=values["update"])
-
-    def close(self) -> None:
-        self._run.finish()
 
 
 def _open_to_append(path: Path) -> TextIO:
