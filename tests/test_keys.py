@@ -54,7 +54,8 @@ OUTER = {
 
 
 @pytest.mark.parametrize(
-    ("outer", "num_devices"), [("evolution", 1), ("evolution", 2), ("evolution", 4), ("actor_critic", 2)]
+    ("outer", "num_devices"),
+    [pytest.param("evolution", 1, marks=pytest.mark.long), ("evolution", 2), ("evolution", 4), ("actor_critic", 2)],
 )
 def test_another_default_generator_changes_no_bit_of_training(outer, num_devices):
     job = compose_job([*SMALL, *OUTER[outer]])

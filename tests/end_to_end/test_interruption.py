@@ -24,6 +24,7 @@ NUM_KILLS = 2
 LONGEST_LIFE_S = 1.2  # after the start of the run directory: about as long as the job takes
 
 
+@pytest.mark.long
 def test_a_job_killed_again_and_again_ends_bit_for_bit_as_if_it_had_not_been(podmeta, finished_run, tmp_path):
     seed = random.randrange(2**32)
     print(f"random.Random({seed})")  # shown when the test fails

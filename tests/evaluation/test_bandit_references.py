@@ -50,7 +50,7 @@ def standard_error(values):
         ("gittins", 100, 5, 78.3),
         ("gittins", 100, 10, 82.8),
         ("gittins", 100, 50, 85.2),
-        ("gittins", 500, 10, 437.8),
+        pytest.param("gittins", 500, 10, 437.8, marks=pytest.mark.long),
         ("thompson", 100, 5, 74.7),
         ("thompson", 100, 10, 76.7),
         ("thompson", 500, 10, 429.5),

@@ -114,6 +114,7 @@ def test_a_job_may_end_in_the_middle_of_a_stage_and_be_lengthened(whole, tmp_pat
     assert meta_params_sha256(train(name, run_path).meta_params) == meta_params_sha256(result.meta_params)
 
 
+@pytest.mark.long
 def test_a_run_is_restored_in_whichever_stage_it_was_saved(whole, tmp_path):
     name, _, result = whole
     run_path = tmp_path / "run"
