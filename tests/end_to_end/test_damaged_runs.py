@@ -35,6 +35,7 @@ from tests.end_to_end.job import TINY
 NUM_MUTATIONS = int(os.environ.get("PODMETA_TEST_MUTATIONS", "20"))
 JOB = (
     *TINY,
+    "devices.cpu=4",  # as many as the tests' own process has
     "num_updates=8",
     "checkpoint.every_updates=4",
     "checkpoint.keep=2",
