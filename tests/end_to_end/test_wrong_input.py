@@ -47,7 +47,7 @@ COMPOSED = {
     "logging.tensorboard=perhaps": ["logging.tensorboard", "perhaps"],
     "learner.hidden_layers=3": ["learner.hidden_layers"],
     # values
-    "outer.population_size=7": ["outer.population_size=7 is odd", "take 8"],
+    "outer.population_size=7": ["outer.population_size=7 does not divide into antithetic pairs", "take 8"],
     "outer.population_size=0": ["outer.population_size=0", "at least 2"],
     "outer.learning_rate=nan": ["outer.learning_rate=nan", "finite"],
     "outer.noise_std=inf": ["outer.noise_std=inf", "finite"],
@@ -170,7 +170,7 @@ UNFIT = [
     ),
     (
         ["outer=actor_critic", "outer.num_minibatches=3"],
-        ["outer.num_lifetimes=64", "outer.num_minibatches=3", "take a multiple of 12"],
+        ["outer.num_lifetimes=64", "3 minibatches on each", "take 60, or another multiple of 12"],
     ),
 ]
 
