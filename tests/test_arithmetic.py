@@ -43,8 +43,9 @@ def test_an_agent_acts_as_it_does_without():
         generator = np.random.default_rng(0)
         for step in range(20):
             kind = dm_env.StepType.FIRST if step == 0 else dm_env.StepType.MID
+            reward = 0.0 if step == 0 else float(generator.normal())
             observation = generator.normal(size=3).astype(np.float32)
-            yield int(agent.step(dm_env.TimeStep(kind, float(generator.normal()), 1.0, observation)))
+            yield int(agent.step(dm_env.TimeStep(kind, reward, 1.0, observation)))
 
     expected = list(actions())
     with other_settings():
