@@ -55,7 +55,6 @@ class Rollout(NamedTuple):
     def init(self, outer: OuterState, slot: Int[Array, ""]) -> SlotLifetimes:
         """The lifetimes that are to go on across updates, at their first env step."""
         entry_keys = self.outer_loop.lifetime_keys(outer, outer.update, slot)
-
         draw = self.outer_loop.draw(outer, slot)
 
         def of_member(member: Int[Array, ""]) -> SlotLifetimes:

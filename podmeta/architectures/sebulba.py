@@ -10,23 +10,18 @@ devices. Learner device d holds the d-th run of slots, as on Anakin; each actor 
 own process, so that no experience travels between processes.
 """
 
-import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import dm_env
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+from jaxtyping import Array, Int, Key
 
 from podmeta.architectures.base import DEVICE_AXIS, TrainingState
-from podmeta.architectures.packing import Packed, pack, unpack
-from podmeta.learners.base import LearnerState, MetaParams
-from podmeta.learners.policies import Action, Noise
-from podmeta.lifetimes import Decision, Experience, LifetimeState, action_noise, decide
+from podmeta.architectures.entry_actor import EntryActor
+from podmeta.learners.base import MetaParams
 from podmeta.outer.base import (
-    Entry,
     InstanceSettings,
     Metrics,
     OuterLoop,
@@ -35,69 +30,6 @@ from podmeta.outer.base import (
     Trajectory,
 )
 from podmeta.outer.staggering import unrolls_done
-
-LAST = int(dm_env.StepType.LAST)
-EnvironmentStep = Callable[[dm_env.TimeStep, Action], dm_env.TimeStep]
-
-
-class Record(NamedTuple):
-    """What an actor keeps of one env step. `num` is the number of lifetimes side by side.
-
-    Attributes:
-      decision: [num, ...] what the learner made of the time step; None where only rewards count.
-      step_type, reward, discount: [num] of the time step.
-    """
-
-    decision: Decision | None
-    step_type: Int[Array, "*time num"]
-    reward: Float[Array, "*time num"]
-    discount: Float[Array, "*time num"]
-
-
-class ActorState(NamedTuple):
-    """What an actor keeps on its device for the lifetimes of one entry.
-
-    Attributes:
-      lifetimes: [num, ...] the lifetimes, whose tasks, environments and time steps are on the host.
-      noise: [unroll_length, num, ...] the noise of the unroll's actions, drawn at once because that is cheaper.
-      records: [unroll_length, num, ...] the growing trajectory, of a `Record` each env step.
-      position: [] env steps of the unroll done.
-    """
-
-    lifetimes: LifetimeState
-    noise: Noise
-    records: Packed
-    position: Int[Array, ""]
-
-
-class EntryActor(NamedTuple):
-    """The programs by which an actor lets the lifetimes of one entry live.
-
-    Attributes:
-      entry: the entry.
-      num_lifetimes: lifetimes side by side.
-      unroll_length: env steps of an update.
-      init: (θ that acts, keys [num], time step [num, ...]) -> a state, in which nothing has been lived.
-      begin: (θ that acts, state, keys [num], starts [num]) -> (state, learner states [num, ...]) at the start of an
-        unroll: lifetimes are born where one starts.
-      act: (θ that acts, state, time step [num, ...]) -> (state, actions [num, ...]).
-      live: (a step of the environments that programs can call, θ that acts, state, time step [num, ...], position) ->
-        (state, time step) when that position of the unroll is reached, or a time step holds a NaN or an infinite
-        number.
-      finish: (state, learner states, time step [num, ...], first_step [num]) -> the trajectory [num, ...] of an
-        unroll that has begun with these learner states and ends with this time step.
-    """
-
-    entry: Entry
-    num_lifetimes: int
-    unroll_length: int
-    init: Callable[[MetaParams, Key[Array, "num"], dm_env.TimeStep], ActorState]
-    begin: Callable[[MetaParams, ActorState, Key[Array, "num"], Bool[Array, "num"]], tuple[ActorState, LearnerState]]
-    act: Callable[[MetaParams, ActorState, dm_env.TimeStep], tuple[ActorState, Action]]
-    live: Callable[
-        [EnvironmentStep, MetaParams, ActorState, dm_env.TimeStep, Int[Array, ""]], tuple[ActorState, dm_env.TimeStep]
-    ]
-    finish: Callable[[ActorState, LearnerState, dm_env.TimeStep, Int[Array, "num"]], Trajectory]
 
 
 class Sebulba(NamedTuple):
@@ -202,7 +134,7 @@ def make_sebulba(
 
     num_members = num_slots * outer_loop.num_members
     entry_actors = tuple(
-        make_entry_actor(
+        EntryActor(
             entry,
             num_slots * max(outer_loop.num_members, 1) * entry.lifetimes,
             unroll_length,
@@ -220,143 +152,3 @@ def make_sebulba(
         update=update,
         env_steps_per_update=outer_loop.env_steps_per_update,
     )
-
-
-def environment_seeds(keys: Key[Array, "num"]) -> UInt32[Array, "num"]:
-    """The seeds of the tasks and environments of lifetimes with these keys."""
-    return jax.vmap(lambda key: jax.random.bits(_birth_keys(key)[0], dtype=jnp.uint32))(keys)
-
-
-def _birth_keys(key: Key[Array, ""]) -> Key[Array, "3"]:
-    """The keys of a lifetime's task and environment, of its learner state, and of its env steps."""
-    return jax.random.split(key, 3)
-
-
-def make_entry_actor(
-    entry: Entry, num_lifetimes: int, unroll_length: int, num_members: int, uses_decisions: bool
-) -> EntryActor:
-    """The programs by which an actor lets lifetimes of one entry live.
-
-    Args:
-      entry: the entry.
-      num_lifetimes: lifetimes side by side.
-      unroll_length: env steps of an update.
-      num_members: members that share the lifetimes out in equal runs, each with a θ of its own; 0: all have one θ.
-      uses_decisions: whether more than rewards and discounts is kept.
-    """
-    inner_loop = entry.inner_loop
-
-    def over_lifetimes(function: Callable, meta_params: MetaParams, *arguments: Any) -> Any:
-        if num_members == 0:
-            return jax.vmap(lambda *one: function(meta_params, *one))(*arguments)
-        by_member = jax.tree.map(lambda leaf: leaf.reshape(num_members, -1, *leaf.shape[1:]), arguments)
-        over_members = jax.vmap(lambda member, several: jax.vmap(lambda one: function(member, *one))(several))
-        results = over_members(meta_params, by_member)
-        return jax.tree.map(lambda leaf: leaf.reshape(num_lifetimes, *leaf.shape[2:]), results)
-
-    def born(meta_params: MetaParams, key: Key[Array, ""]) -> LifetimeState:
-        _, learner_key, lifetime_key = _birth_keys(key)
-        return LifetimeState(
-            key_data=jax.random.key_data(lifetime_key),
-            num_steps=jnp.zeros((), jnp.int32),
-            task=(),
-            environment_state=(),
-            timestep=(),
-            previous_action=jnp.zeros(inner_loop.policy.num_actions),
-            learner_state=inner_loop.initial_state(meta_params, learner_key),
-        )
-
-    def decided(
-        meta_params: MetaParams, lifetimes: LifetimeState, noise: Noise, timestep: dm_env.TimeStep
-    ) -> tuple[Record, Action, LifetimeState]:
-        decision, lifetimes = over_lifetimes(
-            functools.partial(decide, inner_loop.step, inner_loop.policy, inner_loop.see),
-            meta_params,
-            lifetimes._replace(timestep=timestep),
-            noise,
-        )
-        kept = decision if uses_decisions else None
-        record = Record(kept, timestep.step_type, timestep.reward, timestep.discount)
-        return record, jax.vmap(inner_loop.policy.to_environment)(decision.action), lifetimes._replace(timestep=())
-
-    def drawn(lifetimes: LifetimeState) -> Noise:
-        draw = functools.partial(action_noise, inner_loop.policy, num_steps=unroll_length)
-        return jax.vmap(draw, out_axes=1)(lifetimes)
-
-    def init(meta_params: MetaParams, keys: Key[Array, "num"], timestep: dm_env.TimeStep) -> ActorState:
-        lifetimes = over_lifetimes(born, meta_params, keys)
-        noise = drawn(lifetimes)
-
-        def recorded(lifetimes: LifetimeState, noise: Noise) -> Packed:
-            return pack(decided(meta_params, lifetimes, noise, timestep)[0])
-
-        shapes = jax.eval_shape(recorded, lifetimes, noise[0])
-        records = jax.tree.map(lambda leaf: jnp.zeros((unroll_length, *leaf.shape), leaf.dtype), shapes)
-        return ActorState(lifetimes, noise, records, jnp.zeros((), jnp.int32))
-
-    def begin(
-        meta_params: MetaParams, state: ActorState, keys: Key[Array, "num"], starts: Bool[Array, "num"]
-    ) -> tuple[ActorState, LearnerState]:
-        newborn = over_lifetimes(born, meta_params, keys)
-        lifetimes = jax.tree.map(
-            lambda new, old: jnp.where(starts.reshape(-1, *(1,) * (new.ndim - 1)), new, old), newborn, state.lifetimes
-        )
-        begun = ActorState(lifetimes, drawn(lifetimes), state.records, jnp.zeros((), jnp.int32))
-        return begun, lifetimes.learner_state
-
-    def act(meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep) -> tuple[ActorState, Action]:
-        # By functions that do not look whether the position is within, for at every env step that would cost as much.
-        noise = jax.lax.dynamic_index_in_dim(state.noise, state.position, keepdims=False)
-        record, actions, lifetimes = decided(meta_params, state.lifetimes, noise, timestep)
-        records = jax.tree.map(
-            lambda growing, new: jax.lax.dynamic_update_index_in_dim(growing, new, state.position, axis=0),
-            state.records,
-            pack(record),
-        )
-        return state._replace(lifetimes=lifetimes, records=records, position=state.position + 1), actions
-
-    def live(
-        step: EnvironmentStep,
-        meta_params: MetaParams,
-        state: ActorState,
-        timestep: dm_env.TimeStep,
-        until: Int[Array, ""],
-    ) -> tuple[ActorState, dm_env.TimeStep]:
-        def goes_on(lived: tuple[ActorState, dm_env.TimeStep]) -> Bool[Array, ""]:
-            state, timestep = lived
-            finite = jnp.isfinite(timestep.reward).all() & jnp.isfinite(timestep.observation).all()
-            return (state.position < until) & finite
-
-        def env_step(lived: tuple[ActorState, dm_env.TimeStep]) -> tuple[ActorState, dm_env.TimeStep]:
-            state, timestep = lived
-            state, actions = act(meta_params, state, timestep)
-            return state, step(timestep, actions)
-
-        return jax.lax.while_loop(goes_on, env_step, (state, timestep))
-
-    def finish(
-        state: ActorState, learner_state: LearnerState, timestep: dm_env.TimeStep, first_step: Int[Array, "num"]
-    ) -> Trajectory:
-        def shifted(leaf: Array, last: Array) -> Array:
-            return jnp.append(leaf[1:], last[None], axis=0).swapaxes(0, 1)
-
-        records: Record = unpack(state.records)
-        learner_input, learner_output, action = jax.tree.map(
-            lambda leaf: leaf.swapaxes(0, 1), records.decision or (None, None, None)
-        )
-        experience = Experience(
-            learner_input=learner_input,
-            learner_output=learner_output,
-            action=action,
-            action_ignored=(records.step_type == LAST).swapaxes(0, 1),
-            follows_truncation=((records.step_type == LAST) & (records.discount > 0)).swapaxes(0, 1),
-            reward=shifted(records.reward, timestep.reward),
-            discount=shifted(records.discount, timestep.discount),
-            episode_end=shifted(records.step_type, timestep.step_type) == LAST,
-            expected_reward=None,
-            regret=None,
-        )
-        final_input = jax.vmap(inner_loop.see)(timestep, state.lifetimes.previous_action)
-        return Trajectory(learner_state, experience, final_input, first_step)
-
-    return EntryActor(entry, num_lifetimes, unroll_length, init, begin, act, live, finish)

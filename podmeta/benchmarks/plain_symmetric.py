@@ -1,7 +1,7 @@
 """The symmetric learner in its plain form: one LSTM for every weight, straight from the equations.
 
 It computes what `podmeta.learners.symmetric` computes, on the same θ and the same learner state, and shares nothing
-between LSTMs: each one projects the whole of what it is told, and makes its own messages, which are then aggregated.
+between LSTMs: each one projects all of its inputs and makes its own messages, which are then aggregated.
 `podmeta bench core` compares the fast form with it, and the tests hold the fast form to it.
 """
 
@@ -48,7 +48,7 @@ def plain_step(
       num_policy_channels: 1 for logits, 2 for mean and log standard deviation.
       meta_params: θ, of whole matrices.
       state: the learner state.
-      learner_input: what the learner is told.
+      learner_input: the learner's input.
 
     Returns:
       The output and the next learner state.

@@ -6,7 +6,7 @@ Environments that a run steps within its actors' programs are stepped within a p
 Python, as their users do and as other trainers must.
 
 A machine that others use too is faster at one time than at another. Parts and whole are therefore measured in turns,
-and what is told is the median of several.
+and the median of several is reported.
 """
 
 import dataclasses

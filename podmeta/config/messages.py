@@ -1,4 +1,4 @@
-"""What a user is told about a key, a type or a name that is wrong."""
+"""Messages about a wrong key, type or name."""
 
 import difflib
 from collections.abc import Iterable

@@ -15,7 +15,7 @@ _INTRODUCTION = """# Config keys
 
 A key is given on the command line as `key=value`, as in `podmeta train experiment=bandit outer.learning_rate=0.01`, and
 holds for that job. What is not given comes from the experiment, then from the preset of the group, then from the
-defaults below. A key that does not exist, or a value that makes no sense, is told before anything starts.
+defaults below. Unknown keys and invalid values are rejected before the job starts.
 """
 
 

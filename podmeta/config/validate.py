@@ -189,7 +189,7 @@ def _check_anakin(architecture: AnakinConfig) -> None:
 
 
 def _check_distributed(distributed: DistributedConfig) -> None:
-    """An address says that processes are told apart by hand: then everything must be said."""
+    """Checks that a coordinator address comes with the number of processes and the process's own number."""
     address, num_processes, process_id = (
         distributed.coordinator_address,
         distributed.num_processes,

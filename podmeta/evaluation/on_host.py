@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from podmeta.architectures.sebulba import EntryActor, environment_seeds, make_entry_actor
+from podmeta.architectures.entry_actor import EntryActor, environment_seeds
 from podmeta.config.schema import HostEnvironmentConfig
 from podmeta.environments.host.registry import patient_host_environment
 from podmeta.evaluation.lived import Lifetimes, measure
@@ -66,4 +66,4 @@ def trace_on_host(environment_config: HostEnvironmentConfig, inner_loop: InnerLo
 
 def _make_actor(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop, num_environments: int) -> EntryActor:
     entry = Entry(environment_config.name, inner_loop, lifetimes=1, weight=1.0)
-    return make_entry_actor(entry, num_environments, inner_loop.lifetime_length, 0, uses_decisions=False)
+    return EntryActor(entry, num_environments, inner_loop.lifetime_length, 0, uses_decisions=False)

@@ -278,14 +278,8 @@ class ActorCritic(OuterLoop):
 
     @property
     def _optimiser(self) -> MetaOptimiser:
-        config = self.config
         return MetaOptimiser(
-            config.optimiser,
-            config.optimiser_arguments,
-            config.learning_rate_schedule,
-            self.num_updates,
-            self.first_update,
-            max_gradient_norm=config.max_gradient_norm,
+            self.config, self.num_updates, self.first_update, max_gradient_norm=self.config.max_gradient_norm
         )
 
 

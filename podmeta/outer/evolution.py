@@ -170,15 +170,7 @@ class Evolution(OuterLoop):
 
     @property
     def _optimiser(self) -> MetaOptimiser:
-        config = self.config
-        return MetaOptimiser(
-            config.optimiser,
-            config.optimiser_arguments,
-            config.learning_rate_schedule,
-            self.num_updates,
-            self.first_update,
-            weight_decay=config.weight_decay,
-        )
+        return MetaOptimiser(self.config, self.num_updates, self.first_update, weight_decay=self.config.weight_decay)
 
     def _noise_std(self, state: EvolutionState) -> Float[Array, ""]:
         factor = make_schedule_factor(self.config.noise_std_schedule, self.num_updates)

@@ -1,12 +1,12 @@
 """From a gradient to a new θ, for every outer loop: optimiser, schedule, clipping, weight decay, and their metrics."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import optax
 from jaxtyping import Array, Float, Int
 
-from podmeta.config.schema import ScheduleConfig
+from podmeta.config.schema import ActorCriticConfig, EvolutionConfig
 from podmeta.learners.base import MetaParams
 from podmeta.outer.base import Metrics
 from podmeta.outer.optimisers import check_optimiser, make_optimiser, make_schedule_factor
@@ -16,18 +16,14 @@ class MetaOptimiser(NamedTuple):
     """An optimiser of θ over one stage.
 
     Attributes:
-      name: its name in optax.
-      arguments: its further arguments.
-      schedule: of the learning rate.
+      config: names the optimiser, its arguments and the schedule of its learning rate.
       num_updates: the length of the stage, which the schedule runs over.
       first_update: updates that earlier stages have done.
       max_gradient_norm: gradients are clipped to this norm; 0: not at all.
       weight_decay: θ shrinks by learning rate x weight_decay per step.
     """
 
-    name: str
-    arguments: dict[str, Any]
-    schedule: ScheduleConfig
+    config: EvolutionConfig | ActorCriticConfig
     num_updates: int
     first_update: int
     max_gradient_norm: float = 0.0
@@ -39,7 +35,7 @@ class MetaOptimiser(NamedTuple):
         Raises:
           InputError: it does not work.
         """
-        check_optimiser(self.name, self.arguments, meta_params)
+        check_optimiser(self.config.optimiser, self.config.optimiser_arguments, meta_params)
 
     def init(self, meta_params: MetaParams, learning_rate: Float[Array, ""]) -> optax.OptState:
         """The state of an optimiser that has seen nothing."""
@@ -65,7 +61,7 @@ class MetaOptimiser(NamedTuple):
         Returns:
           θ and the optimiser's state after the step, and metrics.
         """
-        factor = make_schedule_factor(self.schedule, self.num_updates)(update - self.first_update)
+        factor = make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(update - self.first_update)
         learning_rate = learning_rate * factor
         changes, optimiser_state = self._optimiser(learning_rate).update(gradient, optimiser_state, meta_params)
         kept = 1.0 - learning_rate * self.weight_decay if self.weight_decay else 1.0
@@ -78,7 +74,7 @@ class MetaOptimiser(NamedTuple):
         return meta_params, optimiser_state, metrics
 
     def _optimiser(self, learning_rate: Float[Array, ""]) -> optax.GradientTransformation:
-        optimiser = make_optimiser(self.name, self.arguments)(learning_rate)
+        optimiser = make_optimiser(self.config.optimiser, self.config.optimiser_arguments)(learning_rate)
         if self.max_gradient_norm == 0:
             return optimiser
         return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), optimiser)

@@ -10,8 +10,9 @@ import pytest
 
 from podmeta.architectures.anakin import Rollout
 from podmeta.architectures.base import DEVICE_AXIS
+from podmeta.architectures.entry_actor import environment_seeds
 from podmeta.architectures.packing import unpack
-from podmeta.architectures.sebulba import environment_seeds, make_sebulba
+from podmeta.architectures.sebulba import make_sebulba
 from podmeta.config.schema import (
     ActorCriticConfig,
     ContextualBanditConfig,

@@ -1,10 +1,12 @@
-"""Variables of JAX that change the meaning of a program: the same θ comes out, bit for bit."""
+"""Variables that change the meaning of a program: the same θ comes out, bit for bit, and texts are UTF-8."""
 
 import os
 import subprocess
 import sys
 
-from tests.end_to_end.job import REPOSITORY, TIMEOUT_S
+import pytest
+
+from tests.end_to_end.job import JOB, REPOSITORY, TIMEOUT_S, checkpoint_steps, digest
 
 SURROUNDINGS = {
     "JAX_ENABLE_X64": "1",
@@ -62,3 +64,22 @@ def test_theta_and_results_are_the_same_in_any_surroundings(tmp_path):
     plain, other = ([line for line in said.splitlines() if line[:2] in ("0 ", "1 ", "2 ")] for said, _ in ends)
     assert len(plain) == len(JOBS)
     assert plain == other
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        pytest.param({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, id="C"),
+        pytest.param({"PYTHONIOENCODING": "ascii"}, id="ascii", marks=pytest.mark.long),
+        pytest.param({"PYTHONIOENCODING": "latin-1", "LC_ALL": "C"}, id="latin-1", marks=pytest.mark.long),
+    ],
+)
+def test_a_run_whose_path_is_not_ascii_is_made_and_read_in_any_locale(podmeta, finished_run, tmp_path, locale):
+    run = tmp_path / "Läufe θ"
+    surroundings = podmeta.variables | locale
+    for command in (["train", *JOB, f"run_dir={run}"], ["report", str(run)]):
+        done = subprocess.run([*podmeta.program, *command], cwd=tmp_path, env=surroundings, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+    assert {path.name for path in tmp_path.iterdir()} == {run.name, "report.html"}
+    assert digest(run) == digest(finished_run)
+    assert checkpoint_steps(run) == checkpoint_steps(finished_run)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool
 
-from podmeta.architectures.sebulba import ActorState
+from podmeta.architectures.entry_actor import ActorState
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.runtime.leaving import ForeignWork
 from podmeta.runtime.sebulba.clock import Clock

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
-from podmeta.architectures.sebulba import ActorState, EntryActor
+from podmeta.architectures.entry_actor import ActorState, EntryActor
 from podmeta.environments.host.base import CompiledStep, HostEnvironment
 from podmeta.runtime.sebulba.clock import Clock
 from podmeta.runtime.sebulba.effects import quickly_called

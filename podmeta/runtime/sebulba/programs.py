@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import dm_env
 import jax
 
-from podmeta.architectures.sebulba import EntryActor, Sebulba, environment_seeds
+from podmeta.architectures.entry_actor import EntryActor, environment_seeds
+from podmeta.architectures.sebulba import Sebulba
 from podmeta.outer.base import OuterState
 
 
