@@ -22,13 +22,18 @@ def config_directory() -> Path:
 
 
 def list_options(group: str) -> dict[str, str]:
-    """The choices of a config group, by name, each with the first comment line of its file."""
+    """The choices of a config group, by name, each with the first comment line of its file.
+
+    One that was registered without a file has the first line of its dataclass's docstring.
+    """
     options = {}
     for path in sorted((config_directory() / group).glob("*.yaml")):
         comments = [
             line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if re.match("# [^@]", line)
         ]
         options[path.stem] = comments[0] if comments else ""
+    for name, schema in GROUPS.get(group, {}).items():
+        options.setdefault(name, (schema.__doc__ or "").partition("\n")[0])
     return options
 
 

@@ -11,6 +11,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from podmeta.config.compose import compose_job
+from podmeta.config.presets import list_options
 from podmeta.config.schema import GROUPS, OuterLoopConfig
 from podmeta.config.schema.option import option
 from podmeta.errors import InputError
@@ -140,6 +141,15 @@ def test_it_trains_and_goes_on(tmp_path, architecture):
     assert np.isfinite([row["fitness_mean"] for row in rows]).all()
     assert rows[-1]["env_steps"] == 4 * 4 * 2 * {"anakin": 10, "sebulba": 40}[architecture]
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps()[-1] == 4
+
+
+def test_it_is_a_choice_like_the_others():
+    assert (
+        list_options("outer")["duels"]
+        == "Many duels between θ and a change of it; θ moves towards the mean of the winners."
+    )
+    with pytest.raises(InputError, match=r"outer\.fitness"):
+        compose_job(["experiment=bandit", "outer=duels"])  # an experiment with a key that it does not have
 
 
 def test_what_does_not_divide_is_refused_in_its_own_words(tmp_path):
