@@ -1,1 +1,1 @@
-"""What is learnt: environments, task distributions and task wrappers."""
+"""What is learnt: environments, task distributions and task transforms."""

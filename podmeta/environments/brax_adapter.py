@@ -1,7 +1,7 @@
 """brax environments as environments of ours: bodies moved by continuous actions.
 
 Start states are drawn at every reset, as brax draws them, so the task is empty: task distributions over a brax
-environment come from the wrappers.
+environment come from the transforms.
 """
 
 import warnings

@@ -1,7 +1,7 @@
 """gymnax environments as environments of ours.
 
 An episode's own draws (a start state, a goal) are made at its reset, as gymnax makes them, so the task is
-empty: task distributions over a gymnax environment come from the wrappers.
+empty: task distributions over a gymnax environment come from the transforms.
 """
 
 import dataclasses

@@ -15,25 +15,20 @@ from podmeta.config.schema import (
     TabularMDPConfig,
     XLandConfig,
 )
-from podmeta.environments import wrappers
 from podmeta.environments.bandit import BernoulliBandit
 from podmeta.environments.base import Environment
 from podmeta.environments.contextual_bandit import ContextualBandit
 from podmeta.environments.grid_world import GridWorld
 from podmeta.environments.host.imports import import_extra
+from podmeta.environments.jax.transformed import transformed
 from podmeta.environments.object_grid_world import ObjectGridWorld
-from podmeta.environments.padding import Padded
 from podmeta.environments.tabular_mdp import TabularMDP
 from podmeta.errors import InputError
 
 
 @own_arithmetic()
 def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
-    """The environment that `config` describes, in the wrappers that it asks for.
-
-    The wrappers go on from the inside out: the reward; the factors, which thereby belong to the environment's
-    own observation components in their own order; the signs; the copies, which thereby share them; the permutations of
-    observations and of actions; the padding, which is therefore not shuffled in.
+    """The environment that `config` describes, in the transforms that it asks for.
 
     Args:
       config: the config of one of the environments.
@@ -44,22 +39,7 @@ def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
     Raises:
       InputError: a key of the config does not fit the environment.
     """
-    environment = _bare_environment(config)
-    if config.failure_reward:
-        environment = wrappers.FailureReward(environment)
-    if config.observation_scale:
-        environment = wrappers.ScaledObservations(environment, config.observation_scale)
-    if config.flip_observation_signs:
-        environment = wrappers.FlippedObservationSigns(environment)
-    if config.observation_copies > 1:
-        environment = wrappers.DuplicatedObservations(environment, config.observation_copies)
-    if config.permute_observations:
-        environment = wrappers.PermutedObservations(environment)
-    if config.permute_actions:
-        environment = wrappers.PermutedActions(environment)
-    if config.padded_observation_size or config.padded_num_actions:
-        environment = Padded(environment, config.padded_observation_size, config.padded_num_actions)
-    return environment
+    return transformed(_bare_environment(config), config)
 
 
 def _bare_environment(config: EnvironmentConfig) -> Environment[Any, Any]:

@@ -31,7 +31,7 @@ class PlayedLifetime(NamedTuple):
 
 
 def make_dm_environment(config: EnvironmentConfig, seed: int) -> dm_env.Environment:
-    """The environment of a config, in its wrappers, behind dm_env's interface.
+    """The environment of a config, in its transforms, behind dm_env's interface.
 
     Raises:
       InputError: a key of the config does not fit the environment.

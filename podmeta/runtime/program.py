@@ -201,7 +201,7 @@ def _check_one_size(entries: list[PlacedEntry]) -> None:
             raise InputError(
                 f"the θ of this learner is tied to sizes, and those of {placed.place} ({_describe(placed)}) differ "
                 f"from those of {first.place} ({_describe(first)}). Take learner=symmetric, whose θ fits any size; or "
-                f"wrap every environment in the padding wrapper, with the keys padded_observation_size="
+                f"pad every environment with the keys padded_observation_size="
                 f"{observation_size} and padded_num_actions={num_actions}"
             )
 

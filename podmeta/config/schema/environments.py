@@ -8,7 +8,7 @@ from podmeta.config.schema.option import option
 
 @dataclasses.dataclass
 class EnvironmentConfig:
-    """What all environments share: the lifetime, and the task wrappers, drawn anew for every lifetime."""
+    """What all environments share: the lifetime, and the task transforms, drawn anew for every lifetime."""
 
     name: str = option("???", "the environment; one of the names below")
     lifetime_length: int = option(

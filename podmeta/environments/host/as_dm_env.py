@@ -11,7 +11,7 @@ from podmeta.seeds import checked_seed
 
 
 class HostAsDmEnv(dm_env.Environment):
-    """Plays one host environment, in its wrappers, through dm_env's interface: one lifetime, begun by the first reset.
+    """Plays one host environment, in its transforms, through dm_env's interface: one lifetime, begun by the first reset.
 
     Args:
       environment: a batch of one, which `close` closes.

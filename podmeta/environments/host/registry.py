@@ -9,14 +9,12 @@ from typing import Any, TypeGuard
 from podmeta.config.schema import (
     BsuiteConfig,
     DmControlConfig,
-    EnvironmentConfig,
     EnvpoolConfig,
     FactoryConfig,
     GymnasiumConfig,
     HostEnvironmentConfig,
     PythonEnvironmentConfig,
 )
-from podmeta.environments.host import wrappers
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.environments.host.checked import Checked
 from podmeta.environments.host.dm_env_sources import (
@@ -30,6 +28,7 @@ from podmeta.environments.host.inline import InlineEnvironments
 from podmeta.environments.host.patience import TIMEOUT_S, patiently
 from podmeta.environments.host.processes import WorkerEnvironments
 from podmeta.environments.host.single import SingleEnvironment
+from podmeta.environments.host.transformed import transformed
 from podmeta.errors import InputError
 
 
@@ -39,9 +38,7 @@ def lives_on_host(config: Any) -> TypeGuard[HostEnvironmentConfig]:
 
 
 def make_host_environment(config: HostEnvironmentConfig, num_environments: int) -> HostEnvironment:
-    """A batch of the environments that `config` describes, checked, in the wrappers that it asks for.
-
-    The wrappers go on in the order of podmeta/environments/registry.py.
+    """A batch of the environments that `config` describes, checked, in the transforms that it asks for.
 
     Args:
       config: the config of one of the host environments.
@@ -55,7 +52,7 @@ def make_host_environment(config: HostEnvironmentConfig, num_environments: int) 
     """
     environment = _bare_environment(config, num_environments)
     try:
-        return _wrapped(Checked(environment), config)
+        return transformed(Checked(environment), config)
     except InputError:
         environment.close()
         raise
@@ -77,24 +74,6 @@ def patient_host_environment(
     """
     name = f"{config.name} {getattr(config, 'id', getattr(config, 'factory', ''))}"
     return patiently(name, lambda: make_host_environment(config, num_environments), timeout_s)
-
-
-def _wrapped(environment: HostEnvironment, config: EnvironmentConfig) -> HostEnvironment:
-    if config.failure_reward:
-        environment = wrappers.FailureReward(environment)
-    if config.observation_scale:
-        environment = wrappers.ScaledObservations(environment, config.observation_scale)
-    if config.flip_observation_signs:
-        environment = wrappers.FlippedObservationSigns(environment)
-    if config.observation_copies > 1:
-        environment = wrappers.DuplicatedObservations(environment, config.observation_copies)
-    if config.permute_observations:
-        environment = wrappers.PermutedObservations(environment)
-    if config.permute_actions:
-        environment = wrappers.PermutedActions(environment)
-    if config.padded_observation_size or config.padded_num_actions:
-        environment = wrappers.Padded(environment, config.padded_observation_size, config.padded_num_actions)
-    return environment
 
 
 def _bare_environment(config: HostEnvironmentConfig, num_environments: int) -> HostEnvironment:

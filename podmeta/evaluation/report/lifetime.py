@@ -12,8 +12,8 @@ from PIL import Image
 from podmeta.config.resolve import evaluation_settings
 from podmeta.config.schema import EnvironmentConfig, GridWorldConfig, HostEnvironmentConfig
 from podmeta.environments.grid_world import GridWorld
+from podmeta.environments.jax.transformed import TransformedTask
 from podmeta.environments.rendering import render_pixels
-from podmeta.environments.wrappers import WrappedTask
 from podmeta.evaluation.report.record import RunRecord
 from podmeta.keys import make_key
 from podmeta.lifetimes import LifetimeState, build_inner_loop
@@ -77,7 +77,7 @@ def see_lifetime(record: RunRecord, warn: Warn) -> SeenLifetime | None:
 
 def _animate(config: GridWorldConfig, task: Any, states: Any) -> bytes:
     grid_world = GridWorld(config)
-    while isinstance(task, WrappedTask):
+    while isinstance(task, TransformedTask):
         task = task.inner
     frames = []
     for step in range(min(_NUM_FRAMES, config.lifetime_length)):

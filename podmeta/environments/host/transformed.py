@@ -1,0 +1,89 @@
+"""Batches of host environments in task transforms. Each row's draw follows from the seed of its lifetime."""
+
+import dm_env
+import numpy as np
+from dm_env import specs
+from jaxtyping import Bool, Float, Int, Shaped, UInt32
+
+from podmeta.config.schema import EnvironmentConfig
+from podmeta.environments.host.base import Actions, HostEnvironment, HostWrapper
+from podmeta.environments.specs import EnvironmentSpecs
+from podmeta.environments.transforms.base import RandomSource, Transform
+from podmeta.environments.transforms.order import transforms_of
+
+
+def transformed(environment: HostEnvironment, config: EnvironmentConfig) -> HostEnvironment:
+    """A batch in the transforms that a config asks for.
+
+    Raises:
+      InputError: a transform does not fit the environment.
+    """
+    for make in transforms_of(config):
+        environment = TransformedBatch(environment, make(specs_of(environment)))
+    return environment
+
+
+def specs_of(environment: HostEnvironment) -> EnvironmentSpecs:
+    """What each environment of a batch shows and takes."""
+    return EnvironmentSpecs(environment.observation_spec(), environment.action_spec())
+
+
+class TransformedBatch(HostWrapper):
+    """A batch in one transform.
+
+    Args:
+      environment: the batch inside.
+      transform: the transform, made for its specs.
+
+    Attributes:
+      drawn: [B, ...] what the transform drew for the lifetimes under way; without elements where it draws nothing.
+    """
+
+    def __init__(self, environment: HostEnvironment, transform: Transform):
+        super().__init__(environment)
+        self._transform = transform
+        draws = [np.asarray(transform.draw(GeneratorRandom(0, 0))) for _ in range(self.num_environments)]
+        self.drawn = np.stack(draws)
+
+    def observation_spec(self) -> specs.Array:
+        """What the transform makes of that inside."""
+        return self._transform.outside.observation
+
+    def action_spec(self) -> specs.DiscreteArray | specs.BoundedArray:
+        """What the transform makes of that inside."""
+        return self._transform.outside.action
+
+    def inner_actions(self, actions: Actions) -> Shaped[np.ndarray, "B ..."]:
+        """The actions that the batch inside takes for `actions`."""
+        return self._transform.inner_action(self.drawn, actions)
+
+    def outer_timestep(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        """The time step shown for a `timestep` of the batch inside."""
+        return self._transform.outer_timestep(self.drawn, timestep)
+
+    def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
+        """Draws for the lifetimes that begin, and begins them inside."""
+        if self.drawn.size:
+            for row in np.flatnonzero(starts):
+                self.drawn[row] = self._transform.draw(GeneratorRandom(int(seeds[row]), self._transform.stream))
+        return super().reset(starts, seeds)
+
+
+class GeneratorRandom(RandomSource):
+    """The random numbers of a transform, from a seed and the transform's stream.
+
+    Args:
+      seed: the seed of a lifetime.
+      stream: the stream.
+    """
+
+    def __init__(self, seed: int, stream: int):
+        self._generator = np.random.default_rng((seed, stream))
+
+    def permutation(self, size: int) -> Int[np.ndarray, "size"]:
+        """A permutation, uniform over all."""
+        return self._generator.permutation(size).astype(np.int32)
+
+    def signs(self, size: int) -> Float[np.ndarray, "size"]:
+        """-1.0 or 1.0, equally likely."""
+        return self._generator.choice(np.array([-1.0, 1.0], np.float32), size)

@@ -1,0 +1,1 @@
+"""Environments written in JAX, and adapters to those of other libraries."""

@@ -1,0 +1,91 @@
+"""The interface of task transforms: pure functions of what was drawn, an action, and a time step.
+
+A transform is written once, for arrays of JAX and of NumPy. It takes the functions that it needs from the array's own
+namespace (`x.__array_namespace__()`). It works with any number of leading batch axes: none for a JAX environment, which
+`vmap` batches, and one for a batch of host environments. It imports no JAX, because host environments do without.
+"""
+
+import abc
+from typing import Any, ClassVar
+
+import dm_env
+import numpy as np
+from dm_env import specs
+from jaxtyping import Float, Int, Shaped
+
+from podmeta.environments.specs import EnvironmentSpecs
+
+Draw = Any  # an array of what a transform draws for one lifetime; () where it draws nothing
+Action = Int[Any, "*batch"] | Float[Any, "*batch num_actions"]
+
+
+class RandomSource(abc.ABC):
+    """Where a transform's random numbers come from: a key of JAX, or a generator of NumPy."""
+
+    @abc.abstractmethod
+    def permutation(self, size: int) -> Int[Any, "size"]:
+        """A permutation, uniform over all."""
+
+    @abc.abstractmethod
+    def signs(self, size: int) -> Float[Any, "size"]:
+        """-1.0 or 1.0, equally likely."""
+
+
+class Transform:
+    """Changes what an environment shows, takes and pays. Each subclass overrides what it changes.
+
+    Attributes:
+      stream: sets the draws of a transform apart from those of others with the same seed, on the host. It means nothing
+        where nothing is drawn.
+      inside: the specs of the environment inside.
+    """
+
+    stream: ClassVar[int] = 0
+
+    def __init__(self, inside: EnvironmentSpecs):
+        self.inside = inside
+
+    @property
+    def outside(self) -> EnvironmentSpecs:
+        """The specs of the transformed environment."""
+        return self.inside
+
+    @property
+    def num_draws(self) -> float:
+        """How many different draws there are; `math.inf` if too many to count."""
+        return 1
+
+    def draw(self, random: RandomSource) -> Draw:
+        """Draws the transform's part of a task, which holds for a whole lifetime."""
+        del random
+        return ()
+
+    def inner_action(self, drawn: Draw, action: Action) -> Action:
+        """The action that the environment inside takes for `action`."""
+        del drawn
+        return action
+
+    def outer_timestep(self, drawn: Draw, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        """The time step shown for a `timestep` of the environment inside, whose arrays stay as they are."""
+        del drawn
+        return timestep
+
+    def expected_rewards(
+        self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]
+    ) -> Float[Any, "*batch num_actions"] | None:
+        """The expected reward of every action, from those of the actions inside; None where it is not known."""
+        del drawn
+        return inside
+
+
+def flat_observation(timestep: dm_env.TimeStep) -> Shaped[Any, "*batch observation_size"]:
+    """The observations of a time step, each in one row."""
+    return timestep.observation.reshape(*timestep.step_type.shape, -1)
+
+
+def real_spec(spec: specs.Array) -> specs.Array:
+    """A spec of bytes as one of real numbers, which is what they become when they are multiplied."""
+    if spec.dtype != np.uint8:
+        return spec
+    ends = (spec.minimum.astype(np.float32), spec.maximum.astype(np.float32))
+    return specs.BoundedArray(spec.shape, np.float32, *ends, spec.name)

@@ -1,0 +1,39 @@
+"""Transforms of actions, as properties."""
+
+import numpy as np
+import pytest
+from dm_env import specs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podmeta.environments.host.transformed import GeneratorRandom
+from podmeta.environments.transforms.actions import PermutedActions
+from podmeta.errors import InputError
+
+seeds = st.integers(0, 2**31 - 1)
+
+
+@given(num_actions=st.integers(1, 7), seed=seeds)
+def test_permuted_actions_are_known_by_what_they_do_inside(num_actions, seed, specs_with):
+    transform = PermutedActions(specs_with(num_actions=num_actions))
+    drawn = transform.draw(GeneratorRandom(seed, transform.stream))
+    actions = np.arange(num_actions, dtype=np.int32)
+    inner = transform.inner_action(np.tile(drawn, (num_actions, 1)), actions)
+    np.testing.assert_array_equal(inner, drawn)
+    inside = np.random.default_rng(seed).normal(size=num_actions).astype(np.float32)
+    np.testing.assert_array_equal(transform.expected_rewards(drawn, inside), inside[inner])
+
+
+@given(num_actions=st.integers(1, 5), seed=seeds)
+def test_permuted_box_actions_move_their_components(num_actions, seed, specs_with, action_of):
+    inside = specs_with(num_actions=num_actions, continuous=True)
+    transform, action = PermutedActions(inside), action_of(inside.action, seed, ())
+    drawn = transform.draw(GeneratorRandom(seed, transform.stream))
+    np.testing.assert_array_equal(transform.inner_action(drawn, action)[drawn], action)
+    assert transform.outside.action == inside.action
+
+
+def test_box_actions_of_unequal_bounds_are_not_permuted(specs_with):
+    growing = specs.BoundedArray((2,), np.float32, [-1.0, -2.0], [1.0, 2.0])
+    with pytest.raises(InputError, match=r"environment\.permute_actions"):
+        PermutedActions(specs_with()._replace(action=growing))
