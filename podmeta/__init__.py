@@ -3,7 +3,7 @@
 TYPE_CHECKING = False  # what type checkers take for True; the module `typing` would take longer to import than this one
 if TYPE_CHECKING:
     from podmeta.agent import load_agent as load_agent
-    from podmeta.environments.from_gymnasium import from_gymnasium as from_gymnasium
+    from podmeta.environments.bridge.from_gymnasium import from_gymnasium as from_gymnasium
 
 __version__ = "0.1.0"
 
@@ -15,7 +15,7 @@ def __getattr__(name: str) -> object:
 
         return load_agent
     if name == "from_gymnasium":
-        from podmeta.environments.from_gymnasium import from_gymnasium
+        from podmeta.environments.bridge.from_gymnasium import from_gymnasium
 
         return from_gymnasium
     raise AttributeError(f"module 'podmeta' has no attribute {name!r}")

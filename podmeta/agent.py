@@ -23,8 +23,8 @@ from dm_env import specs
 from jaxtyping import Array, Float, Int, UInt32
 
 from podmeta.arithmetic import own_arithmetic
+from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
 from podmeta.environments.contract import ContractError, check_follows, checked_scalars
-from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
 from podmeta.errors import InputError
 from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import LearnerState, MetaParams

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import podmeta
 from podmeta import agent as agent_module
 from podmeta.config.schema import RecurrentConfig, SymmetricConfig
-from podmeta.environments.as_dm_env import DmEnvAdapter
-from podmeta.environments.bandit import BernoulliBandit
+from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
+from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.errors import InputError
 from podmeta.learners.base import Learner, LearnerOutput
 from podmeta.runtime.named_arrays import from_npz

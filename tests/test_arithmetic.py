@@ -12,7 +12,7 @@ from dm_env import specs
 import podmeta
 from podmeta.arithmetic import ARITHMETIC, own_arithmetic
 from podmeta.config.schema import BanditConfig, GymnaxConfig
-from podmeta.environments.as_dm_env import DmEnvAdapter
+from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
 from podmeta.environments.registry import make_environment
 
 

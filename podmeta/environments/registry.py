@@ -15,14 +15,14 @@ from podmeta.config.schema import (
     TabularMDPConfig,
     XLandConfig,
 )
-from podmeta.environments.bandit import BernoulliBandit
 from podmeta.environments.base import Environment
-from podmeta.environments.contextual_bandit import ContextualBandit
-from podmeta.environments.grid_world import GridWorld
-from podmeta.environments.host.imports import import_extra
+from podmeta.environments.imports import import_extra
+from podmeta.environments.jax.bandit import BernoulliBandit
+from podmeta.environments.jax.contextual_bandit import ContextualBandit
+from podmeta.environments.jax.grid_world import GridWorld
+from podmeta.environments.jax.object_grid_world import ObjectGridWorld
+from podmeta.environments.jax.tabular_mdp import TabularMDP
 from podmeta.environments.jax.transformed import transformed
-from podmeta.environments.object_grid_world import ObjectGridWorld
-from podmeta.environments.tabular_mdp import TabularMDP
 from podmeta.errors import InputError
 
 
@@ -56,17 +56,17 @@ def _bare_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
             return TabularMDP(config.num_states, config.num_actions, config.horizon)
         case GymnaxConfig():
             # Importing gymnax takes seconds (it brings matplotlib), which only its own jobs should wait for.
-            from podmeta.environments.gymnax_adapter import GymnaxEnvironment
+            from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
 
             return GymnaxEnvironment(config.id, config.parameters)
         case XLandConfig():
             import_extra("xminigrid", "xland")
-            from podmeta.environments.xland_adapter import XLandEnvironment
+            from podmeta.environments.jax.xland_adapter import XLandEnvironment
 
             return XLandEnvironment(config)
         case BraxConfig():
             import_extra("brax", "brax")
-            from podmeta.environments.brax_adapter import BraxEnvironment
+            from podmeta.environments.jax.brax_adapter import BraxEnvironment
 
             return BraxEnvironment(config.id, config.backend, config.episode_length)
         case HostEnvironmentConfig():

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from podmeta.agent import LearnedAlgorithm
 from podmeta.config.schema import EnvironmentConfig, HostEnvironmentConfig
-from podmeta.environments.as_dm_env import DmEnvAdapter
+from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
 from podmeta.environments.registry import make_environment
 from podmeta.evaluation.terminal_chart import bar_chart, binned
 
@@ -38,7 +38,7 @@ def make_dm_environment(config: EnvironmentConfig, seed: int) -> dm_env.Environm
     """
     if isinstance(config, HostEnvironmentConfig):
         # The adapters of all sources are imported only where one of them is asked for.
-        from podmeta.environments.host.as_dm_env import HostAsDmEnv
+        from podmeta.environments.bridge.host_as_dm_env import HostAsDmEnv
         from podmeta.environments.host.registry import make_host_environment
 
         return HostAsDmEnv(make_host_environment(config, 1), seed)

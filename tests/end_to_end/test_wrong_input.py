@@ -162,7 +162,12 @@ UNFIT = [
             "learner=recurrent",
             "stages=[{environment: bandit, num_updates: 1}, {environment: cartpole, num_updates: 1}]",
         ],
-        ["tied to sizes", "stages[1] (gymnax", "pad every environment", "padded_observation_size=4 and padded_num_actions=5"],
+        [
+            "tied to sizes",
+            "stages[1] (gymnax",
+            "pad every environment",
+            "padded_observation_size=4 and padded_num_actions=5",
+        ],
     ),
     (
         ["outer=actor_critic", "environment.lifetime_length=50"],

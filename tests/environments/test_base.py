@@ -10,7 +10,7 @@ import pytest
 
 from podmeta.config.schema import BanditConfig, ContextualBanditConfig, GridWorldConfig, GymnaxConfig
 from podmeta.environments.base import is_first, is_last, restart, step_or_reset, transition
-from podmeta.environments.gymnax_adapter import GymnaxEnvironment
+from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
 from podmeta.environments.registry import make_environment
 
 

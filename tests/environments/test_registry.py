@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from podmeta.config.schema import GROUPS, BanditConfig, EnvironmentConfig, GymnaxConfig
-from podmeta.environments.gymnax_adapter import GymnaxEnvironment
 from podmeta.environments.host.registry import lives_on_host
+from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
 

@@ -11,8 +11,8 @@ from typing import Any
 import dm_env
 
 from podmeta.environments.contract import in_words
-from podmeta.environments.host.imports import import_extra, near
 from podmeta.environments.host.single import SingleEnvironment
+from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError
 
 

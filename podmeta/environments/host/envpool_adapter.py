@@ -11,9 +11,9 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Bool, UInt32
 
-from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
+from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
 from podmeta.environments.host.base import Actions, CompiledStep, HostEnvironment
-from podmeta.environments.host.imports import import_extra, near
+from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError
 
 _FIRST, _MID, _LAST = (np.int32(step_type) for step_type in dm_env.StepType)
@@ -44,7 +44,7 @@ class EnvpoolEnvironments(HostEnvironment):
         super().__init__(f"envpool {id}", num_environments)
         self._envpool = import_extra("envpool", "envpool")
         # Only now: it imports gymnasium, which comes with envpool.
-        from podmeta.environments.host.spaces import action_spec_of, observation_spec_of
+        from podmeta.environments.bridge.spaces import action_spec_of, observation_spec_of
 
         self._id, self._observation = id, observation
         spec = _make_spec(self._envpool, id, options)

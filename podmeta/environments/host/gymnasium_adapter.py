@@ -11,8 +11,8 @@ from typing import Any
 import dm_env
 
 from podmeta.environments.contract import in_words
-from podmeta.environments.host.imports import import_extra, near
 from podmeta.environments.host.single import SingleEnvironment
+from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError
 
 
@@ -28,7 +28,7 @@ def gymnasium_environment(id: str, options: Mapping[str, Any]) -> SingleEnvironm
     """
     environment = _make(id, options)
     # Only now: it imports gymnasium.
-    from podmeta.environments.from_gymnasium import GymnasiumAsDmEnv
+    from podmeta.environments.bridge.from_gymnasium import GymnasiumAsDmEnv
 
     def reseeded(environment: Any, seed: int) -> dm_env.Environment:
         environment.reseed(seed)

@@ -9,6 +9,7 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Bool, UInt32
 
+from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.contract import (
     ContractError,
     FaultyEnvironmentError,
@@ -18,7 +19,6 @@ from podmeta.environments.contract import (
     shown,
     trace_of,
 )
-from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.host.base import Actions, HostEnvironment
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError, PodmetaError

@@ -22,8 +22,8 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Bool, UInt32
 
+from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.contract import FaultyEnvironmentError, in_words, trace_of
-from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.host.base import Actions, HostEnvironment
 from podmeta.environments.host.inline import InlineEnvironments
 from podmeta.environments.host.single import SingleEnvironment

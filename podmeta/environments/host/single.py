@@ -5,7 +5,7 @@ from typing import Any
 
 import dm_env
 
-from podmeta.environments.host.arrays import ObservationSpec
+from podmeta.environments.bridge.arrays import ObservationSpec
 
 
 class SingleEnvironment:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from podmeta.config.resolve import evaluation_settings
 from podmeta.config.schema import EnvironmentConfig, GridWorldConfig, HostEnvironmentConfig
-from podmeta.environments.grid_world import GridWorld
+from podmeta.environments.jax.grid_world import GridWorld
+from podmeta.environments.jax.rendering import render_pixels
 from podmeta.environments.jax.transformed import TransformedTask
-from podmeta.environments.rendering import render_pixels
 from podmeta.evaluation.report.record import RunRecord
 from podmeta.keys import make_key
 from podmeta.lifetimes import LifetimeState, build_inner_loop

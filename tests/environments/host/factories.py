@@ -113,14 +113,14 @@ def seedless():
 
 def gymnax_cart_pole(seed):
     """The project's own CartPole, played through dm_env."""
-    from podmeta.environments.as_dm_env import DmEnvAdapter
+    from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
 
     return DmEnvAdapter(_gymnax("CartPole-v1"), seed)
 
 
 @functools.cache
 def _gymnax(id):
-    from podmeta.environments.gymnax_adapter import GymnaxEnvironment
+    from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
 
     return GymnaxEnvironment(id, {})
 

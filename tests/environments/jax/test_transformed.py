@@ -11,8 +11,8 @@ from dm_env import specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podmeta.environments.bandit import BernoulliBandit
 from podmeta.environments.base import Environment, is_last, restart, transition
+from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.environments.jax.transformed import Transformed, TransformedTask, specs_of
 from podmeta.environments.transforms.actions import PermutedActions
 from podmeta.environments.transforms.observations import (

@@ -44,7 +44,7 @@ def as_dm_env_spec(spec: Any, name: str, kind: str = "observation") -> Any:
 
 
 def _of_space(space: Any, name: str, kind: str) -> Any:
-    from podmeta.environments.host.spaces import action_spec_of, observation_spec_of  # imports gymnasium
+    from podmeta.environments.bridge.spaces import action_spec_of, observation_spec_of  # imports gymnasium
 
     if kind == "observation":
         return observation_spec_of(space, name)

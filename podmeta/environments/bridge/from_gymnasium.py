@@ -6,9 +6,9 @@ import dm_env
 import gymnasium
 from dm_env import specs
 
+from podmeta.environments.bridge.arrays import ObservationSpec
+from podmeta.environments.bridge.spaces import action_spec_of, observation_spec_of
 from podmeta.environments.contract import ContractError, number, shown
-from podmeta.environments.host.arrays import ObservationSpec
-from podmeta.environments.host.spaces import action_spec_of, observation_spec_of
 
 
 def from_gymnasium(environment: gymnasium.Env, seed: int) -> "GymnasiumAsDmEnv":

@@ -20,8 +20,8 @@ from podmeta.config.schema import (
     TabularMDPConfig,
     XLandConfig,
 )
-from podmeta.environments.as_dm_env import DmEnvAdapter
-from podmeta.environments.bandit import DISTRIBUTIONS, BernoulliBandit
+from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
+from podmeta.environments.jax.bandit import DISTRIBUTIONS, BernoulliBandit
 from podmeta.environments.registry import make_environment
 
 CONFIGS = {

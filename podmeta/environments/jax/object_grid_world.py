@@ -15,9 +15,9 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from podmeta.environments import rendering
 from podmeta.environments.base import Action, Environment, restart, transition
-from podmeta.environments.grid import MOVES, NOWHERE, Grid, contains, draw_cells, move
+from podmeta.environments.jax import rendering
+from podmeta.environments.jax.grid import MOVES, NOWHERE, Grid, contains, draw_cells, move
 from podmeta.errors import InputError
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podmeta.environments.grid import NOWHERE
-from podmeta.environments.object_grid_world import (
+from podmeta.environments.jax.grid import NOWHERE
+from podmeta.environments.jax.object_grid_world import (
     MODES,
     ObjectGridWorld,
     ObjectGridWorldState,

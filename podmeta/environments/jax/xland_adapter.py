@@ -19,8 +19,8 @@ from xminigrid.types import RuleSet, State, TimeStep
 
 from podmeta.config.schema import XLandConfig
 from podmeta.environments.base import Action, Environment, restart, transition
-from podmeta.environments.foreign import cast, leaf_types
-from podmeta.environments.xland_rulesets import generate_ruleset, load_rulesets
+from podmeta.environments.jax.dtypes import cast, leaf_types
+from podmeta.environments.jax.xland_rulesets import generate_ruleset, load_rulesets
 from podmeta.errors import InputError
 from podmeta.keys import make_key
 

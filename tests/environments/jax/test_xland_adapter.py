@@ -15,7 +15,7 @@ from xminigrid.benchmarks import save_bz2_pickle  # noqa: E402
 from xminigrid.core.constants import TILES_REGISTRY, Colors, Tiles  # noqa: E402
 from xminigrid.core.goals import AgentHoldGoal  # noqa: E402
 
-from podmeta.environments.xland_adapter import XLandEnvironment  # noqa: E402
+from podmeta.environments.jax.xland_adapter import XLandEnvironment  # noqa: E402
 
 CONFIG = XLandConfig(view_size=3, episode_length=8)
 BALL = TILES_REGISTRY[Tiles.BALL, Colors.RED]

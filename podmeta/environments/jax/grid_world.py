@@ -16,9 +16,9 @@ from dm_env import specs
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from podmeta.config.schema import GridWorldConfig
-from podmeta.environments import rendering
 from podmeta.environments.base import Action, Environment, restart, transition
-from podmeta.environments.grid import (
+from podmeta.environments.jax import rendering
+from podmeta.environments.jax.grid import (
     MOVES,
     NOWHERE,
     OUTSIDE,

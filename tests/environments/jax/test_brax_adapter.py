@@ -11,7 +11,7 @@ from podmeta.environments.base import is_last, step_or_reset
 
 brax_envs = pytest.importorskip("brax.envs")
 
-from podmeta.environments.brax_adapter import BraxEnvironment  # noqa: E402
+from podmeta.environments.jax.brax_adapter import BraxEnvironment  # noqa: E402
 
 EPISODE_LENGTH = 1000
 BACKENDS = BraxConfig.__dataclass_fields__["backend"].metadata["choices"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from podmeta.environments.base import step_or_reset
-from podmeta.environments.tabular_mdp import TabularMDP, TabularMDPState
+from podmeta.environments.jax.tabular_mdp import TabularMDP, TabularMDPState
 from podmeta.errors import InputError
 
 PAPER = TabularMDP(num_states=10, num_actions=5, horizon=10)

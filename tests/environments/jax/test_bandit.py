@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from podmeta.environments.bandit import DISTRIBUTIONS, BernoulliBandit
+from podmeta.environments.jax.bandit import DISTRIBUTIONS, BernoulliBandit
 from podmeta.errors import InputError
 
 NUM_TASKS = 20_000

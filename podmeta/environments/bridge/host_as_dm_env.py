@@ -11,7 +11,9 @@ from podmeta.seeds import checked_seed
 
 
 class HostAsDmEnv(dm_env.Environment):
-    """Plays one host environment, in its transforms, through dm_env's interface: one lifetime, begun by the first reset.
+    """Plays one host environment, in its transforms, through dm_env's interface.
+
+    It plays one lifetime, which the first reset begins.
 
     Args:
       environment: a batch of one, which `close` closes.

@@ -16,7 +16,7 @@ from dm_env import specs
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from podmeta.environments.base import Action, Environment, restart, transition
-from podmeta.environments.foreign import cast, leaf_types
+from podmeta.environments.jax.dtypes import cast, leaf_types
 from podmeta.keys import make_key
 
 

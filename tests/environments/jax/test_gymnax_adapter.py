@@ -15,7 +15,7 @@ from gymnax.environments import spaces
 from gymnax.utils import load_mnist
 
 from podmeta.environments.base import is_last, step_or_reset
-from podmeta.environments.gymnax_adapter import GymnaxEnvironment
+from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
 from podmeta.errors import InputError
 
 REGISTERED = tuple(gymnax.registered_envs)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podmeta.config.schema import GridWorldConfig
-from podmeta.environments.grid import NOWHERE
-from podmeta.environments.grid_world import GridWorld, GridWorldState, GridWorldTask
+from podmeta.environments.jax.grid import NOWHERE
+from podmeta.environments.jax.grid_world import GridWorld, GridWorldState, GridWorldTask
 from podmeta.errors import InputError
 
 CONFIGS = {

@@ -3,7 +3,7 @@
 from dm_env import specs
 from gymnasium import Space, spaces
 
-from podmeta.environments.host.arrays import ObservationSpec
+from podmeta.environments.bridge.arrays import ObservationSpec
 from podmeta.errors import InputError
 
 

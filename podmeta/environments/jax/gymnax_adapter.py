@@ -18,8 +18,8 @@ from gymnax.environments import spaces
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from podmeta.environments.base import Action, Environment, restart, transition
-from podmeta.environments.foreign import cast, leaf_types
-from podmeta.environments.host.imports import near
+from podmeta.environments.imports import near
+from podmeta.environments.jax.dtypes import cast, leaf_types
 from podmeta.errors import InputError
 from podmeta.keys import make_key
 

@@ -13,7 +13,7 @@ from podmeta.errors import InputError
 
 xminigrid_benchmarks = pytest.importorskip("xminigrid.benchmarks")
 
-from podmeta.environments.xland_rulesets import OBJECTS, generate_ruleset, load_rulesets  # noqa: E402
+from podmeta.environments.jax.xland_rulesets import OBJECTS, generate_ruleset, load_rulesets  # noqa: E402
 
 EMPTY = (0, 0)
 NUM_PAIRED = {1: 1, 2: 1, 3: 2}  # by the number of a rule: the objects it needs

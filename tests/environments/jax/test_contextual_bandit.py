@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podmeta.environments.contextual_bandit import ContextualBandit
+from podmeta.environments.jax.contextual_bandit import ContextualBandit
 from podmeta.errors import InputError
 
 BANDIT = ContextualBandit(num_contexts=4, num_actions=3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from podmeta.config.schema import GymnasiumConfig
-from podmeta.environments.host.as_dm_env import HostAsDmEnv
+from podmeta.environments.bridge.host_as_dm_env import HostAsDmEnv
 from podmeta.environments.host.registry import make_host_environment
 
 

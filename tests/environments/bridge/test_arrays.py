@@ -7,8 +7,8 @@ from dm_env import specs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.contract import ContractError
-from podmeta.environments.host.arrays import ActionDecoder, ObservationEncoder
 from podmeta.errors import InputError
 
 shapes = st.lists(st.integers(1, 3), max_size=3).map(tuple)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from podmeta.config.schema import GridWorldConfig
-from podmeta.environments import rendering
-from podmeta.environments.grid import NOWHERE
-from podmeta.environments.grid_world import GridWorld
-from podmeta.environments.object_grid_world import MODES, ObjectGridWorld
-from podmeta.environments.rendering import AGENT, EMPTY, FATAL_TRAP, HEART, TRAP, WALL
+from podmeta.environments.jax import rendering
+from podmeta.environments.jax.grid import NOWHERE
+from podmeta.environments.jax.grid_world import GridWorld
+from podmeta.environments.jax.object_grid_world import MODES, ObjectGridWorld
+from podmeta.environments.jax.rendering import AGENT, EMPTY, FATAL_TRAP, HEART, TRAP, WALL
 
 ALL_GLYPHS = [EMPTY, WALL, AGENT, HEART, TRAP, FATAL_TRAP]
 

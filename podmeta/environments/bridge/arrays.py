@@ -7,8 +7,8 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Float, Shaped, UInt8
 
+from podmeta.environments.bridge.foreign_specs import as_dm_env_spec
 from podmeta.environments.contract import ContractError, real_array, shown
-from podmeta.environments.host.foreign_specs import as_dm_env_spec
 from podmeta.errors import InputError
 
 MOST_COMBINATIONS = 1000

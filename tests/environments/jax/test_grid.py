@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podmeta.environments.grid import MOVES, NOWHERE, OUTSIDE, Grid, contains, draw_cells, move, neighbours
+from podmeta.environments.jax.grid import MOVES, NOWHERE, OUTSIDE, Grid, contains, draw_cells, move, neighbours
 
 NUM_CELLS = 12
 draw_cells_compiled = jax.jit(draw_cells)

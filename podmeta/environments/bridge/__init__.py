@@ -1,0 +1,1 @@
+"""Between podmeta's environments and the interfaces of others: dm_env, Gymnasium, their specs and spaces."""
