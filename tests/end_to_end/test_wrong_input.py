@@ -165,7 +165,7 @@ UNFIT = [
         [
             "tied to sizes",
             "stages[1] (gymnax",
-            "pad every environment",
+            "pad every",
             "padded_observation_size=4 and padded_num_actions=5",
         ],
     ),
