@@ -1,9 +1,11 @@
-"""From an environment config to the environment."""
+"""The JAX environments by their configs: the one place to register one. Those of the host are in host/registry.py."""
 
+from collections.abc import Callable
 from typing import Any
 
 from podmeta.arithmetic import own_arithmetic
 from podmeta.config.schema import (
+    GROUPS,
     BanditConfig,
     BraxConfig,
     ContextualBanditConfig,
@@ -25,53 +27,67 @@ from podmeta.environments.jax.tabular_mdp import TabularMDP
 from podmeta.environments.jax.transformed import transformed
 from podmeta.errors import InputError
 
+MakeEnvironment = Callable[[Any], Environment[Any, Any]]
+"""Makes an environment, without transforms, from its config. Raises an InputError where a key does not fit."""
+
+
+def _gymnax(config: GymnaxConfig) -> Environment[Any, Any]:
+    # Importing gymnax takes seconds (it brings matplotlib), which only its own jobs should wait for.
+    from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
+
+    return GymnaxEnvironment(config.id, config.parameters)
+
+
+def _xland(config: XLandConfig) -> Environment[Any, Any]:
+    import_extra("xminigrid", "xland")
+    from podmeta.environments.jax.xland_adapter import XLandEnvironment
+
+    return XLandEnvironment(config)
+
+
+def _brax(config: BraxConfig) -> Environment[Any, Any]:
+    import_extra("brax", "brax")
+    from podmeta.environments.jax.brax_adapter import BraxEnvironment
+
+    return BraxEnvironment(config.id, config.backend, config.episode_length)
+
+
+_MAKERS: dict[type[EnvironmentConfig], MakeEnvironment] = {
+    BanditConfig: lambda config: BernoulliBandit(config.num_arms, config.distribution),
+    ContextualBanditConfig: lambda config: ContextualBandit(config.num_contexts, config.num_actions),
+    GridWorldConfig: GridWorld,
+    ObjectGridWorldConfig: lambda config: ObjectGridWorld(config.mode, config.positions),
+    TabularMDPConfig: lambda config: TabularMDP(config.num_states, config.num_actions, config.horizon),
+    GymnaxConfig: _gymnax,
+    XLandConfig: _xland,
+    BraxConfig: _brax,
+}
+
+
+def register_environment(name: str, config: type[EnvironmentConfig], make: MakeEnvironment) -> None:
+    """Adds a JAX environment, which `environment=<name>` then chooses.
+
+    Args:
+      name: its name, which is also the default of the config's `name`.
+      config: a dataclass of its keys.
+      make: makes it from its config.
+    """
+    GROUPS["environment"][name] = config
+    _MAKERS[config] = make
+
 
 @own_arithmetic()
 def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
     """The environment that `config` describes, in the transforms that it asks for.
 
-    Args:
-      config: the config of one of the environments.
-
-    Returns:
-      The environment.
-
     Raises:
-      InputError: a key of the config does not fit the environment.
+      InputError: there is no such environment, or a key of the config does not fit it.
     """
-    return transformed(_bare_environment(config), config)
-
-
-def _bare_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
-    match config:
-        case BanditConfig():
-            return BernoulliBandit(config.num_arms, config.distribution)
-        case ContextualBanditConfig():
-            return ContextualBandit(config.num_contexts, config.num_actions)
-        case GridWorldConfig():
-            return GridWorld(config)
-        case ObjectGridWorldConfig():
-            return ObjectGridWorld(config.mode, config.positions)
-        case TabularMDPConfig():
-            return TabularMDP(config.num_states, config.num_actions, config.horizon)
-        case GymnaxConfig():
-            # Importing gymnax takes seconds (it brings matplotlib), which only its own jobs should wait for.
-            from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
-
-            return GymnaxEnvironment(config.id, config.parameters)
-        case XLandConfig():
-            import_extra("xminigrid", "xland")
-            from podmeta.environments.jax.xland_adapter import XLandEnvironment
-
-            return XLandEnvironment(config)
-        case BraxConfig():
-            import_extra("brax", "brax")
-            from podmeta.environments.jax.brax_adapter import BraxEnvironment
-
-            return BraxEnvironment(config.id, config.backend, config.episode_length)
-        case HostEnvironmentConfig():
-            raise InputError(
-                f"environment.name={config.name} lives on the host, where no compiled program can step it: set "
-                "architecture=sebulba"
-            )
-    raise InputError(f"environment.name: there is no environment {config.name!r}")
+    if isinstance(config, HostEnvironmentConfig):
+        raise InputError(
+            f"environment.name={config.name} lives on the host, where no compiled program can step it: set "
+            "architecture=sebulba"
+        )
+    if type(config) not in _MAKERS:
+        raise InputError(f"environment.name: there is no environment {config.name!r}")
+    return transformed(_MAKERS[type(config)](config), config)

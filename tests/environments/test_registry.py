@@ -1,5 +1,6 @@
 """From configs to environments."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -8,8 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from podmeta.config.compose import compose_job
 from podmeta.config.schema import GROUPS, BanditConfig, EnvironmentConfig, GymnaxConfig
+from podmeta.environments import registry
 from podmeta.environments.host.registry import lives_on_host
+from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
@@ -84,6 +88,23 @@ def test_an_extra_that_is_not_installed_is_told(name, monkeypatch):
     monkeypatch.setitem(sys.modules, EXTRAS[name], None)
     with pytest.raises(InputError, match=rf"environment\.name={name} needs.*pip install 'podmeta\[{name}\]'"):
         make_environment(GROUPS["environment"][name]())
+
+
+@dataclasses.dataclass
+class CoinConfig(EnvironmentConfig):
+    """A bandit of two arms, by another name."""
+
+    name: str = "coin"
+    distribution: str = "dependent_hard"
+
+
+def test_one_registration_adds_an_environment(monkeypatch):
+    monkeypatch.setitem(GROUPS["environment"], "coin", None)
+    monkeypatch.setattr(registry, "_MAKERS", dict(registry._MAKERS))
+    registry.register_environment("coin", CoinConfig, lambda config: BernoulliBandit(2, config.distribution))
+    others = ["learner=symmetric", "outer=evolution", "architecture=anakin"]
+    config = compose_job(["environment=coin", "environment.permute_observations=true", *others]).environment
+    assert make_environment(config).num_tasks == 2
 
 
 def test_a_config_of_no_environment_is_told():
