@@ -28,6 +28,7 @@ from podmeta.environments.contract import ContractError, check_follows, checked_
 from podmeta.errors import InputError
 from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import LearnerState, MetaParams
+from podmeta.learners.normalisation import with_normalised_rewards
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import make_learner
 from podmeta.lifetimes import see
@@ -221,9 +222,10 @@ class _Program:
         self._observation_size = int(np.prod(self._encode.spec.shape))
         self._policy = make_policy(self._decode.spec)
         config = dataclasses.replace(pretrained.learner_config, scale_observations=True)
-        self._learner = make_learner(
+        learner = make_learner(
             config, (self._observation_size,), self._policy.num_actions, self._policy.num_policy_channels
         )
+        self._learner = learner if config.normalise_rewards else with_normalised_rewards(learner, centred=False)
         expected = jax.eval_shape(self._learner.init, make_key(0))
         self._meta_params = jax.device_put(pretrained.meta_params(expected))
         self.meta_params_sha256 = pretrained.card.meta_params_sha256

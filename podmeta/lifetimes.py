@@ -13,14 +13,14 @@ import jax.numpy as jnp
 from dm_env import specs
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt32
 
-from podmeta.config.schema import EnvironmentConfig
+from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.environments.base import Environment, is_first, is_last, is_truncated, step_or_reset
 from podmeta.environments.host.registry import lives_on_host, patient_host_environment
 from podmeta.environments.registry import make_environment
 from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.learners.policies import Noise, Policy, make_policy
-from podmeta.learners.registry import LearnerConfig, make_learner
+from podmeta.learners.registry import make_learner
 
 
 class LifetimeState(NamedTuple):

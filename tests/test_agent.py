@@ -69,21 +69,39 @@ def test_the_learner_is_told_what_training_tells_it(algorithm, monkeypatch, tmp_
         return Learner(
             init=make_learner(config, observation_shape, num_actions, num_policy_channels).init,
             initial_state=lambda meta_params, key: nothing,
-            step=lambda meta_params, state, learner_input: (always_1, tuple(learner_input)),
+            step=lambda meta_params, state, learner_input: (always_1, tuple(learner_input)[:4]),
         )
 
     make_learner = agent_module.make_learner
     monkeypatch.setattr(agent_module, "make_learner", keeping_learner)
     agent = podmeta.load_agent(algorithm_path(algorithm, tmp_path)).reset(OBSERVATIONS, ACTIONS, seed=0)
+    largest = 0.0
     for timestep in random_timesteps(0, 20):
         assert agent.step(timestep) == 1
         agent.save(tmp_path / "state.npz")
         arrays = from_npz((tmp_path / "state.npz").read_bytes())
-        observation, previous_action, reward, starts = (arrays[f"learner_state/{i}"] for i in range(4))
+        observation, previous_action, reward, starts = (arrays[f"learner_state/inner/{i}"] for i in range(4))
         np.testing.assert_array_equal(observation, timestep.observation)
         assert starts == timestep.first()
-        assert reward == (0 if timestep.first() else np.float32(timestep.reward))
+        expected = 0.0 if timestep.first() else timestep.reward
+        largest = max(largest, abs(expected))
+        np.testing.assert_allclose(reward, expected / (largest or 1.0), rtol=1e-6)
         np.testing.assert_array_equal(previous_action, [0, 0] if timestep.first() else [0, 1])
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_unit_of_rewards_does_not_matter(algorithm, unit):
+    """In the first unit an agent meets: its actions are the same as those of an agent that earns as much in another."""
+    agents = [algorithm.reset(OBSERVATIONS, ACTIONS, seed=0) for _ in range(2)]
+    for timestep in random_timesteps(1, 20):
+        rescaled = timestep if timestep.first() else timestep._replace(reward=unit * timestep.reward)
+        assert agents[0].step(timestep) == agents[1].step(rescaled)
+    for leaf, other in zip(*map(policy_states, agents), strict=True):
+        np.testing.assert_allclose(leaf, other, atol=1e-4)
+
+
+def policy_states(agent):
+    return jax.tree.leaves(agent._state.learner_state.inner)
 
 
 def algorithm_path(algorithm, tmp_path):

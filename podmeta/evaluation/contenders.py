@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from podmeta.config.schema import BanditConfig, EnvironmentConfig
+from podmeta.config.schema import BanditConfig, EnvironmentConfig, LearnerConfig
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
@@ -16,7 +16,6 @@ from podmeta.evaluation.lived import measure
 from podmeta.evaluation.on_host import trace_on_host
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
-from podmeta.learners.registry import LearnerConfig
 from podmeta.lifetimes import InnerLoop, build_inner_loop
 
 ALWAYS_THERE = ("learner", "random", "thompson", "ucb1", "gittins", "gittins_approximate")

@@ -9,10 +9,10 @@ import dm_env
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from podmeta.config.schema import EnvironmentConfig
+from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, MetaParams
 from podmeta.learners.policies import make_policy
-from podmeta.learners.registry import LearnerConfig, make_learner
+from podmeta.learners.registry import make_learner
 from podmeta.lifetimes import InnerLoop, environment_specs, place_learner, see
 
 _CERTAIN = 1e9  # a logit that leaves the other actions no chance

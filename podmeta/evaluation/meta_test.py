@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from podmeta.config.schema import BanditConfig, EnvironmentConfig
+from podmeta.config.schema import BanditConfig, EnvironmentConfig, LearnerConfig
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.evaluation.bandit_references import gittins_algorithm, run_reference
 from podmeta.evaluation.contenders import (
@@ -27,7 +27,6 @@ from podmeta.evaluation.statistics import Interval, mean_interval
 from podmeta.evaluation.verdict import judge
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
-from podmeta.learners.registry import LearnerConfig
 from podmeta.lifetimes import build_inner_loop
 from podmeta.runtime.run_files import EvaluationRow
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from podmeta.config.compose import job_from_yaml
 from podmeta.config.resolve import EvaluationSetting
-from podmeta.config.schema import JobConfig
+from podmeta.config.schema import JobConfig, LearnerConfig
 from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite, row_setting
 from podmeta.errors import InputError
 from podmeta.evaluation.contenders import (
@@ -33,7 +33,6 @@ from podmeta.evaluation.step_time import microseconds_per_step
 from podmeta.evaluation.table import make_suite_tables, make_table
 from podmeta.evaluation.tasks import describe_tasks
 from podmeta.learners.base import MetaParams
-from podmeta.learners.registry import LearnerConfig
 from podmeta.runtime.checkpoints import sha256_by_instance
 from podmeta.runtime.files import write_atomically
 from podmeta.runtime.json_files import Warn, ignore

@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from podmeta.config.schema import EnvironmentConfig
+from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.evaluation.statistics import Interval, mean_interval
 from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, MetaParams
-from podmeta.learners.registry import LearnerConfig
 from podmeta.lifetimes import build_inner_loop, environment_specs
 
 NUM_TIMINGS = 20

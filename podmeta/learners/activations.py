@@ -55,6 +55,7 @@ def lstm(
     cell: Float[Array, "*batch hidden"],
     activation: Activation,
     forget_bias: float,
+    input_bias: float = 0.0,
 ) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]]:
     """The LSTM's update (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
 
@@ -63,12 +64,12 @@ def lstm(
       cell: [..., hidden_size] the cell.
       activation: the squashing functions.
       forget_bias: added to the forget gate's pre-activation.
+      input_bias: added to the input gate's.
 
     Returns:
       The next hidden state and cell, each [..., hidden_size].
     """
     input_gate, candidate, output_gate, forget_gate = jnp.split(gates, 4, axis=-1)
-    cell = activation.sigmoid(forget_gate + forget_bias) * cell + activation.sigmoid(input_gate) * activation.tanh(
-        candidate
-    )
+    kept = activation.sigmoid(forget_gate + forget_bias) * cell
+    cell = kept + activation.sigmoid(input_gate + input_bias) * activation.tanh(candidate)
     return activation.sigmoid(output_gate) * activation.tanh(cell), cell

@@ -22,12 +22,14 @@ class LearnerInput(NamedTuple):
       previous_action: [num_actions] the action taken before, one-hot or continuous; zeros when an episode starts.
       reward: [] the reward that action earned.
       episode_start: [] 1 where an episode has just begun, else 0.
+      centred_reward: [] the reward's distance from the running mean, which `with_normalised_rewards` adds; else None.
     """
 
     observation: Float[Array, "..."] | UInt8[Array, "..."]
     previous_action: Float[Array, "num_actions"]
     reward: Float[Array, ""]
     episode_start: Float[Array, ""]
+    centred_reward: Float[Array, ""] | None = None
 
 
 def as_numbers(observation: Float[Array, "..."] | UInt8[Array, "..."]) -> Float[Array, "..."]:

@@ -46,6 +46,23 @@ class Policy(NamedTuple):
         return self.choose(self.noise(key), parameters)
 
 
+def policy_score(parameters: PolicyParameters, action: Float[Array, "num_actions"]) -> PolicyParameters:
+    """The direction in which a policy's parameters make an action more likely.
+
+    For a categorical it is the gradient of the log probability by the logits. For a Gaussian it is the gradient by the
+    mean in units of the standard deviation, with the distance from the mean clipped to three of them, and by its
+    logarithm.
+
+    Args:
+      parameters: [num_actions, num_policy_channels] the policy's parameters.
+      action: [num_actions] the action, encoded.
+    """
+    if parameters.shape[1] == 1:
+        return action[:, None] - jax.nn.softmax(parameters, axis=0)
+    distance = jnp.clip((action - parameters[:, 0]) * jnp.exp(-_log_std(parameters)), -3.0, 3.0)
+    return jnp.stack([distance, distance**2 - 1.0], axis=1)
+
+
 def make_policy(action_spec: specs.DiscreteArray | specs.BoundedArray) -> Policy:
     """The policy for an environment's actions: categorical for discrete ones, Gaussian for a box."""
     if isinstance(action_spec, specs.DiscreteArray):

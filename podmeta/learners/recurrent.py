@@ -54,7 +54,13 @@ def make_recurrent_learner(
         return {"lstm": (zeros, zeros), "gru": zeros, "none": ()}[config.cell]
 
     def init(key: PRNGKeyArray) -> MetaParams:
-        nothing = LearnerInput(jnp.zeros(observation_shape), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(()))
+        nothing = LearnerInput(
+            observation=jnp.zeros(observation_shape),
+            previous_action=jnp.zeros(num_actions),
+            reward=jnp.zeros(()),
+            episode_start=jnp.zeros(()),
+            centred_reward=jnp.zeros(()) if config.normalise_rewards else None,
+        )
         return transformed.init(key, initial_state(None, key), nothing)
 
     return Learner(init, initial_state, transformed.apply)
@@ -75,6 +81,8 @@ class RecurrentNetwork(hk.Module):
         inputs = impala_torso(observation) if self.config.torso == "impala" else observation.reshape(-1)
         if self.config.cell != "none":
             scalars = jnp.stack([learner_input.reward, learner_input.episode_start])
+            if learner_input.centred_reward is not None:
+                scalars = jnp.append(scalars, learner_input.centred_reward)
             inputs = jnp.concatenate([inputs, learner_input.previous_action, scalars])
         for index, width in enumerate(self.config.torso_layers):
             inputs = jax.nn.relu(Linear(width, name=f"torso_{index}")(inputs))

@@ -1,23 +1,61 @@
-"""Learners by config."""
+"""The learners by their configs. The rest of podmeta does not ask which one a job has."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
-from podmeta.config.schema import RecurrentConfig, SymmetricConfig
+from podmeta.config.schema import (
+    GROUPS,
+    LearnerConfig,
+    OnlineActorCriticConfig,
+    OnlineReinforceConfig,
+    RecurrentConfig,
+    SymmetricConfig,
+)
 from podmeta.learners.base import Learner
+from podmeta.learners.normalisation import with_normalised_rewards, with_scaled_observations
+from podmeta.learners.online import make_online_actor_critic, make_online_reinforce
 from podmeta.learners.recurrent import make_recurrent_learner
-from podmeta.learners.scaling import with_scaled_observations
 from podmeta.learners.symmetric import make_symmetric_learner
 
-LearnerConfig = SymmetricConfig | RecurrentConfig
+MakeLearner = Callable[[Any, tuple[int, ...], int, int], Learner]
+"""(config, observation_shape, num_actions, num_policy_channels) -> the learner, as `make_recurrent_learner`."""
+
+
+def _of_flat_observations(make: Callable[[Any, int, int, int], Learner]) -> MakeLearner:
+    """The maker of a learner that takes observations of any shape component by component."""
+    return lambda config, observation_shape, *sizes: make(config, math.prod(observation_shape), *sizes)
+
+
+_MAKERS: dict[type[LearnerConfig], MakeLearner] = {
+    SymmetricConfig: _of_flat_observations(make_symmetric_learner),
+    RecurrentConfig: make_recurrent_learner,
+    OnlineActorCriticConfig: _of_flat_observations(make_online_actor_critic),
+    OnlineReinforceConfig: _of_flat_observations(make_online_reinforce),
+}
+
+
+def register_learner(name: str, config: type[LearnerConfig], make: MakeLearner) -> None:
+    """Adds a learner, which `learner=<name>` then chooses.
+
+    Args:
+      name: its name, which is also the default of the config's `name`.
+      config: a dataclass of its keys.
+      make: makes it from its config.
+    """
+    GROUPS["learner"][name] = config
+    _MAKERS[config] = make
 
 
 def make_learner(
     config: LearnerConfig, observation_shape: tuple[int, ...], num_actions: int, num_policy_channels: int
 ) -> Learner:
-    """Builds the learner a config asks for, for one shape of observation and number of actions."""
-    observation_size = math.prod(observation_shape)
-    if isinstance(config, SymmetricConfig):
-        learner = make_symmetric_learner(config, observation_size, num_actions, num_policy_channels)
-    else:
-        learner = make_recurrent_learner(config, observation_shape, num_actions, num_policy_channels)
-    return with_scaled_observations(learner, observation_size) if config.scale_observations else learner
+    """The learner of a config, for one shape of observation and number of actions.
+
+    Raises:
+      InputError: the config does not suit them.
+    """
+    learner = _MAKERS[type(config)](config, observation_shape, num_actions, num_policy_channels)
+    if config.normalise_rewards:
+        learner = with_normalised_rewards(learner)
+    return with_scaled_observations(learner, math.prod(observation_shape)) if config.scale_observations else learner

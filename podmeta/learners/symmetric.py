@@ -13,6 +13,13 @@ for every number of observations and actions, and a permutation of either permut
 The fast form. f's input projection is linear, so it is made once per node (A + B products) and broadcast over the
 A x B LSTMs, and F and G, being linear, come after the aggregation. Only the hidden-to-hidden product is made for
 every LSTM. The plain form is podmeta.benchmarks.plain_symmetric, to which the tests hold this one.
+
+Options add to these equations, for one layer (K = 1): further inputs of the LSTMs (`pair_memory`), a multiplicative
+read-out of the policy, a critic, and a hand-written rule (`online_rule`) as a permanent term of the policy,
+
+    logit_b = rule_b + κ_n Σ_a observation_a G(h_ab)
+
+in which κ_n fades as the lifetime goes on. All numbers of the rule, κ and its fade are part of θ.
 """
 
 import itertools
@@ -23,10 +30,34 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from podmeta.config.schema import SymmetricConfig
+from podmeta.config.schema import OnlineActorCriticConfig, SymmetricConfig
+from podmeta.errors import InputError
 from podmeta.learners.activations import lstm, make_activation
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams, as_numbers
 from podmeta.learners.linear import Linear, get_matrix, leading_rows, matmul
+from podmeta.learners.online_rule import (
+    DEVIATION_SCALE,
+    RuleNumbers,
+    Transition,
+    learn_policy,
+    learn_value,
+    rule_numbers,
+    td_error,
+)
+from podmeta.learners.pair_memory import (
+    LARGEST_FEATURE,
+    Base,
+    PairMemory,
+    init_memory,
+    last_transition,
+    pair_features,
+)
+
+BASE = OnlineActorCriticConfig(annealing=0.2)
+"""The hand-written rule that `learner.base=actor_critic` adds, before θ changes its numbers."""
+
+_FADE = 1e-4  # per env step, before θ changes it
+_CRITIC_HORIZON_RATE = 0.1  # 1 - discount of the critic, before θ changes it
 
 
 class LayerState(NamedTuple):
@@ -45,6 +76,36 @@ class LayerState(NamedTuple):
     backward: Float[Array, "A message_size"]
 
 
+class RememberingState(NamedTuple):
+    """The state of a learner with options that need a memory. Without them it is the layers alone.
+
+    Attributes:
+      layers: of every layer.
+      memory: what the options remember.
+    """
+
+    layers: tuple[LayerState, ...]
+    memory: PairMemory
+
+
+class Surroundings(NamedTuple):
+    """What a tick is given besides the layer and its neighbours; the same at every tick of an env step.
+
+    Attributes:
+      scalars: [num_scalars] what every LSTM is shown.
+      pairs: [A, B, num_features] what each LSTM is shown of its own pair of components; None for nothing.
+      observation: [A] for the multiplicative read-out.
+      permanent: [B, num_policy_channels] the permanent term of the policy; None for none.
+      share: [] of the LSTMs in a policy with a permanent term, κ.
+    """
+
+    scalars: Float[Array, "num_scalars"]
+    pairs: Float[Array, "A B num_features"] | None
+    observation: Float[Array, "A"]
+    permanent: Float[Array, "B num_policy_channels"] | None
+    share: Float[Array, ""]
+
+
 def make_symmetric_learner(
     config: SymmetricConfig, observation_size: int, num_actions: int, num_policy_channels: int
 ) -> Learner:
@@ -58,10 +119,15 @@ def make_symmetric_learner(
 
     Returns:
       The learner. Its θ fits every other observation_size and num_actions, and every hidden_layers.
-    """
-    sizes = [observation_size, *config.hidden_layers, num_actions]
 
-    def network(state: tuple[LayerState, ...], learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
+    Raises:
+      InputError: options do not go together.
+    """
+    _check_options(config)
+    num_inputs = observation_size + config.constant_observation
+    sizes = [num_inputs, *config.hidden_layers, num_actions]
+
+    def network(state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         return SymmetricNetwork(config, num_policy_channels)(state, learner_input)
 
     transformed = hk.without_apply_rng(hk.transform(network))
@@ -70,13 +136,34 @@ def make_symmetric_learner(
         del meta_params
         keys = jax.random.split(key, len(sizes) - 1)
         pairs = itertools.pairwise(sizes)
-        return tuple(_layer_at_birth(config, k, a, b) for k, (a, b) in zip(keys, pairs, strict=True))
+        layers = tuple(_init_layer(config, k, a, b) for k, (a, b) in zip(keys, pairs, strict=True))
+        if not config.has_memory:
+            return layers
+        return RememberingState(layers, init_memory(config, num_inputs, num_actions, num_policy_channels))
 
     def init(key: PRNGKeyArray) -> MetaParams:
-        nothing = LearnerInput(jnp.zeros(observation_size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(()))
+        nothing = LearnerInput(
+            observation=jnp.zeros(observation_size),
+            previous_action=jnp.zeros(num_actions),
+            reward=jnp.zeros(()),
+            episode_start=jnp.zeros(()),
+            centred_reward=jnp.zeros(()) if config.normalise_rewards else None,
+        )
         return transformed.init(key, initial_state(None, key), nothing)
 
     return Learner(init, initial_state, transformed.apply)
+
+
+def _check_options(config: SymmetricConfig) -> None:
+    """Raises an InputError where options do not go together."""
+    if config.has_memory and config.hidden_layers:
+        raise InputError(
+            "learner.hidden_layers must be [] with pair_inputs, pair_traces, effect_inputs, policy_input, "
+            "constant_observation, multiplicative_readout, critic or base: they belong to a single layer, between "
+            "observation and action"
+        )
+    if config.adaptive_base and config.base == "none":
+        raise InputError("learner.adaptive_base=true has no base to adapt: set learner.base=actor_critic")
 
 
 class SymmetricNetwork(hk.Module):
@@ -88,40 +175,84 @@ class SymmetricNetwork(hk.Module):
         self.num_policy_channels = num_policy_channels
         self.activation = make_activation(config.activation)
 
-    def __call__(
+    def __call__(self, state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
+        """Takes the state and the input of one env step; returns the output and the next state."""
+        step = self._step_with_memory if self.config.has_memory else self._step
+        return step(state, learner_input)
+
+    @hk.transparent
+    def _step(
         self, state: tuple[LayerState, ...], learner_input: LearnerInput
     ) -> tuple[LearnerOutput, tuple[LayerState, ...]]:
-        """Takes the state and the input of one env step; returns the output and the next state."""
-        observation = as_numbers(learner_input.observation).reshape(-1, 1)
-        previous_action = learner_input.previous_action.reshape(-1, 1)
-        scalars = learner_input.reward[None]
-        if self.config.episode_start_input:
-            scalars = jnp.append(scalars, learner_input.episode_start)
+        """An env step by the paper's equations."""
+        observation = as_numbers(learner_input.observation).reshape(-1)
+        surroundings = Surroundings(_scalars(self.config, learner_input), None, observation, None, jnp.ones(()))
+        layers = self._ticks(state, learner_input.previous_action.reshape(-1, 1), surroundings)
+        return self._output(layers), layers
 
-        layers = list(state)
+    @hk.transparent
+    def _step_with_memory(
+        self, state: RememberingState, learner_input: LearnerInput
+    ) -> tuple[LearnerOutput, RememberingState]:
+        """An env step with options that need a memory."""
+        config, (layers, memory) = self.config, state
+        observation = as_numbers(learner_input.observation).reshape(-1)
+        if config.constant_observation:
+            observation = jnp.append(observation, 1.0)
+        scalars = _scalars(config, learner_input)
+        signal = learner_input.reward if learner_input.centred_reward is None else learner_input.centred_reward
+        transition = last_transition(memory, observation, learner_input)
+        permanent, share = None, jnp.ones(())
+        if config.critic:
+            scalars = jnp.append(scalars, self._critic_error(layers[0], transition))
+        if memory.base is not None:
+            base, error = self._learn_base(memory.base, layers[0], transition, memory.num_steps)
+            scalars = jnp.append(scalars, jnp.clip(error, -LARGEST_FEATURE, LARGEST_FEATURE))
+            permanent, share = base.policy.parameters(observation), self._share(memory.num_steps)
+            memory = memory._replace(base=base)
+        features, memory = pair_features(config, memory, transition, signal)
+        above = learner_input.previous_action[:, None]
+        if config.policy_input:
+            above = jnp.append(above, transition.acted * transition.score[:, :1], axis=1)
+
+        pairs = jnp.stack(features, axis=-1) if features else None
+        layers = self._ticks(layers, above, Surroundings(scalars, pairs, observation, permanent, share))
+        output = self._output(layers)
+        memory = memory._replace(num_steps=memory.num_steps + 1.0, observation=observation, policy=output.policy)
+        return output, RememberingState(layers, memory)
+
+    def _ticks(
+        self, layers: tuple[LayerState, ...], from_action: Float[Array, "B above_channels"], surroundings: Surroundings
+    ) -> tuple[LayerState, ...]:
+        """All ticks of an env step."""
+        states = list(layers)
         for _ in range(self.config.num_micro_ticks):
-            for k, layer in enumerate(layers):
-                from_below = observation if k == 0 else layers[k - 1].forward
-                from_above = previous_action if k == len(layers) - 1 else layers[k + 1].backward
-                layers[k] = self._tick(layer, from_below, from_above, scalars)
+            for k, layer in enumerate(states):
+                from_below = surroundings.observation[:, None] if k == 0 else states[k - 1].forward
+                from_above = from_action if k == len(states) - 1 else states[k + 1].backward
+                states[k] = self._tick(layer, from_below, from_above, surroundings)
+        return tuple(states)
 
+    @hk.transparent
+    def _output(self, layers: tuple[LayerState, ...]) -> LearnerOutput:
         mean_hidden = jnp.mean(layers[-1].hidden, axis=(0, 1))
         value = Linear(1, name="value")(mean_hidden)[0]
-        return LearnerOutput(layers[-1].forward[:, : self.num_policy_channels], value), tuple(layers)
+        return LearnerOutput(layers[-1].forward[:, : self.num_policy_channels], value)
 
     def _tick(
         self,
         layer: LayerState,
         from_below: Float[Array, "A below_channels"],
         from_above: Float[Array, "B above_channels"],
-        scalars: Float[Array, "num_scalars"],
+        surroundings: Surroundings,
     ) -> LayerState:
-        """One tick of one layer. At the network's ends only channel 0 of a message exists, so only it is projected."""
+        """One tick of one layer. At the network's ends only the first channels of a message exist and are projected."""
+        scalars, pairs = surroundings.scalars, surroundings.pairs
         hidden_size, message_size = self.config.hidden_size, self.config.message_size
         num_gates = 4 * hidden_size
         num_ascending = 2 * message_size
         num_descending = 2 * message_size + scalars.size
-        fan_in = hidden_size + num_ascending + num_descending
+        fan_in = hidden_size + num_ascending + num_descending + (0 if pairs is None else pairs.shape[-1])
 
         # The scalars ride on the output side, so that they need no product of their own.
         at_inputs = jnp.concatenate([layer.backward, from_below], axis=1)
@@ -135,19 +266,75 @@ class SymmetricNetwork(hk.Module):
         per_input = matmul(at_inputs, leading_rows(ascending, at_inputs.shape[1]))
         per_output = matmul(at_outputs, leading_rows(descending, at_outputs.shape[1])) + bias
         gates = matmul(layer.hidden, recurrent) + per_input[:, None] + per_output[None, :]
-        hidden, cell = lstm(gates, layer.cell, self.activation, self.config.forget_bias)
+        if pairs is not None:
+            gates = gates + matmul(pairs, get_matrix("pair", pairs.shape[-1], num_gates, fan_in))
+        hidden, cell = lstm(gates, layer.cell, self.activation, self.config.forget_bias, self.config.input_bias)
 
         over_inputs, over_outputs = AGGREGATIONS[self.config.aggregation]
         forward = matmul(over_inputs(hidden, axis=0), get_matrix("forward", hidden_size, message_size))
         backward = matmul(over_outputs(hidden, axis=1), get_matrix("backward", hidden_size, message_size))
-        return LayerState(hidden, cell, forward, backward)
+        return LayerState(hidden, cell, self._with_policy(forward, hidden, surroundings), backward)
+
+    def _with_policy(
+        self, forward: Float[Array, "B message_size"], hidden: Float[Array, "A B hidden_size"], around: Surroundings
+    ) -> Float[Array, "B message_size"]:
+        """The forward message, whose first channels are the policy's parameters, as the options have them."""
+        num_channels = self.num_policy_channels
+        policy = forward[:, :num_channels]
+        if self.config.multiplicative_readout:
+            # θ has both channels whatever the policy, so that it fits discrete and continuous actions alike.
+            readout = get_matrix("readout", hidden.shape[-1], 2)
+            policy = matmul(jnp.einsum("a,abh->bh", around.observation, hidden), readout)[:, :num_channels]
+        if around.permanent is not None:
+            policy = around.permanent + around.share * policy
+        return jnp.concatenate([policy, forward[:, num_channels:]], axis=1)
+
+    def _critic_error(self, layer: LayerState, transition: Transition) -> Float[Array, ""]:
+        """The TD error of the value that is read out of the LSTMs as they were before this env step."""
+        projected = matmul(jnp.mean(layer.hidden, axis=1), get_matrix("critic", self.config.hidden_size, 1))[:, 0]
+        rate = _CRITIC_HORIZON_RATE * jnp.exp(DEVIATION_SCALE * _number("critic_horizon"))
+        after = transition.reward + (1.0 - jnp.minimum(rate, 1.0)) * jnp.dot(transition.next_features, projected)
+        error = (1.0 - transition.episode_start) * after - jnp.dot(transition.features, projected)
+        return jnp.clip(transition.is_known * error, -LARGEST_FEATURE, LARGEST_FEATURE)
+
+    def _learn_base(
+        self, base: Base, layer: LayerState, transition: Transition, num_steps: Float[Array, ""]
+    ) -> tuple[Base, Float[Array, ""]]:
+        """The hand-written rule after it has learned from the transition, and its TD error."""
+        deviations = jnp.stack([_number(f"base_{name}") for name in RuleNumbers._fields])
+        if self.config.adaptive_base:
+            shape = (self.config.hidden_size, len(RuleNumbers._fields))
+            setting = hk.get_parameter("base_setting", shape, init=jnp.zeros)
+            deviations = deviations + matmul(jnp.mean(layer.hidden, axis=(0, 1)), setting)
+        numbers = rule_numbers(BASE, RuleNumbers(*deviations))
+        error = td_error(numbers, base.value, transition)
+        policy = learn_policy(numbers, base.policy, transition, error, num_steps)
+        return Base(policy, learn_value(numbers, base.value, transition, error)), error
+
+    def _share(self, num_steps: Float[Array, ""]) -> Float[Array, ""]:
+        """κ, the share of the LSTMs in the policy: 1 at the first env step unless θ says otherwise, then fading."""
+        fade = _FADE * jnp.exp(DEVIATION_SCALE * _number("readout_fade"))
+        return jnp.exp(DEVIATION_SCALE * _number("readout_share")) * jax.lax.rsqrt(1.0 + fade * num_steps)
+
+
+def _number(name: str) -> Float[Array, ""]:
+    """A scalar of θ, which is drawn as 0."""
+    return hk.get_parameter(name, (), init=jnp.zeros)
+
+
+def _scalars(config: SymmetricConfig, learner_input: LearnerInput) -> Float[Array, "num_scalars"]:
+    """What every LSTM is shown: the reward, the centred reward where there is one, and whether an episode starts."""
+    scalars = learner_input.reward[None]
+    if learner_input.centred_reward is not None:
+        scalars = jnp.append(scalars, learner_input.centred_reward)
+    return jnp.append(scalars, learner_input.episode_start) if config.episode_start_input else scalars
 
 
 AGGREGATIONS = {"mean": (jnp.mean, jnp.mean), "sum": (jnp.sum, jnp.sum), "sum_forward": (jnp.sum, jnp.mean)}
 """By name: how messages are aggregated over a layer's inputs (forward) and over its outputs (backward)."""
 
 
-def _layer_at_birth(config: SymmetricConfig, key: PRNGKeyArray, num_inputs: int, num_outputs: int) -> LayerState:
+def _init_layer(config: SymmetricConfig, key: PRNGKeyArray, num_inputs: int, num_outputs: int) -> LayerState:
     """Zeros, or i.i.d. noise on the first `state_noise_fraction` of each cell, which tells equal neurons apart."""
     shape = (num_inputs, num_outputs, config.hidden_size)
     cell = jnp.zeros(shape)

@@ -14,11 +14,10 @@ from omegaconf import OmegaConf
 
 from podmeta.config.messages import no_such_choice
 from podmeta.config.run_config import literal
-from podmeta.config.schema import GROUPS
+from podmeta.config.schema import GROUPS, LearnerConfig
 from podmeta.config.validate import check_fields
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
-from podmeta.learners.registry import LearnerConfig
 from podmeta.runtime.files import reason, write_atomically
 from podmeta.runtime.json_files import read_object
 from podmeta.runtime.named_arrays import filled, from_npz, to_npz

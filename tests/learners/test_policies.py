@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from podmeta.learners.policies import make_policy
+from podmeta.learners.policies import make_policy, policy_score
 
 NUM_SAMPLES = 20_000
 
@@ -129,3 +129,22 @@ def test_a_half_bounded_action_moves_freely_on_its_open_side():
     np.testing.assert_allclose(policy.to_environment(jnp.array([50.0, -50.0])), [52.0, -53.0], rtol=1e-6)
     near = np.asarray(policy.to_environment(jnp.array([-3.0, 3.0])))
     assert 2.0 < near[0] < 2.1 and -3.1 < near[1] < -3.0
+
+
+@given(logits_of_four, st.integers(0, 3))
+def test_the_score_of_a_categorical_is_the_gradient_of_its_log_probability(logits, action):
+    action = jnp.int32(action)
+    gradient = jax.grad(CATEGORICAL.log_prob)(logits, action)
+    np.testing.assert_allclose(policy_score(logits, CATEGORICAL.encode(action)), gradient, atol=1e-5)
+
+
+@given(gaussian_of_three, arrays((3,), 1))
+def test_the_score_of_a_gaussian_is_its_gradient_in_units_of_the_standard_deviation(parameters, action):
+    std = np.exp(np.asarray(parameters[:, 1]))
+    gradient = np.asarray(jax.grad(GAUSSIAN.log_prob)(parameters, action))
+    score = np.asarray(policy_score(parameters, action))
+    distance = np.abs(np.asarray(action - parameters[:, 0])) / std
+    within = distance < 3.0
+    np.testing.assert_allclose(score[within, 0], (gradient[:, 0] * std)[within], atol=1e-3)
+    np.testing.assert_allclose(score[within, 1], gradient[within, 1], atol=1e-3)
+    np.testing.assert_allclose(np.abs(score[~within, 0]), 3.0)

@@ -3,7 +3,6 @@
 import functools
 import itertools
 import random
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +13,19 @@ from hypothesis import strategies as st
 
 from podmeta.benchmarks.plain_symmetric import plain_step
 from podmeta.config.schema import SymmetricConfig
-from podmeta.learners.base import LearnerInput
 from podmeta.learners.linear import LowRankMatrix
 from podmeta.learners.symmetric import LayerState, make_symmetric_learner
+from tests.learners.scripted_lifetimes import (
+    NUM_STEPS,
+    assert_close,
+    compiled_rollout,
+    draw,
+    draw_meta_params,
+    draw_script,
+    draw_state,
+    rollout,
+)
 
-NUM_STEPS = 6
 AGGREGATIONS = ("mean", "sum", "sum_forward")
 
 
@@ -46,54 +53,6 @@ def deep(aggregation):
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 2))  # A, B, policy channels
 
 
-def draw(shapes, seed=0):
-    """Numbers for every leaf, none of them zero, so that a forgotten bias shows."""
-    generator = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: (0.5 * generator.normal(size=leaf.shape)).astype(np.float32), shapes)
-
-
-def draw_meta_params(learner):
-    """θ, at little cost: drawing it as haiku does compiles a program per matrix."""
-    return draw(jax.eval_shape(learner.init, jax.random.key(0)))
-
-
-def draw_state(learner):
-    """A learner state in the midst of life."""
-    return draw(jax.eval_shape(learner.initial_state, None, jax.random.key(0)), seed=1)
-
-
-def draw_script(observation_size, num_actions):
-    """What a learner is told in a lifetime, [NUM_STEPS, ...], whatever it says."""
-    generator = np.random.default_rng(2)
-    return LearnerInput(
-        observation=generator.normal(size=(NUM_STEPS, observation_size)).astype(np.float32),
-        previous_action=generator.normal(size=(NUM_STEPS, num_actions)).astype(np.float32),
-        reward=generator.normal(size=NUM_STEPS).astype(np.float32),
-        episode_start=generator.integers(0, 2, NUM_STEPS).astype(np.float32),
-    )
-
-
-def live(step, meta_params, state, script):
-    """The outputs [NUM_STEPS, ...] of a scripted lifetime, and the learner state at its end."""
-
-    def scanned(carry, learner_input):
-        output, carry = step(meta_params, carry, learner_input)
-        return carry, output
-
-    state, outputs = jax.lax.scan(scanned, state, script)
-    return outputs, state
-
-
-def compiled(step):
-    """(θ, learner state, script) -> what `live` gives, in NumPy."""
-    program = jax.jit(functools.partial(live, step))
-    return lambda *arguments: jax.tree.map(np.asarray, program(*arguments))
-
-
-def assert_close(actual: Any, expected: Any, atol: float = 1e-5) -> None:
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol, rtol=1e-4), actual, expected)
-
-
 @settings(max_examples=4)
 @example(deep("mean"), (4, 2, 2))
 @example(deep("sum"), (2, 4, 1))
@@ -104,7 +63,7 @@ def test_the_fast_form_is_the_plain_form(config, size):
     learner = make_symmetric_learner(config, *size)
     plain = functools.partial(plain_step, config, num_policy_channels)
     meta_params, state, script = draw_meta_params(learner), draw_state(learner), draw_script(*size[:2])
-    both = jax.jit(lambda *arguments: [live(step, *arguments) for step in (learner.step, plain)])
+    both = jax.jit(lambda *arguments: [rollout(step, *arguments) for step in (learner.step, plain)])
     (outputs, final_state), plain_results = both(meta_params, state, script)
     assert outputs.policy.shape == (NUM_STEPS, num_actions, num_policy_channels)
     assert_close((outputs, final_state), plain_results)
@@ -136,7 +95,7 @@ def test_permutations_of_observations_and_actions_permute_the_lifetime_with_them
         previous_action=script.previous_action[:, permutations[-1]],
     )
 
-    program = compiled(learner.step)
+    program = compiled_rollout(learner.step)
     outputs, final_state = program(meta_params, state, script)
     permuted_outputs, permuted_final_state = program(meta_params, permuted_state, permuted_script)
     assert_close(permuted_outputs.policy, outputs.policy[:, permutations[-1]])
@@ -168,8 +127,8 @@ def test_with_means_copies_of_inputs_and_outputs_change_nothing(copied):
     else:
         doubled = script._replace(previous_action=np.tile(script.previous_action, 2))
     birth, birth_of_double = (learner.initial_state(None, jax.random.key(0)) for learner in (single, double))
-    outputs, _ = compiled(single.step)(meta_params, birth, script)
-    doubled_outputs, _ = compiled(double.step)(meta_params, birth_of_double, doubled)
+    outputs, _ = compiled_rollout(single.step)(meta_params, birth, script)
+    doubled_outputs, _ = compiled_rollout(double.step)(meta_params, birth_of_double, doubled)
     expected = outputs.policy if copied == "observation" else np.tile(outputs.policy, (1, 2, 1))
     assert_close(doubled_outputs.policy, expected)
     assert_close(doubled_outputs.value, outputs.value)
@@ -181,7 +140,7 @@ def test_noise_at_birth_tells_hidden_units_apart_unless_it_is_switched_off(chose
     config = SymmetricConfig(hidden_size=4, message_size=3, hidden_layers=[3], **chosen)
     learner = make_symmetric_learner(config, 2, 2, 1)
     birth = learner.initial_state(None, jax.random.key(0))
-    _, (first_layer, _) = compiled(learner.step)(draw_meta_params(learner), birth, draw_script(2, 2))
+    _, (first_layer, _) = compiled_rollout(learner.step)(draw_meta_params(learner), birth, draw_script(2, 2))
     differences = np.ptp(first_layer.forward, axis=0)
     assert differences.max() < 1e-6 if chosen == {"state_noise": 0.0} else differences.min() > 1e-4
 
@@ -209,7 +168,7 @@ def test_noise_falls_on_the_given_fraction_of_each_cell(fraction):
 @pytest.mark.parametrize("told", [True, False])
 def test_without_the_episode_start_input_it_is_not_told(told):
     learner = make_symmetric_learner(SymmetricConfig(hidden_size=4, episode_start_input=told), 2, 2, 1)
-    program = compiled(learner.step)
+    program = compiled_rollout(learner.step)
     meta_params, state, script = draw_meta_params(learner), draw_state(learner), draw_script(2, 2)
     other = script._replace(episode_start=1.0 - script.episode_start)
     outputs, other_outputs = (program(meta_params, state, inputs)[0] for inputs in (script, other))
@@ -225,7 +184,7 @@ def test_a_low_rank_perturbation_is_the_matrix_it_stands_for(config, size, rank)
     whole = jax.tree.map(materialise, factored, is_leaf=is_low_rank)
     state, script = draw_state(learner), draw_script(*size[:2])
     actual, expected = jax.jit(
-        lambda: [live(learner.step, parameters, state, script) for parameters in (factored, whole)]
+        lambda: [rollout(learner.step, parameters, state, script) for parameters in (factored, whole)]
     )()
     assert_close(actual, expected)
 

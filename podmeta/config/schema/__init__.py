@@ -43,6 +43,10 @@ from podmeta.config.schema.job import (
     StageConfig,
 )
 from podmeta.config.schema.learners import (
+    LearnerConfig,
+    OnlineActorCriticConfig,
+    OnlineReinforceConfig,
+    OnlineRuleConfig,
     RecurrentConfig,
     SymmetricConfig,
 )
@@ -75,10 +79,14 @@ __all__ = [
     "GymnaxConfig",
     "HostEnvironmentConfig",
     "JobConfig",
+    "LearnerConfig",
     "LoggingConfig",
     "MixtureConfig",
     "MixtureEntryConfig",
     "ObjectGridWorldConfig",
+    "OnlineActorCriticConfig",
+    "OnlineReinforceConfig",
+    "OnlineRuleConfig",
     "OuterLoopConfig",
     "PythonEnvironmentConfig",
     "RecurrentConfig",
@@ -93,7 +101,12 @@ __all__ = [
 ]
 
 GROUPS: dict[str, dict[str, type]] = {
-    "learner": {"symmetric": SymmetricConfig, "recurrent": RecurrentConfig},
+    "learner": {
+        "symmetric": SymmetricConfig,
+        "recurrent": RecurrentConfig,
+        "online_actor_critic": OnlineActorCriticConfig,
+        "online_reinforce": OnlineReinforceConfig,
+    },
     "environment": {
         "bandit": BanditConfig,
         "contextual_bandit": ContextualBanditConfig,

@@ -1,0 +1,143 @@
+"""What a symmetric learner with options beyond the paper's equations remembers from one env step to the next.
+
+The LSTM (a, b) stands for the weight from observation component a to action component b. These options show it what a
+learning rule for that weight would use: the product of the last observation's component a and the policy's score of
+the last action's component b, its eligibility traces, how component a changed, and what a hand-written rule made of
+them. All of it treats the components of observation and action alike, so the learner's symmetries stay.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from podmeta.config.schema import SymmetricConfig
+from podmeta.learners.base import LearnerInput
+from podmeta.learners.online_rule import LinearPolicy, LinearValue, Transition, init_policy, init_value
+from podmeta.learners.policies import policy_score
+
+LARGEST_FEATURE = 3.0  # features without a bound of their own are clipped to ± this
+_EFFECT_WINDOW = 200.0  # env steps of the running means of effects
+_EFFECT_WARM_UP = 20.0  # actions over which the mean effect is faded in
+_EFFECT_SCALE = 4.0  # a mean over many actions is small
+
+
+class EffectMemory(NamedTuple):
+    """Running means of what actions did to observations.
+
+    Attributes:
+      size: [A] of each component's absolute change.
+      mean: [A, B] of the effect, the change in units of its size times the score.
+      num_actions: [] actions so far.
+    """
+
+    size: Float[Array, "A"]
+    mean: Float[Array, "A B"]
+    num_actions: Float[Array, ""]
+
+
+class Base(NamedTuple):
+    """The hand-written rule beneath the LSTMs."""
+
+    policy: LinearPolicy
+    value: LinearValue
+
+
+class PairMemory(NamedTuple):
+    """What is remembered of a lifetime; None for what the config does not ask for.
+
+    Attributes:
+      num_steps: [] env steps so far.
+      observation: [A] of the last time step, the constant 1 included.
+      policy: [B, num_policy_channels] the policy's parameters at the last time step.
+      traces: [num_traces, A, B] eligibility traces.
+      effects: what actions did to observations.
+      base: the hand-written rule.
+    """
+
+    num_steps: Float[Array, ""]
+    observation: Float[Array, "A"]
+    policy: Float[Array, "B num_policy_channels"]
+    traces: Float[Array, "num_traces A B"] | None
+    effects: EffectMemory | None
+    base: Base | None
+
+
+def init_memory(config: SymmetricConfig, num_inputs: int, num_actions: int, num_policy_channels: int) -> PairMemory:
+    """The memory when a lifetime begins.
+
+    Args:
+      config: the learner's config.
+      num_inputs: A, the number of observation components, the constant 1 included.
+      num_actions: B.
+      num_policy_channels: as in the policy.
+    """
+    pairs = (num_inputs, num_actions)
+    return PairMemory(
+        num_steps=jnp.zeros(()),
+        observation=jnp.zeros(num_inputs),
+        policy=jnp.zeros((num_actions, num_policy_channels)),
+        traces=jnp.zeros((len(config.pair_traces), *pairs)) if config.pair_traces else None,
+        effects=EffectMemory(jnp.zeros(num_inputs), jnp.zeros(pairs), jnp.zeros(())) if config.effect_inputs else None,
+        base=Base(init_policy(*pairs, num_policy_channels), init_value(num_inputs)) if config.base != "none" else None,
+    )
+
+
+def last_transition(memory: PairMemory, observation: Float[Array, "A"], learner_input: LearnerInput) -> Transition:
+    """What the last action led to."""
+    return Transition(
+        features=memory.observation,
+        score=policy_score(memory.policy, learner_input.previous_action),
+        next_features=observation,
+        reward=learner_input.reward,
+        episode_start=learner_input.episode_start,
+        is_known=memory.num_steps > 0,
+    )
+
+
+def pair_features(
+    config: SymmetricConfig, memory: PairMemory, transition: Transition, signal: Float[Array, ""]
+) -> tuple[list[Float[Array, "A B"]], PairMemory]:
+    """The inputs of the LSTMs that belong to a pair of components, and the memory after it.
+
+    Args:
+      config: the learner's config.
+      memory: what is remembered; its base has learned from the transition already.
+      transition: what the last action led to.
+      signal: [] the reward that traces are multiplied by.
+    """
+    score = transition.score[:, 0] * transition.acted
+    product = transition.features[:, None] * score[None, :]
+    features = [product] if config.pair_inputs else []
+    traces, effects = memory.traces, memory.effects
+    if traces is not None:
+        decays = jnp.array(config.pair_traces)[:, None, None]
+        # In units in which products that are independent from step to step give every trace the same variance.
+        traces = decays * traces + jnp.sqrt(1.0 - decays**2) * product
+        features += [feature for trace in traces for feature in (trace, trace * signal)]
+        traces = (1.0 - transition.episode_start) * traces
+    if effects is not None:
+        effect, effects = _effect(effects, transition, score)
+        confidence = jnp.minimum(effects.num_actions / _EFFECT_WARM_UP, 1.0)
+        features += [effect, _EFFECT_SCALE * confidence * effects.mean]
+    if memory.base is not None:
+        policy = memory.base.policy
+        features += [
+            jnp.clip(part[..., 0], -LARGEST_FEATURE, LARGEST_FEATURE)
+            for part in (policy.weights, policy.trace, policy.step)
+        ]
+    return features, memory._replace(traces=traces, effects=effects)
+
+
+def _effect(
+    memory: EffectMemory, transition: Transition, score: Float[Array, "B"]
+) -> tuple[Float[Array, "A B"], EffectMemory]:
+    """The effect of the last action, and the running means with it."""
+    change = transition.acted * (transition.next_features - transition.features)
+    num_actions = memory.num_actions + transition.acted
+    weight = transition.acted / jnp.clip(num_actions, 1.0, _EFFECT_WINDOW)
+    size = memory.size + weight * (jnp.abs(change) - memory.size)
+    in_units = change / jnp.where(size > 0, size, 1.0)
+    effect = jnp.clip(in_units, -LARGEST_FEATURE, LARGEST_FEATURE)[:, None] * score[None, :]
+    mean = memory.mean + weight * (effect - memory.mean)
+    return effect, EffectMemory(size, mean, num_actions)
