@@ -10,8 +10,22 @@ from podmeta.benchmarks.measure import best_seconds, report
 from podmeta.benchmarks.plain_symmetric import plain_step
 from podmeta.config.schema import SymmetricConfig
 from podmeta.keys import make_key
-from podmeta.learners.base import LearnerInput, LearnerState, MetaParams
+from podmeta.learners.base import Learner, LearnerInput, LearnerState, MetaParams
+from podmeta.learners.registry import make_learner
 from podmeta.learners.symmetric import make_symmetric_learner
+
+ALL_OPTIONS = SymmetricConfig(
+    activation="rational",
+    normalise_rewards=True,
+    pair_inputs=True,
+    pair_traces=[0.8, 0.95, 0.99],
+    effect_inputs=True,
+    policy_input=True,
+    multiplicative_readout=True,
+    critic=True,
+    base="actor_critic",
+)
+"""All options of the symmetric learner but the constant observation, which would add LSTMs."""
 
 SIZES = [(1, 2), (4, 2), (32, 4), (147, 16)]
 NUM_STEPS = 20
@@ -53,6 +67,9 @@ def _measure(num_members: int, observation_size: int, num_actions: int, gemm_rat
         report("core_lstm_update", with_activation, fast_seconds[activation] / num_updates * 1e9, "ns")
         report("core_plain_lstm_update", with_activation, plain_seconds[activation] / num_updates * 1e9, "ns")
         report("core_gemm_fraction", with_activation, gemm_fraction, "1")
+    learner = make_learner(ALL_OPTIONS, (observation_size,), num_actions, 1)
+    seconds = best_seconds(_rolled(learner, learner.step, num_members, num_lifetimes, observation_size, num_actions))
+    report("core_all_options_over_none", setting | {"activation": "rational"}, seconds / fast_seconds["rational"], "1")
     # Like over like is what the fast form gains; rational over tanh is the default over the paper's equations.
     for fast, plain in (("tanh", "tanh"), ("rational", "rational"), ("rational", "tanh")):
         activations = {"fast_activation": fast, "plain_activation": plain}
@@ -64,25 +81,24 @@ def _seconds(
 ) -> list[float]:
     """Seconds of the fast form and of the plain form."""
     learner = make_symmetric_learner(config, observation_size, num_actions, 1)
-    meta_params = jax.vmap(learner.init)(jax.random.split(make_key(0), num_members))
 
     def plain(meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput) -> Any:
         return plain_step(config, 1, meta_params, state, learner_input)
 
-    keys = jax.random.split(make_key(1), num_lifetimes)
-    states = jax.vmap(learner.initial_state, in_axes=(None, 0))(None, keys)
     return [
-        best_seconds(_rolled(step, meta_params, states, observation_size, num_actions))
+        best_seconds(_rolled(learner, step, num_members, num_lifetimes, observation_size, num_actions))
         for step in (learner.step, plain)
     ]
 
 
 def _rolled(
-    step: Callable, meta_params: MetaParams, states: LearnerState, observation_size: int, num_actions: int
+    learner: Learner, step: Callable, num_members: int, num_lifetimes: int, observation_size: int, num_actions: int
 ) -> Callable[[], jax.Array]:
     """Steps the lifetimes of every member side by side, `NUM_STEPS` times, their logits fed back as previous action."""
+    meta_params = jax.vmap(learner.init)(jax.random.split(make_key(0), num_members))
+    states = jax.vmap(learner.initial_state, in_axes=(None, 0))(None, jax.random.split(make_key(1), num_lifetimes))
 
-    def live(meta_params: MetaParams, state: LearnerState) -> jax.Array:
+    def rollout(meta_params: MetaParams, state: LearnerState) -> jax.Array:
         def one(carry: tuple[LearnerState, jax.Array], _: None) -> tuple[tuple[LearnerState, jax.Array], None]:
             state, action = carry
             learner_input = LearnerInput(jnp.ones(observation_size), action, action[0], jnp.zeros(()))
@@ -91,7 +107,7 @@ def _rolled(
 
         return jax.lax.scan(one, (state, jnp.zeros(num_actions)), length=NUM_STEPS)[0][1]
 
-    roll = jax.jit(jax.vmap(jax.vmap(live, in_axes=(None, 0)), in_axes=(0, None)))
+    roll = jax.jit(jax.vmap(jax.vmap(rollout, in_axes=(None, 0)), in_axes=(0, None)))
     return lambda: roll(meta_params, states)
 
 
