@@ -74,6 +74,7 @@ class Experience(NamedTuple):
       episode_end: [] whether the action ended the episode, by termination or truncation.
       expected_reward: [] expected immediate reward under the policy, where the environment knows it; else None.
       regret: [] expected reward of the best action less that of the one taken; None likewise.
+      expected_advantages: [num_actions] of every action, where the environment has a teacher; else None.
     """
 
     learner_input: LearnerInput
@@ -86,6 +87,7 @@ class Experience(NamedTuple):
     episode_end: Bool[Array, "*time"]
     expected_reward: Float[Array, "*time"] | None
     regret: Float[Array, "*time"] | None
+    expected_advantages: Float[Array, "*time num_actions"] | None
 
 
 def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
@@ -115,6 +117,7 @@ class InnerLoop(NamedTuple):
       step: the learner's step, (θ, learner state, input) -> (output, learner state).
       policy: what the learner's output means.
       knows_expected_reward: whether `Experience.expected_reward` and `regret` are there.
+      knows_expected_advantages: whether `Experience.expected_advantages` is there.
       see: (time step, previous action) -> the learner's input. Controls hide part of it.
     """
 
@@ -126,6 +129,7 @@ class InnerLoop(NamedTuple):
     step: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]]
     policy: Policy
     knows_expected_reward: bool
+    knows_expected_advantages: bool = False
     see: See = see
 
     def live(self, meta_params: MetaParams, key: PRNGKeyArray) -> Experience:
@@ -175,17 +179,19 @@ def make_inner_loop(
             episode_end=is_last(timestep),
             expected_reward=expected_reward,
             regret=regret,
+            expected_advantages=environment.expected_advantages(lifetime.task, lifetime.environment_state),
         )
         return decided._replace(environment_state=environment_state, timestep=timestep), experience
 
     def unroll(meta_params: MetaParams, lifetime: LifetimeState, num_steps: int) -> tuple[LifetimeState, Experience]:
         return jax.lax.scan(lambda carry, _: env_step(meta_params, carry), lifetime, length=num_steps)
 
-    def expected_rewards(key: PRNGKeyArray) -> Float[Array, "num_actions"] | None:
+    def expectations(key: PRNGKeyArray) -> tuple[Float[Array, "num_actions"] | None, ...]:
         task = environment.sample_task(key)
-        return environment.expected_rewards(task, environment.reset(key, task)[0])
+        state, _ = environment.reset(key, task)
+        return environment.expected_rewards(task, state), environment.expected_advantages(task, state)
 
-    knows_expected_reward = jax.eval_shape(expected_rewards, make_key(0)) is not None
+    expected_rewards, expected_advantages = jax.eval_shape(expectations, make_key(0))
     return InnerLoop(
         lifetime_length,
         learner.init,
@@ -194,8 +200,9 @@ def make_inner_loop(
         unroll,
         learner.step,
         policy,
-        knows_expected_reward,
-        see,
+        knows_expected_reward=expected_rewards is not None,
+        knows_expected_advantages=expected_advantages is not None,
+        see=see,
     )
 
 

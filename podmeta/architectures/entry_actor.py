@@ -163,6 +163,7 @@ class EntryActor(NamedTuple):
             episode_end=shifted(records.step_type, timestep.step_type) == LAST,
             expected_reward=None,
             regret=None,
+            expected_advantages=None,
         )
         final_input = jax.vmap(self.entry.inner_loop.see)(timestep, state.lifetimes.previous_action)
         return Trajectory(learner_state, experience, final_input, first_step)

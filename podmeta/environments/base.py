@@ -69,6 +69,15 @@ class Environment(abc.ABC, Generic[Task, EnvironmentState]):
         del task, state
         return None
 
+    def expected_advantages(self, task: Task, state: EnvironmentState) -> Float[Array, "num_actions"] | None:
+        """What a teacher thinks of every action, where the environment has one; else None.
+
+        This includes what the action leads to, unlike `expected_rewards`. The best action has 0, and the mean over
+        actions is about -1; where all actions are equal, all have 0.
+        """
+        del task, state
+        return None
+
 
 def restart(observation: Float[Array, "..."]) -> dm_env.TimeStep:
     """A FIRST time step. Reward 0 and discount 1 stand for dm_env's None: a traced step has one structure."""

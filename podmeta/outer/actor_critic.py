@@ -13,27 +13,24 @@ The values of last observations are the subject of podmeta.outer.value_targets.
 
 import dataclasses
 import functools
-import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from podmeta.config.schema import ActorCriticConfig
-from podmeta.errors import InputError
 from podmeta.keys import make_key
-from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
-from podmeta.lifetimes import InnerLoop
-from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, Trajectory, entry_weights, fresh_meta_params
+from podmeta.learners.base import MetaParams
+from podmeta.outer.base import Entry, InstanceSettings, Metrics, Trajectory, entry_weights, fresh_meta_params
 from podmeta.outer.exchange import mean_and_stack_over_devices
-from podmeta.outer.meta_optimiser import MetaOptimiser
+from podmeta.outer.gradient_loop import GradientLoop
 from podmeta.outer.moments import Moments, combine, moments_of
 from podmeta.outer.value_statistics import ValueStatistics, mean_and_std, no_statistics, updated_statistics
 from podmeta.outer.value_targets import has_value, targets_and_advantages
 
-_LIFETIMES, _MINIBATCHES = 1, 2  # what a key is for
+_MINIBATCHES = 2  # what a key is for, beside the purposes of `gradient_loop`
 
 
 class ActorCriticState(NamedTuple):
@@ -71,19 +68,10 @@ class _EntryLoss(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ActorCritic(OuterLoop):
+class ActorCritic(GradientLoop):
     """Actor-critic, whose slots are lifetimes: of each entry, as many as it asks for."""
 
     config: ActorCriticConfig
-
-    num_members = 0
-    uses_decisions = True
-    requires_on_policy = False
-
-    @property
-    def unroll_lengths(self) -> tuple[int, ...]:
-        """By entry, the same for all."""
-        return (self.config.unroll_length,) * len(self.entries)
 
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> ActorCriticState:
         """θ, fresh unless it is given, and an optimiser and statistics that have seen nothing."""
@@ -91,7 +79,7 @@ class ActorCritic(OuterLoop):
             meta_params = fresh_meta_params(self.entries, settings)
         return ActorCriticState(
             meta_params=meta_params,
-            optimiser_state=self._optimiser.init(meta_params, settings.learning_rate),
+            optimiser_state=self.optimiser.init(meta_params, settings.learning_rate),
             update=jnp.array(self.first_update, jnp.int32),
             settings=settings,
             value_statistics=(no_statistics(),) * len(self.entries),
@@ -100,31 +88,6 @@ class ActorCritic(OuterLoop):
     def actor_view(self, state: ActorCriticState) -> ActorCriticState:
         """The state without the optimiser's and the statistics."""
         return state._replace(optimiser_state=(), value_statistics=())
-
-    def draw(self, state: ActorCriticState, slot: Int[Array, ""]) -> tuple[()]:
-        """Nothing."""
-        del state, slot
-        return ()
-
-    def acting_params(self, state: ActorCriticState, draw: tuple[()], member: Int[Array, ""]) -> MetaParams:
-        """θ itself."""
-        del draw, member
-        return state.meta_params
-
-    def lifetime_keys(
-        self, state: ActorCriticState, update: Int[Array, ""], slot: Int[Array, ""]
-    ) -> tuple[Key[Array, "_"], ...]:
-        """By entry, the keys [lifetimes] of the lifetimes of a slot that begin with an update."""
-        root = jax.random.fold_in(make_key(state.settings.seed), _LIFETIMES)
-        slot_key = jax.random.fold_in(jax.random.fold_in(root, update), slot)
-        return tuple(
-            jax.random.split(jax.random.fold_in(slot_key, index), entry.lifetimes)
-            for index, entry in enumerate(self.entries)
-        )
-
-    def summarise(self, trajectories: tuple[Trajectory, ...]) -> tuple[Trajectory, ...]:
-        """Whole trajectories travel."""
-        return trajectories
 
     def update(
         self,
@@ -175,7 +138,7 @@ class ActorCritic(OuterLoop):
         (gradient, averaged), (largest, targets) = mean_and_stack_over_devices(
             (gradient, averaged), (largest, [of_entry.targets for of_entry in by_entry]), axis_name
         )
-        meta_params, optimiser_state, step_metrics = self._optimiser.step(
+        meta_params, optimiser_state, step_metrics = self.optimiser.step(
             state.meta_params, state.optimiser_state, gradient, state.settings.learning_rate, state.update
         )
         averaged |= step_metrics
@@ -207,7 +170,7 @@ class ActorCritic(OuterLoop):
         """The loss on one environment, on trajectories [num_slots, lifetimes, ...]."""
         config, policy = self.config, entry.inner_loop.policy
         trajectories = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trajectories)
-        outputs = jax.vmap(self._run_again, in_axes=(None, None, 0))(entry.inner_loop, meta_params, trajectories)
+        outputs = jax.vmap(self.run_again, in_axes=(None, None, 0))(entry.inner_loop, meta_params, trajectories)
         experience = trajectories.experience
 
         over_time = jax.vmap(jax.vmap(policy.log_prob))
@@ -249,39 +212,6 @@ class ActorCritic(OuterLoop):
             targets=moments_of(targets, valued),
         )
 
-    def _run_again(self, inner_loop: InnerLoop, meta_params: MetaParams, trajectory: Trajectory) -> LearnerOutput:
-        """The learner's outputs [unroll_length + 1, ...] by θ, for the inputs of a trajectory and the one after it.
-
-        A learner without a state sees all of them at once. With `remat_chunk` set, only the learner states between
-        chunks are kept for the gradient, and those inside a chunk are made again (Chen et al. 2016, arXiv 1604.06174).
-        """
-
-        def step(learner_state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerState, LearnerOutput]:
-            output, learner_state = inner_loop.step(meta_params, learner_state, learner_input)
-            return learner_state, output
-
-        inputs = trajectory.experience.learner_input
-        if not jax.tree.leaves(trajectory.learner_state):
-            inputs = jax.tree.map(
-                lambda leaf, last: jnp.append(leaf, last[None], axis=0), inputs, trajectory.final_input
-            )
-            return jax.vmap(lambda learner_input: step(trajectory.learner_state, learner_input)[1])(inputs)
-        if self.config.remat_chunk == 0:
-            learner_state, outputs = jax.lax.scan(step, trajectory.learner_state, inputs)
-        else:
-            chunk = jax.checkpoint(lambda state, chunk_inputs: jax.lax.scan(step, state, chunk_inputs))
-            in_chunks = jax.tree.map(lambda leaf: leaf.reshape(-1, self.config.remat_chunk, *leaf.shape[1:]), inputs)
-            learner_state, outputs = jax.lax.scan(chunk, trajectory.learner_state, in_chunks)
-            outputs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
-        _, final_output = step(learner_state, trajectory.final_input)
-        return jax.tree.map(lambda leaf, final: jnp.append(leaf, final[None], axis=0), outputs, final_output)
-
-    @property
-    def _optimiser(self) -> MetaOptimiser:
-        return MetaOptimiser(
-            self.config, self.num_updates, self.first_update, max_gradient_norm=self.config.max_gradient_norm
-        )
-
 
 def make_actor_critic(
     config: ActorCriticConfig, entries: tuple[Entry, ...], num_updates: int, first_update: int = 0
@@ -293,21 +223,8 @@ def make_actor_critic(
     Raises:
       InputError: a lifetime does not divide into unrolls, or an unroll into chunks, or the optimiser does not work.
     """
-    for entry in entries:
-        length = entry.inner_loop.lifetime_length
-        if length % config.unroll_length != 0:
-            raise InputError(
-                f"outer.unroll_length={config.unroll_length} does not divide lifetime_length={length} of {entry.name}: "
-                f"an update looks at whole unrolls of a lifetime, so take one that does, such as "
-                f"{math.gcd(config.unroll_length, length)}"
-            )
-    if config.remat_chunk and config.unroll_length % config.remat_chunk != 0:
-        raise InputError(
-            f"outer.remat_chunk={config.remat_chunk} does not divide outer.unroll_length={config.unroll_length}: take "
-            f"one that does, such as {math.gcd(config.remat_chunk, config.unroll_length)}"
-        )
     actor_critic = ActorCritic(config, entries, num_updates, first_update)
-    actor_critic._optimiser.check(jax.eval_shape(entries[0].inner_loop.init, make_key(0)))
+    actor_critic.check()
     return actor_critic
 
 

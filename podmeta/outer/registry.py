@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from podmeta.config.schema import GROUPS, ActorCriticConfig, EvolutionConfig, OuterLoopConfig
+from podmeta.config.schema import GROUPS, ActorCriticConfig, DistillationConfig, EvolutionConfig, OuterLoopConfig
 from podmeta.outer.actor_critic import make_actor_critic
 from podmeta.outer.base import Entry, OuterLoop
+from podmeta.outer.distillation import make_distillation
 from podmeta.outer.evolution import make_evolution
 
 MakeOuterLoop = Callable[[Any, tuple[Entry, ...], int, int], OuterLoop]
@@ -14,6 +15,7 @@ MakeOuterLoop = Callable[[Any, tuple[Entry, ...], int, int], OuterLoop]
 _MAKERS: dict[type[OuterLoopConfig], MakeOuterLoop] = {
     EvolutionConfig: make_evolution,
     ActorCriticConfig: make_actor_critic,
+    DistillationConfig: make_distillation,
 }
 
 

@@ -52,7 +52,9 @@ from podmeta.config.schema.learners import (
 )
 from podmeta.config.schema.outer_loops import (
     ActorCriticConfig,
+    DistillationConfig,
     EvolutionConfig,
+    GradientConfig,
     OuterLoopConfig,
     ScheduleConfig,
 )
@@ -67,6 +69,7 @@ __all__ = [
     "CheckpointConfig",
     "ContextualBanditConfig",
     "DevicesConfig",
+    "DistillationConfig",
     "DistributedConfig",
     "DmControlConfig",
     "EnvironmentConfig",
@@ -74,6 +77,7 @@ __all__ = [
     "EvaluationConfig",
     "EvolutionConfig",
     "FactoryConfig",
+    "GradientConfig",
     "GridWorldConfig",
     "GymnasiumConfig",
     "GymnaxConfig",
@@ -123,7 +127,11 @@ GROUPS: dict[str, dict[str, type]] = {
         "factory": FactoryConfig,
         "mixture": MixtureConfig,
     },
-    "outer": {"evolution": EvolutionConfig, "actor_critic": ActorCriticConfig},
+    "outer": {
+        "evolution": EvolutionConfig,
+        "actor_critic": ActorCriticConfig,
+        "distillation": DistillationConfig,
+    },
     "architecture": {"anakin": AnakinConfig, "sebulba": SebulbaConfig},
 }
 """The dataclass behind every `name` of every config group."""

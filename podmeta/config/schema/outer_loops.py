@@ -94,15 +94,30 @@ class EvolutionConfig(OuterLoopConfig):
 
 
 @dataclasses.dataclass
-class ActorCriticConfig(OuterLoopConfig):
-    """Gradient meta-training through the learner's own recurrence (RL²), with V-trace."""
+class GradientConfig(OuterLoopConfig):
+    """What outer loops that follow a gradient through the learner's own recurrence have in common."""
 
     size_key: ClassVar[str] = "num_lifetimes"
     slot_name: ClassVar[str] = "lifetimes"
 
-    name: str = option("actor_critic", "actor_critic")
+    name: str = option("", "")
     num_lifetimes: int = option(64, "lifetimes side by side, over all devices", minimum=1)
     unroll_length: int = option(100, "env steps of every lifetime per update; it divides lifetime_length", minimum=1)
+    max_gradient_norm: float = option(1.0, "gradients are clipped to this norm; 0: not at all", minimum=0)
+    remat_chunk: int = option(
+        0, "env steps per chunk whose learner states are made again for the gradient, to save memory; 0: off", minimum=0
+    )
+    optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
+    optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
+    learning_rate: float = option(0.001, "learning rate", above=0)
+    learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+
+
+@dataclasses.dataclass
+class ActorCriticConfig(GradientConfig):
+    """Gradient meta-training by actor-critic (RL²), with V-trace."""
+
+    name: str = option("actor_critic", "actor_critic")
     discount: float = option(0.99, "γ, per env step", minimum=0, maximum=1)
     discount_across_episodes: bool = option(True, "the return runs on over episode ends, to the lifetime's end (RL²)")
     td_lambda: float = option(1.0, "λ of V-trace's targets", minimum=0, maximum=1)
@@ -113,16 +128,17 @@ class ActorCriticConfig(OuterLoopConfig):
     entropy_cost: float = option(0.01, "weight of the entropy bonus", minimum=0)
     value_cost: float = option(0.5, "weight of the value loss, whose target is normalised", minimum=0)
     normalise_advantages: bool = option(True, "advantages get mean 0 and standard deviation 1 in every gradient step")
-    max_gradient_norm: float = option(1.0, "gradients are clipped to this norm; 0: not at all", minimum=0)
-    remat_chunk: int = option(
-        0, "env steps per chunk whose learner states are made again for the gradient, to save memory; 0: off", minimum=0
-    )
-    optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
-    optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
-    learning_rate: float = option(0.001, "learning rate", above=0)
-    learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
 
     @property
     def slots_multiple(self) -> int:
         """A device's lifetimes divide into minibatches."""
         return self.num_minibatches
+
+
+@dataclasses.dataclass
+class DistillationConfig(GradientConfig):
+    """Gradient meta-training against a teacher, in environments that know the expected advantage of every action."""
+
+    name: str = option("distillation", "distillation")
+    sharpness: float = option(4.0, "the teacher's policy is the softmax of this times its advantages", above=0)
+    learning_rate: float = option(0.003, "learning rate", above=0)

@@ -100,6 +100,11 @@ class Transformed(Environment[TransformedTask, EnvironmentState]):
         inside = self._environment.expected_rewards(task.inner, state)
         return None if inside is None else self._transform.expected_rewards(task.drawn, inside)
 
+    def expected_advantages(self, task: TransformedTask, state: EnvironmentState) -> Float[Array, "num_actions"] | None:
+        """What the transform makes of those inside."""
+        inside = self._environment.expected_advantages(task.inner, state)
+        return None if inside is None else self._transform.expected_advantages(task.drawn, inside)
+
 
 class KeyRandom(RandomSource):
     """The random numbers of a transform, from a key of its own.

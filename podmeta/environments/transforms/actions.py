@@ -47,7 +47,7 @@ class PermutedActions(Transform):
             return namespace.take_along_axis(drawn, action[..., None], axis=-1)[..., 0]
         return namespace.take_along_axis(action, namespace.argsort(drawn, axis=-1), axis=-1)
 
-    def expected_rewards(
+    def by_outer_action(
         self, drawn: Int[Any, "*batch num_actions"], inside: Float[Any, "*batch num_actions"]
     ) -> Float[Any, "*batch num_actions"]:
         """Those inside, permuted like the actions."""

@@ -70,12 +70,24 @@ class Transform:
         del drawn
         return timestep
 
+    def by_outer_action(
+        self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]
+    ) -> Float[Any, "*batch num_actions"]:
+        """Numbers of every action, from those of the actions inside."""
+        del drawn
+        return inside
+
     def expected_rewards(
         self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]
     ) -> Float[Any, "*batch num_actions"] | None:
         """The expected reward of every action, from those of the actions inside; None where it is not known."""
-        del drawn
-        return inside
+        return self.by_outer_action(drawn, inside)
+
+    def expected_advantages(
+        self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]
+    ) -> Float[Any, "*batch num_actions"] | None:
+        """The expected advantage of every action, from those inside; None where the teacher no longer applies."""
+        return self.by_outer_action(drawn, inside)
 
 
 def flat_observation(timestep: dm_env.TimeStep) -> Shaped[Any, "*batch observation_size"]:

@@ -63,7 +63,7 @@ class Padded(Transform):
         zeros = namespace.zeros((*timestep.step_type.shape, self._surplus), timestep.observation.dtype)
         return timestep._replace(observation=namespace.concat([flat_observation(timestep), zeros], axis=-1))
 
-    def expected_rewards(
+    def by_outer_action(
         self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]
     ) -> Float[Any, "*batch num_actions"]:
         """Those inside, once more for every action that does the same."""

@@ -36,3 +36,7 @@ class FailureReward(Transform):
     def expected_rewards(self, drawn: Draw, inside: Float[Any, "*batch num_actions"]) -> None:
         """Not known, whatever the environment inside knows of its own rewards."""
         del drawn, inside
+
+    def expected_advantages(self, drawn: Draw, inside: Float[Any, "*batch num_actions"]) -> None:
+        """Not known: the teacher inside is after other rewards."""
+        del drawn, inside

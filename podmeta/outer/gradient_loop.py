@@ -1,0 +1,119 @@
+"""Gradient meta-training through the learner's own recurrence: what its outer loops share.
+
+θ itself acts. An update looks at an unroll of every lifetime, runs the learner over it again from the learner state it
+began with, and follows a gradient back through messages and states. Slots are lifetimes: of each entry, as many as it
+asks for.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key
+
+from podmeta.config.schema import GradientConfig
+from podmeta.errors import InputError
+from podmeta.keys import make_key
+from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
+from podmeta.lifetimes import InnerLoop
+from podmeta.outer.base import OuterLoop, Trajectory
+from podmeta.outer.meta_optimiser import MetaOptimiser
+
+_LIFETIMES = 1  # what a key is for; subclasses number their own purposes from 2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GradientLoop(OuterLoop):
+    """An outer loop whose state has `meta_params`, `optimiser_state` and `settings`, and whose θ itself acts."""
+
+    config: GradientConfig
+
+    num_members = 0
+    uses_decisions = True
+    requires_on_policy = False
+
+    @property
+    def unroll_lengths(self) -> tuple[int, ...]:
+        """By entry, the same for all."""
+        return (self.config.unroll_length,) * len(self.entries)
+
+    def draw(self, state: Any, slot: Int[Array, ""]) -> tuple[()]:
+        """Nothing."""
+        del state, slot
+        return ()
+
+    def acting_params(self, state: Any, draw: tuple[()], member: Int[Array, ""]) -> MetaParams:
+        """θ itself."""
+        del draw, member
+        return state.meta_params
+
+    def lifetime_keys(self, state: Any, update: Int[Array, ""], slot: Int[Array, ""]) -> tuple[Key[Array, "_"], ...]:
+        """By entry, the keys [lifetimes] of the lifetimes of a slot that begin with an update."""
+        root = jax.random.fold_in(make_key(state.settings.seed), _LIFETIMES)
+        slot_key = jax.random.fold_in(jax.random.fold_in(root, update), slot)
+        return tuple(
+            jax.random.split(jax.random.fold_in(slot_key, index), entry.lifetimes)
+            for index, entry in enumerate(self.entries)
+        )
+
+    def summarise(self, trajectories: tuple[Trajectory, ...]) -> tuple[Trajectory, ...]:
+        """Whole trajectories travel."""
+        return trajectories
+
+    def check(self) -> None:
+        """Checks that lifetimes divide into unrolls, and unrolls into chunks, and that the optimiser works.
+
+        Raises:
+          InputError: they do not, or it does not.
+        """
+        unroll_length, remat_chunk = self.config.unroll_length, self.config.remat_chunk
+        for entry in self.entries:
+            length = entry.inner_loop.lifetime_length
+            if length % unroll_length != 0:
+                raise InputError(
+                    f"outer.unroll_length={unroll_length} does not divide lifetime_length={length} of {entry.name}: "
+                    f"an update looks at whole unrolls of a lifetime, so take one that does, such as "
+                    f"{math.gcd(unroll_length, length)}"
+                )
+        if remat_chunk and unroll_length % remat_chunk != 0:
+            raise InputError(
+                f"outer.remat_chunk={remat_chunk} does not divide outer.unroll_length={unroll_length}: take one that "
+                f"does, such as {math.gcd(remat_chunk, unroll_length)}"
+            )
+        self.optimiser.check(jax.eval_shape(self.entries[0].inner_loop.init, make_key(0)))
+
+    def run_again(self, inner_loop: InnerLoop, meta_params: MetaParams, trajectory: Trajectory) -> LearnerOutput:
+        """The learner's outputs [unroll_length + 1, ...] by θ, for the inputs of a trajectory and the one after it.
+
+        A learner without a state sees all of them at once. With `remat_chunk` set, only the learner states between
+        chunks are kept for the gradient, and those inside a chunk are made again (Chen et al. 2016, arXiv 1604.06174).
+        """
+
+        def step(learner_state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerState, LearnerOutput]:
+            output, learner_state = inner_loop.step(meta_params, learner_state, learner_input)
+            return learner_state, output
+
+        inputs = trajectory.experience.learner_input
+        if not jax.tree.leaves(trajectory.learner_state):
+            inputs = jax.tree.map(
+                lambda leaf, last: jnp.append(leaf, last[None], axis=0), inputs, trajectory.final_input
+            )
+            return jax.vmap(lambda learner_input: step(trajectory.learner_state, learner_input)[1])(inputs)
+        if self.config.remat_chunk == 0:
+            learner_state, outputs = jax.lax.scan(step, trajectory.learner_state, inputs)
+        else:
+            chunk = jax.checkpoint(lambda state, chunk_inputs: jax.lax.scan(step, state, chunk_inputs))
+            in_chunks = jax.tree.map(lambda leaf: leaf.reshape(-1, self.config.remat_chunk, *leaf.shape[1:]), inputs)
+            learner_state, outputs = jax.lax.scan(chunk, trajectory.learner_state, in_chunks)
+            outputs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
+        _, final_output = step(learner_state, trajectory.final_input)
+        return jax.tree.map(lambda leaf, final: jnp.append(leaf, final[None], axis=0), outputs, final_output)
+
+    @property
+    def optimiser(self) -> MetaOptimiser:
+        """What turns a gradient into a new θ."""
+        return MetaOptimiser(
+            self.config, self.num_updates, self.first_update, max_gradient_norm=self.config.max_gradient_norm
+        )
