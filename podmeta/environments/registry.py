@@ -13,7 +13,10 @@ from podmeta.config.schema import (
     GridWorldConfig,
     GymnaxConfig,
     HostEnvironmentConfig,
+    LinearControlConfig,
     ObjectGridWorldConfig,
+    OscillatorConfig,
+    RandomMDPConfig,
     TabularMDPConfig,
     XLandConfig,
 )
@@ -22,7 +25,10 @@ from podmeta.environments.imports import import_extra
 from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.environments.jax.contextual_bandit import ContextualBandit
 from podmeta.environments.jax.grid_world import GridWorld
+from podmeta.environments.jax.linear_control import LinearControl
 from podmeta.environments.jax.object_grid_world import ObjectGridWorld
+from podmeta.environments.jax.oscillator import Oscillator
+from podmeta.environments.jax.random_mdp import RandomMDP
 from podmeta.environments.jax.tabular_mdp import TabularMDP
 from podmeta.environments.jax.transformed import transformed
 from podmeta.errors import InputError
@@ -58,6 +64,9 @@ _MAKERS: dict[type[EnvironmentConfig], MakeEnvironment] = {
     GridWorldConfig: GridWorld,
     ObjectGridWorldConfig: lambda config: ObjectGridWorld(config.mode, config.positions),
     TabularMDPConfig: lambda config: TabularMDP(config.num_states, config.num_actions, config.horizon),
+    LinearControlConfig: LinearControl,
+    RandomMDPConfig: RandomMDP,
+    OscillatorConfig: Oscillator,
     GymnaxConfig: _gymnax,
     XLandConfig: _xland,
     BraxConfig: _brax,

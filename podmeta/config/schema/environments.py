@@ -113,6 +113,95 @@ class TabularMDPConfig(EnvironmentConfig):
 
 
 @dataclasses.dataclass
+class LinearControlConfig(EnvironmentConfig):
+    """Random control tasks: dynamics, observations and the meaning of the reward are the task."""
+
+    name: str = option("linear_control", "linear_control")
+    lifetime_length: int = option(
+        1000, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
+    num_observations: int = option(4, "components of an observation, at least two per mode", minimum=2)
+    num_actions: int = option(2, "actions, at least 2; or components of a box of actions", minimum=1)
+    continuous: bool = option(False, "actions are a box, each component between -1 and 1")
+    num_modes: int = option(
+        2, "unstable, oscillating or integrating modes, each with a position and a speed", minimum=1
+    )
+    rewards: list[str] = option(
+        ["failure", "survival", "dense", "paid_stabilising", "escape", "time", "paid_escaping", "side"],
+        "kinds of reward, of which a lifetime has one: -1 when a mode leaves (failure), +1 a step until then "
+        "(survival), minus the distance from the middle (dense), +1 when a mode leaves (escape), -1 a step until then "
+        "(time), +1 on the right and -1 on the left (side), or a teacher's advantage, paid every few steps, for "
+        "stabilising or for escaping (paid_...)",
+        choices=("failure", "survival", "dense", "paid_stabilising", "escape", "time", "paid_escaping", "side"),
+    )
+    difficulty: float = option(
+        0.5,
+        "from slow modes and strong pushes (0) to fast modes and weak pushes, with noise, cubic springs and long "
+        "delays (1)",
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclasses.dataclass
+class RandomMDPConfig(EnvironmentConfig):
+    """Random MDPs with dense, sparse and delayed rewards: transitions, rewards and the goal are the task."""
+
+    name: str = option("random_mdp", "random_mdp")
+    lifetime_length: int = option(
+        500, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
+    num_states: int = option(8, "states", minimum=2)
+    num_actions: int = option(3, "actions", minimum=2)
+    num_observations: int = option(
+        0, "components of a random code of the state, drawn per lifetime; 0: the state, one-hot", minimum=0
+    )
+    rewards: list[str] = option(
+        ["contexts", "actions", "states", "time", "goal"],
+        "kinds of reward, of which a lifetime has one: a contextual bandit (contexts), of state and action (actions), "
+        "±1 in few states (states), -1 a step until the goal (time), or +1 at the goal, with holes that end the "
+        "episode (goal)",
+        choices=("contexts", "actions", "states", "time", "goal"),
+    )
+    transitions: list[str] = option(
+        ["random", "ring", "map"],
+        "kinds of transition, of which a lifetime has one: to any states (random), along a ring (ring), or to states "
+        "nearby in the action's direction on a random map (map)",
+        choices=("random", "ring", "map"),
+    )
+    longest_delay: int = option(
+        1, "rewards add up and are paid every 1 to this many steps, and when the episode ends", minimum=1
+    )
+    difficulty: float = option(
+        0.5, "from near goals without noise (0) to far goals, holes, slips and noise (1)", minimum=0, maximum=1
+    )
+
+
+@dataclasses.dataclass
+class OscillatorConfig(EnvironmentConfig):
+    """Random oscillators with a weak push, which must be pumped: dynamics and observations are the task."""
+
+    name: str = option("oscillator", "oscillator")
+    lifetime_length: int = option(
+        1000, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
+    )
+    num_observations: int = option(4, "components of an observation", minimum=2)
+    num_actions: int = option(3, "actions", minimum=2)
+    rewards: list[str] = option(
+        ["time", "escape", "failure"],
+        "kinds of reward, of which a lifetime has one: -1 a step until the exit (time), or +1 (escape) or -1 "
+        "(failure) at the exit",
+        choices=("time", "escape", "failure"),
+    )
+    difficulty: float = option(
+        0.5,
+        "from a steady push that holds half-way to the exit (0) to one that holds a twelfth (1)",
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclasses.dataclass
 class GymnaxConfig(EnvironmentConfig):
     """Any gymnax environment with a discrete or box action space."""
 
