@@ -12,7 +12,10 @@ from podmeta.config.schema import (
     ContextualBanditConfig,
     GridWorldConfig,
     GymnaxConfig,
+    LinearControlConfig,
     ObjectGridWorldConfig,
+    OscillatorConfig,
+    RandomMDPConfig,
     TabularMDPConfig,
 )
 from podmeta.environments.registry import make_environment
@@ -57,6 +60,9 @@ def test_so_many_tasks_are_drawn(config, expected):
         BanditConfig(num_arms=2, distribution="dependent_uniform"),
         GridWorldConfig(rewards="random"),
         TabularMDPConfig(),
+        LinearControlConfig(),
+        RandomMDPConfig(),
+        OscillatorConfig(),
     ],
 )
 def test_where_tasks_are_unlimited_all_that_are_drawn_differ(config):

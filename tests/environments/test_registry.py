@@ -41,7 +41,7 @@ def test_every_name_has_an_environment(name):
     if name in EXTRAS:
         pytest.importorskip(EXTRAS[name])
     environment = make_environment(GROUPS["environment"][name]())
-    task = environment.sample_task(jax.random.key(0))
+    task = jax.jit(environment.sample_task)(jax.random.key(0))
     _, timestep = jax.jit(environment.reset)(jax.random.key(0), task)
     environment.observation_spec().validate(np.asarray(timestep.observation))
 

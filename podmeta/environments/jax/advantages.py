@@ -12,7 +12,7 @@ def advantage_gap(action_values: Float[Array, "*states num_actions"]) -> Float[A
 
 
 def normalise_advantages(
-    action_values: Float[Array, "*states num_actions"], smallest_gap: Float[Array, "*states"] | float
+    action_values: Float[Array, "*states num_actions"], smallest_gap: Float[Array, ""] | float
 ) -> Float[Array, "*states num_actions"]:
     """The advantage of every action over the best one, in units of the state's own gap.
 

@@ -15,8 +15,8 @@ from dm_env import specs
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from podmeta.config.schema import LinearControlConfig
-from podmeta.environments.jax.advantages import advantage_gap, normalise_advantages
 from podmeta.environments.base import Action, Environment, restart, transition
+from podmeta.environments.jax.advantages import advantage_gap, normalise_advantages
 from podmeta.environments.jax.draws import Draws, interpolate
 from podmeta.environments.jax.linear_quadratic import solve_riccati, sum_linear, sum_quadratic
 from podmeta.environments.jax.views import View, draw_view, show
@@ -245,18 +245,17 @@ class LinearControl(Environment[LinearControlTask, LinearControlState]):
     ) -> Float[Array, ""]:
         """The teacher's value of an action less that of the mean over actions, in units of the best one's.
 
-        For a box of actions, the mean is doing nothing, and the best action that by the slopes of the value.
+        For a box of actions, the value counts as linear: doing nothing is the mean, and the best action is in a corner.
         """
         effects = task.dynamics.effects
         if not self._config.continuous:
             advantages = self._advantages(task, state)
             return advantages[action] - jnp.mean(advantages)
-        push = self._push(task.dynamics, action)[None]
-        pushes = jnp.concatenate([push, jnp.zeros_like(push), effects, -effects])
+        pushes = jnp.concatenate([effects, -effects])
         values = _values_of_pushes(task.dynamics, task.teacher, state.position, state.speed, pushes)
-        forwards, backwards = jnp.split(values[2:], 2)
-        best = 0.5 * jnp.sum(jnp.abs(forwards - backwards))
-        return (values[0] - values[1]) / jnp.maximum(best, _SMALLEST_GAP)
+        forwards, backwards = jnp.split(values, 2)
+        slopes = 0.5 * (forwards - backwards)
+        return slopes @ jnp.clip(action, -1, 1) / jnp.maximum(jnp.sum(jnp.abs(slopes)), _SMALLEST_GAP)
 
     def _draw_dynamics(self, draws: Draws, reward: Int[Array, ""]) -> Dynamics:
         num_modes, difficulty = self._config.num_modes, self._config.difficulty

@@ -10,8 +10,8 @@ from dm_env import specs
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from podmeta.config.schema import OscillatorConfig
-from podmeta.environments.jax.advantages import advantage_gap, normalise_advantages
 from podmeta.environments.base import Environment, restart, transition
+from podmeta.environments.jax.advantages import advantage_gap, normalise_advantages
 from podmeta.environments.jax.draws import Draws, interpolate
 from podmeta.environments.jax.views import View, draw_view, show
 from podmeta.errors import InputError

@@ -13,8 +13,8 @@ from dm_env import specs
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from podmeta.config.schema import RandomMDPConfig
-from podmeta.environments.jax.advantages import advantage_gap, normalise_advantages
 from podmeta.environments.base import Environment, restart, transition
+from podmeta.environments.jax.advantages import advantage_gap, normalise_advantages
 from podmeta.environments.jax.draws import Draws
 from podmeta.environments.jax.mdp_tables import (
     NEVER,
@@ -59,6 +59,7 @@ class RandomMDPTask(NamedTuple):
     """What stays the same in a lifetime.
 
     Attributes:
+      reward: [] the kind of reward, an index of `REWARDS`.
       transitions: where actions lead.
       rewards: what pays.
       advantages: [num_states, num_actions] the teacher's.
@@ -70,6 +71,7 @@ class RandomMDPTask(NamedTuple):
       code: [num_states, num_observations] what is shown of each state.
     """
 
+    reward: Int[Array, ""]
     transitions: Transitions
     rewards: Rewards
     advantages: Float[Array, "num_states num_actions"]
@@ -157,6 +159,7 @@ class RandomMDP(Environment[RandomMDPTask, RandomMDPState]):
         never_ends = draws.chance(0.4) & ~has_goal
         noise = 2 * self._config.difficulty * draws.uniform(0, 1)
         return RandomMDPTask(
+            reward=kind,
             transitions=transitions,
             rewards=rewards,
             advantages=normalise_advantages(values, _SMALLEST_GAP * jnp.mean(advantage_gap(values))),

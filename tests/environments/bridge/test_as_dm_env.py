@@ -16,7 +16,10 @@ from podmeta.config.schema import (
     ContextualBanditConfig,
     GridWorldConfig,
     GymnaxConfig,
+    LinearControlConfig,
     ObjectGridWorldConfig,
+    OscillatorConfig,
+    RandomMDPConfig,
     TabularMDPConfig,
     XLandConfig,
 )
@@ -46,6 +49,10 @@ CONFIGS = {
     "object grid-world": ObjectGridWorldConfig(mode="sparse"),
     "random object grid-world": ObjectGridWorldConfig(mode="longer", positions="episode"),
     "tabular MDP": TabularMDPConfig(),
+    "linear control": LinearControlConfig(difficulty=1.0),
+    "continuous linear control": LinearControlConfig(num_actions=2, continuous=True),
+    "random MDP": RandomMDPConfig(rewards=["goal"]),
+    "oscillator": OscillatorConfig(),
     "wrapped": GymnaxConfig(
         id="CartPole-v1",
         permute_observations=True,

@@ -76,7 +76,9 @@ def test_next_states_have_their_probabilities(assert_frequency):
     keys = jax.random.split(jax.random.key(0), 20_000)
     table = probabilities(transitions)
     for state, action in ((0, 0), (3, 1)):
-        drawn = jax.vmap(draw_next_state, in_axes=(0, None, None, None))(keys, transitions, state, action)
+        drawn = jax.vmap(draw_next_state, in_axes=(0, None, None, None))(
+            keys, transitions, jnp.int32(state), jnp.int32(action)
+        )
         for next_state in range(NUM_STATES):
             assert_frequency(drawn == next_state, table[state, action, next_state])
 
