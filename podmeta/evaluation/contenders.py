@@ -1,7 +1,7 @@
 """What a meta-test compares: the learner, controls, references and other learners, and whether they can live there."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from podmeta.config.schema import BanditConfig, EnvironmentConfig, LearnerConfig
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.environments.registry import make_environment
+from podmeta.environments.transforms.order import changes_rewards
 from podmeta.errors import InputError
 from podmeta.evaluation import from_scratch
 from podmeta.evaluation.controls import ZEROED_INPUTS, alternating_inner_loop, deprived_inner_loop, random_inner_loop
@@ -53,6 +54,11 @@ def inner_loops(
         elif name in ZEROED_INPUTS:
             loops[name] = (deprived_inner_loop(learner_config, environment_config, ZEROED_INPUTS[name]), meta_params)
     return loops
+
+
+def is_bernoulli_bandit(environment_config: EnvironmentConfig) -> TypeGuard[BanditConfig]:
+    """Whether algorithms for Bernoulli bandits can be compared there: a bandit whose rewards no transform changes."""
+    return isinstance(environment_config, BanditConfig) and not changes_rewards(environment_config)
 
 
 def arm_probabilities(environment_config: BanditConfig) -> Callable[[PRNGKeyArray], Float[Array, "num_arms"]]:
@@ -137,5 +143,5 @@ def check_setting(
     for name in references:
         if name in from_scratch.ALGORITHMS:
             jax.eval_shape(from_scratch.make_lifetime(name, environment_config), key)
-    if isinstance(environment_config, BanditConfig):
+    if is_bernoulli_bandit(environment_config):
         jax.eval_shape(arm_probabilities(environment_config), key)

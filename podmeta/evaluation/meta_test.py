@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from podmeta.config.schema import BanditConfig, EnvironmentConfig, LearnerConfig
+from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.evaluation.bandit_references import gittins_algorithm, run_reference
 from podmeta.evaluation.contenders import (
@@ -18,6 +18,7 @@ from podmeta.evaluation.contenders import (
     check_references,
     fits,
     inner_loops,
+    is_bernoulli_bandit,
 )
 from podmeta.evaluation.from_scratch import live_from_scratch
 from podmeta.evaluation.lived import Lifetimes, live_lifetimes, outer_fifths, outer_parts
@@ -69,7 +70,7 @@ def meta_test(
 
     loops = inner_loops(meta_params, learner_config, environment_config, references)
     measured = {name: live(*loops[name], keys) for name in ("learner", "random")}
-    if isinstance(environment_config, BanditConfig):
+    if is_bernoulli_bandit(environment_config):
         num_pulls = environment_config.lifetime_length
         probabilities = np.asarray(jax.jit(jax.vmap(arm_probabilities(environment_config)))(keys))
         for algorithm in ("thompson", "ucb1", gittins_algorithm(num_pulls)):

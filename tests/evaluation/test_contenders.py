@@ -22,10 +22,19 @@ WRAPPERS = {
     "observation_scale": [2.0],
     "observation_copies": 2,
     "failure_reward": True,
+    "project_observations": "orthonormal",
+    "flip_action_signs": True,
+    "flip_reward_sign": True,
+    "reward_scale": [0.1, 10.0],
+    "reward_offset": [-1.0, 1.0],
+    "reward_delay": 2,
+    "reward_period": 0,
     "padded_observation_size": 256,
     "padded_num_actions": 12,
 }
-ENDLESS = {"bandit", "contextual_bandit", "grid_world"}  # as they are by default: no failure can be paid for
+ENDLESS = {"bandit", "contextual_bandit", "grid_world"}  # as they are by default: nothing can be paid at the end
+REFUSED = {("failure_reward", name) for name in ENDLESS} | {("reward_period", name) for name in ENDLESS}
+DISCRETE = {"flip_action_signs": False}
 
 
 def check(config, references=()):
@@ -47,8 +56,8 @@ def test_the_wrappers_are_those_that_there_are():
 @pytest.mark.parametrize("key", WRAPPERS)
 def test_what_can_be_built_can_be_tested(name, key):
     config = make(name, **{key: WRAPPERS[key]})
-    if key == "failure_reward" and name in ENDLESS:
-        with pytest.raises(InputError, match=r"failure_reward=false"):
+    if (key, name) in REFUSED or key in DISCRETE:
+        with pytest.raises(InputError, match=rf"environment\.{key}"):
             build_inner_loop(LEARNER, config)
     else:
         check(config)
@@ -68,8 +77,9 @@ def test_all_wrappers_together_with_every_reference(name):
     package = {"xland": "xminigrid"}.get(name, name)
     if name not in COMPILED and importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
+    endless = {"failure_reward": False, "reward_period": 5} if name in ENDLESS else {}
     large = {"padded_observation_size": 2000}
-    config = make(name, **(WRAPPERS | large | {"failure_reward": name not in ENDLESS}))
+    config = make(name, **(WRAPPERS | DISCRETE | large | endless))
     on_host = lives_on_host(config)
     check(config, [each for each in REFERENCES if not (on_host and each in ALGORITHMS)])
 

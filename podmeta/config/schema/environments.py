@@ -20,6 +20,26 @@ class EnvironmentConfig:
     observation_scale: list[float] = option([], "factor on each observation component (one: on all); [] is 1")
     observation_copies: int = option(1, "times that each observation component is shown", minimum=1)
     failure_reward: bool = option(False, "pay -1 when an episode terminates and 0 otherwise, instead of its reward")
+    project_observations: str = option(
+        "none",
+        "multiply observations by a random square matrix, per lifetime: orthonormal keeps lengths and angles, gaussian "
+        "has independent elements",
+        choices=("none", "orthonormal", "gaussian"),
+    )
+    flip_action_signs: bool = option(False, "flip the sign of each component of a box action or not, per lifetime")
+    flip_reward_sign: bool = option(False, "flip the sign of rewards or not, per lifetime")
+    reward_scale: list[float] = option(
+        [], "factor on rewards; two numbers: drawn between them per lifetime, log-uniformly; [] is 1", above=0
+    )
+    reward_offset: list[float] = option(
+        [], "added to every reward but that of a reset; two numbers: drawn between them per lifetime; [] is 0"
+    )
+    reward_delay: int = option(
+        0, "steps by which rewards are late; the end of an episode pays all that are due", minimum=0
+    )
+    reward_period: int = option(
+        1, "rewards are added up and paid every so many steps and at the end of an episode; 0: only there", minimum=0
+    )
     padded_observation_size: int = option(
         0,
         "observations get zeros up to this many components; 0: none. With it a recurrent learner fits several sizes",
@@ -208,6 +228,9 @@ class GymnaxConfig(EnvironmentConfig):
     name: str = option("gymnax", "gymnax")
     id: str = option("CartPole-v1", "the environment's gymnax id")
     parameters: dict[str, Any] = option({}, "gymnax environment parameters to change, such as max_steps_in_episode")
+    fixed_task: bool = option(
+        False, "the goal that MetaMaze-misc, PointRobot-misc or Reacher-misc draws per episode is drawn per lifetime"
+    )
 
 
 @dataclasses.dataclass

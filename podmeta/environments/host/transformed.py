@@ -3,7 +3,7 @@
 import dm_env
 import numpy as np
 from dm_env import specs
-from jaxtyping import Bool, Float, Int, Shaped, UInt32
+from jaxtyping import Bool, Float, Int, UInt32
 
 from podmeta.config.schema import EnvironmentConfig
 from podmeta.environments.host.base import Actions, HostEnvironment, HostWrapper
@@ -44,6 +44,8 @@ class TransformedBatch(HostWrapper):
         self._transform = transform
         draws = [np.asarray(transform.draw(GeneratorRandom(0, 0))) for _ in range(self.num_environments)]
         self.drawn = np.stack(draws)
+        # Before and after the current time step, which `reset` shows again.
+        self._memory_before = self._memory = transform.first_memory((self.num_environments,))
 
     def observation_spec(self) -> specs.Array:
         """What the transform makes of that inside."""
@@ -53,20 +55,22 @@ class TransformedBatch(HostWrapper):
         """What the transform makes of that inside."""
         return self._transform.outside.action
 
-    def inner_actions(self, actions: Actions) -> Shaped[np.ndarray, "B ..."]:
-        """The actions that the batch inside takes for `actions`."""
-        return self._transform.inner_action(self.drawn, actions)
-
-    def outer_timestep(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
-        """The time step shown for a `timestep` of the batch inside."""
-        return self._transform.outer_timestep(self.drawn, timestep)
-
     def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
         """Draws for the lifetimes that begin, and begins them inside."""
         if self.drawn.size:
             for row in np.flatnonzero(starts):
                 self.drawn[row] = self._transform.draw(GeneratorRandom(int(seeds[row]), self._transform.stream))
-        return super().reset(starts, seeds)
+        return self._shown(self._environment.reset(starts, seeds))
+
+    def step(self, actions: Actions) -> dm_env.TimeStep:
+        """Steps the batch inside."""
+        self._memory_before = self._memory
+        return self._shown(self._environment.step(self._transform.inner_action(self.drawn, actions)))
+
+    def _shown(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        """The time step shown for a `timestep` of the batch inside."""
+        self._memory, timestep = self._transform.remember(self.drawn, self._memory_before, timestep)
+        return timestep
 
 
 class GeneratorRandom(RandomSource):
@@ -87,3 +91,11 @@ class GeneratorRandom(RandomSource):
     def signs(self, size: int) -> Float[np.ndarray, "size"]:
         """-1.0 or 1.0, equally likely."""
         return self._generator.choice(np.array([-1.0, 1.0], np.float32), size)
+
+    def uniform(self, size: int) -> Float[np.ndarray, "size"]:
+        """Numbers from [0, 1)."""
+        return self._generator.random(size, np.float32)
+
+    def normal(self, rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
+        """A matrix of standard normal numbers."""
+        return self._generator.standard_normal((rows, columns), np.float32)

@@ -1,10 +1,12 @@
 """gymnax environments as environments of ours.
 
 An episode's own draws (a start state, a goal) are made at its reset, as gymnax makes them, so the task is
-empty: task distributions over a gymnax environment come from the transforms.
+empty: task distributions over a gymnax environment come from the transforms. gymnax's environments for meta-learning
+draw a task in every episode; on demand, it is drawn once per lifetime.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +28,11 @@ from podmeta.keys import make_key
 GymnaxState = Any  # the gymnax environment's own pytree of arrays
 
 
-class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
+TASK_FIELDS = {"MetaMaze-misc": "goal", "PointRobot-misc": "goal", "Reacher-misc": "goal_xy"}
+"""gymnax's environments for meta-learning, each with the field of its state that is the task."""
+
+
+class GymnaxEnvironment(Environment[Array | tuple[()], GymnaxState]):
     """A gymnax environment with a discrete or box action space, and discrete or box observations.
 
     Bounds are those that gymnax declares, and a few of its environments exceed their own (MemoryChain-bsuite
@@ -36,24 +42,33 @@ class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
     Args:
       id: the gymnax id, such as `CartPole-v1`.
       parameters: the fields of the environment's gymnax parameters that differ from its defaults.
+      fixed_task: whether what gymnax draws as the task of an episode holds for a lifetime.
 
     Raises:
       InputError: an unknown id or parameter, a parameter of the wrong type, an environment whose data cannot
-        be loaded, or one with observations or actions of another kind of space.
+        be loaded, one with observations or actions of another kind of space, or a fixed task where gymnax draws none.
     """
 
-    def __init__(self, id: str, parameters: Mapping[str, Any]):
+    def __init__(self, id: str, parameters: Mapping[str, Any], fixed_task: bool = False):
         self._gymnax, defaults = _make(id)
         self._parameters = _with_parameters(id, defaults, parameters)
         self._action_space = _supported(id, "actions", self._gymnax.action_space(self._parameters))
         observation_space = self._gymnax.observation_space(self._parameters)
         self._observation_space = _supported(id, "observations", observation_space)
+        if fixed_task and id not in TASK_FIELDS:
+            raise InputError(
+                f"environment.fixed_task: {id} draws no task in an episode, as {', '.join(TASK_FIELDS)} do; set "
+                "environment.fixed_task=false"
+            )
+        self._task_field = TASK_FIELDS[id] if fixed_task else ""
         self._state_types = leaf_types(jax.eval_shape(self._first_step, make_key(0)))
 
     @property
-    def num_tasks(self) -> int:
-        """Every lifetime has the same task."""
-        return 1
+    def num_tasks(self) -> float:
+        """Every lifetime has the same task, unless it is drawn: one of the goals of a maze, or any point."""
+        if not self._task_field:
+            return 1
+        return len(self._gymnax.available_goals) if hasattr(self._gymnax, "available_goals") else math.inf
 
     def observation_spec(self) -> specs.BoundedArray:
         """The shape of a box observation, or one component per value of a discrete one."""
@@ -69,19 +84,22 @@ class GymnaxEnvironment(Environment[tuple[()], GymnaxState]):
             return specs.DiscreteArray(space.n, np.int32, name="action")
         return _bounded_array(space, (int(np.prod(space.shape)),), "action")
 
-    def sample_task(self, key: PRNGKeyArray) -> tuple[()]:
-        """Draws nothing: every lifetime has the same task."""
-        del key
-        return ()
+    def sample_task(self, key: PRNGKeyArray) -> Array | tuple[()]:
+        """Draws the task as gymnax draws that of an episode, or nothing: every lifetime then has the same task."""
+        if not self._task_field:
+            return ()
+        return getattr(self._gymnax.reset_env(key, self._parameters)[1], self._task_field)
 
-    def reset(self, key: PRNGKeyArray, task: tuple[()]) -> tuple[GymnaxState, dm_env.TimeStep]:
+    def reset(self, key: PRNGKeyArray, task: Array | tuple[()]) -> tuple[GymnaxState, dm_env.TimeStep]:
         """Starts an episode from a start state of the environment's own."""
-        del task
         observation, state = self._gymnax.reset_env(key, self._parameters)
+        if self._task_field:
+            state = state.replace(**{self._task_field: task})
+            observation = self._gymnax.get_obs(state, self._parameters)
         return cast(state, self._state_types), restart(self._observed(observation))
 
     def step(
-        self, key: PRNGKeyArray, task: tuple[()], state: GymnaxState, action: Action
+        self, key: PRNGKeyArray, task: Array | tuple[()], state: GymnaxState, action: Action
     ) -> tuple[GymnaxState, dm_env.TimeStep]:
         """Advances the episode. Where gymnax both terminates and truncates it, it terminated."""
         del task

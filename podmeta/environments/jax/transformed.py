@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from podmeta.config.schema import EnvironmentConfig
 from podmeta.environments.base import Action, Environment, EnvironmentState
 from podmeta.environments.specs import EnvironmentSpecs
-from podmeta.environments.transforms.base import Draw, RandomSource, Transform
+from podmeta.environments.transforms.base import Draw, Memory, RandomSource, Transform
 from podmeta.environments.transforms.order import transforms_of
 
 
@@ -42,6 +42,18 @@ class TransformedTask(NamedTuple):
 
     inner: Any
     drawn: Draw
+
+
+class TransformedState(NamedTuple):
+    """The environment state in a transform with memory.
+
+    Attributes:
+      inner: the state of the environment inside.
+      memory: what the transform keeps in the episode.
+    """
+
+    inner: Any
+    memory: Memory
 
 
 class Transformed(Environment[TransformedTask, EnvironmentState]):
@@ -85,25 +97,37 @@ class Transformed(Environment[TransformedTask, EnvironmentState]):
     def reset(self, key: PRNGKeyArray, task: TransformedTask) -> tuple[EnvironmentState, dm_env.TimeStep]:
         """Starts an episode inside."""
         state, timestep = self._environment.reset(key, task.inner)
-        return state, self._transform.outer_timestep(task.drawn, timestep)
+        return self._shown(task, state, self._transform.first_memory(()), timestep)
 
     def step(
         self, key: PRNGKeyArray, task: TransformedTask, state: EnvironmentState, action: Action
     ) -> tuple[EnvironmentState, dm_env.TimeStep]:
         """Advances the episode inside."""
         inner_action = self._transform.inner_action(task.drawn, action)
-        state, timestep = self._environment.step(key, task.inner, state, inner_action)
-        return state, self._transform.outer_timestep(task.drawn, timestep)
+        inner_state, memory = self._apart(state)
+        inner_state, timestep = self._environment.step(key, task.inner, inner_state, inner_action)
+        return self._shown(task, inner_state, memory, timestep)
 
     def expected_rewards(self, task: TransformedTask, state: EnvironmentState) -> Float[Array, "num_actions"] | None:
         """What the transform makes of those inside."""
-        inside = self._environment.expected_rewards(task.inner, state)
+        inside = self._environment.expected_rewards(task.inner, self._apart(state)[0])
         return None if inside is None else self._transform.expected_rewards(task.drawn, inside)
 
     def expected_advantages(self, task: TransformedTask, state: EnvironmentState) -> Float[Array, "num_actions"] | None:
         """What the transform makes of those inside."""
-        inside = self._environment.expected_advantages(task.inner, state)
+        inside = self._environment.expected_advantages(task.inner, self._apart(state)[0])
         return None if inside is None else self._transform.expected_advantages(task.drawn, inside)
+
+    def _apart(self, state: Any) -> tuple[Any, Memory]:
+        """The state inside, and the transform's memory."""
+        return (state.inner, state.memory) if self._transform.has_memory else (state, ())
+
+    def _shown(
+        self, task: TransformedTask, inner_state: Any, memory: Memory, timestep: dm_env.TimeStep
+    ) -> tuple[Any, dm_env.TimeStep]:
+        """The state and the time step, from those inside. Without memory, the state is that inside."""
+        memory, timestep = self._transform.remember(task.drawn, memory, timestep)
+        return TransformedState(inner_state, memory) if self._transform.has_memory else inner_state, timestep
 
 
 class KeyRandom(RandomSource):
@@ -123,3 +147,11 @@ class KeyRandom(RandomSource):
     def signs(self, size: int) -> Float[Array, "size"]:
         """-1.0 or 1.0, equally likely."""
         return jax.random.rademacher(self._key, (size,), jnp.float32)
+
+    def uniform(self, size: int) -> Float[Array, "size"]:
+        """Numbers from [0, 1)."""
+        return jax.random.uniform(self._key, (size,))
+
+    def normal(self, rows: int, columns: int) -> Float[Array, "rows columns"]:
+        """A matrix of standard normal numbers."""
+        return jax.random.normal(self._key, (rows, columns))

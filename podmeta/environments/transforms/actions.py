@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from podmeta.environments.specs import EnvironmentSpecs, count_actions
 from podmeta.environments.transforms.base import Action, RandomSource, Transform
-from podmeta.environments.transforms.observations import num_permutations
+from podmeta.environments.transforms.observations import num_permutations, num_signs
 from podmeta.errors import InputError
 
 
@@ -52,3 +52,39 @@ class PermutedActions(Transform):
     ) -> Float[Any, "*batch num_actions"]:
         """Those inside, permuted like the actions."""
         return inside.__array_namespace__().take_along_axis(inside, drawn, axis=-1)
+
+
+class FlippedActionSigns(Transform):
+    """Flips the sign of each component of a box of actions or not, equally likely.
+
+    Raises:
+      InputError: actions are discrete, or their bounds are not symmetric, so that no bounds hold for either sign.
+    """
+
+    stream = 5
+
+    def __init__(self, inside: EnvironmentSpecs):
+        super().__init__(inside)
+        if isinstance(inside.action, specs.DiscreteArray):
+            raise InputError(
+                "environment.flip_action_signs: the actions of this environment are discrete and have no sign; set "
+                "environment.permute_actions=true instead"
+            )
+        if np.any(inside.action.minimum != -inside.action.maximum):
+            raise InputError(
+                "environment.flip_action_signs: the bounds of this environment's actions are not symmetric, so their "
+                "signs cannot be flipped; set environment.flip_action_signs=false"
+            )
+
+    @property
+    def num_draws(self) -> float:
+        """Either sign for every component."""
+        return num_signs(count_actions(self.inside.action))
+
+    def draw(self, random: RandomSource) -> Float[Any, "num_actions"]:
+        """The sign of each component."""
+        return random.signs(count_actions(self.inside.action))
+
+    def inner_action(self, drawn: Float[Any, "*batch num_actions"], action: Action) -> Action:
+        """Multiplies the action by its signs."""
+        return action * drawn

@@ -15,12 +15,13 @@ from jaxtyping import Float, Int, Shaped
 
 from podmeta.environments.specs import EnvironmentSpecs
 
+Memory = Any  # arrays that a transform keeps in an episode, as a tuple; () where it keeps nothing
 Draw = Any  # an array of what a transform draws for one lifetime; () where it draws nothing
 Action = Int[Any, "*batch"] | Float[Any, "*batch num_actions"]
 
 
 class RandomSource(abc.ABC):
-    """Where a transform's random numbers come from: a key of JAX, or a generator of NumPy."""
+    """Where a transform's random numbers come from: a key of JAX, or a generator of NumPy. A draw asks once."""
 
     @abc.abstractmethod
     def permutation(self, size: int) -> Int[Any, "size"]:
@@ -30,6 +31,14 @@ class RandomSource(abc.ABC):
     def signs(self, size: int) -> Float[Any, "size"]:
         """-1.0 or 1.0, equally likely."""
 
+    @abc.abstractmethod
+    def uniform(self, size: int) -> Float[Any, "size"]:
+        """Numbers from [0, 1)."""
+
+    @abc.abstractmethod
+    def normal(self, rows: int, columns: int) -> Float[Any, "rows columns"]:
+        """A matrix of standard normal numbers."""
+
 
 class Transform:
     """Changes what an environment shows, takes and pays. Each subclass overrides what it changes.
@@ -37,10 +46,12 @@ class Transform:
     Attributes:
       stream: sets the draws of a transform apart from those of others with the same seed, on the host. It means nothing
         where nothing is drawn.
+      has_memory: whether the transform keeps something from one time step of an episode to the next.
       inside: the specs of the environment inside.
     """
 
     stream: ClassVar[int] = 0
+    has_memory: ClassVar[bool] = False
 
     def __init__(self, inside: EnvironmentSpecs):
         self.inside = inside
@@ -69,6 +80,15 @@ class Transform:
         """The time step shown for a `timestep` of the environment inside, whose arrays stay as they are."""
         del drawn
         return timestep
+
+    def first_memory(self, batch: tuple[int, ...]) -> Memory:
+        """The memory before a FIRST time step, of any content: a FIRST time step clears it."""
+        del batch
+        return ()
+
+    def remember(self, drawn: Draw, memory: Memory, timestep: dm_env.TimeStep) -> tuple[Memory, dm_env.TimeStep]:
+        """`outer_timestep` of a transform with memory: the memory after the time step, and the time step shown."""
+        return memory, self.outer_timestep(drawn, timestep)
 
     def by_outer_action(
         self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]

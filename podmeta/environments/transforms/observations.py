@@ -14,6 +14,7 @@ from podmeta.environments.transforms.base import Draw, RandomSource, Transform, 
 from podmeta.errors import InputError
 
 _MOST_BITS = 64  # of what is counted: beyond it, tasks are too many to count
+LARGEST_PROJECTION = 1024  # components of an observation: its matrix then has 4 MiB per lifetime
 
 
 class PermutedObservations(Transform):
@@ -62,8 +63,7 @@ class FlippedObservationSigns(Transform):
     @property
     def num_draws(self) -> float:
         """Either sign for every component."""
-        size = num_components(self.inside.observation)
-        return 2**size if size <= _MOST_BITS else math.inf
+        return num_signs(num_components(self.inside.observation))
 
     def draw(self, random: RandomSource) -> Float[Any, "observation_size"]:
         """The sign of each component."""
@@ -117,6 +117,58 @@ class ScaledObservations(Transform):
         return timestep._replace(observation=timestep.observation * self._factors)
 
 
+class ProjectedObservations(Transform):
+    """Multiplies the flattened observation by a random square matrix: every component shows a mixture of all.
+
+    Args:
+      inside: the specs of the environment inside.
+      kind: "orthonormal", uniform over all such matrices, which keeps lengths and angles; or "gaussian", whose elements
+        are independent with variance 1 / (number of components), which keeps squared lengths on average only.
+
+    Raises:
+      InputError: an observation has more than `LARGEST_PROJECTION` components.
+    """
+
+    stream = 3
+
+    def __init__(self, inside: EnvironmentSpecs, kind: str):
+        super().__init__(inside)
+        self._size, self._kind = num_components(inside.observation), kind
+        if self._size > LARGEST_PROJECTION:
+            raise InputError(
+                f"environment.project_observations={kind}: an observation has {self._size:,} components, and a "
+                f"projection takes at most {LARGEST_PROJECTION:,}: set environment.project_observations=none"
+            )
+
+    @property
+    def outside(self) -> EnvironmentSpecs:
+        """As many real numbers, without bounds."""
+        spec = self.inside.observation
+        return self.inside._replace(observation=specs.Array(spec.shape, np.float32, spec.name))
+
+    @property
+    def num_draws(self) -> float:
+        """Too many to count, but for a single component."""
+        return 2 if self._kind == "orthonormal" and self._size == 1 else math.inf
+
+    def draw(self, random: RandomSource) -> Float[Any, "observation_size observation_size"]:
+        """The matrix."""
+        matrix = random.normal(self._size, self._size)
+        if self._kind == "gaussian":
+            return matrix / np.float32(self._size**0.5)
+        # Q is uniform where R's diagonal is positive (Mezzadri, Notices of the AMS 54, 2007).
+        namespace = matrix.__array_namespace__()
+        q, r = namespace.linalg.qr(matrix)
+        return q * namespace.sign(namespace.diagonal(r))
+
+    def outer_timestep(
+        self, drawn: Float[Any, "*batch observation_size observation_size"], timestep: dm_env.TimeStep
+    ) -> dm_env.TimeStep:
+        """Multiplies the observation by the matrix."""
+        projected = (drawn @ flat_observation(timestep).astype(np.float32)[..., None])[..., 0]
+        return timestep._replace(observation=projected.reshape(timestep.observation.shape))
+
+
 class DuplicatedObservations(Transform):
     """Shows every observation component several times: the flat observation, one copy after the other.
 
@@ -151,3 +203,8 @@ class DuplicatedObservations(Transform):
 def num_permutations(size: int) -> float:
     """How many permutations of `size` things there are; `math.inf` if they are too many to count."""
     return math.factorial(size) if size <= 20 else math.inf
+
+
+def num_signs(size: int) -> float:
+    """How many ways there are to give `size` numbers a sign; `math.inf` if they are too many to count."""
+    return 2**size if size <= _MOST_BITS else math.inf

@@ -5,42 +5,68 @@ from collections.abc import Callable, Iterator
 
 from podmeta.config.schema import EnvironmentConfig
 from podmeta.environments.specs import EnvironmentSpecs
-from podmeta.environments.transforms.actions import PermutedActions
+from podmeta.environments.transforms.actions import FlippedActionSigns, PermutedActions
 from podmeta.environments.transforms.base import Transform
 from podmeta.environments.transforms.observations import (
     DuplicatedObservations,
     FlippedObservationSigns,
     PermutedObservations,
+    ProjectedObservations,
     ScaledObservations,
 )
 from podmeta.environments.transforms.padding import Padded
-from podmeta.environments.transforms.rewards import FailureReward
+from podmeta.environments.transforms.rewards import AccumulatedRewards, DelayedRewards, FailureReward, RescaledRewards
 
 
 def transforms_of(config: EnvironmentConfig) -> Iterator[Callable[[EnvironmentSpecs], Transform]]:
     """The transforms that a config asks for, from the inside out.
 
-    The reward comes first. The factors follow, which thereby belong to the environment's own observation components in
-    their own order; then the signs; the copies, which thereby share them; the permutations of observations and of
-    actions; the padding, which is therefore not shuffled in.
+    The reward comes first: which it is, then when it is paid, then its unit. The factors of observations follow, which
+    thereby belong to the environment's own components in their own order; then the signs, the projection, and the
+    copies, which thereby share them; the permutation of observations; signs and permutation of actions. The padding
+    comes last, and is therefore not shuffled in.
 
     Yields:
       A function from the specs of the environment inside to the transform. It raises an InputError where the transform
       does not fit the environment.
     """
-    if config.failure_reward:
-        yield FailureReward
+    yield from _reward_transforms(config)
     if config.observation_scale:
         yield functools.partial(ScaledObservations, factors=config.observation_scale)
     if config.flip_observation_signs:
         yield FlippedObservationSigns
+    if config.project_observations != "none":
+        yield functools.partial(ProjectedObservations, kind=config.project_observations)
     if config.observation_copies > 1:
         yield functools.partial(DuplicatedObservations, copies=config.observation_copies)
     if config.permute_observations:
         yield PermutedObservations
+    if config.flip_action_signs:
+        yield FlippedActionSigns
     if config.permute_actions:
         yield PermutedActions
     if config.padded_observation_size or config.padded_num_actions:
         yield functools.partial(
             Padded, observation_size=config.padded_observation_size, num_actions=config.padded_num_actions
+        )
+
+
+def changes_rewards(config: EnvironmentConfig) -> bool:
+    """Whether a config asks for other rewards than the environment's own."""
+    return any(True for _ in _reward_transforms(config))
+
+
+def _reward_transforms(config: EnvironmentConfig) -> Iterator[Callable[[EnvironmentSpecs], Transform]]:
+    if config.failure_reward:
+        yield FailureReward
+    if config.reward_delay:
+        yield functools.partial(DelayedRewards, delay=config.reward_delay)
+    if config.reward_period != 1:
+        yield functools.partial(AccumulatedRewards, period=config.reward_period)
+    if config.reward_scale or config.reward_offset or config.flip_reward_sign:
+        yield functools.partial(
+            RescaledRewards,
+            scale=config.reward_scale,
+            offset=config.reward_offset,
+            flips_sign=config.flip_reward_sign,
         )

@@ -13,7 +13,7 @@ from podmeta.config.resolve import evaluation_settings
 from podmeta.config.schema import EnvironmentConfig, GridWorldConfig, HostEnvironmentConfig
 from podmeta.environments.jax.grid_world import GridWorld
 from podmeta.environments.jax.rendering import render_pixels
-from podmeta.environments.jax.transformed import TransformedTask
+from podmeta.environments.jax.transformed import TransformedState, TransformedTask
 from podmeta.evaluation.report.record import RunRecord
 from podmeta.keys import make_key
 from podmeta.lifetimes import LifetimeState, build_inner_loop
@@ -79,6 +79,8 @@ def _animate(config: GridWorldConfig, task: Any, states: Any) -> bytes:
     grid_world = GridWorld(config)
     while isinstance(task, TransformedTask):
         task = task.inner
+    while isinstance(states, TransformedState):
+        states = states.inner
     frames = []
     for step in range(min(_NUM_FRAMES, config.lifetime_length)):
         state = jax.tree.map(lambda leaf, step=step: leaf[step], states)

@@ -1,5 +1,7 @@
 """Batches of host environments in transforms."""
 
+import functools
+
 import dm_env
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from podmeta.environments.host.base import HostEnvironment
 from podmeta.environments.host.transformed import TransformedBatch, specs_of
 from podmeta.environments.transforms.actions import PermutedActions
 from podmeta.environments.transforms.observations import FlippedObservationSigns, PermutedObservations
+from podmeta.environments.transforms.rewards import AccumulatedRewards, DelayedRewards
 
 BATCH = 3
 DRAWING = [PermutedObservations, PermutedActions, FlippedObservationSigns]
@@ -91,3 +94,29 @@ def test_draws_are_those_of_the_generator_of_seed_and_stream(seed):
     np.testing.assert_array_equal(actions.drawn[1], np.random.default_rng((seed, 1)).permutation(4))
     expected = np.random.default_rng((seed, 2)).choice(np.array([-1.0, 1.0], np.float32), (2, 2))
     np.testing.assert_array_equal(signs.drawn[1].reshape(2, 2), expected)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [functools.partial(DelayedRewards, delay=2), functools.partial(AccumulatedRewards, period=3)],
+    ids=["delayed", "accumulated"],
+)
+def test_lifetimes_that_begin_leave_what_others_remember(transform, make_script):
+    """Two batches of the same environments; in one, the lifetime of row 0 begins anew again and again."""
+
+    def rewards_of(resets):
+        batch = make_script(3, length=4)
+        batch = TransformedBatch(batch, transform(specs_of(batch)))
+        rewards = [batch.reset(np.ones(3, bool), np.arange(3, dtype=np.uint32)).reward]
+        for step in range(12):
+            rewards.append(batch.step(np.full(3, step % 5, np.int32)).reward)
+            if resets and step % 3 == 1:
+                shown = batch.reset(np.array([True, False, False]), np.zeros(3, np.uint32))
+                np.testing.assert_array_equal(shown.reward[1:], rewards[-1][1:])
+                assert shown.reward[0] == 0
+                batch.reset(np.zeros(3, bool), np.zeros(3, np.uint32))
+        return np.stack(rewards)
+
+    undisturbed, disturbed = rewards_of(False), rewards_of(True)
+    assert undisturbed.any()
+    np.testing.assert_array_equal(disturbed[:, 1:], undisturbed[:, 1:])

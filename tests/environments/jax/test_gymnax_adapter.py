@@ -15,7 +15,7 @@ from gymnax.environments import spaces
 from gymnax.utils import load_mnist
 
 from podmeta.environments.base import is_last, step_or_reset
-from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
+from podmeta.environments.jax.gymnax_adapter import TASK_FIELDS, GymnaxEnvironment
 from podmeta.errors import InputError
 
 REGISTERED = tuple(gymnax.registered_envs)
@@ -51,6 +51,46 @@ def test_every_registered_environment_can_be_scanned(id):
     assert timestep.observation.dtype == environment.observation_spec().dtype == np.float32
     assert timesteps.reward.shape == timesteps.discount.shape == timesteps.step_type.shape == (2,)
     assert timesteps.reward.dtype == np.float32
+
+
+@pytest.mark.parametrize("id", TASK_FIELDS)
+def test_a_fixed_task_is_the_goal_of_every_episode(id):
+    environment = GymnaxEnvironment(id, {"max_steps_in_episode": 5}, fixed_task=True)
+    spec = environment.action_spec()
+
+    @jax.jit
+    def live(key):
+        task = environment.sample_task(key)
+
+        def advance(carry, key):
+            if hasattr(spec, "num_values"):
+                action = jax.random.randint(key, (), 0, spec.num_values)
+            else:
+                action = jax.random.uniform(key, spec.shape, minval=-0.1, maxval=0.1)
+            carry = step_or_reset(environment, key, task, *carry, action)
+            return carry, (getattr(carry[0], TASK_FIELDS[id]), carry[1])
+
+        return task, jax.lax.scan(advance, environment.reset(key, task), jax.random.split(key, 30))[1]
+
+    tasks, (goals, timesteps) = jax.vmap(live)(jax.random.split(jax.random.key(0), 4))
+    np.testing.assert_array_equal(goals, np.broadcast_to(tasks[:, None], goals.shape))
+    assert len(np.unique(tasks, axis=0)) > 1
+    assert ((timesteps.step_type == 0).sum(axis=1) > 2).all()
+    if id == "Reacher-misc":  # which shows its goal
+        np.testing.assert_array_equal(timesteps.observation[..., -2:], goals)
+    assert environment.num_tasks > 20
+
+
+def test_without_a_fixed_task_goals_are_drawn_by_episode():
+    environment = GymnaxEnvironment("PointRobot-misc", {})
+    assert environment.sample_task(jax.random.key(0)) == () and environment.num_tasks == 1
+    goals = [environment.reset(jax.random.key(seed), ())[0].goal for seed in range(2)]
+    assert not np.array_equal(*goals)
+
+
+def test_only_what_draws_a_task_can_fix_it():
+    with pytest.raises(InputError, match=r"fixed_task: CartPole-v1 draws no task.*MetaMaze-misc.*fixed_task=false"):
+        GymnaxEnvironment("CartPole-v1", {}, fixed_task=True)
 
 
 def test_cart_pole_steps_like_gymnasium():

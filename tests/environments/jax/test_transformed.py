@@ -11,7 +11,7 @@ from dm_env import specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podmeta.environments.base import Environment, is_last, restart, transition
+from podmeta.environments.base import Environment, is_last, restart, step_or_reset, transition
 from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.environments.jax.transformed import Transformed, TransformedTask, specs_of
 from podmeta.environments.transforms.actions import PermutedActions
@@ -20,7 +20,7 @@ from podmeta.environments.transforms.observations import (
     PermutedObservations,
     ScaledObservations,
 )
-from podmeta.environments.transforms.rewards import FailureReward
+from podmeta.environments.transforms.rewards import AccumulatedRewards, DelayedRewards, FailureReward
 from podmeta.errors import InputError
 
 seeds = st.integers(0, 2**31 - 1)
@@ -114,6 +114,39 @@ def test_expected_rewards_pass_through_or_are_not_known():
         task = environment.sample_task(jax.random.key(0))
         np.testing.assert_array_equal(environment.expected_rewards(task, ()), task.inner)
     assert wrap(Line(), FailureReward).expected_rewards(TransformedTask(LineTask(jnp.ones(4), ()), ()), ()) is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [functools.partial(DelayedRewards, delay=2), functools.partial(AccumulatedRewards, period=2)],
+    ids=["delayed", "accumulated"],
+)
+def test_what_a_transform_remembers_is_part_of_the_state(make):
+    """Scanned over many episodes, and applied by hand to the time steps inside."""
+    inside = Line()
+    transform = make(specs_of(inside))
+    environment = Transformed(wrap(inside, FlippedObservationSigns), transform)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def live(environment, task, key):
+        def env_step(carry, now):
+            state, timestep = carry
+            step_key = jax.random.fold_in(key, now)
+            after = step_or_reset(environment, step_key, task, state, timestep, jax.random.randint(step_key, (), 0, 4))
+            return after, after[1]
+
+        return jax.lax.scan(env_step, environment.reset(key, task), jnp.arange(40))[1]
+
+    task = environment.sample_task(jax.random.key(0))
+    shown = live(environment, task, jax.random.key(1))
+    real = live(wrap(inside, FlippedObservationSigns), task.inner, jax.random.key(1))
+    np.testing.assert_array_equal(shown.step_type, real.step_type)
+    assert (real.step_type == 2).sum() > 5
+    memory = transform.first_memory(())
+    for now in range(40):
+        memory, expected = transform.remember((), memory, jax.tree.map(lambda leaf, now=now: leaf[now], real))
+        np.testing.assert_allclose(shown.reward[now], expected.reward, rtol=1e-5, atol=1e-6)
+    assert environment.expected_rewards(task, environment.reset(jax.random.key(0), task)[0]) is None
 
 
 def test_failures_must_exist():

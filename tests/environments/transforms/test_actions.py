@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podmeta.environments.host.transformed import GeneratorRandom
-from podmeta.environments.transforms.actions import PermutedActions
+from podmeta.environments.transforms.actions import FlippedActionSigns, PermutedActions
 from podmeta.errors import InputError
 
 seeds = st.integers(0, 2**31 - 1)
@@ -37,3 +37,21 @@ def test_box_actions_of_unequal_bounds_are_not_permuted(specs_with):
     growing = specs.BoundedArray((2,), np.float32, [-1.0, -2.0], [1.0, 2.0])
     with pytest.raises(InputError, match=r"environment\.permute_actions"):
         PermutedActions(specs_with()._replace(action=growing))
+
+
+@given(num_actions=st.integers(1, 5), seed=seeds)
+def test_flipped_twice_an_action_is_itself(num_actions, seed, specs_with, action_of):
+    inside = specs_with(num_actions=num_actions, continuous=True)
+    transform, action = FlippedActionSigns(inside), action_of(inside.action, seed, ())
+    drawn = transform.draw(GeneratorRandom(seed, transform.stream))
+    inner = transform.inner_action(drawn, action)
+    np.testing.assert_array_equal(np.abs(inner), np.abs(action))
+    np.testing.assert_array_equal(transform.inner_action(drawn, inner), action)
+
+
+def test_only_boxes_of_symmetric_bounds_have_signs_to_flip(specs_with):
+    with pytest.raises(InputError, match=r"flip_action_signs: .*discrete.*permute_actions=true"):
+        FlippedActionSigns(specs_with())
+    positive = specs.BoundedArray((2,), np.float32, 0.0, 1.0)
+    with pytest.raises(InputError, match=r"not symmetric.*flip_action_signs=false"):
+        FlippedActionSigns(specs_with()._replace(action=positive))

@@ -1,5 +1,6 @@
 """Transforms of observations, as properties."""
 
+import jax
 import numpy as np
 import pytest
 from dm_env import specs
@@ -7,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podmeta.environments.host.transformed import GeneratorRandom
+from podmeta.environments.jax.transformed import KeyRandom
 from podmeta.environments.transforms.observations import (
     DuplicatedObservations,
     FlippedObservationSigns,
     PermutedObservations,
+    ProjectedObservations,
     ScaledObservations,
 )
 from podmeta.errors import InputError
@@ -63,6 +66,37 @@ def test_scaled_observations_follow_their_factors(shape, seed, data, specs_with,
     for observation in outer.observation:
         transform.outside.observation.validate(observation)
     assert_same_but_observation(outer, timestep)
+
+
+@given(shape=shapes, seed=seeds)
+def test_an_orthonormal_projection_keeps_lengths_and_angles(shape, seed, specs_with, timestep_of):
+    inside = specs_with(shape)
+    transform, timestep = ProjectedObservations(inside, "orthonormal"), timestep_of(inside, seed)
+    (matrix,) = draws_of(transform, seed, 1)
+    outer = transform.outer_timestep(np.tile(matrix, (5, 1, 1)), timestep)
+    shown, real = outer.observation.reshape(5, -1), timestep.observation.reshape(5, -1)
+    np.testing.assert_allclose(shown @ shown.T, real @ real.T, rtol=1e-4, atol=1e-4)
+    assert_same_but_observation(outer, timestep)
+
+
+@pytest.mark.parametrize("source", ["key", "generator"])
+@pytest.mark.parametrize("kind", ["orthonormal", "gaussian"])
+def test_projections_favour_no_direction(kind, source, specs_with):
+    transform, number = ProjectedObservations(specs_with((3,)), kind), 3000
+    if source == "key":
+        draw = jax.jit(jax.vmap(lambda key: transform.draw(KeyRandom(key))))
+        matrices = np.asarray(draw(jax.random.split(jax.random.key(0), number)))
+    else:
+        matrices = draws_of(transform, 0, number)
+    error = 5 / np.sqrt(number)
+    np.testing.assert_allclose(matrices.mean(axis=0), 0, atol=error)
+    np.testing.assert_allclose((matrices**2).mean(axis=0), 1 / 3, atol=error)
+    assert transform.num_draws == np.inf
+
+
+def test_a_projection_of_a_picture_is_refused(specs_with):
+    with pytest.raises(InputError, match=r"7,056 components.*at most 1,024.*project_observations=none"):
+        ProjectedObservations(specs_with((84, 84)), "gaussian")
 
 
 @given(shape=shapes, seed=seeds, copies=st.integers(1, 3))
