@@ -26,13 +26,13 @@ test-all: $(VENV)/.installed-dev
 # that it can influence: those that load a shipped θ, those that compile programs, those that run threads, devices or
 # processes, and those that execute documents.
 COMPILING := tests/architectures tests/environments tests/evaluation tests/learners tests/outer tests/planning \
-    tests/runtime tests/test_agent.py tests/test_docs.py tests/test_lifetimes.py tests/test_readme.py
+    tests/storage tests/training tests/test_agent.py tests/test_docs.py tests/test_inner_loop.py tests/test_readme.py
 test-portable: $(VENV)/.installed-dev
-	PODMETA_TEST_SHIFT=1e-6 $(PYTEST) -m 'not long' tests/runtime/test_export.py tests/test_agent.py tests/test_docs.py \
+	PODMETA_TEST_SHIFT=1e-6 $(PYTEST) -m 'not long' tests/training/test_export.py tests/test_agent.py tests/test_docs.py \
 	    tests/test_readme.py $(ARGS)
 	PODMETA_TEST_SEED=1 $(PYTEST) tests/test_docs.py tests/test_readme.py $(ARGS)
 	PODMETA_TEST_CORES=1 $(PYTEST) -m 'not long' tests/architectures tests/end_to_end tests/environments/host \
-	    tests/outer tests/runtime $(ARGS)
+	    tests/distributed tests/outer tests/storage tests/training $(ARGS)
 	PODMETA_TEST_XLA_FLAGS='--xla_cpu_enable_fast_math=true --xla_cpu_use_fusion_emitters=true' \
 	    $(PYTEST) -m 'not long' $(COMPILING) $(ARGS)
 

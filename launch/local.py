@@ -14,9 +14,9 @@ import threading
 from collections.abc import Sequence
 from typing import TextIO
 
-from podmeta.runtime.children import Lifeline
-from podmeta.runtime.one_machine import free_port, share_of_cores, share_the_machine
-from podmeta.runtime.signals import STOP_SIGNALS, Interruption, SignalWatch
+from podmeta.distributed.children import Lifeline
+from podmeta.distributed.one_machine import free_port, share_of_cores, share_the_machine
+from podmeta.distributed.signals import STOP_SIGNALS, Interruption, SignalWatch
 from podmeta.streams import protect_streams
 from podmeta.utf8 import restart_in_utf8_mode
 

@@ -20,15 +20,15 @@ from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.paths import path_override
 from podmeta.config.schema import EvaluationConfig
 from podmeta.config.suites import REPORTING_SEED
+from podmeta.distributed.children import run_child
+from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.statistics import Estimate, mean_of_runs
-from podmeta.runtime.children import run_child
-from podmeta.runtime.meta_params_id import current_evaluation
-from podmeta.runtime.run_directory import check_config
-from podmeta.runtime.run_files import EvaluationRow
-from podmeta.runtime.signals import Interruption
+from podmeta.storage.meta_params_id import current_evaluation
+from podmeta.storage.run_directory import check_config
+from podmeta.storage.run_files import EvaluationRow
 from podmeta.streams import protect_streams
 from podmeta.utf8 import restart_in_utf8_mode
 

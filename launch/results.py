@@ -17,12 +17,12 @@ import numpy as np
 
 from podmeta.config.paths import path_override
 from podmeta.config.suites import EXPERIMENT, REPORTING_SEED
+from podmeta.distributed.children import run_child
+from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError
 from podmeta.evaluation.statistics import mean_of_runs
-from podmeta.runtime.children import run_child
-from podmeta.runtime.meta_params_id import current_evaluation
-from podmeta.runtime.run_files import EvaluationRow
-from podmeta.runtime.signals import Interruption
+from podmeta.storage.meta_params_id import current_evaluation
+from podmeta.storage.run_files import EvaluationRow
 from podmeta.streams import protect_streams
 from podmeta.utf8 import restart_in_utf8_mode
 

@@ -20,10 +20,10 @@ import submitit
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.paths import path_override
 from podmeta.config.sweeps import expand_sweep
+from podmeta.distributed.children import Lifeline
+from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError
-from podmeta.runtime.children import Lifeline
-from podmeta.runtime.run_directory import check_config, make_run_path
-from podmeta.runtime.signals import Interruption
+from podmeta.storage.run_directory import check_config, make_run_path
 from podmeta.streams import protect_streams
 from podmeta.utf8 import restart_in_utf8_mode
 

@@ -26,16 +26,16 @@ from podmeta.arithmetic import own_arithmetic
 from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
 from podmeta.environments.contract import ContractError, check_follows, checked_scalars
 from podmeta.errors import InputError
+from podmeta.inner_loop import see
 from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.normalisation import with_normalised_rewards
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import make_learner
-from podmeta.lifetimes import see
-from podmeta.runtime.files import reason, write_atomically
-from podmeta.runtime.named_arrays import filled, from_npz, to_npz
-from podmeta.runtime.pretrained import Card, Pretrained, load_pretrained
 from podmeta.seeds import checked_seed
+from podmeta.storage.files import reason, write_atomically
+from podmeta.storage.named_arrays import filled, from_npz, to_npz
+from podmeta.storage.pretrained import Card, Pretrained, load_pretrained
 
 _LARGEST_GRID = 1000  # components; what has three axes and more of them is taken for an image
 _META_PARAMS_SHA256 = "meta_params_sha256"

@@ -14,12 +14,12 @@ from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.paths import path_override
 from podmeta.config.schema import JobConfig
 from podmeta.config.sweeps import expand_sweep
+from podmeta.distributed.children import run_child
 from podmeta.evaluation.done import is_done
-from podmeta.runtime.children import run_child
-from podmeta.runtime.json_files import Warn
-from podmeta.runtime.meta_params_id import current_evaluation, newest_meta_params
-from podmeta.runtime.run_directory import check_config, make_run_path
-from podmeta.runtime.run_files import read_metrics
+from podmeta.storage.json_files import Warn
+from podmeta.storage.meta_params_id import current_evaluation, newest_meta_params
+from podmeta.storage.run_directory import check_config, make_run_path
+from podmeta.storage.run_files import read_metrics
 
 
 class SweepRun(NamedTuple):

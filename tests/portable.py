@@ -44,7 +44,7 @@ def keep_to_one_core(worker: int) -> None:
 
 def shift_pretrained(folder: Path, shift: float) -> None:
     """Multiplies every parameter of the learned algorithms in a folder by 1 + shift or 1 - shift; the cards follow."""
-    from podmeta.runtime.checkpoints import meta_params_sha256
+    from podmeta.storage.checkpoints import meta_params_sha256
 
     for path in folder.glob("*.npz"):
         with np.load(path) as stored:

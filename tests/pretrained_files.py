@@ -5,8 +5,8 @@ from pathlib import Path
 import jax
 
 from podmeta.learners.registry import LearnerConfig, make_learner
-from podmeta.runtime.checkpoints import meta_params_sha256
-from podmeta.runtime.pretrained import Card, save_pretrained
+from podmeta.storage.checkpoints import meta_params_sha256
+from podmeta.storage.pretrained import Card, save_pretrained
 
 
 def save_untrained(path: Path, config: LearnerConfig, seed: int = 0, sizes: tuple[int, int] = (3, 2)) -> str:

@@ -22,7 +22,7 @@ from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
 from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.errors import InputError
 from podmeta.learners.base import Learner, LearnerOutput
-from podmeta.runtime.named_arrays import from_npz
+from podmeta.storage.named_arrays import from_npz
 from tests.end_to_end.job import REPOSITORY
 from tests.pretrained_files import save_untrained
 

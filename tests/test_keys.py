@@ -7,15 +7,15 @@ import jax
 import pytest
 
 import podmeta
+from podmeta.architectures.anakin_session import from_devices, to_devices
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.config.compose import compose_job
+from podmeta.distributed.devices import map_over_devices
 from podmeta.errors import InputError
 from podmeta.keys import describe_generator, make_key, wrap_key
-from podmeta.runtime import training
-from podmeta.runtime.anakin_session import from_devices, to_devices
-from podmeta.runtime.checkpoints import meta_params_sha256
-from podmeta.runtime.devices import map_over_devices
-from podmeta.runtime.program import build_program, instance_settings
+from podmeta.storage.checkpoints import meta_params_sha256
+from podmeta.training import loop
+from podmeta.training.build import build_program, instance_settings
 
 PACKAGE = Path(podmeta.__file__).parent
 MAKES_KEYS = {"key", "PRNGKey", "wrap_key_data", "default_prng_impl"}
@@ -73,7 +73,7 @@ def test_another_default_generator_changes_no_bit_of_training(outer, num_devices
 def train(run_path, num_updates):
     quiet = ["logging.tensorboard=false", "logging.progress=false", f"run_dir={run_path}"]
     job = compose_job([*SMALL, *OUTER["evolution"], *quiet, f"num_updates={num_updates}"])
-    return training.train(job, lambda line: None).update
+    return loop.train(job, lambda line: None).update
 
 
 def test_a_run_does_not_go_on_with_other_random_numbers(tmp_path):
@@ -86,7 +86,7 @@ def test_a_run_does_not_go_on_with_other_random_numbers(tmp_path):
 
 def test_a_run_of_an_earlier_version_under_another_generator_does_not_go_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("podmeta.runtime.records.describe_generator", lambda: None)
+        patch.setattr("podmeta.training.run_logger.describe_generator", lambda: None)
         patch.setenv("JAX_DEFAULT_PRNG_IMPL", "rbg")
         train(tmp_path, 1)
     with pytest.raises(InputError, match=r"random numbers of rbg, and these are of threefry2x32"):

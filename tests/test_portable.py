@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from podmeta.runtime.pretrained import list_pretrained, load_pretrained, pretrained_directory
+from podmeta.storage.pretrained import list_pretrained, load_pretrained, pretrained_directory
 from tests.portable import python_of, reseed, shift_pretrained
 
 REPOSITORY = Path(__file__).parents[1]

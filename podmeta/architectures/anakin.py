@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from podmeta.architectures.base import DEVICE_AXIS, SlotLifetimes, TrainingState
+from podmeta.inner_loop import LifetimeState
 from podmeta.learners.base import MetaParams
-from podmeta.lifetimes import LifetimeState
 from podmeta.outer.base import (
     Draw,
     InstanceSettings,

@@ -9,7 +9,7 @@ from dm_env import specs
 
 from podmeta.agent import LearnedAlgorithm, load_agent
 from podmeta.benchmarks.measure import report
-from podmeta.runtime.pretrained import list_pretrained
+from podmeta.storage.pretrained import list_pretrained
 
 SIZES = [(1, 2), (4, 2), (32, 4), (147, 16)]
 STEPS = 500

@@ -6,13 +6,13 @@ import time
 import jax
 
 from podmeta.architectures.anakin import Anakin
+from podmeta.architectures.anakin_session import to_devices
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.benchmarks.measure import report
 from podmeta.config.compose import compose_job
 from podmeta.config.schema import JobConfig
-from podmeta.runtime.anakin_session import to_devices
-from podmeta.runtime.devices import map_over_devices, set_up_devices
-from podmeta.runtime.program import build_program, instance_settings
+from podmeta.distributed.devices import map_over_devices, set_up_devices
+from podmeta.training.build import build_program, instance_settings
 
 UPDATES_PER_CALL = 10
 CALLS = 5

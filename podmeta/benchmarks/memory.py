@@ -11,7 +11,7 @@ from podmeta.architectures.anakin import Rollout
 from podmeta.benchmarks.measure import report
 from podmeta.config.compose import compose_job
 from podmeta.config.schema import JobConfig
-from podmeta.lifetimes import build_inner_loop
+from podmeta.inner_loop import build_inner_loop
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.registry import make_outer_loop
 

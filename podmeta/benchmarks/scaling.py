@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from podmeta.benchmarks.measure import report
+from podmeta.distributed.children import Lifeline
+from podmeta.distributed.one_machine import free_port, share_of_cores, share_the_machine
 from podmeta.errors import PodmetaError
-from podmeta.runtime.children import Lifeline
-from podmeta.runtime.one_machine import free_port, share_of_cores, share_the_machine
 
 SIZES = {"bandit": ("outer.population_size", 256), "bandit_actor_critic": ("outer.num_lifetimes", 64)}
 """By experiment: the key that says how much work an update is, and its value for one device."""

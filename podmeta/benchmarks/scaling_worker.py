@@ -11,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from podmeta.architectures.anakin import Anakin
+from podmeta.architectures.anakin_session import to_devices
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.benchmarks.scaling import Measurement
 from podmeta.config.compose import compose_job
 from podmeta.config.schema import JobConfig
+from podmeta.distributed import initialise
+from podmeta.distributed.children import end_with_parent
+from podmeta.distributed.devices import map_over_devices, replicate, set_up_devices
+from podmeta.distributed.processes import from_first, is_first
 from podmeta.planning.hlo import Collective, collectives, parse_module
-from podmeta.runtime import distributed
-from podmeta.runtime.anakin_session import to_devices
-from podmeta.runtime.children import end_with_parent
-from podmeta.runtime.devices import map_over_devices, replicate, set_up_devices
-from podmeta.runtime.processes import from_first, is_first
-from podmeta.runtime.program import build_program, instance_settings
+from podmeta.training.build import build_program, instance_settings
 
 UPDATES_PER_CALL = 5
 CALLS = 5
@@ -31,12 +31,12 @@ def main(overrides: list[str]) -> None:
     """Measures, and prints it as one JSON line in the first process of the job."""
     end_with_parent()
     job = compose_job(overrides)
-    distributed.start(job.distributed)
+    initialise.start(job.distributed)
     set_up_devices(job.devices.cpu)
     measurement = measure(job)
     if is_first():
         print(json.dumps(measurement._asdict()), flush=True)
-    distributed.finish()
+    initialise.finish()
 
 
 def measure(job: JobConfig) -> Measurement:

@@ -21,20 +21,20 @@ import jax
 import numpy as np
 
 from podmeta.architectures.base import DEVICE_AXIS
-from podmeta.architectures.sebulba import Sebulba
+from podmeta.architectures.sebulba.actor_programs import make_actor_programs
+from podmeta.architectures.sebulba.cores import cores_of_actors, keep_to
+from podmeta.architectures.sebulba.fast_dispatch import quickly_called
+from podmeta.architectures.sebulba.functions import Sebulba
+from podmeta.architectures.sebulba.layout import make_layout
+from podmeta.architectures.sebulba.session import SebulbaSession
 from podmeta.benchmarks.measure import report
 from podmeta.config.compose import compose_job
 from podmeta.config.schema import JobConfig
 from podmeta.config.stages import environments_of
+from podmeta.distributed.devices import join_shards, map_over_devices, replicate, set_up_devices
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.environments.host.registry import lives_on_host, make_host_environment
-from podmeta.runtime.devices import join_shards, map_over_devices, replicate, set_up_devices
-from podmeta.runtime.program import build_program, instance_settings
-from podmeta.runtime.sebulba.cores import cores_of_actors, keep_to
-from podmeta.runtime.sebulba.effects import quickly_called
-from podmeta.runtime.sebulba.layout import make_layout
-from podmeta.runtime.sebulba.programs import make_actor_programs
-from podmeta.runtime.sebulba.session import SebulbaSession
+from podmeta.training.build import build_program, instance_settings
 
 SECONDS_OF_A_PART = 2.0
 TURNS = 5

@@ -7,7 +7,7 @@ from podmeta.utf8 import restart_in_utf8_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from podmeta.runtime.signals import Interruption
+    from podmeta.distributed.signals import Interruption
 
 _RESULTS_IN_FILES = ("train", "evaluate", "report", "export")
 """Commands that have done their work even where what they print is lost."""
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         restart_in_utf8_mode()
     try:
-        from podmeta.runtime.signals import Interruption
+        from podmeta.distributed.signals import Interruption
 
         interruption = Interruption("no file is left half written; the same command starts again")
         if arguments is None:
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run_as_process(arguments: list[str], interruption: "Interruption") -> int:
     import shlex
 
-    from podmeta.runtime.children import end_with_parent
+    from podmeta.distributed.children import end_with_parent
     from podmeta.streams import protect_streams
 
     _explain_crashes()
@@ -86,6 +86,6 @@ def _explain_crashes() -> None:
 def _leave(code: int) -> None:
     """Ends this process here if what an ordinary exit waits for may never come. Without JAX, there is no such thing."""
     if "jax" in sys.modules:
-        from podmeta.runtime.leaving import leave
+        from podmeta.distributed.shutdown import leave
 
         leave(code)

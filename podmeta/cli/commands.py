@@ -14,9 +14,9 @@ from podmeta.config.paths import check_local, to_paste
 from podmeta.config.presets import list_options
 from podmeta.config.schema import GROUPS, JobConfig, MixtureConfig
 from podmeta.config.suites import experiment_suite, load_suite
+from podmeta.distributed.libtpu import quieten_libtpu
+from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError, PodmetaError
-from podmeta.runtime.libtpu import quieten_libtpu
-from podmeta.runtime.signals import Interruption
 
 USAGE = """\
 podmeta meta-trains reinforcement learning algorithms.
@@ -97,8 +97,8 @@ def _train(interruption: Interruption, arguments: list[str], console: Console) -
         return
     job = compose_job(arguments)
     _set_up(job, console)
-    from podmeta.runtime.processes import is_first
-    from podmeta.runtime.training import train
+    from podmeta.distributed.processes import is_first
+    from podmeta.training.loop import train
 
     if job.evaluation.enabled:
         from podmeta.evaluation.run import check_files, check_settings
@@ -177,7 +177,7 @@ def _evaluate(interruption: Interruption, arguments: list[str], console: Console
     tested = [load_suite(name, job) for name in suites] or [experiment_suite(job)]
     _set_up(job, console)
     from podmeta.evaluation.run import evaluate_run, load_companion
-    from podmeta.runtime.meta_params import restore_run
+    from podmeta.training.meta_params import restore_run
 
     interruption.advice = (
         f"the settings measured so far are in {run_path / 'evaluation.jsonl'}; to measure anew: "
@@ -237,7 +237,7 @@ def _export(arguments: list[str], console: Console) -> None:
     instance = given.get("instance", "0")
     if not instance.isdecimal():
         raise InputError(f"instance={instance} is not a number: {usage}")
-    from podmeta.runtime.export import export_run
+    from podmeta.training.export import export_run
 
     target = _local_path("to", given["to"])
     described = (given.get("description", ""), given.get("limits", ""))
@@ -275,7 +275,7 @@ def _list(arguments: list[str], console: Console) -> None:
         print("podmeta list tells which learned algorithms ship with podmeta")
         return
     _values(arguments, "podmeta list takes no further word", needed=(), optional=())
-    from podmeta.runtime.pretrained import list_pretrained, load_pretrained
+    from podmeta.storage.pretrained import list_pretrained, load_pretrained
 
     for name in list_pretrained():
         card = load_pretrained(name).card
@@ -298,9 +298,9 @@ def _values(arguments: list[str], usage: str, needed: tuple[str, ...], optional:
 
 def _set_up(job: JobConfig, console: Console) -> None:
     """Readies JAX, which is imported only now: a wrong key must be told before the seconds that takes."""
-    from podmeta.runtime.compilation_cache import use_compilation_cache
-    from podmeta.runtime.devices import set_up_devices
-    from podmeta.runtime.distributed import start
+    from podmeta.distributed.compilation_cache import use_compilation_cache
+    from podmeta.distributed.devices import set_up_devices
+    from podmeta.distributed.initialise import start
 
     start(job.distributed)
     set_up_devices(job.devices.cpu)
@@ -348,9 +348,9 @@ def _plan(arguments: list[str], console: Console) -> None:
     job = compose_job(
         [argument for argument in arguments if not argument.startswith(("topology=", "stage=", "--json"))]
     )
+    from podmeta.distributed.devices import set_up_for_absent_devices
     from podmeta.planning.plan import make_plan
     from podmeta.planning.report import plan_as_dict, plan_as_table
-    from podmeta.runtime.devices import set_up_for_absent_devices
 
     set_up_for_absent_devices()
     stage = int(stages[0]) if stages else None

@@ -18,9 +18,9 @@ from podmeta.config.paths import to_paste
 from podmeta.errors import InputError
 from podmeta.evaluation.rows import lower_is_better, setting_key
 from podmeta.evaluation.statistics import Estimate, mean_of_runs, probability_of_improvement
-from podmeta.runtime.json_files import Warn
-from podmeta.runtime.meta_params_id import current_evaluation
-from podmeta.runtime.run_files import EVALUATION, EvaluationRow
+from podmeta.storage.json_files import Warn
+from podmeta.storage.meta_params_id import current_evaluation
+from podmeta.storage.run_files import EVALUATION, EvaluationRow
 
 ENOUGH_RUNS = 5
 """With fewer runs in a group, a warning goes with the table."""

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import headline_metric, metric_values
+from podmeta.evaluation.rollouts import Lifetimes
 from podmeta.evaluation.statistics import mean_interval
-from podmeta.runtime.run_files import CurveRow
+from podmeta.storage.run_files import CurveRow
 
 NUM_POINTS = 20
 

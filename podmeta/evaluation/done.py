@@ -5,15 +5,15 @@ from pathlib import Path
 
 from podmeta.config.schema import JobConfig
 from podmeta.config.suites import EXPERIMENT, experiment_suite, row_setting
-from podmeta.runtime.json_files import ignore
-from podmeta.runtime.meta_params_id import newest_meta_params, summary_of
-from podmeta.runtime.run_files import read_evaluation
+from podmeta.storage.json_files import ignore
+from podmeta.storage.meta_params_id import newest_meta_params, summary_of
+from podmeta.storage.run_files import read_evaluation
 
 
 def is_done(job: JobConfig, run_path: Path) -> bool:
     """Whether a run directory holds all that a job makes: the θ of its last update, its summary and its meta-test.
 
-    The config of the run is taken to be the job's; see `podmeta.runtime.run_directory.check_config`.
+    The config of the run is taken to be the job's; see `podmeta.storage.run_directory.check_config`.
 
     Raises:
       InputError: summary.json or evaluation.jsonl is damaged.

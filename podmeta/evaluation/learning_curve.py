@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import headline_metric, metric_values
+from podmeta.evaluation.rollouts import Lifetimes
 from podmeta.evaluation.statistics import t_half_width
-from podmeta.runtime.files import write_atomically
+from podmeta.storage.files import write_atomically
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {

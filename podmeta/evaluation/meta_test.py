@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.environments.host.registry import lives_on_host
-from podmeta.evaluation.bandit_references import gittins_algorithm, run_reference
-from podmeta.evaluation.contenders import (
+from podmeta.evaluation.baselines.bandit_references import gittins_algorithm, run_reference
+from podmeta.evaluation.baselines.contenders import (
     Companion,
     arm_probabilities,
     check_fit,
@@ -20,16 +20,16 @@ from podmeta.evaluation.contenders import (
     inner_loops,
     is_bernoulli_bandit,
 )
-from podmeta.evaluation.from_scratch import live_from_scratch
-from podmeta.evaluation.lived import Lifetimes, live_lifetimes, outer_fifths, outer_parts
+from podmeta.evaluation.baselines.from_scratch import live_from_scratch
 from podmeta.evaluation.on_host import live_on_host
+from podmeta.evaluation.rollouts import Lifetimes, live_lifetimes, outer_fifths, outer_parts
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.statistics import Interval, mean_interval
 from podmeta.evaluation.verdict import judge
+from podmeta.inner_loop import build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
-from podmeta.lifetimes import build_inner_loop
-from podmeta.runtime.run_files import EvaluationRow
+from podmeta.storage.run_files import EvaluationRow
 
 STEP_TIME = "microseconds_per_step"
 """The metric of a learner's time for an env step; see `podmeta.evaluation.step_time`."""

@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from podmeta.architectures.entry_actor import EntryActor, environment_seeds
+from podmeta.architectures.sebulba.entry_actor import EntryActor, environment_seeds
 from podmeta.config.schema import HostEnvironmentConfig
 from podmeta.environments.host.registry import patient_host_environment
-from podmeta.evaluation.lived import Lifetimes, measure
+from podmeta.evaluation.rollouts import Lifetimes, measure
+from podmeta.inner_loop import InnerLoop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
-from podmeta.lifetimes import InnerLoop
 from podmeta.outer.base import Entry
 
 MOST_ENVIRONMENTS = 64  # side by side: each takes memory, and some a window of their own

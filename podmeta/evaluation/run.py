@@ -16,7 +16,7 @@ from podmeta.config.resolve import EvaluationSetting
 from podmeta.config.schema import JobConfig, LearnerConfig
 from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite, row_setting
 from podmeta.errors import InputError
-from podmeta.evaluation.contenders import (
+from podmeta.evaluation.baselines.contenders import (
     ALWAYS_THERE,
     REFERENCES,
     Companion,
@@ -27,19 +27,17 @@ from podmeta.evaluation.contenders import (
 )
 from podmeta.evaluation.curves import curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
-from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import STEP_TIME, meta_test, tabulate
+from podmeta.evaluation.rollouts import Lifetimes
 from podmeta.evaluation.step_time import microseconds_per_step
 from podmeta.evaluation.table import make_suite_tables, make_table
 from podmeta.evaluation.tasks import describe_tasks
 from podmeta.learners.base import MetaParams
-from podmeta.runtime.checkpoints import sha256_by_instance
-from podmeta.runtime.files import write_atomically
-from podmeta.runtime.json_files import Warn, ignore
-from podmeta.runtime.meta_params import restore_run
-from podmeta.runtime.program import state_shapes
-from podmeta.runtime.run_directory import check_entries
-from podmeta.runtime.run_files import (
+from podmeta.storage.checkpoints import sha256_by_instance
+from podmeta.storage.files import write_atomically
+from podmeta.storage.json_files import Warn, ignore
+from podmeta.storage.run_directory import check_entries
+from podmeta.storage.run_files import (
     CURVES,
     EVALUATION,
     CurveRow,
@@ -48,6 +46,8 @@ from podmeta.runtime.run_files import (
     read_evaluation,
     to_json_lines,
 )
+from podmeta.training.build import state_shapes
+from podmeta.training.meta_params import restore_run
 
 Row = EvaluationRow | CurveRow
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.evaluation.statistics import Interval, mean_interval
+from podmeta.inner_loop import build_inner_loop, environment_specs
 from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, MetaParams
-from podmeta.lifetimes import build_inner_loop, environment_specs
 
 NUM_TIMINGS = 20
 STEPS_PER_TIMING = 20

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from podmeta.evaluation.meta_test import STEP_TIME
 from podmeta.evaluation.verdict import verdict_in_words
-from podmeta.runtime.run_files import EvaluationRow
+from podmeta.storage.run_files import EvaluationRow
 
 
 def make_table(rows: list[EvaluationRow]) -> Table:

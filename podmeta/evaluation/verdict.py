@@ -18,7 +18,7 @@ learns from what it sees. And θ never saw zeroed inputs in training, so they ma
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from podmeta.evaluation.lived import Lifetimes, outer_fifths
+from podmeta.evaluation.rollouts import Lifetimes, outer_fifths
 from podmeta.evaluation.statistics import Interval, mean_interval
 
 _OPPONENTS = {

@@ -24,7 +24,7 @@ from podmeta.config.schema import ActorCriticConfig
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, Trajectory, entry_weights, fresh_meta_params
-from podmeta.outer.exchange import mean_and_stack_over_devices
+from podmeta.outer.collectives import mean_and_stack_over_devices
 from podmeta.outer.gradient_loop import GradientLoop
 from podmeta.outer.moments import Moments, combine, moments_of
 from podmeta.outer.value_statistics import ValueStatistics, mean_and_std, no_statistics, updated_statistics

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt32
 
+from podmeta.inner_loop import Experience, InnerLoop
 from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, LearnerState, MetaParams
-from podmeta.lifetimes import Experience, InnerLoop
 
 OuterState = Any  # all that an outer loop carries from one update to the next, θ included as `meta_params`
 Draw = Any  # what a slot draws from the seed, such as noise

@@ -18,7 +18,7 @@ from podmeta.config.schema import DistillationConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, Trajectory, entry_weights, fresh_meta_params
-from podmeta.outer.exchange import mean_and_stack_over_devices
+from podmeta.outer.collectives import mean_and_stack_over_devices
 from podmeta.outer.gradient_loop import GradientLoop
 
 

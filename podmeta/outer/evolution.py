@@ -26,11 +26,11 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from podmeta.config.schema import EvolutionConfig
 from podmeta.errors import InputError
+from podmeta.inner_loop import Experience
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
-from podmeta.lifetimes import Experience
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, Trajectory, entry_weights, fresh_meta_params
-from podmeta.outer.exchange import sum_over_devices
+from podmeta.outer.collectives import sum_over_devices
 from podmeta.outer.meta_optimiser import MetaOptimiser
 from podmeta.outer.moments import moments_of
 from podmeta.outer.optimisers import make_schedule_factor

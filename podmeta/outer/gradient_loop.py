@@ -15,9 +15,9 @@ from jaxtyping import Array, Int, Key
 
 from podmeta.config.schema import GradientConfig
 from podmeta.errors import InputError
+from podmeta.inner_loop import InnerLoop
 from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
-from podmeta.lifetimes import InnerLoop
 from podmeta.outer.base import OuterLoop, Trajectory
 from podmeta.outer.meta_optimiser import MetaOptimiser
 

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from podmeta.config.schema import ActorCriticConfig
-from podmeta.lifetimes import Experience
+from podmeta.inner_loop import Experience
 
 
 def targets_and_advantages(

@@ -15,12 +15,12 @@ from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.base import DEVICE_AXIS, TrainingState
 from podmeta.config.schema import JobConfig, OuterLoopConfig
 from podmeta.config.stages import stages_of
+from podmeta.distributed.devices import TooLittleMemoryError, absent_gpus, absent_tpus, compile_for
 from podmeta.errors import InputError
 from podmeta.planning.flops import FlopCount, count_flops
 from podmeta.planning.hlo import Collective, Module, collectives, memory_traffic, parse_module
 from podmeta.planning.topologies import Topology
-from podmeta.runtime.devices import TooLittleMemoryError, absent_gpus, absent_tpus, compile_for
-from podmeta.runtime.program import build_program, device_state_shapes
+from podmeta.training.build import build_program, device_state_shapes
 
 H100_TARGET = """
 gpu_device_info {

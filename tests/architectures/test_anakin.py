@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from podmeta.architectures.anakin import make_anakin
+from podmeta.architectures.anakin_session import from_devices, to_devices
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.config.schema import BanditConfig, EvolutionConfig, RecurrentConfig
-from podmeta.lifetimes import build_inner_loop
+from podmeta.distributed.devices import map_over_devices
+from podmeta.inner_loop import build_inner_loop
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.evolution import Evolution
-from podmeta.runtime.anakin_session import from_devices, to_devices
-from podmeta.runtime.devices import map_over_devices
 
 POPULATION_SIZE, LIFETIMES, LIFETIME_LENGTH, UNROLL_LENGTH = 16, 2, 12, 4
 UPDATES_PER_CALL, CALLS = 5, 2

@@ -8,8 +8,8 @@ from podmeta.config.presets import list_options
 from podmeta.config.schema import BanditConfig
 from podmeta.config.suites import experiment_suite, load_suite
 from podmeta.errors import InputError
-from podmeta.evaluation.contenders import REFERENCES, check_fit
-from podmeta.lifetimes import build_inner_loop
+from podmeta.evaluation.baselines.contenders import REFERENCES, check_fit
+from podmeta.inner_loop import build_inner_loop
 
 
 @pytest.fixture(scope="module")

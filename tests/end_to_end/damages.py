@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from podmeta.runtime.checkpoint_files import CHECKSUMS, checksum_lines
+from podmeta.storage.checkpoint_files import CHECKSUMS, checksum_lines
 
 Damage = Callable[[Path, random.Random], None]
 

@@ -1,8 +1,8 @@
 """The `podmeta` command with a fault in one of Sebulba's own parts: sabotaged PART CALLS ARGUMENTS...
 
-PART, such as lives.Lives.live_on, is a method below podmeta.runtime.sebulba, whose CALLS-th call raises. Or it is
-compiled_step, and the CALLS-th env step that programs do in pools of envpool never ends; or update, and what never ends
-is the program of the update after CALLS, which makes the file that UPDATING names.
+PART, such as actor_rollout.Lives.live_on, is a method below podmeta.architectures.sebulba, whose CALLS-th call raises.
+Or it is compiled_step, and the CALLS-th env step that programs do in pools of envpool never ends; or update, and what
+never ends is the program of the update after CALLS, which makes the file that UPDATING names.
 """
 
 import importlib
@@ -14,15 +14,15 @@ from pathlib import Path
 
 import jax
 
+from podmeta.architectures.sebulba import learner_thread
 from podmeta.cli import main
 from podmeta.environments.host.envpool_adapter import EnvpoolEnvironments
-from podmeta.runtime.sebulba import learner
 
 
 def sabotage(part: str, calls: int) -> None:
     """Replaces a method by one that fails at some call."""
     module, owner, method = part.split(".")
-    place = getattr(importlib.import_module(f"podmeta.runtime.sebulba.{module}"), owner)
+    place = getattr(importlib.import_module(f"podmeta.architectures.sebulba.{module}"), owner)
     sound, count = getattr(place, method), itertools.count(1)
 
     def fails(*arguments):
@@ -58,7 +58,7 @@ def hang_in_a_program(calls: int) -> None:
 
 def never_finish_an_update(calls: int) -> None:
     """Replaces the update by one that never ends after some updates: XLA is at work, and nothing can interrupt it."""
-    map_update = learner.map_over_devices
+    map_update = learner_thread.map_over_devices
 
     def note(number):
         if number == calls:
@@ -74,7 +74,7 @@ def never_finish_an_update(calls: int) -> None:
 
         return map_update(endless, *arguments, **keywords)
 
-    learner.map_over_devices = map_endless
+    learner_thread.map_over_devices = map_endless
 
 
 if __name__ == "__main__":

@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 
 from podmeta.cli.commands import run as run_command
 from podmeta.config.compose import compose_job
+from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError, PodmetaError
 from podmeta.evaluation import run as evaluation
 from podmeta.evaluation.report import page
-from podmeta.runtime import meta_params, records
-from podmeta.runtime.files import write_atomically
-from podmeta.runtime.signals import Interruption
+from podmeta.storage.files import write_atomically
 from podmeta.sweep import SweepRun, sweep_table
+from podmeta.training import meta_params, run_logger
 from tests.end_to_end.damages import damage_run
 from tests.end_to_end.job import TINY
 
@@ -217,7 +217,7 @@ def measure_once(patch: pytest.MonkeyPatch) -> None:
     once(evaluation, "meta_test", lambda meta_params, *arguments: arguments)
     once(evaluation, "check_settings", about)
     once(page, "see_lifetime", lambda record, warn: (about(record.job), record.update))
-    for place in (meta_params, records):
+    for place in (meta_params, run_logger):
         once(place, "state_shapes", lambda job, update=None: (about(job), update))
     patch.setattr(evaluation, "draw_learning_curves", lambda path, *arguments: write_atomically(path, b""))
     patch.setattr(jax, "clear_caches", lambda: None)

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from podmeta.config.compose import job_from_yaml
-from podmeta.runtime.meta_params import restore_run
-from podmeta.runtime.one_machine import free_port
+from podmeta.distributed.one_machine import free_port
+from podmeta.training.meta_params import restore_run
 from tests.end_to_end.job import (
     JOB,
     TIMEOUT_S,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from podmeta.runtime.one_machine import free_port
+from podmeta.distributed.one_machine import free_port
 from tests.end_to_end.job import JOB, NUM_UPDATES, OFTEN, TIMEOUT_S, checkpoint_steps, digest
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol")

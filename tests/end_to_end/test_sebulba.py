@@ -95,7 +95,7 @@ def test_a_fault_of_an_environment_ends_the_job_with_a_checkpoint(podmeta: Comma
 @pytest.mark.parametrize(
     ("part", "where"),
     [
-        ("lives.Lives.live_on", "actor "),
+        ("actor_rollout.Lives.live_on", "actor "),
         pytest.param("learner.Learner.publish", "", marks=pytest.mark.long),
     ],
 )

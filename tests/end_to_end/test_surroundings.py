@@ -31,7 +31,7 @@ JOBS = (
 PROGRAM = f"""
 import sys
 from podmeta.cli import main
-from podmeta.runtime.run_files import read_evaluation, read_summary
+from podmeta.storage.run_files import read_evaluation, read_summary
 from pathlib import Path
 
 root = Path(sys.argv[1])

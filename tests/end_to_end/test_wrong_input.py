@@ -7,7 +7,7 @@ import pytest
 
 from podmeta.cli import main
 from podmeta.config.compose import compose_job
-from podmeta.runtime.training import train
+from podmeta.training.loop import train
 from tests.end_to_end.job import JOB, TINY, digest
 
 HERE = "devices.cpu=4"

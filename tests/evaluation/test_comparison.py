@@ -9,8 +9,8 @@ from scipy.stats import norm
 from podmeta.cli import main
 from podmeta.errors import InputError
 from podmeta.evaluation.comparison import SettingScores, collect_scores, compare, few_runs_warning
-from podmeta.runtime.json_files import encode
-from podmeta.runtime.run_files import Summary
+from podmeta.storage.json_files import encode
+from podmeta.storage.run_files import Summary
 
 
 def scores_of(groups, settings=1):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from podmeta.evaluation.curves import NUM_POINTS, curve_rows
-from podmeta.evaluation.lived import Lifetimes
+from podmeta.evaluation.rollouts import Lifetimes
 
 
 @pytest.mark.parametrize("length", [1, 7, NUM_POINTS, 403])

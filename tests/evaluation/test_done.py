@@ -7,8 +7,8 @@ import pytest
 from podmeta.config.compose import compose_job
 from podmeta.config.suites import experiment_suite, row_setting
 from podmeta.evaluation.done import is_done, is_tested
-from podmeta.runtime.json_files import encode
-from podmeta.runtime.run_files import Summary
+from podmeta.storage.json_files import encode
+from podmeta.storage.run_files import Summary
 
 OVERRIDES = ["experiment=bandit", "num_updates=4", "evaluation.num_tasks=8", "evaluation.settings=[{}, {num_arms: 3}]"]
 

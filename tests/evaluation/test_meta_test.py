@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import tabulate
+from podmeta.evaluation.rollouts import Lifetimes
 
 
 @st.composite

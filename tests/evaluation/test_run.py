@@ -6,10 +6,10 @@ import pytest
 
 from podmeta.config.schema import BanditConfig, RecurrentConfig, SymmetricConfig
 from podmeta.errors import InputError
-from podmeta.evaluation.contenders import Companion
+from podmeta.evaluation.baselines.contenders import Companion
 from podmeta.evaluation.meta_test import meta_test
 from podmeta.evaluation.run import load_companion
-from podmeta.lifetimes import build_inner_loop
+from podmeta.inner_loop import build_inner_loop
 
 LEARNER, METARNN = SymmetricConfig(hidden_size=3, message_size=2), RecurrentConfig(hidden_size=3)
 TRAINED_ON = BanditConfig(num_arms=2, lifetime_length=6)

@@ -4,7 +4,7 @@ import jax
 
 from podmeta.config.schema import BanditConfig, SymmetricConfig
 from podmeta.evaluation.step_time import NUM_TIMINGS, microseconds_per_step
-from podmeta.lifetimes import build_inner_loop
+from podmeta.inner_loop import build_inner_loop
 
 
 def test_a_larger_environment_takes_longer():

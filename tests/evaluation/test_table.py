@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import tabulate
+from podmeta.evaluation.rollouts import Lifetimes
 from podmeta.evaluation.table import make_suite_tables, make_table
 
 ALGORITHMS = ("learner", "random", "rewards_zeroed", "rewards_and_episode_starts_zeroed")

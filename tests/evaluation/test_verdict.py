@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.evaluation.lived import Lifetimes
 from podmeta.evaluation.meta_test import tabulate
+from podmeta.evaluation.rollouts import Lifetimes
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.verdict import MARGINS, judge, verdict_in_words
 

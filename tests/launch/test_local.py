@@ -9,7 +9,7 @@ import pytest
 
 from launch.local import make_commands, run_together
 from podmeta.config.compose import compose_job
-from podmeta.runtime.one_machine import cores_of_processes
+from podmeta.distributed.one_machine import cores_of_processes
 from tests.end_to_end.job import REPOSITORY
 
 

@@ -8,8 +8,8 @@ import pytest
 from launch.paper import LEARNERS, SEEDS, TESTS, commands_left, draw, figure, learned, main, results_table, share
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.suites import REPORTING_SEED, experiment_suite, load_suite, row_setting
-from podmeta.runtime.json_files import encode
-from podmeta.runtime.run_files import Summary
+from podmeta.storage.json_files import encode
+from podmeta.storage.run_files import Summary
 
 RANDOM = 1.0
 HALF_WIDTH = 4.30265 / 3**0.5  # of 10, 11 and 12: t(0.975, 2) s / √n

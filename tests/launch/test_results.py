@@ -11,7 +11,7 @@ from podmeta.config.presets import list_options
 from podmeta.config.suites import REPORTING_SEED
 from podmeta.config.sweeps import expand_sweep
 from podmeta.evaluation.statistics import mean_of_runs
-from podmeta.runtime.run_files import EVALUATION, EvaluationRow, to_json_lines
+from podmeta.storage.run_files import EVALUATION, EvaluationRow, to_json_lines
 
 LEARNER = {0: 5.0, 1: 6.0, 2: 10.0}
 THOMPSON = 8.0

@@ -12,9 +12,9 @@ from podmeta.architectures.anakin import Rollout
 from podmeta.config.schema import ActorCriticConfig, BanditConfig, GymnaxConfig, RecurrentConfig, SymmetricConfig
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
+from podmeta.inner_loop import build_inner_loop, make_inner_loop
 from podmeta.learners.base import Learner, LearnerOutput
 from podmeta.learners.policies import make_policy
-from podmeta.lifetimes import build_inner_loop, make_inner_loop
 from podmeta.outer.actor_critic import _normalised, make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings, Trajectory
 from podmeta.outer.value_statistics import mean_and_std

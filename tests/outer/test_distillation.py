@@ -16,9 +16,9 @@ from podmeta.architectures.anakin import Rollout
 from podmeta.config.schema import BanditConfig, DistillationConfig, SymmetricConfig
 from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.errors import InputError
+from podmeta.inner_loop import build_inner_loop, make_inner_loop
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import make_learner
-from podmeta.lifetimes import build_inner_loop, make_inner_loop
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.distillation import make_distillation, teacher_divergence
 

@@ -12,8 +12,8 @@ from jax.flatten_util import ravel_pytree
 from podmeta.architectures.anakin import Rollout
 from podmeta.config.schema import BanditConfig, EvolutionConfig, RecurrentConfig, ScheduleConfig
 from podmeta.errors import InputError
+from podmeta.inner_loop import Experience, InnerLoop, build_inner_loop
 from podmeta.learners.linear import LowRankMatrix
-from podmeta.lifetimes import Experience, InnerLoop, build_inner_loop
 from podmeta.outer.base import Entry, InstanceSettings, Trajectory
 from podmeta.outer.evolution import make_evolution
 

@@ -17,7 +17,7 @@ from podmeta.config.schema import (
     SymmetricConfig,
 )
 from podmeta.errors import InputError
-from podmeta.lifetimes import build_inner_loop
+from podmeta.inner_loop import build_inner_loop
 from podmeta.outer.actor_critic import make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.evolution import make_evolution

@@ -10,7 +10,7 @@ from podmeta.config.compose import compose_job
 from podmeta.config.schema import ScheduleConfig
 from podmeta.errors import InputError
 from podmeta.outer.optimisers import check_optimiser, make_optimiser, make_schedule_factor
-from podmeta.runtime.program import build_programs
+from podmeta.training.build import build_programs
 
 SHAPES = ["constant", "linear", "cosine", "exponential"]
 

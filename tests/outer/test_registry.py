@@ -18,8 +18,8 @@ from podmeta.errors import InputError
 from podmeta.keys import make_key
 from podmeta.outer import registry
 from podmeta.outer.base import InstanceSettings, OuterLoop, fresh_meta_params
-from podmeta.runtime.checkpoints import Checkpoints
-from podmeta.runtime.training import train
+from podmeta.storage.checkpoints import Checkpoints
+from podmeta.training.loop import train
 
 
 @dataclasses.dataclass

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from podmeta.config.schema import ActorCriticConfig
-from podmeta.lifetimes import Experience
+from podmeta.inner_loop import Experience
 from podmeta.outer.value_targets import has_value, targets_and_advantages
 from tests.outer.plain_vtrace import plain_vtrace
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from podmeta.distributed.devices import compile_for
 from podmeta.planning.hlo import Collective, collectives, memory_traffic, parse_module
-from podmeta.runtime.devices import compile_for
 
 AXIS = "devices"
 

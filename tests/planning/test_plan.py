@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from podmeta.cli import main
 from podmeta.config.compose import compose_job
+from podmeta.distributed import devices
 from podmeta.errors import InputError
 from podmeta.planning.flops import FlopCount
 from podmeta.planning.hlo import Collective
@@ -26,8 +27,7 @@ from podmeta.planning.plan import (
     memory_needed,
 )
 from podmeta.planning.topologies import PRODUCTS, Peaks, Product, Topology
-from podmeta.runtime import devices
-from podmeta.runtime.program import state_shapes
+from podmeta.training.build import state_shapes
 from tests.end_to_end.job import TINY
 from tests.planning.by_hand import symmetric_learner_matmul_flops
 

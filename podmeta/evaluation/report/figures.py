@@ -13,7 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from podmeta.evaluation.report.record import SHARES, RunRecord
-from podmeta.runtime.run_files import CurveRow
+from podmeta.storage.run_files import CurveRow
 
 # Okabe and Ito's, the light yellow left out; dashes tell lines apart where a page is printed without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")

@@ -15,10 +15,10 @@ from podmeta.environments.jax.grid_world import GridWorld
 from podmeta.environments.jax.rendering import render_pixels
 from podmeta.environments.jax.transformed import TransformedState, TransformedTask
 from podmeta.evaluation.report.record import RunRecord
+from podmeta.inner_loop import LifetimeState, build_inner_loop
 from podmeta.keys import make_key
-from podmeta.lifetimes import LifetimeState, build_inner_loop
-from podmeta.runtime.json_files import Warn
-from podmeta.runtime.meta_params import restore_run
+from podmeta.storage.json_files import Warn
+from podmeta.training.meta_params import restore_run
 
 _NUM_FRAMES = 150
 _MILLISECONDS_PER_FRAME = 120

@@ -14,9 +14,9 @@ from podmeta.evaluation.report.lifetime import SeenLifetime, see_lifetime
 from podmeta.evaluation.report.record import RunRecord, read_runs
 from podmeta.evaluation.rows import lower_is_better, setting_key
 from podmeta.evaluation.verdict import verdict_in_words
-from podmeta.runtime.files import write_atomically
-from podmeta.runtime.json_files import Warn
-from podmeta.runtime.run_files import CurveRow, EvaluationRow, MetricsRow
+from podmeta.storage.files import write_atomically
+from podmeta.storage.json_files import Warn
+from podmeta.storage.run_files import CurveRow, EvaluationRow, MetricsRow
 
 _STYLE = """
 :root { color-scheme: light; }

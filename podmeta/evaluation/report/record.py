@@ -7,9 +7,9 @@ from podmeta.config.compose import job_from_yaml
 from podmeta.config.schema import JobConfig
 from podmeta.data_files import read_data
 from podmeta.errors import InputError
-from podmeta.runtime.json_files import Warn
-from podmeta.runtime.meta_params_id import current_rows, newest_meta_params, summary_of
-from podmeta.runtime.run_files import (
+from podmeta.storage.json_files import Warn
+from podmeta.storage.meta_params_id import current_rows, newest_meta_params, summary_of
+from podmeta.storage.run_files import (
     CURVES,
     EVALUATION,
     CurveRow,

@@ -15,7 +15,7 @@ from podmeta.config.suites import experiment_suite
 from podmeta.evaluation.report.page import write_report
 from podmeta.evaluation.report.record import SHARES
 from podmeta.evaluation.run import evaluate_run
-from podmeta.runtime.training import train
+from podmeta.training.loop import train
 
 TINY = [
     "outer.population_size=8",

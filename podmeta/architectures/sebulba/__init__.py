@@ -1,0 +1,1 @@
+"""Sebulba: actor threads and a learner thread."""

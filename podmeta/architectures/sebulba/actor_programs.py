@@ -1,0 +1,96 @@
+"""The programs that actors run, compiled."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import dm_env
+import jax
+
+from podmeta.architectures.sebulba.entry_actor import EntryActor, environment_seeds
+from podmeta.architectures.sebulba.functions import Sebulba
+from podmeta.outer.base import OuterState
+
+
+class CompiledEntry(NamedTuple):
+    """The programs of an `EntryActor`, compiled when they are first called on a device.
+
+    Attributes:
+      init, act: its own.
+      act_alone: (θ that acts, state, time step [num, ...], position) -> (state, time step): `live`, in environments
+        that take no time, to see how long inference takes in a program.
+    """
+
+    init: Callable
+    act: Callable
+    act_alone: Callable
+
+
+class ActorPrograms(NamedTuple):
+    """The programs of all actors, compiled likewise. The outer state is [1, ...], as the learner's devices hold it.
+
+    Attributes:
+      sebulba: what they are made of.
+      entries: by entry.
+      behave: (outer state, update, slots) -> (θ that acts, keys by entry, seeds by entry).
+      begin: (outer state, update, slots, states by entry, starts by entry) -> (θ that acts, seeds, states, learner
+        states; each by entry) at the start of an unroll: `behave` and the `begin` of all entries, in one program.
+      finish: (states, learner states, time steps, first steps; each by entry) -> (shards by learner device, by entry
+        rewards and episode ends [num, unroll_length]).
+    """
+
+    sebulba: Sebulba
+    entries: tuple[CompiledEntry, ...]
+    behave: Callable
+    begin: Callable
+    finish: Callable
+
+
+def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
+    """The programs of all actors."""
+
+    def behave(copy: OuterState, update: Any, slots: Any) -> tuple[Any, tuple, tuple]:
+        state = jax.tree.map(lambda leaf: leaf[0], copy)
+        keys = sebulba.lifetime_keys(state, update, slots)
+        return sebulba.acting_params(state, slots), keys, tuple(environment_seeds(of_entry) for of_entry in keys)
+
+    def begin(
+        copy: OuterState, update: Any, slots: Any, states: tuple, starts: tuple
+    ) -> tuple[Any, tuple, tuple, tuple]:
+        meta_params, keys, seeds = behave(copy, update, slots)
+        by_entry = zip(sebulba.entry_actors, states, keys, starts, strict=True)
+        begun = [entry_actor.begin(meta_params, *arguments) for entry_actor, *arguments in by_entry]
+        return (
+            meta_params,
+            seeds,
+            tuple(state for state, _ in begun),
+            tuple(learner_state for _, learner_state in begun),
+        )
+
+    def finish(states: tuple, learner_states: tuple, timesteps: tuple, first_steps: tuple) -> tuple:
+        ended = zip(sebulba.entry_actors, states, learner_states, timesteps, first_steps, strict=True)
+        trajectories = tuple(entry_actor.finish(*arguments) for entry_actor, *arguments in ended)
+        experiences = [trajectory.experience for trajectory in trajectories]
+        return sebulba.shards(trajectories), tuple((lived.reward, lived.episode_end) for lived in experiences)
+
+    return ActorPrograms(
+        sebulba,
+        tuple(_compiled_entry(entry_actor) for entry_actor in sebulba.entry_actors),
+        jax.jit(behave),
+        # The states are given up to each next one, so that a trajectory grows in place.
+        jax.jit(begin, donate_argnums=3),
+        jax.jit(finish),
+    )
+
+
+def _compiled_entry(entry_actor: EntryActor) -> CompiledEntry:
+    return CompiledEntry(
+        jax.jit(entry_actor.init),
+        jax.jit(entry_actor.act, donate_argnums=1),
+        jax.jit(functools.partial(entry_actor.live, _turned), donate_argnums=1),
+    )
+
+
+def _turned(timestep: dm_env.TimeStep, actions: jax.Array) -> dm_env.TimeStep:
+    """What was shown, to the lifetimes in reverse: of what stays the same, a compiler would make use only once."""
+    return timestep._replace(observation=timestep.observation[::-1])

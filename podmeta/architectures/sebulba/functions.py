@@ -1,0 +1,154 @@
+"""Sebulba: actors and a learner, for environments that live on the host (Podracer, Hessel et al. 2021, section 4).
+
+The programs of both sides, as pure functions. An actor rolls out its slots of the outer loop, all their lifetimes side
+by side: at every env step it takes the time steps of a batch of environments and gives a batch of actions, while
+learner states and the growing trajectory stay on its device. After an unroll it hands over one shard of what must
+travel for each learner device. On every learner device, the learner joins the shards of all actors and updates.
+
+An update takes one unroll of every actor, so the work of an update is the same for any number of actors and learner
+devices. Learner device d holds the d-th run of slots, as on Anakin; each actor has an equal part of every run of its
+own process, so that no experience travels between processes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Key
+
+from podmeta.architectures.base import DEVICE_AXIS, TrainingState
+from podmeta.architectures.sebulba.entry_actor import EntryActor
+from podmeta.learners.base import MetaParams
+from podmeta.outer.base import (
+    InstanceSettings,
+    Metrics,
+    OuterLoop,
+    OuterState,
+    Summaries,
+    Trajectory,
+)
+from podmeta.outer.staggering import unrolls_done
+
+
+class Sebulba(NamedTuple):
+    """The programs of actors and learner.
+
+    Attributes:
+      outer_loop: the outer loop.
+      init: (settings [1], θ [1, ...] or None for a fresh one) -> the state.
+      entry_actors: by entry.
+      slots: [num_actors, slots of an actor] which slots each actor of this process rolls out.
+      shards: (trajectories by entry) -> what must travel, by learner device: [1, …] of its run of the actor's slots.
+      update: (outer state, by actor what has travelled to this device) -> (outer state, metrics); under DEVICE_AXIS.
+      env_steps_per_update: env steps of all actors, of all processes, in one update.
+    """
+
+    outer_loop: OuterLoop
+    init: Callable[..., TrainingState]
+    entry_actors: tuple[EntryActor, ...]
+    slots: Int[np.ndarray, "num_actors num_slots"]
+    shards: Callable[[tuple[Trajectory, ...]], tuple[Summaries, ...]]
+    update: Callable[[OuterState, tuple[Summaries, ...]], tuple[OuterState, Metrics]]
+    env_steps_per_update: int
+
+    def acting_params(self, outer: OuterState, slots: Int[Array, "num_slots"]) -> MetaParams:
+        """The θ that acts: [num_slots * num_members, ...], or θ itself where there are no members."""
+        loop = self.outer_loop
+        draws = jax.vmap(loop.draw, in_axes=(None, 0))(outer, slots)
+        if loop.num_members == 0:
+            return loop.acting_params(outer, draws, jnp.int32(0))
+        over_members = jax.vmap(loop.acting_params, in_axes=(None, None, 0))
+        acting = jax.vmap(over_members, in_axes=(None, 0, None))(outer, draws, jnp.arange(loop.num_members))
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), acting)
+
+    def lifetime_keys(
+        self, outer: OuterState, update: Int[Array, ""], slots: Int[Array, "num_slots"]
+    ) -> tuple[Key[Array, "_"], ...]:
+        """By entry, the keys [num] of lifetimes that begin with an update. Members of a slot have the same."""
+        keys = jax.vmap(self.outer_loop.lifetime_keys, in_axes=(None, None, 0))(outer, update, slots)
+        num_members = max(self.outer_loop.num_members, 1)
+        return tuple(jnp.repeat(of_entry[:, None], num_members, axis=1).reshape(-1) for of_entry in keys)
+
+    def first_steps(self, update: int, slots: Int[np.ndarray, "num_slots"]) -> tuple[Int[np.ndarray, "_"], ...]:
+        """By entry, the env steps [num] of each lifetime before an update, if the actor is not new."""
+        num_lifetimes = (actor.num_lifetimes // len(slots) for actor in self.entry_actors)
+        by_entry = zip(num_lifetimes, self.outer_loop.unroll_lengths, self.outer_loop.unrolls_per_lifetime, strict=True)
+        since = update - self.outer_loop.first_update
+        return tuple(
+            np.repeat(unrolls_done(since, slots, num_unrolls) * unroll_length, num).astype(np.int32)
+            for num, unroll_length, num_unrolls in by_entry
+        )
+
+
+def make_sebulba(
+    outer_loop: OuterLoop,
+    *,
+    num_actors: int,
+    num_learner_devices: int,
+    process: int = 0,
+    num_processes: int = 1,
+) -> Sebulba:
+    """Builds the programs that run an outer loop with `num_actors` actors and `num_learner_devices` learner devices.
+
+    Args:
+      outer_loop: the outer loop; its slots must divide over processes times actors times learner devices.
+      num_actors: actors of this process, over all its actor devices.
+      num_learner_devices: devices of this process that the update is mapped over.
+      process: which of the job's processes this is.
+      num_processes: processes of the job, all with as many actors and learner devices.
+
+    Returns:
+      The programs.
+    """
+    slots_per_device = outer_loop.num_slots // (num_processes * num_learner_devices)
+    slots_per_shard = slots_per_device // num_actors
+    num_slots = slots_per_shard * num_learner_devices
+    all_slots = np.arange(outer_loop.num_slots, dtype=np.int32)
+    by_device = all_slots.reshape(num_processes, num_learner_devices, num_actors, slots_per_shard)[process]
+    members = (outer_loop.num_members,) if outer_loop.num_members else ()
+
+    def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
+        return TrainingState(jax.vmap(outer_loop.init)(settings, meta_params), ())
+
+    def shards(trajectories: tuple[Trajectory, ...]) -> tuple[Summaries, ...]:
+        by_slot = tuple(
+            jax.tree.map(
+                lambda leaf, n=entry.lifetimes: leaf.reshape(num_slots, *members, n, *leaf.shape[1:]), of_entry
+            )
+            for entry, of_entry in zip(outer_loop.entries, trajectories, strict=True)
+        )
+        summaries = jax.vmap(outer_loop.summarise)(by_slot)
+        divided = jax.tree.map(
+            lambda leaf: leaf.reshape(num_learner_devices, slots_per_shard, *leaf.shape[1:]), summaries
+        )
+        devices = range(num_learner_devices)
+        return tuple(jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], divided) for i in devices)
+
+    def update(outer: OuterState, by_actor: tuple[Summaries, ...]) -> tuple[OuterState, Metrics]:
+        slots = jax.lax.axis_index(DEVICE_AXIS) * slots_per_device + jnp.arange(slots_per_device)
+        summaries = jax.tree.map(lambda *parts: jnp.concatenate(parts), *by_actor)
+        draws = jax.vmap(outer_loop.draw, in_axes=(None, 0))(outer, slots)
+        return outer_loop.update(outer, draws, summaries, DEVICE_AXIS)
+
+    num_members = num_slots * outer_loop.num_members
+    entry_actors = tuple(
+        EntryActor(
+            entry,
+            num_slots * max(outer_loop.num_members, 1) * entry.lifetimes,
+            unroll_length,
+            num_members,
+            outer_loop.uses_decisions,
+        )
+        for entry, unroll_length in zip(outer_loop.entries, outer_loop.unroll_lengths, strict=True)
+    )
+    return Sebulba(
+        outer_loop=outer_loop,
+        init=init,
+        entry_actors=entry_actors,
+        slots=by_device.transpose(1, 0, 2).reshape(num_actors, num_slots),
+        shards=shards,
+        update=update,
+        env_steps_per_update=outer_loop.env_steps_per_update,
+    )

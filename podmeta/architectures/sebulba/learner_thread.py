@@ -1,0 +1,172 @@
+"""The learner: a thread that takes an unroll of every actor, updates θ, and publishes it to the actors.
+
+It alone launches updates, and with them every collective: two threads that launch collectives in different orders
+exchange each other's values without a word. It has a thread to itself, so that whoever waits for it hears of signals
+and faults meanwhile, and can go without an update that takes long: an XLA program cannot be interrupted.
+"""
+
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence, Set
+
+import jax
+import numpy as np
+
+from podmeta.architectures.base import DEVICE_AXIS
+from podmeta.architectures.sebulba.clock import Clock
+from podmeta.architectures.sebulba.cores import move_threads
+from podmeta.architectures.sebulba.functions import Sebulba
+from podmeta.architectures.sebulba.layout import Layout
+from podmeta.architectures.sebulba.pipeline import Pipeline, Unroll
+from podmeta.distributed.devices import join_shards, local_copy, map_over_devices, replicate, unreplicate
+from podmeta.distributed.shutdown import ForeignWork
+from podmeta.outer.base import OuterState
+
+DATA, UPDATE = "data", "update"  # what it spends its time on: waiting for data, and updating
+
+MetricsRow = dict[str, np.ndarray | np.floating]  # of one update, by name
+
+
+@dataclasses.dataclass
+class Call:
+    """Updates that are asked for at once. The learner adds to it; once it has ended, or been left, nobody does.
+
+    Attributes:
+      num_updates: how many are asked for.
+      rows: the metrics of those that are done.
+      lags: by unroll that they have taken, updates between the θ that acted and the θ that learned.
+      depths: by update, unrolls that waited beside those it took.
+      episode_returns: of the episodes that ended in the unrolls.
+      num_cut_off: episodes that lifetimes cut off, which have no return.
+      error: what went wrong in the update after them.
+      ended: set when the learner is through with it.
+    """
+
+    num_updates: int
+    rows: list[MetricsRow] = dataclasses.field(default_factory=list)
+    lags: list[int] = dataclasses.field(default_factory=list)
+    depths: list[int] = dataclasses.field(default_factory=list)
+    episode_returns: list[float] = dataclasses.field(default_factory=list)
+    num_cut_off: int = 0
+    error: BaseException | None = None
+    ended: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+
+class Learner(ForeignWork):
+    """Does the updates of one call after another, until it is told to stop.
+
+    Attributes:
+      clock: the seconds it has spent on DATA and UPDATE.
+      compile_seconds: the seconds it has spent compiling its update.
+      device_state: the state after the last update, on the learner devices.
+    """
+
+    def __init__(
+        self,
+        sebulba: Sebulba,
+        layout: Layout,
+        outer: OuterState,
+        pipeline: Pipeline,
+        compiling_cores: Set[int],
+        updating_cores: Set[int],
+    ) -> None:
+        """Puts the state on the learner devices.
+
+        Args:
+          sebulba: the programs.
+          layout: which devices learn and which act.
+          outer: the outer loop's state to go on from, on the host.
+          pipeline: where unrolls come from and θ goes to.
+          compiling_cores: where the threads are that compile.
+          updating_cores: where those of them are to go that update.
+        """
+        super().__init__("learner")
+        self.clock = Clock(DATA, UPDATE)
+        self.compile_seconds = 0.0
+        self.device_state: OuterState = replicate(outer, DEVICE_AXIS, layout.num_learner_devices)
+        # Nothing is donated: the state before an update that fails or is left must outlive it.
+        self._update = map_over_devices(sebulba.update, DEVICE_AXIS, layout.num_learner_devices, donate=False)
+        self._compiled_update: Callable | None = None
+        self._actor_view = sebulba.outer_loop.actor_view
+        self._layout = layout
+        self._pipeline = pipeline
+        self._version = int(outer.update)
+        self._cores = compiling_cores, updating_cores
+        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._current: Call | None = None
+        self._committing = threading.Lock()
+
+    def begin(self, num_updates: int) -> Call:
+        """Asks for updates. It ends with fewer where one fails, or the pipeline is stopped or told of a fault."""
+        call = self._current = Call(num_updates)
+        self._calls.put(call)
+        return call
+
+    def leave(self) -> None:
+        """Lets nothing become of the call any more: an update that is under way is as if it had not been begun."""
+        with self._committing:
+            self._current = None
+
+    def stop(self) -> None:
+        """Ends the thread once its call has ended."""
+        self._calls.put(None)
+
+    def publish(self) -> None:
+        """Lets actors act by the newest state."""
+        self._pipeline.publish(self._version, self.on_actor_devices())
+
+    def on_actor_devices(self) -> dict[jax.Device, OuterState]:
+        """What actors need of the newest state, [1, ...] on each actor device. A learner device has its own copy."""
+        actor_view = self._actor_view(self.device_state)
+        learner_devices = self._layout.learner_devices()
+        return {
+            device: local_copy(actor_view, learner_devices.index(device))
+            if device in learner_devices
+            else jax.device_put(local_copy(actor_view, 0), device)
+            for device in self._layout.actor_devices()
+        }
+
+    def run(self) -> None:
+        """The thread."""
+        while (call := self._calls.get()) is not None:
+            try:
+                self._do(call)
+            except BaseException as error:  # no thread dies unseen
+                call.error = error
+            call.ended.set()
+
+    def _do(self, call: Call) -> None:
+        while len(call.rows) < call.num_updates:
+            with self.clock.spending(DATA):
+                unrolls = self._pipeline.collect()
+            if unrolls is None:
+                return
+            depth = self._pipeline.depth()
+            device_state, row = self._updated(unrolls)
+            with self._committing:
+                if self._current is not call:
+                    return
+                call.rows.append(row)
+                call.depths.append(depth)
+                for unroll in unrolls:
+                    call.lags.append(self._version - unroll.version)
+                    call.episode_returns.extend(unroll.episode_returns)
+                    call.num_cut_off += unroll.num_cut_off
+                self.device_state = device_state
+                self._version += 1
+            self.publish()
+
+    def _updated(self, unrolls: Sequence[Unroll]) -> tuple[OuterState, MetricsRow]:
+        """The state after one update more, and the update's metrics."""
+        by_actor = tuple(join_shards(unroll.shards, DEVICE_AXIS) for unroll in unrolls)
+        if self._compiled_update is None:
+            start = time.perf_counter()
+            self._compiled_update = self._update.lower(self.device_state, by_actor).compile()
+            self.compile_seconds += time.perf_counter() - start
+            # Only now, for compiling uses all cores; from here on the learner's threads would take those of actors.
+            move_threads(*self._cores)
+        with self.clock.spending(UPDATE):
+            device_state, metrics = jax.block_until_ready(self._compiled_update(self.device_state, by_actor))
+        return device_state, unreplicate(metrics)

@@ -1,0 +1,241 @@
+"""A stage on Sebulba: the actors, the learner, and an eye on both of them.
+
+The thread that calls `advance` does none of the work. It waits for the learner, and looks for what may end the stage:
+a stop that is requested, an actor that has failed, an environment that does not answer.
+"""
+
+import contextlib
+import functools
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from podmeta.architectures.base import TrainingState
+from podmeta.architectures.sebulba.actor import Actor, Place
+from podmeta.architectures.sebulba.actor_programs import make_actor_programs
+from podmeta.architectures.sebulba.actor_rollout import ENVIRONMENT, INFERENCE, QUEUE
+from podmeta.architectures.sebulba.bottleneck import advise
+from podmeta.architectures.sebulba.cores import available_cores, cores_of_actors, cores_of_others, move_threads
+from podmeta.architectures.sebulba.functions import Sebulba
+from podmeta.architectures.sebulba.layout import Layout
+from podmeta.architectures.sebulba.learner_thread import DATA, UPDATE, Call, Learner
+from podmeta.architectures.sebulba.pipeline import Pipeline, Published
+from podmeta.architectures.session import Advance
+from podmeta.config.schema import SebulbaConfig
+from podmeta.distributed.devices import unreplicate
+from podmeta.distributed.initialise import is_about_a_loss
+from podmeta.distributed.shutdown import ForeignWork
+from podmeta.environments.host.base import HostEnvironment
+from podmeta.errors import InputError, PodmetaError, SessionError
+
+EPISODES_AVERAGED = 100
+_LOOK_EVERY_S = 0.2  # how often it is seen whether the stage is to end
+_START_TIMEOUT_S = 60.0  # how long environments may take at least to be made, and to answer for the first time
+# How long its end may take, by part; together less than 10 s.
+_UPDATE_TIMEOUT_S = 3.0
+_JOIN_TIMEOUT_S = 3.0
+_CLOSE_TIMEOUT_S = 3.0
+
+
+class _Shares(NamedTuple):
+    """Seconds spent so far, by the learner and by all actors together."""
+
+    learner: dict[str, float]
+    actors: dict[str, float]
+
+
+class SebulbaSession:
+    """A stage on Sebulba, a `Session`."""
+
+    def __init__(
+        self,
+        sebulba: Sebulba,
+        config: SebulbaConfig,
+        layout: Layout,
+        state: TrainingState,
+        make_environments: Callable[[], Sequence[HostEnvironment]],
+    ) -> None:
+        """Starts nothing yet: the first call of `advance` does.
+
+        Args:
+          sebulba: the programs.
+          config: threads, lag and timeout.
+          layout: which devices learn and which act.
+          state: the state to go on from.
+          make_environments: makes the environments of one actor, by entry.
+        """
+        self._config = config
+        self._layout = layout
+        self._sebulba = sebulba
+        self._make_environments = make_environments
+        self._actor_cores = cores_of_actors(layout.num_actors, config.actor_cores)
+        self._all_cores, self._other_cores = available_cores(), cores_of_others(self._actor_cores)
+        self._failure: SessionError | None = None
+        self._left_an_update = False
+        self._returns: deque[float] = deque(maxlen=EPISODES_AVERAGED)
+        self._pipeline = Pipeline(layout.num_actors, 0 if sebulba.outer_loop.requires_on_policy else config.max_lag)
+        outer = jax.tree.map(lambda leaf: leaf[0], state.outer)
+        self._first_update = int(outer.update)
+        self._learner = Learner(sebulba, layout, outer, self._pipeline, self._all_cores, self._other_cores)
+        self._actors: list[Actor] = []
+        self._seconds_to_start = 0.0
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling so far, the start of environments among them."""
+        return self._seconds_to_start + self._learner.compile_seconds
+
+    def advance(self, num_updates: int, stop_requested: Callable[[], bool]) -> Advance:
+        """Does `num_updates` updates, or fewer where a stop is requested meanwhile. The first call starts all threads.
+
+        An update that is then under way is left to itself where it takes longer than some seconds: θ stays as it was
+        before it. Where something fails between two updates, those before it are returned, and the next call raises.
+
+        Raises:
+          InputError: an environment cannot be made.
+          SessionError: an actor or the learner has failed, or an environment does not answer.
+        """
+        if self._failure is not None:
+            raise self._failure
+        start, compiled_before, before = time.perf_counter(), self.compile_seconds, self._shares()
+        if not self._actors:
+            self._start(stop_requested)
+            self._seconds_to_start = time.perf_counter() - start
+        call = self._learner.begin(num_updates)
+        while not call.ended.wait(_LOOK_EVERY_S):
+            if self._is_to_end(stop_requested):
+                self._left_an_update = not call.ended.wait(_UPDATE_TIMEOUT_S)
+                break
+        self._learner.leave()
+        self._failure = self._failure or self._what_failed(call)
+        if self._failure is not None and not call.rows:
+            raise self._failure
+        seconds = time.perf_counter() - start - (self.compile_seconds - compiled_before)
+        if not call.rows:
+            return Advance(0, {}, {}, seconds)
+        self._returns.extend(call.episode_returns)
+        metrics = {name: np.stack([row[name] for row in call.rows])[:, None] for name in call.rows[0]}
+        return Advance(len(call.rows), metrics, self._told(call, seconds, before), seconds)
+
+    def state(self) -> TrainingState:
+        """The state on the host. What is under way in environments is not in it."""
+        return TrainingState(jax.tree.map(lambda leaf: leaf[None], unreplicate(self._learner.device_state)), ())
+
+    def close(self) -> str | None:
+        """Ends all threads and environments, however they are; says where the time went."""
+        self._pipeline.stop()
+        self._learner.stop()
+        deadline = time.monotonic() + _JOIN_TIMEOUT_S
+        at_work = [actor for actor in self._actors if actor.stuck_for() < self._config.actor_timeout_s]
+        for thread in (*at_work, *(() if self._left_an_update else (self._learner,))):
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        closers = [
+            ForeignWork(f"closer of {actor.name}", functools.partial(_close_all, actor.environments))
+            for actor in self._actors
+        ]
+        for closer in closers:
+            closer.start()
+        deadline = time.monotonic() + _CLOSE_TIMEOUT_S
+        for closer in closers:
+            closer.join(max(0.0, deadline - time.monotonic()))
+        move_threads(self._other_cores, self._all_cores)
+        shares = self._shares()
+        return advise(shares.actors, shares.learner) if shares.learner[UPDATE] > 0 else None
+
+    def _start(self, stop_requested: Callable[[], bool]) -> None:
+        """Starts the learner and, one after the other, the actors, for the first compiles the programs of all."""
+        self._learner.start()
+        programs = make_actor_programs(self._sebulba)
+        states = self._learner.on_actor_devices()
+        for index, device in enumerate(self._layout.device_of_actors()):
+            place = Place(device, self._layout.learner_devices(), self._actor_cores[index])
+            first = Published(self._first_update, states[device])
+            actor = Actor(index, programs, self._make_environments, self._pipeline, place, first)
+            self._actors.append(actor)
+            actor.start()
+            while not actor.is_prepared.wait(_LOOK_EVERY_S):
+                if self._is_to_end(stop_requested):
+                    if self._pipeline.fault is not None and isinstance(self._pipeline.fault.error, InputError):
+                        raise self._pipeline.fault.error
+                    return
+        self._learner.publish()
+
+    def _is_to_end(self, stop_requested: Callable[[], bool]) -> bool:
+        """Whether the stage is to end before its time; if so, tells all threads."""
+        is_to_end = stop_requested() or self._pipeline.fault is not None
+        self._failure = None if is_to_end else self._stuck()
+        if is_to_end or self._failure is not None:
+            self._pipeline.stop()
+        return is_to_end or self._failure is not None
+
+    def _stuck(self) -> SessionError | None:
+        """What there is to say of an environment that does not answer."""
+        for actor in self._actors:
+            timeout_s, named = self._config.actor_timeout_s, "architecture.actor_timeout_s="
+            if not actor.is_prepared.is_set() and timeout_s < _START_TIMEOUT_S:
+                timeout_s, named = _START_TIMEOUT_S, ""
+            if actor.stuck_for() > timeout_s:
+                return SessionError(f"{actor.description}: the environment has not answered for {named}{timeout_s:g} s")
+        return None
+
+    def _what_failed(self, call: Call) -> SessionError | None:
+        """What there is to say of the first actor that has failed, or else of the learner."""
+        if self._pipeline.fault is not None:
+            return _as_session_error(*self._pipeline.fault)
+        return None if call.error is None else _as_session_error(self._learner.name, call.error)
+
+    def _shares(self) -> _Shares:
+        actors = {
+            activity: sum(actor.clock.seconds[activity] for actor in self._actors)
+            for activity in (INFERENCE, ENVIRONMENT, QUEUE)
+        }
+        return _Shares(dict(self._learner.clock.seconds), actors)
+
+    def _told(self, call: Call, seconds: float, before: _Shares) -> dict[str, float]:
+        """What the flow of data was like during a call."""
+        now = self._shares()
+        values = {
+            "updates_per_second": len(call.rows) / seconds,
+            "queue_depth": float(np.mean(call.depths)),
+            "lag_mean": float(np.mean(call.lags)),
+            "lag_max": float(np.max(call.lags)),
+            "learner_data_share": _share(now.learner, before.learner, DATA),
+        }
+        for activity in (INFERENCE, ENVIRONMENT, QUEUE):
+            values[f"actor_{activity}_share"] = _share(now.actors, before.actors, activity)
+        # The mean leaves out what a lifetime cuts off, which long episodes are more likely to be.
+        values["num_finished_episodes"] = float(len(call.episode_returns))
+        values["num_cut_off_episodes"] = float(call.num_cut_off)
+        # Not a number before any has ended: every process of a job must tell of the same things.
+        values["episode_return_mean"] = float(np.mean(self._returns)) if self._returns else float("nan")
+        return values
+
+
+def _share(now: dict[str, float], before: dict[str, float], activity: str) -> float:
+    spent = {name: now[name] - before[name] for name in now}
+    total = sum(spent.values())
+    return spent[activity] / total if total > 0 else 0.0
+
+
+def _close_all(environments: Sequence[HostEnvironment]) -> None:
+    for environment in environments:
+        # An environment that has failed may fail again; what it failed of first has been told.
+        with contextlib.suppress(Exception):
+            environment.close()
+
+
+def _as_session_error(where: str, error: BaseException) -> SessionError:
+    """An error in words. One of ours says all there is to say; of any other, the traceback is shown."""
+    if isinstance(error, SessionError):
+        return error
+    if is_about_a_loss(error):
+        return SessionError("another process of this job has ended, and says why itself if it could")
+    if isinstance(error, PodmetaError):
+        return SessionError(f"{where}: {error}")
+    return SessionError(f"{where}:\n{''.join(traceback.format_exception(error))}".rstrip())

@@ -1,0 +1,1 @@
+"""Devices, the processes of a job, signals, and how they end."""

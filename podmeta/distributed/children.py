@@ -1,0 +1,94 @@
+"""Processes that podmeta starts: they get this process's signals from it, and end when it is gone.
+
+A launcher that is killed with -9 cannot end its children. So they watch it: a pipe that it holds open closes when it
+ends, however it ends, and Linux sends a signal as well.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from podmeta.distributed.signals import STOP_SIGNALS, SignalWatch, blocked
+
+_LIFELINE = "PODMETA_LIFELINE"
+_PR_SET_PDEATHSIG = 1
+_SECONDS_TO_SAVE = 4.0
+
+
+class Lifeline:
+    """Starts processes that end within 5 s when this one is gone. Leave its `with` block when they have ended.
+
+    A podmeta command asks itself to stop then, so that it can save a checkpoint, and ends after 4 s at the latest.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+
+    def __enter__(self) -> "Lifeline":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def start(
+        self, command: Sequence[str], env: Mapping[str, str] = os.environ, **options: Any
+    ) -> "subprocess.Popen[Any]":
+        """Starts a command that calls `end_with_parent`, with the environment variables `env` and Popen's options.
+
+        SIGINT waits until that call: a Python that is starting would show a traceback.
+        """
+        variables = {**env, _LIFELINE: str(self._reader)}
+        with blocked(signal.SIGINT):  # the child inherits it
+            return subprocess.Popen(command, env=variables, pass_fds=(self._reader,), **options)
+
+
+def run_child(command: Sequence[str]) -> tuple[int, str | None]:
+    """Runs a podmeta command to its end.
+
+    It is in a session of its own, where it does not get the terminal's signals besides those that this process passes
+    on: two of them would end it without a checkpoint.
+
+    Returns:
+      Its exit code, and the name of the first signal that has been passed on, or None.
+    """
+    received: list[str] = []
+
+    def pass_on(number: int) -> None:
+        received.append(signal.Signals(number).name)
+        process.send_signal(number)
+
+    with Lifeline() as lifeline:
+        process = lifeline.start(command, start_new_session=True)
+        with SignalWatch(STOP_SIGNALS, pass_on):
+            code = process.wait()
+    return code, received[0] if received else None
+
+
+def end_with_parent() -> None:
+    """Has this process end when the one that started it through a `Lifeline` is gone. Otherwise it does nothing.
+
+    Call it in the main thread, once SIGINT is handled.
+    """
+    descriptor = os.environ.pop(_LIFELINE, "")  # what this process starts is not held by that one
+    if descriptor.isdecimal():
+        threading.Thread(target=_watch_parent, args=(int(descriptor),), name="parent", daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+
+
+def _watch_parent(descriptor: int) -> None:
+    if sys.platform == "linux":  # for when Python cannot run this thread; the thread that asks must live on
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    os.read(descriptor, 1)  # nothing is ever written: it returns when the parent is gone, also if it was so before
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_SECONDS_TO_SAVE)
+    os._exit(1)

@@ -1,0 +1,54 @@
+"""The end of a process that must not wait for what an ordinary exit waits for."""
+
+import concurrent.futures.thread
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from podmeta.distributed.initialise import has_joined_others
+
+_PATIENCE_S = 1.0  # for threads that are about to end
+
+
+class ForeignWork(threading.Thread):
+    """A thread that runs what cannot be interrupted, XLA's programs and users' environments, and may be left in it."""
+
+    def __init__(self, name: str, target: Callable[[], object] | None = None) -> None:
+        super().__init__(name=name, target=target, daemon=True)
+
+
+def leave(code: int) -> None:
+    """Ends the process at once if an ordinary exit might not; else just returns.
+
+    Where the job has other processes, that would first wait for all of them to leave, while they wait for this one to
+    go on. Where a thread has been left in a program or an environment, that would wait for it, or take from under it
+    what it runs in. Where an environment has started a thread and left it running, that would wait for it, too.
+    """
+    left_behind = any(isinstance(thread, ForeignWork) for thread in threading.enumerate())
+    if _threads_of_others() or left_behind or has_joined_others():
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+
+def _threads_of_others() -> bool:
+    """Whether threads are left that Python would wait for, which are named. Thread pools end by themselves."""
+    others = [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.current_thread()
+        and not thread.daemon
+        and getattr(thread, "_target", None) is not concurrent.futures.thread._worker
+    ]
+    deadline = time.monotonic() + _PATIENCE_S
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    left = [thread.name for thread in others if thread.is_alive()]
+    if left:
+        names = ", ".join(left)
+        print(f"warning: not waiting for a thread that an environment has left running: {names}", file=sys.stderr)
+    return bool(left)

@@ -1,0 +1,1 @@
+"""What a learned algorithm is compared with."""

@@ -1,0 +1,152 @@
+"""What a meta-test compares: the learner, controls, references and other learners, and whether they can live there."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeGuard
+
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from podmeta.config.schema import BanditConfig, EnvironmentConfig, LearnerConfig
+from podmeta.environments.host.registry import lives_on_host
+from podmeta.environments.registry import make_environment
+from podmeta.environments.transforms.order import changes_rewards
+from podmeta.errors import InputError
+from podmeta.evaluation.baselines import from_scratch
+from podmeta.evaluation.baselines.controls import (
+    ZEROED_INPUTS,
+    alternating_inner_loop,
+    deprived_inner_loop,
+    random_inner_loop,
+)
+from podmeta.evaluation.on_host import trace_on_host
+from podmeta.evaluation.rollouts import measure
+from podmeta.inner_loop import InnerLoop, build_inner_loop
+from podmeta.keys import make_key
+from podmeta.learners.base import MetaParams
+
+ALWAYS_THERE = ("learner", "random", "thompson", "ucb1", "gittins", "gittins_approximate")
+"""The learner, and what it is compared with without being asked to, on bandits or anywhere."""
+
+REFERENCES = ("alternation", *ZEROED_INPUTS, *from_scratch.ALGORITHMS)
+"""What a learner may be compared with anywhere: controls, and ordinary RL from scratch."""
+
+
+class Companion(NamedTuple):
+    """Another learner that meets the same tasks, such as MetaRNN beside a symmetric learner.
+
+    Attributes:
+      name: what its rows call it.
+      meta_params: its θ.
+      learner_config: the learner that this θ belongs to.
+    """
+
+    name: str
+    meta_params: MetaParams
+    learner_config: LearnerConfig
+
+
+def inner_loops(
+    meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig, names: Sequence[str]
+) -> dict[str, tuple[InnerLoop, MetaParams]]:
+    """By name, what lives in an inner loop, and its θ: "learner", "random", and the controls among `names`."""
+    loops = {
+        "learner": (build_inner_loop(learner_config, environment_config), meta_params),
+        "random": (random_inner_loop(environment_config), None),
+    }
+    for name in names:
+        if name == "alternation":
+            loops[name] = (alternating_inner_loop(environment_config), None)
+        elif name in ZEROED_INPUTS:
+            loops[name] = (deprived_inner_loop(learner_config, environment_config, ZEROED_INPUTS[name]), meta_params)
+    return loops
+
+
+def is_bernoulli_bandit(environment_config: EnvironmentConfig) -> TypeGuard[BanditConfig]:
+    """Whether algorithms for Bernoulli bandits can be compared there: a bandit whose rewards no transform changes."""
+    return isinstance(environment_config, BanditConfig) and not changes_rewards(environment_config)
+
+
+def arm_probabilities(environment_config: BanditConfig) -> Callable[[PRNGKeyArray], Float[Array, "num_arms"]]:
+    """The arm probabilities that a learner meets in the lifetime of a key, padding left out."""
+    inner_loop = random_inner_loop(environment_config)
+    probabilities: Callable = make_environment(environment_config).expected_rewards
+
+    def draw(key: PRNGKeyArray) -> Float[Array, "num_arms"]:
+        lifetime = inner_loop.birth(None, key)
+        return probabilities(lifetime.task, lifetime.environment_state)[: environment_config.num_arms]
+
+    return draw
+
+
+def fits(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> bool:
+    """Whether θ, or one of its shapes, can live in an environment."""
+
+    def shapes(tree: MetaParams) -> Any:
+        return jax.tree.map(lambda leaf: leaf.shape, tree)
+
+    inner_loop = build_inner_loop(learner_config, environment_config)
+    return shapes(meta_params) == shapes(jax.eval_shape(inner_loop.init, make_key(0)))
+
+
+def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> None:
+    """Checks that θ, or one of its shapes, can live in an environment.
+
+    Raises:
+      InputError: it cannot.
+    """
+    if not fits(meta_params, learner_config, environment_config):
+        raise InputError(
+            f"θ of learner.name={learner_config.name} does not fit environment.name={environment_config.name} as "
+            "evaluation.settings ask for it: its sizes are those it is trained on. Test it on those, or train "
+            "learner=symmetric, whose θ fits every number of observations and actions"
+        )
+
+
+def check_references(references: Sequence[str], environment_config: EnvironmentConfig) -> None:
+    """Checks that the references of a suite exist, and that they can live in an environment.
+
+    Raises:
+      InputError: one does not, or cannot.
+    """
+    for name in references:
+        if name not in REFERENCES:
+            raise InputError(f"references: there is no {name!r}; choose from {', '.join(REFERENCES)}")
+        if name in from_scratch.ALGORITHMS and lives_on_host(environment_config):
+            raise InputError(
+                f"references: {name} trains from scratch in compiled environments only, and environment.name="
+                f"{environment_config.name} lives on the host: leave it out of the suite's references"
+            )
+
+
+def check_setting(
+    meta_params: MetaParams,
+    learner_config: LearnerConfig,
+    environment_config: EnvironmentConfig,
+    references: Sequence[str] = (),
+) -> None:
+    """Checks that a meta-test can run, by tracing every program of it. Nothing is computed.
+
+    Args:
+      meta_params: θ, or its shapes.
+      learner_config: the learner that θ belongs to.
+      environment_config: where it is tested.
+      references: names in `REFERENCES`.
+
+    Raises:
+      InputError: θ does not fit, the environment cannot be made, or a reference does not exist there.
+    """
+    check_fit(meta_params, learner_config, environment_config)
+    check_references(references, environment_config)
+    loops = inner_loops(meta_params, learner_config, environment_config, references)
+    if lives_on_host(environment_config):
+        for inner_loop, own_params in loops.values():
+            trace_on_host(environment_config, inner_loop, own_params)
+        return
+    key = make_key(0)
+    for inner_loop, own_params in loops.values():
+        jax.eval_shape(lambda theta, key, loop=inner_loop: measure(loop.live(theta, key)), own_params, key)
+    for name in references:
+        if name in from_scratch.ALGORITHMS:
+            jax.eval_shape(from_scratch.make_lifetime(name, environment_config), key)
+    if is_bernoulli_bandit(environment_config):
+        jax.eval_shape(arm_probabilities(environment_config), key)

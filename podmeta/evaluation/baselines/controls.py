@@ -1,0 +1,84 @@
+"""Learners that cannot learn, or are kept from it: what they reach too has not been learned.
+
+All live in the same inner loop, on the same tasks, as the learner that they are controls of.
+"""
+
+from collections.abc import Sequence
+
+import dm_env
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from podmeta.config.schema import EnvironmentConfig, LearnerConfig
+from podmeta.inner_loop import InnerLoop, environment_specs, place_learner, see
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, MetaParams
+from podmeta.learners.policies import make_policy
+from podmeta.learners.registry import make_learner
+
+_CERTAIN = 1e9  # a logit that leaves the other actions no chance
+_SMALLEST_LOG_STD = -5.0
+
+
+def random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
+    """A uniform policy over discrete actions; over a box, a Gaussian around its middle."""
+    policy = make_policy(environment_specs(environment_config)[1])
+    output = LearnerOutput(jnp.zeros((policy.num_actions, policy.num_policy_channels)), jnp.zeros(()))
+    learner = Learner(lambda key: None, lambda meta_params, key: (), lambda meta_params, state, _: (output, state))
+    return place_learner(learner, policy, environment_config)
+
+
+def alternating_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
+    """One action after the other, whatever is seen and earned; of a box, one end of its bounds and then the other."""
+    policy = make_policy(environment_specs(environment_config)[1])
+    num_actions = policy.num_actions
+
+    def step(
+        meta_params: MetaParams, num_steps: Int[Array, ""], _: LearnerInput
+    ) -> tuple[LearnerOutput, Int[Array, ""]]:
+        if policy.num_policy_channels == 1:
+            parameters = jnp.where(jnp.arange(num_actions) == num_steps % num_actions, 0.0, -_CERTAIN)[:, None]
+        else:
+            end = 1.0 - 2.0 * (num_steps % 2)
+            parameters = jnp.broadcast_to(jnp.stack([end, _SMALLEST_LOG_STD]), (num_actions, 2))
+        return LearnerOutput(parameters, jnp.zeros(())), num_steps + 1
+
+    learner = Learner(lambda key: None, lambda meta_params, key: jnp.zeros((), jnp.int32), step)
+    return place_learner(learner, policy, environment_config)
+
+
+ZEROED_INPUTS = {
+    "observations_zeroed": ("observation",),
+    "rewards_zeroed": ("reward",),
+    "rewards_and_episode_starts_zeroed": ("reward", "episode_start"),
+}
+"""By control, the fields of `LearnerInput` that are zeroed.
+
+Where episodes terminate, episode starts give failures away, so zeroing rewards alone is not enough.
+"""
+
+
+def deprived_inner_loop(
+    learner_config: LearnerConfig, environment_config: EnvironmentConfig, zeroed: Sequence[str]
+) -> InnerLoop:
+    """The learner itself, with some of its inputs zeroed.
+
+    The previous action, which is zero at an episode start, would give the start away. So if episode starts are zeroed,
+    the learner sees the action that it took at the last time step of the episode before, although the environment
+    ignored that action. Observations are shown as they are: they may still jump where an episode starts.
+
+    Args:
+      learner_config: the learner.
+      environment_config: where it lives.
+      zeroed: fields of `LearnerInput`, as in `ZEROED_INPUTS`.
+    """
+    observation_spec, action_spec = environment_specs(environment_config)
+    policy = make_policy(action_spec)
+    learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
+
+    def see_rest(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
+        seen = see(timestep, previous_action)
+        if "episode_start" in zeroed:
+            seen = seen._replace(previous_action=previous_action)
+        return seen._replace(**{field: jnp.zeros_like(getattr(seen, field)) for field in zeroed})
+
+    return place_learner(learner, policy, environment_config, see_rest)

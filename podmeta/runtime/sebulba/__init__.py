@@ -1,1 +1,0 @@
-"""Sebulba's threads: actors, the learner, and what passes between them."""

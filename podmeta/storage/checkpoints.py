@@ -1,0 +1,388 @@
+"""Checkpoints that are whole or not there, and that tell when a byte of them has changed.
+
+Orbax writes and reads the arrays. It restores a flipped byte without complaint and does not fall back from a broken
+newest checkpoint, so two checksums stand around it: one over the files, checked before orbax reads them, and one
+over the arrays, checked after. A checkpoint is a folder:
+
+    step_00000123/arrays/        orbax's files
+    step_00000123/manifest.json  the step, the metadata, and path, shape, dtype and SHA-256 of every array
+    step_00000123/SHA256SUMS     of every file above, as `sha256sum --check` reads it
+
+Process 0 of a job saves, and any may restore; neither needs the other processes to take part.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from podmeta.errors import InputError, PodmetaError
+from podmeta.storage.checkpoint_files import (
+    ARRAYS,
+    CHECKSUMS,
+    MANIFEST,
+    BrokenCheckpointError,
+    CheckpointMetadata,
+    Manifest,
+    SavedArray,
+    checksum_lines,
+    read_manifest,
+    step_name,
+    steps_in,
+)
+from podmeta.storage.earlier_states import in_earlier_form, in_todays_form, without_ended_lifetimes
+from podmeta.storage.files import (
+    TEMPORARY_PREFIX,
+    create_file,
+    ensure_room,
+    flush_entries_to_disk,
+    flush_tree_to_disk,
+    is_disk_full,
+    reason,
+)
+from podmeta.storage.json_files import encode
+from podmeta.storage.tree_paths import path_keys
+
+_REPLACED_PREFIX = ".replaced-"
+_MAX_DIFFERENCES_TOLD = 5
+_MAX_REASON = 300  # characters: TensorStore tells its whole configuration
+# What a checkpoint takes beside the content of its arrays: files, folders and their blocks; and for each array, its
+# name and shape in three places. Measured: 63 kB for 20 arrays, 470 kB for 1,000.
+_OVERHEAD_BYTES = 64 * 1024
+_OVERHEAD_BYTES_PER_ARRAY = 1024
+
+
+class RestoredCheckpoint(NamedTuple):
+    """What `Checkpoints.restore_latest` found.
+
+    Attributes:
+      step: the step it was saved at.
+      tree: the target's structure, with NumPy arrays for leaves.
+      metadata: what was saved with it.
+      warnings: one line for every newer checkpoint that is broken.
+    """
+
+    step: int
+    tree: Any
+    metadata: CheckpointMetadata
+    warnings: list[str]
+
+
+class Checkpoints:
+    """The checkpoints of one run. Only the holder of the run directory's lock may `recover` and `save`."""
+
+    def __init__(self, directory: Path, keep: int = 1) -> None:
+        """Names the directory; it need not exist yet.
+
+        Args:
+          directory: where the checkpoints are.
+          keep: the last n stay.
+
+        Raises:
+          InputError: `keep` is less than 1.
+        """
+        if keep < 1:
+            raise InputError(f"checkpoint.keep is {keep}, and must be at least 1.")
+        self.directory = directory.absolute()
+        self._keep = keep
+        self._known_broken: set[int] = set()
+
+    def steps(self) -> list[int]:
+        """The steps of all checkpoints, good or broken, ascending."""
+        return steps_in(self.directory)
+
+    def recover(self) -> None:
+        """Puts right what a kill in the middle of `save` has left. Call it once the lock is held."""
+        if not self.directory.is_dir():
+            return
+        for entry in list(self.directory.iterdir()):
+            if entry.name.startswith(_REPLACED_PREFIX):
+                original = entry.with_name(entry.name.removeprefix(_REPLACED_PREFIX))
+                if original.exists():
+                    _delete(entry)
+                else:
+                    entry.rename(original)
+            elif entry.name.startswith(TEMPORARY_PREFIX):
+                _delete(entry)
+
+    def save(self, step: int, tree: Any, metadata: CheckpointMetadata) -> None:
+        """Saves a checkpoint and then deletes those that are too old. It is on the disk when this returns.
+
+        Args:
+          step: its number. A checkpoint of the same step is replaced.
+          tree: a pytree of NumPy or JAX arrays, without typed PRNG keys.
+          metadata: what is saved with it.
+
+        Raises:
+          PodmetaError: it could not be written. The earlier checkpoints are untouched.
+          ValueError: this is not process 0 of the job: orbax writes no NumPy arrays from any other.
+        """
+        if jax.process_index() != 0:
+            raise ValueError(f"process {jax.process_index()} may not save checkpoints: process 0 does.")
+        temporary = self.directory / f"{TEMPORARY_PREFIX}{step_name(step)}"
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            _delete(temporary)
+            _write(temporary, step, tree, metadata)
+            self._publish(temporary, step)
+        except Exception as error:
+            _delete(temporary)
+            self.recover()
+            if not (isinstance(error, OSError) or is_disk_full(error)):
+                raise
+            earlier = [other for other in self.steps() if other not in self._known_broken]
+            consequence = f"{step_name(earlier[-1])} is intact" if earlier else "there is no earlier one"
+            raise PodmetaError(
+                f"checkpoint {step_name(step)} could not be saved in {self.directory}: {reason(error)}; {consequence}."
+            ) from error
+        self._known_broken.discard(step)
+        self._delete_old(step)
+
+    def restore_latest(self, target: Any) -> RestoredCheckpoint | None:
+        """Restores the newest checkpoint that is good.
+
+        Args:
+          target: a pytree of the structure, shapes and dtypes that are expected, such as a fresh state; or, where they
+            depend on the step, a function from the step to one.
+
+        Returns:
+          The checkpoint; None where there is none at all.
+
+        Raises:
+          InputError: the newest good checkpoint holds other arrays than the target.
+          PodmetaError: there are checkpoints, and every one is broken.
+        """
+        warnings = []
+        for step in reversed(self.steps()):
+            try:
+                tree, metadata = self._restore(step, target(step) if callable(target) else target)
+            except BrokenCheckpointError as error:
+                self._known_broken.add(step)
+                warnings.append(f"checkpoint {self.directory / step_name(step)} is broken and passed over: {error}")
+            else:
+                return RestoredCheckpoint(step, tree, metadata, warnings)
+        if warnings:
+            raise PodmetaError(
+                "\n".join(
+                    [
+                        f"no checkpoint in {self.directory} is good:",
+                        *(f"  {warning}" for warning in warnings),
+                        "Put a good copy back, or choose another run_dir to start afresh.",
+                    ]
+                )
+            )
+        return None
+
+    def _publish(self, temporary: Path, step: int) -> None:
+        final = self.directory / step_name(step)
+        if final.exists():
+            replaced = self.directory / f"{_REPLACED_PREFIX}{final.name}"
+            final.rename(replaced)
+            temporary.rename(final)
+            _delete(replaced)
+        else:
+            temporary.rename(final)
+        flush_entries_to_disk(self.directory)
+
+    def _delete_old(self, newest: int) -> None:
+        older = [step for step in self.steps() if step < newest]
+        good = [step for step in older if step not in self._known_broken]
+        kept = good[::-1][: self._keep - 1]
+        for step in set(older) - set(kept):
+            # Under another name first: a kill in the middle of deleting must not leave half a checkpoint.
+            doomed = self.directory / f"{TEMPORARY_PREFIX}deleted-{step_name(step)}"
+            with contextlib.suppress(OSError):
+                (self.directory / step_name(step)).rename(doomed)
+                _delete(doomed)
+
+    def _restore(self, step: int, target: Any) -> tuple[Any, CheckpointMetadata]:
+        path = self.directory / step_name(step)
+        manifest = read_manifest(self.directory, step)
+        form = _fitting(path, without_ended_lifetimes(manifest.arrays, _describe(target)), target)
+        try:
+            arrays = _read_arrays(path / ARRAYS, manifest.arrays)
+        except Exception as error:
+            raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)[:_MAX_REASON]}") from error
+        for saved in manifest.arrays:
+            if _describe_array(saved.path, arrays[saved.path], with_content=True) != saved:
+                raise BrokenCheckpointError(f"the content of {saved.path} differs from what was saved")
+        tree = jax.tree_util.tree_map_with_path(lambda leaf_path, _: arrays[jax.tree_util.keystr(leaf_path)], form)
+        return in_todays_form(tree), manifest.metadata
+
+
+def meta_params_sha256(meta_params: Any) -> str:
+    """SHA-256 of θ, as hexadecimal digits: of the bytes of its leaves, in the order of `jax.tree.leaves`.
+
+    Bytes are little-endian and C-contiguous, so equal θ have equal digests on any machine.
+    """
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(meta_params):
+        digest.update(_little_endian_bytes(np.asarray(leaf)))
+    return digest.hexdigest()
+
+
+def sha256_by_instance(meta_params: Any) -> list[str]:
+    """The `meta_params_sha256` of every instance of θ, [num_instances, ...]."""
+    by_leaf = jax.device_get(meta_params)
+    num_instances = len(jax.tree.leaves(by_leaf)[0])
+    return [meta_params_sha256(jax.tree.map(lambda leaf, i=i: leaf[i], by_leaf)) for i in range(num_instances)]
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _write(directory: Path, step: int, tree: Any, metadata: CheckpointMetadata) -> None:
+    tree = jax.tree.map(np.asarray, jax.device_get(tree))
+    manifest = encode(Manifest(step, metadata, _describe(tree, with_content=True)))
+    directory.mkdir()
+    # Orbax closes its event loop at the first write that fails; those that fail after it print a traceback each.
+    ensure_room(directory, _num_bytes(tree))
+    with _orbax() as orbax:
+        orbax.save(directory / ARRAYS, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
+    with create_file(directory / MANIFEST) as file:
+        file.write((json.dumps(manifest, indent=1) + "\n").encode())
+    with create_file(directory / CHECKSUMS) as file:
+        file.write("".join(checksum_lines(directory)).encode())
+    flush_tree_to_disk(directory)
+
+
+def _num_bytes(tree: Any) -> int:
+    """The most that a checkpoint takes on the disk."""
+    leaves = jax.tree.leaves(tree)
+    return _OVERHEAD_BYTES + sum(leaf.nbytes + _OVERHEAD_BYTES_PER_ARRAY for leaf in leaves)
+
+
+def _read_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
+    """Reads all arrays of a checkpoint as NumPy's, by their paths in the tree that was saved.
+
+    Orbax gives back a tree of dictionaries and lists, whatever its nodes were, without empty arrays.
+    """
+    with _orbax() as orbax, _without_tracebacks_of_abandoned_reads():
+        restored = orbax.restore(path, args=ocp.args.PyTreeRestore())
+    by_keys = {path_keys(jax.tree_util.keystr(p)): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(restored)}
+    return {
+        array.path: np.empty(array.shape, array.dtype) if 0 in array.shape else by_keys[path_keys(array.path)]
+        for array in saved
+    }
+
+
+def _without_empty_arrays(tree: Any) -> Any:
+    # Orbax refuses arrays of size zero. They hold nothing that the manifest does not tell.
+    return jax.tree.map(lambda leaf: leaf if leaf.size else None, tree)
+
+
+@contextlib.contextmanager
+def _orbax() -> Iterator[ocp.Checkpointer]:
+    """Orbax in this thread and process alone: it waits for no other process, and logs nothing.
+
+    What goes wrong it also raises, so that its log says nothing more.
+    """
+    process = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process_{process}"
+    )
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as orbax:
+            yield orbax
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _without_tracebacks_of_abandoned_reads() -> Iterator[None]:
+    """Where a read fails, keeps those that end after it from printing.
+
+    Orbax closes its event loop at the first read that fails. TensorStore's threads print a traceback for each of the
+    others, also after the block. So the hook stays then; it passes on everything else.
+    """
+    before = sys.unraisablehook
+
+    def print_others(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = print_others
+    yield
+    sys.unraisablehook = before
+
+
+def _differences(saved: list[SavedArray], target: Any) -> list[str]:
+    """A line for every array that a checkpoint holds and the target does not, or the other way round."""
+    there = {array.path: f"{array.dtype}{array.shape}" for array in saved}
+    now = {array.path: f"{array.dtype}{array.shape}" for array in _describe(target)}
+    return [
+        f"  {name}: {there.get(name, 'absent')} there, {now.get(name, 'absent')} now"
+        for name in [*there, *(name for name in now if name not in there)]
+        if there.get(name) != now.get(name)
+    ]
+
+
+def _fitting(path: Path, saved: list[SavedArray], target: Any) -> Any:
+    """The form of the target that the checkpoint holds: today's or an earlier version's."""
+    differences = _differences(saved, target)
+    if not differences:
+        return target
+    earlier = in_earlier_form(target)
+    if not _differences(saved, earlier):
+        return earlier
+    told = differences[:_MAX_DIFFERENCES_TOLD]
+    if len(differences) > len(told):
+        told.append(f"  and {len(differences) - len(told)} more")
+    raise InputError(
+        "\n".join(
+            [
+                f"checkpoint {path} does not fit this job's config:",
+                *told,
+                "Use the config it was saved with, or choose another run_dir.",
+            ]
+        )
+    )
+
+
+def _describe(tree: Any, with_content: bool = False) -> list[SavedArray]:
+    """Path, shape and dtype of every leaf, and with its content a SHA-256 over all of it."""
+    return [
+        _describe_array(jax.tree_util.keystr(path), leaf, with_content)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    ]
+
+
+def _describe_array(path: str, leaf: Any, with_content: bool) -> SavedArray:
+    array = SavedArray(path, list(_shape(leaf)), str(_dtype(leaf)), sha256="")
+    if not with_content:
+        return array
+    about = {"path": array.path, "shape": array.shape, "dtype": array.dtype}
+    digest = hashlib.sha256(json.dumps(about).encode())
+    digest.update(_little_endian_bytes(leaf))
+    return dataclasses.replace(array, sha256=digest.hexdigest())
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return tuple(leaf.shape) if hasattr(leaf, "shape") else np.shape(leaf)
+
+
+def _dtype(leaf: Any) -> np.dtype:
+    return np.dtype(leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype)
+
+
+def _little_endian_bytes(array: np.ndarray) -> bytes:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

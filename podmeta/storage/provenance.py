@@ -1,0 +1,76 @@
+"""What a run was made with: versions, machine, devices, source revision, command line."""
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import podmeta
+from podmeta.storage.run_files import GitState, Provenance
+
+_VARIABLE_PREFIXES = ("JAX_", "LIBTPU_", "XLA_")
+_GIT_TIMEOUT_S = 10.0
+
+
+def describe_provenance(devices: Sequence[str]) -> Provenance:
+    """What `environment.json` holds: enough to set the same job up again.
+
+    Args:
+      devices: the job's devices, in words.
+    """
+    return Provenance(
+        command_line=[_printable(argument) for argument in sys.argv],
+        python=platform.python_version(),
+        platform=platform.platform(),
+        host=socket.gethostname(),
+        cpu_count=os.cpu_count(),
+        devices=list(devices),
+        git=git_state(Path(podmeta.__file__).parent),
+        variables={
+            _printable(name): _printable(value)
+            for name, value in sorted(os.environ.items())
+            if name.startswith(_VARIABLE_PREFIXES)
+        },
+        packages=installed_packages(),
+    )
+
+
+def installed_packages() -> dict[str, str]:
+    """Name and version of every installed package."""
+    versions = {
+        distribution.metadata["Name"]: distribution.version for distribution in importlib.metadata.distributions()
+    }
+    return dict(sorted((name, version) for name, version in versions.items() if name))
+
+
+def git_state(directory: Path) -> GitState | None:
+    """The checkout around a directory; None where there is none, or git does not answer."""
+    revision = _git(directory, "rev-parse", "HEAD")
+    changes = _git(directory, "status", "--porcelain", "--", ".")
+    if revision is None or changes is None:
+        return None
+    return GitState(revision.strip(), dirty=bool(changes.strip()))
+
+
+def _printable(text: str) -> str:
+    """Text of the operating system, with question marks for bytes that it could not decode."""
+    return text.encode(errors="replace").decode()
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(directory), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # names of changed files
+            timeout=_GIT_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout

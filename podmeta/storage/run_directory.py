@@ -1,0 +1,329 @@
+"""The run directory: one job's files, held by one process at a time, for one config.
+
+config.yaml  environment.json  metrics.jsonl  checkpoints/  tensorboard/  evaluation.jsonl  summary.json  lock
+"""
+
+import fcntl
+import fnmatch
+import itertools
+import json
+import os
+import re
+import socket
+import stat
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from podmeta.config.compose import job_from_yaml, job_to_yaml
+from podmeta.config.run_config import parse_run_config, read_run_config
+from podmeta.errors import InputError
+from podmeta.storage.checkpoint_files import steps_in
+from podmeta.storage.files import delete_old_temporaries, open_without_following, reason, write_atomically
+from podmeta.storage.json_files import encode
+from podmeta.storage.run_files import ENVIRONMENT, FILES, METRICS, SUMMARY, Provenance
+
+CHANGEABLE_KEYS = (
+    "run_dir",
+    "num_updates",
+    "outer.*_schedule.num_updates",
+    "resume",
+    "compilation_cache_dir",
+    "checkpoint.*",
+    "devices.*",
+    "distributed.*",
+    "evaluation.*",
+    "logging.*",
+)
+"""Config keys that may differ when a run goes on: where it runs, what is written about it, and how long it takes.
+
+Schedules run over `num_updates` too, unless they set their own; see `podmeta.training.schedules`."""
+
+_MAX_CHANGES_TOLD = 8
+_MAX_VALUE = 200  # characters
+
+ABSENT = "(absent)"
+"""Stands for the value of a key that one of two configs does not have."""
+
+
+class RunDirectory:
+    """A run directory that this process alone may write, until `release` or the end of the `with` block.
+
+    In a job of many processes one of them holds it. The operating system frees the lock of a killed process, so
+    there is nothing to clean up by hand.
+
+    Attributes:
+      path: the directory, absolute.
+      config_path, environment_path, metrics_path, summary_path: its files.
+      checkpoints_path, tensorboard_path: its folders.
+    """
+
+    def __init__(self, path: Path, config_text: str, changeable_keys: Sequence[str] = CHANGEABLE_KEYS) -> None:
+        """Creates the directory, or opens the one that a run with this config has left.
+
+        Args:
+          path: where.
+          config_text: the whole resolved config, as YAML.
+          changeable_keys: keys (dotted, with shell wildcards) that may differ from the run's earlier config.
+
+        Raises:
+          InputError: it cannot be written, another job holds it, or it belongs to another experiment or config.
+        """
+        self.path = path.absolute()
+        self.config_path = self.path / "config.yaml"
+        self.environment_path = self.path / ENVIRONMENT
+        self.metrics_path = self.path / METRICS
+        self.summary_path = self.path / SUMMARY
+        self.checkpoints_path = self.path / "checkpoints"
+        self.tensorboard_path = self.path / "tensorboard"
+        self._config_text = config_text
+        self._provenance: Provenance | None = None
+        self._lock = _Lock(self.path)
+        try:
+            check_entries(self.path)
+            check_config(self.path, config_text, changeable_keys)
+            delete_old_temporaries(self.path)
+        except BaseException:
+            self.release()
+            raise
+
+    def write_start(self, provenance: Provenance) -> None:
+        """Writes `config.yaml`, and what this start of the job runs with as `environment.json`.
+
+        A start that trains nothing must not: the files would no longer say what made θ.
+        """
+        self._provenance = provenance
+        write_atomically(self.config_path, self._config_text)
+        write_atomically(self.environment_path, json.dumps(encode(provenance), indent=2) + "\n")
+
+    def current_path(self) -> Path | None:
+        """Where the directory is now: `path`, another path if it was renamed, None if it was deleted."""
+        return self._lock.directory_now()
+
+    def make_again(self) -> None:
+        """Makes the directory again after it was deleted, with `config.yaml` and `environment.json`.
+
+        Raises:
+          InputError: it cannot be made, or another run stands there now.
+        """
+        self._lock.release()
+        self._lock = _Lock(self.path)
+        if (self.path / "config.yaml").exists() or steps_in(self.checkpoints_path):
+            raise InputError(f"another run is in {self.path} now")
+        if self._provenance is not None:
+            self.write_start(self._provenance)
+
+    def release(self) -> None:
+        """Lets other jobs have the directory. May be called twice."""
+        self._lock.release()
+
+    def __enter__(self) -> "RunDirectory":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def make_run_path(experiment_name: str) -> Path:
+    """Makes runs/<experiment_name>/<time>, the run directory of a job that names none.
+
+    No other job gets the same, also one that starts in the same second: a number goes behind the time then.
+
+    Raises:
+      InputError: it cannot be made.
+    """
+    base = Path("runs", experiment_name, time.strftime("%Y-%m-%d_%H-%M-%S"))
+    for number in itertools.count():
+        path = base.with_name(f"{base.name}_{number}") if number else base
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"{path} cannot be made: {reason(error)}. Name a folder with run_dir=") from error
+        return path
+    raise AssertionError("counting has no end")
+
+
+def check_entries(path: Path) -> None:
+    """Checks that what a run directory holds can be written: files where files belong, folders, and no links.
+
+    Raises:
+      InputError: something else stands there; the message names it.
+    """
+    kinds = dict.fromkeys(FILES, "file") | dict.fromkeys(("checkpoints", "tensorboard"), "folder")
+    for name, kind in kinds.items():
+        try:
+            mode = (path / name).lstat().st_mode
+        except OSError:
+            continue
+        if not (stat.S_ISREG if kind == "file" else stat.S_ISDIR)(mode):
+            found = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else f"not a {kind}"
+            raise InputError(
+                f"{path / name} is {found}, and a run has a {kind} there: move it away, or choose another run_dir"
+            )
+
+
+def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = CHANGEABLE_KEYS) -> None:
+    """Checks that a run directory holds no run, or one that a job with this config goes on with.
+
+    Args:
+      path: the directory; it need not exist.
+      config_text: the whole resolved config of the job, as YAML.
+      changeable_keys: keys (dotted, with shell wildcards) that may differ from the run's earlier config.
+
+    Raises:
+      InputError: it belongs to another experiment or config; the message names the keys that differ.
+    """
+    if not (path / "config.yaml").exists():
+        if (path / "checkpoints").exists() or (path / "metrics.jsonl").exists():
+            raise InputError(
+                f"run_dir {path} holds a run without its config.yaml, so nothing tells whether it is this "
+                "one. Put its config.yaml back, or choose another run_dir."
+            )
+        return
+    old = _with_new_defaults(path / "config.yaml")
+    new = parse_run_config(config_text, "the job's config")
+    old_name, new_name = old.get("experiment_name"), new.get("experiment_name")
+    if old_name != new_name:
+        raise InputError(
+            f"run_dir {path} belongs to another experiment: experiment_name is {old_name!r} there and "
+            f"{new_name!r} now. Choose another run_dir."
+        )
+    changes = [
+        f"  {key}: {_brief(before)} there, {_brief(after)} now"
+        for key, before, after in differing_keys(old, new)
+        if not any(fnmatch.fnmatchcase(key, pattern) for pattern in changeable_keys)
+    ]
+    if changes:
+        left_out = len(changes) - _MAX_CHANGES_TOLD
+        raise InputError(
+            "\n".join(
+                [
+                    f"run_dir {path} holds a run with another config:",
+                    *changes[:_MAX_CHANGES_TOLD],
+                    *([f"  and {left_out} more"] if left_out > 0 else []),
+                    "Set these back to go on with that run, or choose another run_dir.",
+                ]
+            )
+        )
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"
+
+
+def _with_new_defaults(path: Path) -> dict[str, Any]:
+    """The config of a run, with the defaults of keys that podmeta did not have yet when the run began."""
+    written = read_run_config(path)
+    try:
+        return parse_run_config(job_to_yaml(job_from_yaml(path, [])), str(path))
+    except InputError:  # it has keys or values that this podmeta has not: they are among the differences
+        return written
+
+
+def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Where two nested configs differ: `(dotted key, old value, new value)`, sorted by key.
+
+    Lists are compared whole. A key that one side lacks has the value `ABSENT` there.
+    """
+    old_values, new_values = _flatten(old), _flatten(new)
+    pairs = [
+        (key, old_values.get(key, ABSENT), new_values.get(key, ABSENT))
+        for key in sorted(old_values.keys() | new_values.keys())
+    ]
+    return [(key, before, after) for key, before, after in pairs if before != after]
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+class _Lock:
+    """An exclusive `flock` on the file `lock` of a directory, which is created where it does not exist."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        path = directory / "lock"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            descriptor = open_without_following(path, 0)
+        except OSError as error:
+            raise InputError(
+                f"run_dir {directory} cannot be written: {reason(error)}. Choose another run_dir."
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            holder = f"process {os.getpid()} on {socket.gethostname()}, started by process {os.getppid()}"
+            os.pwrite(descriptor, f"{holder}\n".encode(), 0)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            raise InputError(f"run_dir {directory} is in use by {holder}{_advice_about(holder)}") from None
+        except OSError as error:
+            os.close(descriptor)
+            raise InputError(
+                f"run_dir {directory} cannot be locked: {reason(error)}. Choose a run_dir on a file system that "
+                "has space and file locks."
+            ) from error
+        self._descriptor: int | None = descriptor
+        self._directory_descriptor = os.open(directory, os.O_RDONLY)
+        # A forked child (a worker of a host environment) shares the lock. Were it to outlive a killed job, it
+        # would keep the directory from the job's next start.
+        os.register_at_fork(after_in_child=self.release)
+
+    def release(self) -> None:
+        # Closing gives up this process's share only: a child's `release` does not take the lock from its parent.
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            os.close(self._directory_descriptor)
+            self._descriptor = None
+
+    def directory_now(self) -> Path | None:
+        """Where the directory is: None if it was deleted, and where it was if the file system does not answer."""
+        for path in (self._directory, _path_of(self._directory_descriptor)):
+            try:
+                if os.path.samestat(path.stat(), os.fstat(self._directory_descriptor)):
+                    return path
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:
+                return self._directory
+        return None
+
+
+def _path_of(descriptor: int) -> Path:
+    if sys.platform == "darwin":
+        return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
+
+
+def _advice_about(holder: str) -> str:
+    """The end of the message about who holds a lock. It depends on whether what started the holder still lives."""
+    found = re.fullmatch(r"process (\d+) on (.*), started by process (\d+)", holder)
+    if found is not None and found[2] == socket.gethostname() and not _is_alive(int(found[3])):
+        return f", which is gone. Wait for it, end it with kill {found[1]}, or choose another run_dir."
+    return ". Wait for it, stop it, or choose another run_dir."
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True

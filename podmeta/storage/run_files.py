@@ -1,0 +1,286 @@
+"""The files of a run directory as typed values: the one place that knows their keys.
+
+Every reader of a run goes through these functions. They raise an `InputError` of one line where a file is damaged, and
+keep keys that they do not know in `others`, so that a file of a later version can be read and written again.
+"""
+
+import dataclasses
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from podmeta.config.paths import to_paste
+from podmeta.storage.json_files import (
+    Line,
+    Warn,
+    damaged_line,
+    decode_lines,
+    encode,
+    read_lines,
+    read_object,
+)
+
+T = TypeVar("T")
+
+METRICS, EVALUATION, CURVES = "metrics.jsonl", "evaluation.jsonl", "learning_curves.jsonl"
+SUMMARY, ENVIRONMENT = "summary.json", "environment.json"
+FILES = ("config.yaml", METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, "learning_curves.png", "wandb_id")
+"""The files of a run directory, apart from its folders and its lock."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricsRow:
+    """One line of `metrics.jsonl`.
+
+    Attributes:
+      update: updates done.
+      env_steps: of all updates so far.
+      seconds: spent training so far, compilation left out.
+      env_steps_per_second: of the last call to the devices.
+      fitness_mean: of the update; a list by instance where there are several.
+      others: further metrics: numbers, lists of them by instance, or texts.
+    """
+
+    update: int
+    env_steps: int
+    seconds: float
+    env_steps_per_second: float
+    fitness_mean: float | list[float]
+    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def fitness_by_instance(self) -> list[float]:
+        """The fitness of every instance, also where there is one."""
+        return self.fitness_mean if isinstance(self.fitness_mean, list) else [self.fitness_mean]
+
+    def number(self, name: str) -> float | None:
+        """A further metric, if the row has it and it is one number."""
+        value = self.others.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRow:
+    """One line of `evaluation.jsonl`: one metric of one algorithm in one setting, with its 95% interval.
+
+    Attributes:
+      update: the update of the run's θ that was tested, also in rows about what it is held against; -1: not recorded.
+      meta_params_sha256: the digest of that θ; "": not recorded.
+      evaluation_seed: the seed of the tasks; -1: not recorded.
+      tasks: how many different tasks there are, and whether θ has met them in training; see
+        `podmeta.evaluation.tasks`.
+    """
+
+    suite: str
+    environment: str
+    setting: dict[str, Any]
+    algorithm: str
+    metric: str
+    mean: float
+    low: float
+    high: float
+    num_tasks: int
+    update: int = -1
+    meta_params_sha256: str = ""
+    evaluation_seed: int = -1
+    tasks: str = ""
+    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_instance(self.setting)
+
+
+@dataclasses.dataclass(frozen=True)
+class CurveRow:
+    """One line of `learning_curves.jsonl`: how an algorithm's headline metric goes over the lifetime.
+
+    Attributes:
+      metric: "regret", "failures" or "return".
+      steps: the env step at which each stretch of the lifetime ends.
+      mean, low, high: the metric per env step in each stretch, its mean over tasks and its 95% interval.
+      update, meta_params_sha256, evaluation_seed: as in `EvaluationRow`.
+    """
+
+    suite: str
+    environment: str
+    setting: dict[str, Any]
+    algorithm: str
+    metric: str
+    steps: list[int]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    num_tasks: int
+    update: int = -1
+    meta_params_sha256: str = ""
+    evaluation_seed: int = -1
+    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_instance(self.setting)
+        if not len(self.steps) == len(self.mean) == len(self.low) == len(self.high):
+            raise ValueError("steps, mean, low and high differ in length")
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """`summary.json`: how a run has ended.
+
+    Attributes:
+      num_updates: updates done.
+      env_steps: of all instances together.
+      seconds: spent training, compilation left out.
+      compile_seconds: spent compiling, by the last start of the job.
+      env_steps_per_second: over the whole training; None where no time passed.
+      num_meta_params: the size of one θ.
+      meta_params_sha256: of θ; a list by instance where there are several.
+      learner: the learner's config.
+      instance_seeds: the seed of every instance; None in runs of earlier versions.
+    """
+
+    experiment_name: str
+    seed: int
+    num_updates: int
+    env_steps: int
+    seconds: float
+    compile_seconds: float
+    env_steps_per_second: float | None
+    num_meta_params: int
+    meta_params_sha256: str | list[str]
+    learner: dict[str, Any]
+    instance_seeds: list[int] | None = None
+    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def sha256_by_instance(self) -> tuple[str, ...]:
+        """The digest of every instance's θ, also where there is one."""
+        digests = self.meta_params_sha256
+        return (digests,) if isinstance(digests, str) else tuple(digests)
+
+
+@dataclasses.dataclass(frozen=True)
+class GitState:
+    """A checkout: its revision, and whether files differ from it."""
+
+    revision: str
+    dirty: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """`environment.json`: what the last start of a run ran with.
+
+    Attributes:
+      command_line: the program and its arguments.
+      python, platform, host: versions and names.
+      cpu_count: CPU cores of the machine.
+      devices: the job's devices, in words.
+      git: the checkout that podmeta ran from, if any.
+      variables: environment variables that change what JAX does.
+      packages: versions of all installed packages.
+    """
+
+    command_line: list[str]
+    python: str
+    platform: str
+    host: str
+    cpu_count: int | None
+    devices: list[str]
+    git: GitState | None
+    variables: dict[str, str]
+    packages: dict[str, str]
+    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def read_metrics(run_path: Path, warn: Warn = warnings.warn) -> list[MetricsRow]:
+    """The rows of a run's `metrics.jsonl`; none where there is no such file.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    path, cure = run_path / METRICS, _CURE_OF_METRICS
+    lines = read_lines(path, cure, warn)
+    rows = decode_lines(path, lines, MetricsRow, cure)
+    for line, row in zip(lines, rows, strict=True):
+        if len(row.fitness_by_instance()) != len(rows[0].fitness_by_instance()):
+            raise damaged_line(path, line.number, "fitness_mean has another number of instances", cure)
+    return rows
+
+
+def metrics_up_to(path: Path, update: int, warn: Warn) -> list[Line]:
+    """The lines of a `metrics.jsonl` about an update and earlier ones.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    lines = read_lines(path, _CURE_OF_METRICS, warn)
+    rows = decode_lines(path, lines, _NumberedRow, _CURE_OF_METRICS)
+    return [line for line, row in zip(lines, rows, strict=True) if row.update <= update]
+
+
+def read_evaluation(run_path: Path, warn: Warn = warnings.warn) -> list[EvaluationRow]:
+    """The rows of a run's `evaluation.jsonl`; none where there is no such file.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    return _read_rows(run_path, EVALUATION, EvaluationRow, warn)
+
+
+def read_curves(run_path: Path, warn: Warn = warnings.warn) -> list[CurveRow]:
+    """The rows of a run's `learning_curves.jsonl`; none where there is no such file.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    return _read_rows(run_path, CURVES, CurveRow, warn)
+
+
+def read_summary(run_path: Path) -> Summary | None:
+    """A run's `summary.json`; None where the run has not ended.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    path = run_path / SUMMARY
+    if not path.exists():
+        return None
+    return read_object(path, Summary, "Delete it and give the run's command again, which writes it anew")
+
+
+def read_provenance(run_path: Path) -> Provenance:
+    """A run's `environment.json`.
+
+    Raises:
+      InputError: it is missing or damaged.
+    """
+    cure = "Delete it and give the run's command again, which writes it anew"
+    return read_object(run_path / ENVIRONMENT, Provenance, cure)
+
+
+def to_json_lines(rows: Sequence[EvaluationRow | CurveRow]) -> str:
+    """Rows as the text of a file of JSON lines."""
+    return "".join(json.dumps(encode(row), allow_nan=False) + "\n" for row in rows)
+
+
+def _check_instance(setting: dict[str, Any]) -> None:
+    """Checks that a setting counts the instance of θ from 0, where a run has several."""
+    instance = setting.get("instance", 0)
+    if type(instance) is not int or instance < 0:
+        raise ValueError("setting.instance is not the number of an instance")
+
+
+@dataclasses.dataclass(frozen=True)
+class _NumberedRow:
+    """What every line of `metrics.jsonl` has."""
+
+    update: int
+
+
+_CURE_OF_METRICS = "Delete that line"
+
+
+def _read_rows(run_path: Path, name: str, kind: type[T], warn: Warn) -> list[T]:
+    path = run_path / name
+    cure = f"Delete that line, or delete the file and give `podmeta evaluate {to_paste('run', run_path)}`"
+    return decode_lines(path, read_lines(path, cure, warn), kind, cure)

@@ -1,0 +1,1 @@
+"""From a config to a trained θ: building programs, the loop, and what is logged."""

@@ -1,0 +1,171 @@
+"""From a run to a learned algorithm by itself: θ and a card of how it came to be."""
+
+import dataclasses
+import fnmatch
+import json
+import shlex
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from podmeta.config.compose import job_from_yaml
+from podmeta.config.schema import EnvironmentConfig, JobConfig, MixtureConfig
+from podmeta.config.stages import stages_of
+from podmeta.errors import InputError
+from podmeta.storage.checkpoints import sha256_by_instance
+from podmeta.storage.json_files import Warn, encode
+from podmeta.storage.meta_params_id import MetaParamsId, current_rows, summary_of
+from podmeta.storage.pretrained import Card, save_pretrained
+from podmeta.storage.run_files import (
+    EVALUATION,
+    EvaluationRow,
+    Summary,
+    read_evaluation,
+    read_provenance,
+    read_summary,
+)
+from podmeta.training.build import num_instances
+from podmeta.training.meta_params import restore_run
+
+_PACKAGES = ("podmeta", "jax", "jaxlib", "dm-haiku", "optax", "rlax", "gymnax", "numpy")
+_WITHOUT_EFFECT = ("run_dir", "resume", "compilation_cache_dir", "checkpoint.*", "logging.*")
+"""Keys of a command that have no effect on θ."""
+
+
+class Exported(NamedTuple):
+    """A run made into a learned algorithm.
+
+    Attributes:
+      card: its card.
+      notes: lines about results that are not on the card, because they are of another θ, or do not record theirs.
+    """
+
+    card: Card
+    notes: list[str]
+
+
+def export_run(
+    run_path: Path,
+    target: Path,
+    instance: int = 0,
+    description: str = "",
+    limits: str = "",
+    warn: Warn = warnings.warn,
+) -> Exported:
+    """Makes a learned algorithm of a finished run.
+
+    Args:
+      run_path: the run directory.
+      target: the .npz file to write; its card goes beside it.
+      instance: which of several instances.
+      description: what it is for, for the card.
+      limits: what it is known not to do, for the card.
+      warn: shows the user a warning.
+
+    Returns:
+      The card, and what is to be said about it.
+
+    Raises:
+      InputError: the run has not ended at its newest θ, has no checkpoint or no such instance, one of its files is
+        damaged, or the target is no .npz file.
+      PodmetaError: all checkpoints are broken, or a file could not be written.
+    """
+    if target.suffix != ".npz":
+        raise InputError(f"to={target} must end in .npz: the card goes beside it and ends in .json")
+    job = job_from_yaml(run_path / "config.yaml", [])
+    if not 0 <= instance < num_instances(job):
+        raise InputError(f"instance={instance} does not exist: the run has {num_instances(job)}, counted from 0")
+    restored = restore_run(job, run_path, warn)
+    digests = tuple(sha256_by_instance(restored.tree.outer.meta_params))
+    exported = MetaParamsId(restored.step, digests, in_checkpoint=restored.metadata.meta_params_sha256 is not None)
+    summary = _summary(run_path, exported)
+    provenance = read_provenance(run_path)
+    meta_params = jax.tree.map(lambda leaf: leaf[instance], restored.tree.outer.meta_params)
+    rows, notes = current_rows(read_evaluation(run_path, warn), exported, run_path / EVALUATION)
+    git = provenance.git
+    card = Card(
+        description=description,
+        limits=limits,
+        learner=dataclasses.asdict(job.learner),
+        trained_on=list(_trained_on(job)),
+        command=_command(provenance.command_line),
+        seed=int(restored.tree.outer.settings.seed[instance]),
+        revision=git.revision + ("+" if git.dirty else "") if git else None,
+        versions={name: provenance.packages[name] for name in _PACKAGES if name in provenance.packages},
+        devices=provenance.devices,
+        num_updates=summary.num_updates,
+        env_steps=summary.env_steps,
+        seconds=summary.seconds,
+        results=_results(rows, instance),
+        meta_params_sha256=digests[instance],
+        file_sha256="",
+    )
+    save_pretrained(target, meta_params, card)
+    return Exported(card, notes)
+
+
+def _summary(run_path: Path, exported: MetaParamsId) -> Summary:
+    """The summary of the θ that is exported."""
+    summary = summary_of(run_path, exported)
+    if summary is not None:
+        return summary
+    earlier = read_summary(run_path)
+    told = f"its summary.json is of update {earlier.num_updates:,}" if earlier else "it has no summary.json"
+    raise InputError(
+        f"{run_path} has not ended at its newest θ, of update {exported.update:,}: {told}. Give the run's command once "
+        f"more; with num_updates={exported.update} it ends where it is"
+    )
+
+
+def _trained_on(job: JobConfig) -> Iterator[dict[str, Any]]:
+    """Every environment that the job trains on, by its name and the keys that differ from their defaults."""
+    told: list[dict[str, Any]] = []
+    for stage in stages_of(job):
+        in_mixture = isinstance(stage.environment, MixtureConfig)
+        for environment in [e.environment for e in stage.environment.entries] if in_mixture else [stage.environment]:
+            described = _brief(environment)
+            if described not in told:
+                told.append(described)
+                yield described
+
+
+def _brief(environment: EnvironmentConfig) -> dict[str, Any]:
+    defaults = type(environment)()
+    keys = [field.name for field in dataclasses.fields(environment)]
+    always = ("name", "id", "lifetime_length")
+    return {
+        key: getattr(environment, key)
+        for key in keys
+        if key in always or getattr(environment, key) != getattr(defaults, key)
+    }
+
+
+def _command(command_line: list[str]) -> str:
+    """The command, without what has no effect on θ."""
+    arguments = [
+        argument
+        for argument in command_line[1:]
+        if not any(fnmatch.fnmatchcase(argument.partition("=")[0], pattern) for pattern in _WITHOUT_EFFECT)
+    ]
+    return shlex.join(["podmeta", *arguments])
+
+
+def _results(rows: Sequence[EvaluationRow], instance: int) -> list[dict[str, Any]]:
+    """The rows of meta-tests about one instance, as far as a card has room for them.
+
+    Of every algorithm the headline metric, which comes first, and of the learner by how much it got better and whether
+    it learns from reward.
+    """
+    told, headlines = [], set()
+    for row in rows:
+        if row.setting.get("instance", instance) != instance:
+            continue
+        about = json.dumps([row.suite, row.environment, row.setting, row.algorithm])
+        of_learner = row.algorithm == "learner" and row.metric in ("reward_gain", "learns_from_reward")
+        if about not in headlines or of_learner:
+            told.append(encode(row))
+        headlines.add(about)
+    return told

@@ -1,0 +1,310 @@
+"""The training loop: a job from its start, or where it stopped, to its end, or to a signal.
+
+All processes of a job run it, side by side: they decide together when to save and when to stop.
+"""
+
+import contextlib
+import dataclasses
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from podmeta.architectures.base import TrainingState
+from podmeta.architectures.session import Advance, Metrics, Session
+from podmeta.config.compose import job_to_yaml
+from podmeta.config.paths import to_paste
+from podmeta.config.schema import DistributedConfig, JobConfig
+from podmeta.config.stages import Stage, stages_of
+from podmeta.config.validate import validate_devices
+from podmeta.distributed import initialise
+from podmeta.distributed.devices import explained_memory_errors, num_devices_of_all_processes
+from podmeta.distributed.processes import check_alike, from_first, gather, largest
+from podmeta.distributed.signals import StopRequest
+from podmeta.errors import InputError, PodmetaError, SessionError
+from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
+from podmeta.storage.run_directory import make_run_path
+from podmeta.storage.run_files import Summary
+from podmeta.training.build import Program, build_programs, instance_settings
+from podmeta.training.meta_params import load_meta_params
+from podmeta.training.run_logger import NoRecords, Progress, Records, Row, open_records
+from podmeta.training.schedules import earlier_job, schedule_changes
+from podmeta.training.sessions import open_session
+
+_LESS_MEMORY = "take fewer members or lifetimes, a smaller learner, shorter lifetimes, or more devices"
+
+
+class TrainingResult(NamedTuple):
+    """How training ended.
+
+    Attributes:
+      run_path: the run directory.
+      update: updates done.
+      meta_params: θ, [num_instances, ...], on the host.
+      stopped_by: the signal that stopped the job before its end, whichever process it was sent to; None at the end.
+    """
+
+    run_path: Path
+    update: int
+    meta_params: Any
+    stopped_by: str | None
+
+
+def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
+    """Trains a job on the devices that have been set up, to its end or until SIGINT, SIGTERM or SIGHUP asks for a stop.
+
+    Outside the main thread no signal stops it, because Python sets signal handlers in the main thread only.
+
+    In a job of several processes all call it, and leave one another when it ends.
+
+    Args:
+      job: the job.
+      tell: shows the user a line.
+
+    Returns:
+      How it ended. The run directory holds the rest.
+
+    Raises:
+      InputError: the job does not fit the machine, or the run directory another job; or the processes differ.
+      PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read, or a process was lost.
+    """
+    with initialise.explained_losses():
+        result = _train(job, tell)
+        initialise.finish()
+    return result
+
+
+def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
+    validate_devices(job, num_devices_of_all_processes())
+    check_alike(job_to_yaml(dataclasses.replace(job, distributed=DistributedConfig())))
+    stages, programs = stages_of(job), build_programs(job, jax.local_device_count())
+    with contextlib.ExitStack() as stack:
+        stop_request = stack.enter_context(StopRequest())
+        records, run_path, state, progress = _begin(job, programs[0], stack, tell)
+        stop_request.advice = (
+            f"the newest checkpoint in {run_path} is intact; to go on, give the same command with "
+            f"{to_paste('run_dir', run_path)}"
+        )
+        compile_seconds = 0.0
+        stopped_by = _stop_signal(stop_request)
+        for stage, program in zip(stages, programs, strict=True):
+            if progress.update >= min(stage.end, job.num_updates) or stopped_by is not None:
+                continue
+            if progress.update == stage.first_update > 0:
+                # Seeds stay those that the run began with, even if this version derives others.
+                settings = instance_settings(job, stage.number)._replace(seed=state.outer.settings.seed)
+                state = jax.jit(program.init)(settings, state.outer.meta_params)
+            with explained_memory_errors(_LESS_MEMORY):
+                session = open_session(job, stage, program, state)
+            under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path)
+            try:
+                progress, stopped_by = under_way.train(progress, stop_request)
+            finally:
+                told = session.close()
+            state = session.state()
+            compile_seconds += session.compile_seconds
+            if told is not None:
+                tell(told)
+        records.save(state, progress)
+        finished = progress.update >= job.num_updates
+        if finished:
+            env_steps = _env_steps(progress.update, stages, programs)
+            records.finish(_summary(job, state, progress, env_steps, compile_seconds))
+    return TrainingResult(run_path, progress.update, state.outer.meta_params, None if finished else stopped_by)
+
+
+def _begin(
+    job: JobConfig, program: Program, stack: contextlib.ExitStack, tell: Callable[[str], None]
+) -> tuple[Records, Path, TrainingState, Progress]:
+    """Where the job is to go on from. The first process alone looks for that, and tells the others."""
+    opened: list[Records] = []
+
+    def begin() -> tuple[Path, TrainingState, Progress]:
+        goes_on = bool(job.run_dir and Checkpoints(Path(job.run_dir) / "checkpoints").steps())
+        if job.resume == "never" and goes_on:
+            raise InputError(
+                f"resume=never, but {job.run_dir} holds checkpoints: choose another run_dir, or resume=auto"
+            )
+        fresh_state = None if goes_on else _fresh_state(job, program, tell)
+        run_path = (Path(job.run_dir) if job.run_dir else make_run_path(job.experiment_name)).absolute()
+        earlier = earlier_job(run_path)
+        records, state, progress = stack.enter_context(open_records(job, run_path, fresh_state, tell))
+        for line in schedule_changes(earlier, job, progress.update) if earlier else []:
+            tell(line)
+        opened.append(records)
+        return run_path, state, progress
+
+    run_path, state, progress = from_first(begin)
+    return (opened[0] if opened else NoRecords()), run_path, state, progress
+
+
+def _stop_signal(stop_request: StopRequest) -> str | None:
+    """The signal that any process of the job has been sent."""
+    number = signal.Signals[stop_request.signal_name] if stop_request.signal_name else 0
+    (number,) = largest(number)
+    return signal.Signals(number).name if number else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _StageUnderWay:
+    """One stage, and whoever wants to know of it."""
+
+    job: JobConfig
+    stages: tuple[Stage, ...]
+    programs: tuple[Program, ...]
+    stage: Stage
+    session: Session
+    records: Records
+    run_path: Path
+
+    def train(self, progress: Progress, stop_request: StopRequest) -> tuple[Progress, str | None]:
+        """Trains to the end of the stage, or of the job, or until a stop is requested.
+
+        Returns:
+          How far it came, and the signal that has asked for a stop, if any.
+        """
+        end = min(self.stage.end, self.job.num_updates)
+        alone = jax.process_count() == 1
+        stopped_by = None
+        while progress.update < end and stopped_by is None:
+            num_updates = _updates_until_boundary(progress.update, self.stage, self.job)
+            try:
+                # A process that stopped in the middle of these updates would leave the others waiting for it.
+                with explained_memory_errors(_LESS_MEMORY):
+                    advance = self.session.advance(num_updates, lambda: alone and stop_request.requested)
+            except SessionError:
+                self.records.save(self.session.state(), progress)
+                raise
+            if advance.num_updates > 0:
+                progress = self._note(advance, progress)
+            stopped_by = _stop_signal(stop_request)
+        return progress, stopped_by
+
+    def _note(self, advance: Advance, last: Progress) -> Progress:
+        """Writes and shows what has been done, and saves it where that is due."""
+        _check_finite(advance.metrics, last.update, self.run_path)
+        program = self.programs[self.stage.number]
+        rate = program.env_steps_per_update * advance.num_updates / advance.seconds
+        progress = Progress(last.update + advance.num_updates, last.seconds + advance.seconds)
+        rows = _rows(advance, last.update, progress, self.stage, self.programs, rate, self.job)
+        self.records.note(rows, progress, float(np.mean(advance.metrics["fitness_mean"][-1])), rate)
+        (due,) = largest(self.records.due(progress))
+        if due:
+            self.records.save(self.session.state(), progress)
+        return progress
+
+
+def _fresh_state(job: JobConfig, program: Program, tell: Callable[[str], None]) -> TrainingState:
+    """The state of a job that has just begun, with the θ of `init_from`."""
+    settings = instance_settings(job)
+    meta_params = None
+    if job.init_from:
+        expected = jax.eval_shape(program.init, settings).outer.meta_params
+        meta_params = load_meta_params(Path(job.init_from), expected, lambda line: tell(f"warning: {line}"))
+    # Compiled: one by one, its operations take longer to start than all of them do together.
+    return jax.device_get(jax.jit(program.init)(settings, meta_params))
+
+
+def _updates_until_boundary(update: int, stage: Stage, job: JobConfig) -> int:
+    """Updates until the stage has done a multiple of updates_per_call, so that every start makes the same calls."""
+    per_call = job.architecture.updates_per_call
+    return min(per_call - (update - stage.first_update) % per_call, min(stage.end, job.num_updates) - update)
+
+
+def _env_steps(update: int, stages: tuple[Stage, ...], programs: tuple[Program, ...]) -> int:
+    """Env steps of the first `update` updates. A run that has done more than its stages was in the last of them."""
+    return sum(
+        ((update if stage is stages[-1] else min(update, stage.end)) - stage.first_update)
+        * program.env_steps_per_update
+        for stage, program in zip(stages, programs, strict=True)
+        if update > stage.first_update
+    )
+
+
+def _check_finite(metrics: Metrics, last_update: int, run_path: Path) -> None:
+    """Stops a job whose fitness or θ is no longer finite, before it can be saved."""
+    finite = np.all([np.isfinite(metrics[name]) for name in ("fitness_mean", "meta_params_norm")], axis=0)
+    if not finite.all():
+        generation = last_update + int(np.argwhere(~finite)[0][0])
+        steps = Checkpoints(run_path / "checkpoints").steps()
+        kept = f"the checkpoint of update {steps[-1]} is intact" if steps else "no checkpoint had been saved"
+        raise PodmetaError(
+            f"the fitness or θ of generation {generation} is not finite; {kept}. "
+            "Try a smaller outer.learning_rate or outer.noise_std"
+        )
+
+
+def _rows(
+    advance: Advance,
+    last_update: int,
+    progress: Progress,
+    stage: Stage,
+    programs: tuple[Program, ...],
+    rate: float,
+    job: JobConfig,
+) -> Sequence[Row]:
+    """The lines of metrics.jsonl for one call: updates that are a multiple of logging.every_updates, and the last."""
+    of_processes = _of_processes(advance)
+    num_updates = progress.update - last_update
+    rows: list[Row] = []
+    for index in range(num_updates):
+        update = last_update + index + 1
+        if update % job.logging.every_updates == 0 or update == job.num_updates:
+            values = {name: _single_or_list(values[index]) for name, values in advance.metrics.items()}
+            rows.append(
+                {
+                    "update": update,
+                    "stage": stage.number,
+                    "env_steps": _env_steps(update, stages_of(job), programs),
+                    "seconds": progress.seconds,
+                    "env_steps_per_second": rate,
+                    **values,
+                    **of_processes,
+                }
+            )
+    return rows
+
+
+def _of_processes(advance: Advance) -> dict[str, float]:
+    """What the updates were like where they were done: over all processes, and for each of several."""
+    if jax.process_count() == 1:
+        return {name: value for name, value in advance.process_metrics.items() if np.isfinite(value)}
+    told = {}
+    for name, values in gather(advance.process_metrics | {"call_seconds": advance.seconds}).items():
+        known = np.flatnonzero(np.isfinite(values))
+        if known.size:
+            told[name] = _over_processes(name, values[known])
+            told |= {f"{name}/process_{index}": float(values[index]) for index in known}
+    return told
+
+
+def _over_processes(name: str, values: np.ndarray) -> float:
+    """Maxima are maximised, counts added up, and everything else averaged."""
+    if name.endswith("_max"):
+        return float(values.max())
+    return float(values.sum() if name.startswith("num_") else values.mean())
+
+
+def _single_or_list(values: np.ndarray) -> float | list[float]:
+    """One number for one instance, else a list by instance."""
+    return float(values[0]) if len(values) == 1 else values.tolist()
+
+
+def _summary(job: JobConfig, state: Any, progress: Progress, env_steps: int, compile_seconds: float) -> Summary:
+    digests = sha256_by_instance(state.outer.meta_params)
+    return Summary(
+        experiment_name=job.experiment_name,
+        seed=job.seed,
+        instance_seeds=np.asarray(state.outer.settings.seed).tolist(),
+        num_updates=progress.update,
+        env_steps=env_steps,
+        seconds=progress.seconds,
+        compile_seconds=compile_seconds,
+        env_steps_per_second=env_steps / progress.seconds if progress.seconds > 0 else None,
+        num_meta_params=sum(leaf[0].size for leaf in jax.tree.leaves(state.outer.meta_params)),
+        meta_params_sha256=digests[0] if len(digests) == 1 else digests,
+        learner=dataclasses.asdict(job.learner),
+    )

@@ -1,0 +1,267 @@
+"""What a job leaves in its run directory and shows on the terminal. Of several processes, the first alone does."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from podmeta.architectures.base import TrainingState
+from podmeta.config.compose import job_to_yaml
+from podmeta.config.paths import to_paste
+from podmeta.config.schema import CheckpointConfig, JobConfig
+from podmeta.distributed.devices import describe_devices
+from podmeta.errors import InputError, PodmetaError
+from podmeta.keys import GENERATOR, describe_generator
+from podmeta.storage.checkpoint_files import CheckpointMetadata
+from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
+from podmeta.storage.files import write_atomically
+from podmeta.storage.json_files import encode
+from podmeta.storage.provenance import describe_provenance
+from podmeta.storage.run_directory import RunDirectory
+from podmeta.storage.run_files import SUMMARY, Summary, read_provenance, read_summary
+from podmeta.training.build import state_shapes
+from podmeta.training.metrics import MetricsWriter
+from podmeta.training.progress import Progress as Display
+from podmeta.training.progress import show_progress
+
+Row = Mapping[str, Any]  # one line of metrics.jsonl
+
+
+class Progress(NamedTuple):
+    """How far a job is.
+
+    Attributes:
+      update: updates done.
+      seconds: time spent training, over all starts of the job, compilation left out.
+    """
+
+    update: int
+    seconds: float
+
+
+@runtime_checkable
+class Records(Protocol):
+    """What a job writes and shows as it goes on."""
+
+    def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
+        """Writes rows, and shows how far the job is: its newest fitness, and env steps/s."""
+
+    def due(self, progress: Progress) -> bool:
+        """Whether it is time for a checkpoint."""
+
+    def save(self, state: TrainingState, progress: Progress) -> None:
+        """Saves a checkpoint, unless this update is saved already."""
+
+    def finish(self, summary: Summary) -> None:
+        """Writes the summary of a job that has come to its end."""
+
+
+class NoRecords:
+    """The `Records` of every process but the first."""
+
+    def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
+        """Nothing is written or shown."""
+
+    def due(self, progress: Progress) -> bool:
+        """The first process says when."""
+        return False
+
+    def save(self, state: TrainingState, progress: Progress) -> None:
+        """Nothing is saved."""
+
+    def finish(self, summary: Summary) -> None:
+        """Nothing is written."""
+
+
+class RunRecords:
+    """The `Records` of the first process, in a run directory that it holds."""
+
+    def __init__(
+        self,
+        config: CheckpointConfig,
+        run_directory: RunDirectory,
+        checkpoints: Checkpoints,
+        metrics_writer: MetricsWriter,
+        display: Display,
+        progress: Progress,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._tell = tell
+        self._config = config
+        self._run_directory = run_directory
+        self._checkpoints = checkpoints
+        self._metrics_writer = metrics_writer
+        self._display = display
+        self._has_saved = bool(checkpoints.steps())
+        self._last_update = progress.update
+        self._last_time = time.monotonic()
+
+    def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
+        """Writes rows of metrics, and moves the progress bar."""
+        for row in rows:
+            self._metrics_writer.write(row)
+        self._display.update(progress.update, fitness, rate)
+
+    def due(self, progress: Progress) -> bool:
+        """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one.
+
+        It is also time when the run directory is no longer where it was, which `save` deals with.
+        """
+        if not self._is_in_place():
+            return True
+        every_updates, every_seconds = self._config.every_updates, self._config.every_seconds
+        updates_due = every_updates > 0 and progress.update - self._last_update >= every_updates
+        return updates_due or (every_seconds > 0 and time.monotonic() - self._last_time >= every_seconds)
+
+    def save(self, state: TrainingState, progress: Progress) -> None:
+        """Saves a checkpoint, unless this update is saved already.
+
+        If the run directory was deleted, it is made again, with a line to the user.
+
+        Raises:
+          PodmetaError: it was renamed. The checkpoint is saved where it is now.
+        """
+        if self._is_in_place() and not self._is_saved(progress):
+            if self._has_saved and not self._checkpoints.steps():
+                self._tell(
+                    f"warning: the checkpoints in {self._checkpoints.directory} were deleted while the job trained: "
+                    f"that of update {progress.update} is the only one"
+                )
+            try:
+                self._save_in(self._checkpoints, state, progress)
+            except PodmetaError:  # also because the directory is being renamed
+                if self._is_in_place():
+                    raise
+        if not self._is_in_place():
+            self._save_elsewhere(state, progress)
+        self._has_saved = True
+        self._last_update, self._last_time = progress.update, time.monotonic()
+
+    def _is_in_place(self) -> bool:
+        return self._run_directory.current_path() == self._run_directory.path
+
+    def _is_saved(self, progress: Progress) -> bool:
+        return progress.update == self._last_update and progress.update in self._checkpoints.steps()
+
+    def _save_elsewhere(self, state: TrainingState, progress: Progress) -> None:
+        """Saves a checkpoint where the run directory is now, or in a new one."""
+        path, current = self._run_directory.path, self._run_directory.current_path()
+        if current is None:
+            try:
+                self._run_directory.make_again()
+            except InputError as error:
+                raise PodmetaError(
+                    f"{path} was deleted while the job trained, and no checkpoint of update {progress.update} can be "
+                    f"saved there: {error}"
+                ) from error
+            self._tell(f"warning: {path} was deleted while the job trained: it is made again, without earlier files")
+            self._save_in(self._checkpoints, state, progress)
+            return
+        self._save_in(Checkpoints(current / "checkpoints", self._config.keep), state, progress)
+        raise PodmetaError(
+            f"{path} was renamed to {current} while the job trained. A checkpoint of update {progress.update} is "
+            f"saved there: to go on, give the same command with {to_paste('run_dir', current)}"
+        )
+
+    def _save_in(self, checkpoints: Checkpoints, state: TrainingState, progress: Progress) -> None:
+        digests = sha256_by_instance(state.outer.meta_params)
+        metadata = CheckpointMetadata(progress.seconds, digests, describe_generator())
+        checkpoints.save(progress.update, state, metadata)
+        # A summary that an earlier end has left is of another θ from here on.
+        (checkpoints.directory.parent / SUMMARY).unlink(missing_ok=True)
+
+    def finish(self, summary: Summary) -> None:
+        """Writes summary.json, unless there is one of the same θ, which this start has then added nothing to."""
+        with contextlib.suppress(InputError):  # a damaged one is written anew
+            earlier = read_summary(self._run_directory.path)
+            if earlier and (earlier.num_updates, earlier.meta_params_sha256) == (
+                summary.num_updates,
+                summary.meta_params_sha256,
+            ):
+                return
+        write_atomically(self._run_directory.summary_path, json.dumps(encode(summary), indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def open_records(
+    job: JobConfig, run_path: Path, fresh_state: TrainingState | None, tell: Callable[[str], None]
+) -> Iterator[tuple[RunRecords, TrainingState, Progress]]:
+    """Takes hold of the job's run directory, and finds where the job is to go on from.
+
+    Args:
+      job: the job.
+      run_path: the run directory.
+      fresh_state: what to begin with; None where there are checkpoints.
+      tell: shows the user a line.
+
+    Yields:
+      Its records; the newest good checkpoint's state, or the fresh one; and how far that is.
+
+    Raises:
+      InputError: the directory cannot be had, or holds another job.
+      PodmetaError: every checkpoint in it is broken.
+    """
+    with RunDirectory(run_path, job_to_yaml(job)) as run_directory:
+        tell(f"run directory: {run_directory.path}")
+        checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep)
+        checkpoints.recover()
+        state, progress = _start(job, run_directory, checkpoints, fresh_state, tell)
+        if progress.update < job.num_updates or not run_directory.config_path.exists():
+            run_directory.write_start(describe_provenance(describe_devices()))
+        metrics_writer = MetricsWriter(
+            run_directory,
+            resumed_update=progress.update,
+            tensorboard=job.logging.tensorboard,
+            wandb_project=job.logging.wandb_project if job.logging.wandb else None,
+            warn=lambda line: tell(f"warning: {line}"),
+        )
+        with (
+            contextlib.closing(metrics_writer),
+            show_progress(job.num_updates, sys.stderr, job.logging.progress) as display,
+        ):
+            records = RunRecords(job.checkpoint, run_directory, checkpoints, metrics_writer, display, progress, tell)
+            yield records, state, progress
+
+
+def _start(
+    job: JobConfig,
+    run_directory: RunDirectory,
+    checkpoints: Checkpoints,
+    fresh_state: TrainingState | None,
+    tell: Callable[[str], None],
+) -> tuple[TrainingState, Progress]:
+    """The state to start from: the newest good checkpoint's, or a fresh one."""
+    restored = checkpoints.restore_latest(lambda update: state_shapes(job, update))
+    if restored is None:
+        if fresh_state is None:
+            raise PodmetaError(f"the checkpoints in {checkpoints.directory} have vanished while the job started")
+        return fresh_state, Progress(0, 0.0)
+    _check_generator(restored.metadata, run_directory.path)
+    for warning in restored.warnings:
+        tell(f"warning: {warning}")
+    if restored.step < job.num_updates:
+        tell(f"going on from update {restored.step}")
+    else:
+        tell(f"nothing left to train: update {restored.step} is done, and num_updates={job.num_updates}")
+    return restored.tree, Progress(restored.step, restored.metadata.seconds)
+
+
+def _check_generator(metadata: CheckpointMetadata, run_path: Path) -> None:
+    """Refuses to go on with other random numbers than the run began with."""
+    began_with, now = metadata.random_generator or _generator_of_earlier_version(run_path), describe_generator()
+    if began_with != now:
+        raise InputError(
+            f"{run_path} was trained with the random numbers of {began_with}, and these are of {now}: set JAX's "
+            "variables as they were, or choose another run_dir, with init_from to keep θ"
+        )
+
+
+def _generator_of_earlier_version(run_path: Path) -> str:
+    """The generator of a version that recorded none and took that of the surroundings."""
+    try:
+        return read_provenance(run_path).variables.get("JAX_DEFAULT_PRNG_IMPL", GENERATOR)
+    except InputError:  # nothing is known of them
+        return GENERATOR

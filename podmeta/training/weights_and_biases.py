@@ -1,0 +1,82 @@
+"""Logging to Weights & Biases. It is a display: whatever fails in it, training goes on."""
+
+import importlib
+import uuid
+
+from podmeta.config.run_config import read_run_config
+from podmeta.data_files import read_data
+from podmeta.errors import InputError
+from podmeta.storage.files import write_atomically
+from podmeta.storage.json_files import Warn
+from podmeta.storage.run_directory import RunDirectory
+
+_WITHOUT = "or set logging.wandb=false"
+
+
+class WeightsAndBiases:
+    """One Weights & Biases run for one run directory, however often the job is resumed."""
+
+    def __init__(self, run_directory: RunDirectory, project: str, warn: Warn) -> None:
+        """Starts the run, or goes on with it.
+
+        Args:
+          run_directory: the run directory. Its file `wandb_id` holds the name that Weights & Biases knows the run by.
+          project: the project to log to.
+          warn: shows the user a warning.
+
+        Raises:
+          InputError: Weights & Biases is not installed, or does not start, as without an API key.
+        """
+        try:
+            wandb = importlib.import_module("wandb")
+        except ImportError as error:
+            raise InputError(
+                "logging.wandb is true, but Weights & Biases is not installed: run pip install 'podmeta[wandb]', "
+                f"{_WITHOUT}"
+            ) from error
+        id_path = run_directory.path / "wandb_id"
+        if not id_path.exists():
+            write_atomically(id_path, uuid.uuid4().hex)
+        config = read_run_config(run_directory.config_path)
+        try:
+            self._run = wandb.init(
+                project=project,
+                name=config.get("experiment_name"),
+                id=read_data(id_path).decode(),
+                resume="allow",
+                dir=str(run_directory.path),
+                config=config,
+            )
+        except Exception as error:  # of wandb's own classes, which differ from version to version
+            raise InputError(
+                f"logging.wandb is true, but Weights & Biases does not start: {_first_line(error)}. Run wandb login or "
+                f"set WANDB_API_KEY, set WANDB_MODE=offline to log to the run directory alone, {_WITHOUT}"
+            ) from error
+        self._warn = warn
+        self._failed = False
+
+    def write(self, update: int, scalars: dict[str, float]) -> None:
+        """Logs the numbers of a row by name. After the first failure nothing more is logged."""
+        if self._failed:
+            return
+        try:
+            self._run.log(scalars, step=update)
+        except Exception as error:
+            self._fail(f"takes no rows from update {update} on", error)
+
+    def close(self) -> None:
+        """Ends the run, and sends what is left."""
+        if self._failed:
+            return
+        try:
+            self._run.finish()
+        except Exception as error:
+            self._fail("did not end well", error)
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self._failed = True
+        self._warn(f"Weights & Biases {what}: {_first_line(error)}. Training goes on, and metrics.jsonl has every row")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

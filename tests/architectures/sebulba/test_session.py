@@ -1,0 +1,62 @@
+"""A stage that cannot start: environments that do not answer, or that cannot be made."""
+
+import threading
+
+import jax
+import pytest
+
+from podmeta.architectures.sebulba import session
+from podmeta.architectures.sebulba.layout import make_layout
+from podmeta.architectures.sebulba.session import SebulbaSession
+from podmeta.config.compose import compose_job
+from podmeta.errors import InputError, SessionError
+from podmeta.training.build import build_program, instance_settings
+
+
+def session_of(make_environments):
+    job = compose_job(["experiment=sebulba_cartpole", "learner.hidden_size=4", "outer.num_lifetimes=4"])
+    program = build_program(job, num_devices=1)
+    state = jax.device_get(jax.jit(program.init)(instance_settings(job)))
+    return SebulbaSession(program, job.architecture, make_layout(job.architecture, 1), state, make_environments)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_environments_that_do_not_start_are_not_waited_for(monkeypatch, asked):
+    monkeypatch.setattr(session, "_START_TIMEOUT_S", 0.1)
+    go_on = threading.Event()
+
+    def never():
+        go_on.wait(30)
+        return []
+
+    stage = session_of(never)
+    stage._config.actor_timeout_s = 0.2
+    try:
+        if asked:
+            assert stage.advance(1, lambda: True).num_updates == 0
+        else:
+            with pytest.raises(SessionError, match=r"actor 0: .* not answered for .*=0.2 s"):
+                stage.advance(1, lambda: False)
+        assert stage.state().outer.update == 0
+    finally:
+        go_on.set()
+        stage.close()
+    for thread in threading.enumerate():
+        if thread.name in ("actor 0", "learner"):
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def test_environments_are_given_longer_to_start_than_to_answer(monkeypatch):
+    monkeypatch.setattr(session, "_START_TIMEOUT_S", 1e6)
+    ready = threading.Event()
+
+    def slow():
+        ready.wait(0.5)
+        raise InputError("environment.id: there is none")
+
+    stage = session_of(slow)
+    stage._config.actor_timeout_s = 0.1
+    with pytest.raises(InputError, match=r"^environment\.id: there is none$"):
+        stage.advance(1, lambda: False)
+    stage.close()

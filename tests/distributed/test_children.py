@@ -1,0 +1,136 @@
+"""Processes that end when the one that has started them is gone, and that get their signals from it."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+from tests.end_to_end.job import REPOSITORY
+
+SECONDS_TO_END = 5.0
+CHILD = """
+import os, signal, sys, time
+from podmeta.distributed.children import end_with_parent
+{before}
+end_with_parent()
+print("child", os.getpid(), flush=True)
+time.sleep(1000)
+"""
+
+
+def parent(body: str, child: str) -> subprocess.Popen:
+    """A process that runs the body, in which `child` is a command line."""
+    script = f"""
+import os, signal, subprocess, sys
+from podmeta.distributed.children import Lifeline, run_child
+child = [sys.executable, "-c", {child!r}]
+""" + textwrap.dedent(body)
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+
+
+def seconds_until_gone(process_id: int) -> float:
+    start = time.monotonic()
+    while time.monotonic() - start < 60:
+        try:
+            os.kill(process_id, 0)
+        except ProcessLookupError:
+            return time.monotonic() - start
+        if is_zombie(process_id):
+            return time.monotonic() - start
+        time.sleep(0.05)
+    os.kill(process_id, signal.SIGKILL)
+    raise AssertionError("it has outlived its parent")
+
+
+def is_zombie(process_id: int) -> bool:
+    """Whether it has ended, and its new parent has not asked how: as in containers without an init."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, encoding="utf-8")
+    return done.stdout.startswith("Z")
+
+
+STARTING = """
+    with Lifeline() as lifeline:
+        lifeline.start(child, start_new_session=True).wait()
+"""
+
+
+def test_a_child_ends_when_the_group_of_its_parent_is_killed():
+    process = parent(STARTING, CHILD.format(before=""))
+    child = int(process.stdout.readline().split()[1])
+    os.killpg(process.pid, signal.SIGKILL)
+    assert seconds_until_gone(child) < SECONDS_TO_END
+    process.communicate()
+
+
+def test_a_child_that_does_not_heed_the_stop_ends_all_the_same():
+    process = parent(STARTING, CHILD.format(before="signal.signal(signal.SIGTERM, signal.SIG_IGN)"))
+    child = int(process.stdout.readline().split()[1])
+    process.kill()
+    assert seconds_until_gone(child) < SECONDS_TO_END
+    process.communicate()
+
+
+def test_a_child_whose_parent_was_gone_before_it_looked_ends():
+    child = CHILD.format(before="os.write(1, f'child {os.getpid()}\\n'.encode()); time.sleep(1)")
+    process = parent(STARTING, child)
+    child_id = int(process.stdout.readline().split()[1])
+    process.kill()
+    assert seconds_until_gone(child_id) < SECONDS_TO_END
+    process.communicate()
+
+
+def test_a_child_lives_as_long_as_its_parent():
+    body = """
+        with Lifeline() as lifeline:
+            process = lifeline.start(child)
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:
+                print("lives", flush=True)
+            process.kill()
+            process.wait()
+    """
+    process = parent(body, CHILD.format(before=""))
+    assert process.communicate(timeout=60)[0].splitlines()[1] == "lives"
+
+
+def test_a_child_gets_each_signal_once_and_from_its_parent_only():
+    """As in a terminal, whose Ctrl-C goes to the parent's group."""
+    heeding = CHILD.format(before="signal.signal(signal.SIGINT, lambda *_: exit(7))")
+    process = parent("print(run_child(child), flush=True)", heeding)
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == "(7, 'SIGINT')\n"
+
+
+def test_an_interrupt_while_a_child_starts_waits_until_the_child_handles_it():
+    starting = """
+os.write(1, b"starting\\n")
+time.sleep(1)
+signal.signal(signal.SIGINT, lambda *_: exit(7))
+"""
+    process = parent("print(run_child(child), flush=True)", CHILD.format(before=starting))
+    assert process.stdout.readline() == "starting\n"
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert said.endswith("(7, 'SIGINT')\n") and errors == ""
+
+
+def test_the_lifeline_is_not_handed_down():
+    child = """
+import os, subprocess, sys
+from podmeta.distributed.children import end_with_parent
+end_with_parent()
+print([name for name in os.environ if name.startswith("PODMETA_")])
+"""
+    process = parent(STARTING, child)
+    assert process.communicate(timeout=60)[0] == "[]\n"

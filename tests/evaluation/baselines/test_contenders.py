@@ -1,0 +1,97 @@
+"""Whatever trains can be meta-tested: every environment in every wrapper, traced and not run."""
+
+import dataclasses
+import importlib.util
+
+import jax
+import pytest
+
+from podmeta.config.schema import GROUPS, BanditConfig, GymnaxConfig, RecurrentConfig
+from podmeta.environments.host.registry import lives_on_host
+from podmeta.errors import InputError
+from podmeta.evaluation.baselines.contenders import REFERENCES, check_references, check_setting
+from podmeta.evaluation.baselines.from_scratch import ALGORITHMS
+from podmeta.inner_loop import build_inner_loop
+
+LEARNER = RecurrentConfig(hidden_size=2)
+COMPILED = ["bandit", "contextual_bandit", "grid_world", "object_grid_world", "tabular_mdp", "gymnax"]
+WRAPPERS = {
+    "permute_observations": True,
+    "permute_actions": True,
+    "flip_observation_signs": True,
+    "observation_scale": [2.0],
+    "observation_copies": 2,
+    "failure_reward": True,
+    "project_observations": "orthonormal",
+    "flip_action_signs": True,
+    "flip_reward_sign": True,
+    "reward_scale": [0.1, 10.0],
+    "reward_offset": [-1.0, 1.0],
+    "reward_delay": 2,
+    "reward_period": 0,
+    "padded_observation_size": 256,
+    "padded_num_actions": 12,
+}
+ENDLESS = {"bandit", "contextual_bandit", "grid_world"}  # as they are by default: nothing can be paid at the end
+REFUSED = {("failure_reward", name) for name in ENDLESS} | {("reward_period", name) for name in ENDLESS}
+DISCRETE = {"flip_action_signs": False}
+
+
+def check(config, references=()):
+    """Checks a setting that can be trained on."""
+    meta_params = jax.eval_shape(build_inner_loop(LEARNER, config).init, jax.random.key(0))
+    check_setting(meta_params, LEARNER, config, references)
+
+
+def make(name, **keys):
+    return dataclasses.replace(GROUPS["environment"][name](lifetime_length=4), **keys)
+
+
+def test_the_wrappers_are_those_that_there_are():
+    every = {field.name for field in dataclasses.fields(GROUPS["environment"]["bandit"].__base__)}
+    assert every == {"name", "lifetime_length", *WRAPPERS}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("key", WRAPPERS)
+def test_what_can_be_built_can_be_tested(name, key):
+    config = make(name, **{key: WRAPPERS[key]})
+    if (key, name) in REFUSED or key in DISCRETE:
+        with pytest.raises(InputError, match=rf"environment\.{key}"):
+            build_inner_loop(LEARNER, config)
+    else:
+        check(config)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *COMPILED,
+        "gymnasium",
+        "envpool",
+        pytest.param("xland", marks=pytest.mark.long),
+        pytest.param("brax", marks=pytest.mark.long),
+    ],
+)
+def test_all_wrappers_together_with_every_reference(name):
+    package = {"xland": "xminigrid"}.get(name, name)
+    if name not in COMPILED and importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    endless = {"failure_reward": False, "reward_period": 5} if name in ENDLESS else {}
+    large = {"padded_observation_size": 2000}
+    config = make(name, **(WRAPPERS | DISCRETE | large | endless))
+    on_host = lives_on_host(config)
+    check(config, [each for each in REFERENCES if not (on_host and each in ALGORITHMS)])
+
+
+def test_references_that_cannot_be_are_refused():
+    with pytest.raises(InputError, match="no 'dqn'; choose from alternation"):
+        check_references(["dqn"], BanditConfig())
+    with pytest.raises(InputError, match="a2c trains from scratch in compiled environments only"):
+        check_references(["rewards_zeroed", "a2c"], GROUPS["environment"]["gymnasium"]())
+
+
+def test_a_setting_of_other_sizes_is_refused():
+    meta_params = jax.eval_shape(build_inner_loop(LEARNER, BanditConfig()).init, jax.random.key(0))
+    with pytest.raises(InputError, match=r"does not fit environment\.name=gymnax"):
+        check_setting(meta_params, LEARNER, GymnaxConfig())

@@ -1,0 +1,92 @@
+"""Weights & Biases, by a module in its place: it may fail to start, in the middle and at the end."""
+
+import json
+import sys
+import types
+
+import pytest
+
+from podmeta.errors import InputError
+from podmeta.storage.run_directory import RunDirectory
+from podmeta.training.metrics import MetricsWriter
+
+CONFIG = "experiment_name: bandit\nnum_updates: 100\n"
+
+
+class Run:
+    """A run that fails in one of its methods, or in none."""
+
+    def __init__(self, fails_in):
+        self.fails_in, self.rows, self.has_finished = fails_in, [], False
+
+    def log(self, scalars, step):
+        if self.fails_in == "log":
+            raise ConnectionError("the network is gone\nand more")
+        self.rows.append((step, scalars))
+
+    def finish(self):
+        self.has_finished = True
+        if self.fails_in == "finish":
+            raise RuntimeError("cannot be sent")
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    module = types.ModuleType("wandb")
+    module.inits, module.fails_in = [], None
+
+    def init(**arguments):
+        module.inits.append(arguments)
+        if module.fails_in == "init":
+            raise ValueError("api_key not configured (no-tty). call wandb.login(key=[your_api_key])")
+        module.run = Run(module.fails_in)
+        return module.run
+
+    module.init = init
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return module
+
+
+@pytest.fixture
+def run(tmp_path):
+    with RunDirectory(tmp_path / "run", CONFIG) as run_directory:
+        run_directory.config_path.write_text(CONFIG, encoding="utf-8")
+        yield run_directory
+
+
+def rows_of(run):
+    return [json.loads(line)["update"] for line in run.metrics_path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_it_gets_the_numbers_of_every_row_and_one_run_for_a_resumed_job(wandb, run):
+    for update in (5, 10):
+        with MetricsWriter(run, resumed_update=update - 5, wandb_project="mine") as metrics:
+            metrics.write({"update": update, "fitness_mean": 0.5, "by_instance": [1.0, 2.0], "name": "text"})
+        assert wandb.run.rows == [(update, {"fitness_mean": 0.5, "by_instance/0": 1.0, "by_instance/1": 2.0})]
+        assert wandb.run.has_finished
+    first, second = wandb.inits
+    assert first["id"] == second["id"] and first["project"] == "mine" and first["name"] == "bandit"
+
+
+def test_without_a_key_a_line_names_the_cures_before_training_starts(wandb, run):
+    wandb.fails_in = "init"
+    with pytest.raises(InputError) as caught:
+        MetricsWriter(run, wandb_project="mine")
+    message = str(caught.value)
+    assert "\n" not in message and "api_key not configured" in message
+    for cure in ("wandb login", "WANDB_API_KEY", "WANDB_MODE=offline", "logging.wandb=false"):
+        assert cure in message
+
+
+@pytest.mark.parametrize(
+    ("fails_in", "said"),
+    [("log", "takes no rows from update 5 on: the network is gone."), ("finish", "did not end well: cannot be sent.")],
+)
+def test_what_fails_later_is_said_once_and_no_row_is_lost(wandb, run, fails_in, said):
+    wandb.fails_in = fails_in
+    warnings = []
+    with MetricsWriter(run, wandb_project="mine", warn=warnings.append) as metrics:
+        for update in (5, 10):
+            metrics.write({"update": update, "fitness_mean": 0.5})
+    assert rows_of(run) == [5, 10]
+    assert len(warnings) == 1 and said in warnings[0] and "metrics.jsonl has every row" in warnings[0]
