@@ -9,8 +9,14 @@ import pytest
 from podmeta.config.schema import GROUPS, BanditConfig, GymnaxConfig, RecurrentConfig
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.errors import InputError
-from podmeta.evaluation.baselines.contenders import REFERENCES, check_references, check_setting
+from podmeta.evaluation.baselines.contenders import (
+    REFERENCES,
+    check_references,
+    check_setting,
+    is_bernoulli_bandit,
+)
 from podmeta.evaluation.baselines.from_scratch import ALGORITHMS
+from podmeta.evaluation.meta_test import meta_test
 from podmeta.inner_loop import build_inner_loop
 
 LEARNER = RecurrentConfig(hidden_size=2)
@@ -82,6 +88,16 @@ def test_all_wrappers_together_with_every_reference(name):
     config = make(name, **(WRAPPERS | DISCRETE | large | endless))
     on_host = lives_on_host(config)
     check(config, [each for each in REFERENCES if not (on_host and each in ALGORITHMS)])
+
+
+def test_bandit_algorithms_are_for_rewards_of_0_and_1():
+    assert is_bernoulli_bandit(BanditConfig(permute_actions=True))
+    assert not is_bernoulli_bandit(BanditConfig(reward_scale=[10.0]))
+    assert not is_bernoulli_bandit(GymnaxConfig())
+    config = BanditConfig(reward_scale=[10.0], lifetime_length=5)
+    meta_params = build_inner_loop(LEARNER, config).init(jax.random.key(0))
+    measured = meta_test(meta_params, LEARNER, config, num_tasks=3, seed=0)
+    assert set(measured) == {"learner", "random"} and measured["random"].regrets.max() <= 10
 
 
 def test_references_that_cannot_be_are_refused():
