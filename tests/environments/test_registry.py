@@ -52,7 +52,7 @@ def test_what_lives_on_the_host_is_told_apart(name):
         make_environment(GROUPS["environment"][name]())
 
 
-def test_wrappers_go_on_from_the_inside_out():
+def test_transforms_go_on_from_the_inside_out():
     config = GymnaxConfig(
         permute_observations=True,
         permute_actions=True,

@@ -75,7 +75,7 @@ def test_where_no_episode_ends_none_is_spoken_of():
     assert "episode" not in said(PlayedLifetime(np.ones(3), nothing, nothing))
 
 
-def test_the_command_plays_with_the_wrappers_that_are_asked_for(file, capsys):
+def test_the_command_plays_with_the_transforms_that_are_asked_for(file, capsys):
     words = ["environment=gymnax/CartPole-v1", "environment.failure_reward=true", "environment.lifetime_length=60"]
     assert main(["play", f"agent={file}", *words]) == 0
     output = capsys.readouterr().out

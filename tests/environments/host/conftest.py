@@ -26,7 +26,7 @@ def make():
 
 @pytest.fixture
 def make_script(make):
-    """make_script(num_environments, wrappers and vectorisation, **options): a batch of scripted environments."""
+    """make_script(num_environments, transforms and vectorisation, **options): a batch of scripted environments."""
 
     def make_script(num_environments, keys=None, **options):
         config = FactoryConfig(factory=f"{FACTORIES}:Script", options=options, **(keys or {}))

@@ -151,7 +151,7 @@ def test_a_pool_of_double_precision_has_no_compiled_step(make, begin):
     assert environment.compiled_step() is None
 
 
-def test_what_a_wrapper_changes_has_no_compiled_step(make, begin):
+def test_what_a_transform_changes_has_no_compiled_step(make, begin):
     environment = make(EnvpoolConfig(failure_reward=True), 2)
     begin(environment)
     assert environment.compiled_step() is None

@@ -30,7 +30,7 @@ def test_names_say_the_source_and_the_id(make):
     assert make(FactoryConfig(factory=SCRIPT, failure_reward=True), 1).name == f"factory {SCRIPT}"
 
 
-def test_wrappers_go_on_from_the_inside_out(make, begin):
+def test_transforms_go_on_from_the_inside_out(make, begin):
     config = FactoryConfig(
         factory=SCRIPT,
         options={"length": 1},

@@ -1,4 +1,4 @@
-"""Whatever trains can be meta-tested: every environment in every wrapper, traced and not run."""
+"""Whatever trains can be meta-tested: every environment in every transform, traced and not run."""
 
 import dataclasses
 import importlib.util
@@ -21,7 +21,7 @@ from podmeta.inner_loop import build_inner_loop
 
 LEARNER = RecurrentConfig(hidden_size=2)
 COMPILED = ["bandit", "contextual_bandit", "grid_world", "object_grid_world", "tabular_mdp", "gymnax"]
-WRAPPERS = {
+TRANSFORMS = {
     "permute_observations": True,
     "permute_actions": True,
     "flip_observation_signs": True,
@@ -53,15 +53,15 @@ def make(name, **keys):
     return dataclasses.replace(GROUPS["environment"][name](lifetime_length=4), **keys)
 
 
-def test_the_wrappers_are_those_that_there_are():
+def test_the_transforms_are_those_that_there_are():
     every = {field.name for field in dataclasses.fields(GROUPS["environment"]["bandit"].__base__)}
-    assert every == {"name", "lifetime_length", *WRAPPERS}
+    assert every == {"name", "lifetime_length", *TRANSFORMS}
 
 
 @pytest.mark.parametrize("name", COMPILED)
-@pytest.mark.parametrize("key", WRAPPERS)
+@pytest.mark.parametrize("key", TRANSFORMS)
 def test_what_can_be_built_can_be_tested(name, key):
-    config = make(name, **{key: WRAPPERS[key]})
+    config = make(name, **{key: TRANSFORMS[key]})
     if (key, name) in REFUSED or key in DISCRETE:
         with pytest.raises(InputError, match=rf"environment\.{key}"):
             build_inner_loop(LEARNER, config)
@@ -79,13 +79,13 @@ def test_what_can_be_built_can_be_tested(name, key):
         pytest.param("brax", marks=pytest.mark.long),
     ],
 )
-def test_all_wrappers_together_with_every_reference(name):
+def test_all_transforms_together_with_every_reference(name):
     package = {"xland": "xminigrid"}.get(name, name)
     if name not in COMPILED and importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     endless = {"failure_reward": False, "reward_period": 5} if name in ENDLESS else {}
     large = {"padded_observation_size": 2000}
-    config = make(name, **(WRAPPERS | DISCRETE | large | endless))
+    config = make(name, **(TRANSFORMS | DISCRETE | large | endless))
     on_host = lives_on_host(config)
     check(config, [each for each in REFERENCES if not (on_host and each in ALGORITHMS)])
 
