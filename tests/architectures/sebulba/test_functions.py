@@ -24,6 +24,7 @@ from podmeta.distributed.devices import join_shards, map_over_devices, replicate
 from podmeta.environments.base import step_or_reset
 from podmeta.environments.registry import make_environment
 from podmeta.inner_loop import build_inner_loop
+from podmeta.learners.base import LearnerInput
 from podmeta.outer.actor_critic import make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.evolution import make_evolution
@@ -94,20 +95,22 @@ def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
         previous_action, lived = jnp.zeros(3), []
         for step in range(first_step + UNROLL_LENGTH):
             first = timestep.step_type == 0
-            told = (timestep.observation, jnp.where(first, 0.0, previous_action), timestep.reward, first.astype(float))
-            output, learner_state = inner_loop.step(meta_params, learner_state, type(trajectory.final_input)(*told))
+            learner_input = LearnerInput(
+                timestep.observation, jnp.where(first, 0.0, previous_action), timestep.reward, first.astype(float)
+            )
+            output, learner_state = inner_loop.step(meta_params, learner_state, learner_input)
             key = jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), step)
             action = inner_loop.policy.sample(jax.random.split(key)[0], output.policy)
             ignored = timestep.step_type == 2
             state, timestep = step_or_reset(environment, on_host.step_key(seed, step), task, state, timestep, action)
             previous_action = jax.nn.one_hot(action, 3)
-            lived.append((told, output.policy, action, ignored, timestep.reward, timestep.discount))
+            lived.append((learner_input, output.policy, action, ignored, timestep.reward, timestep.discount))
         return jax.tree.map(lambda *steps: jnp.stack(steps[first_step:]), *lived), timestep.observation
 
     expected, last_observation = jax.jit(jax.vmap(live))(before, seeds)
     experience = trajectory.experience
     actual = (
-        tuple(experience.learner_input),
+        experience.learner_input,
         experience.learner_output.policy,
         experience.action,
         experience.action_ignored,
