@@ -20,12 +20,13 @@ from podmeta.evaluation.baselines.contenders import (
     inner_loops,
     is_bernoulli_bandit,
 )
+from podmeta.evaluation.baselines.from_scratch import ALGORITHMS as FROM_SCRATCH
 from podmeta.evaluation.baselines.from_scratch import live_from_scratch
 from podmeta.evaluation.on_host import live_on_host
 from podmeta.evaluation.rollouts import Lifetimes, live_lifetimes, outer_fifths, outer_parts
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.statistics import Interval, mean_interval
-from podmeta.evaluation.verdict import judge
+from podmeta.evaluation.verdict import judge, over_hand_written
 from podmeta.inner_loop import build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
@@ -78,9 +79,10 @@ def meta_test(
             never = np.zeros_like(history.rewards)
             measured[algorithm] = Lifetimes(history.rewards, never, never, history.regrets)
     for name in references:
-        measured[name] = (
-            live(*loops[name], keys) if name in loops else live_from_scratch(name, environment_config, keys)
-        )
+        if name in loops:
+            measured[name] = live(*loops[name], keys)
+        elif name in FROM_SCRATCH:
+            measured[name] = live_from_scratch(name, environment_config, keys)
     for companion in companions:
         if fits(companion.meta_params, companion.learner_config, environment_config):
             companion_loop = build_inner_loop(companion.learner_config, environment_config)
@@ -98,7 +100,8 @@ def tabulate(
     "reward_last_third", and the same of fifths, are mean rewards per env step in these parts of it; "reward_gain" is by
     how much the last fifth is better than the first. Where episodes end, "first_episode_return" is what the first one
     earned, as far as the lifetime goes. If the controls of `podmeta.evaluation.verdict` were tested,
-    "learns_from_reward" of the learner is 1 or 0, and its paired margins over random and over them are there too.
+    "learns_from_reward" of the learner is 1 or 0, and its paired margins over random and over them are there too. If
+    hand-written rules were tested, so are its margins over the best of them, early and late.
     """
     headline = headline_metric(measured)
     episodes_end = any(lifetimes.episode_ends.any() for lifetimes in measured.values())
@@ -115,6 +118,8 @@ def tabulate(
         for metric, values in by_task.items():
             interval: Interval = mean_interval(values)
             rows.append(EvaluationRow(suite, environment, setting, algorithm, metric, *interval))
+    for metric, interval in over_hand_written(measured).items():
+        rows.append(EvaluationRow(suite, environment, setting, "learner", metric, *interval))
     verdict = judge(measured)
     if verdict is not None:
         answer = float(verdict.learns)

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 
 from podmeta.evaluation.meta_test import STEP_TIME
-from podmeta.evaluation.verdict import verdict_in_words
+from podmeta.evaluation.verdict import hand_written_in_words, verdict_in_words
 from podmeta.storage.run_files import EvaluationRow
 
 
@@ -37,7 +37,7 @@ def make_table(rows: list[EvaluationRow]) -> Table:
 def make_suite_tables(rows: list[EvaluationRow]) -> Group:
     """One table per setting: every algorithm's headline metric, reward at both ends of the lifetime, and time.
 
-    Each table ends with the verdict of `podmeta.evaluation.verdict`.
+    Each table ends with the verdicts of `podmeta.evaluation.verdict`.
     """
     by_setting: dict[str, dict[str, list[EvaluationRow]]] = {}
     for row in rows:
@@ -46,10 +46,12 @@ def make_suite_tables(rows: list[EvaluationRow]) -> Group:
     for key, by_algorithm in by_setting.items():
         tasks = next(iter(by_algorithm.values()))[0].tasks
         lows = {row.metric: row.low for row in by_algorithm.get("learner", [])}
+        margins = {row.metric: (row.low, row.high) for row in by_algorithm.get("learner", [])}
         table = Table(
             title=_in_a_line(key),
             title_justify="left",
-            caption=f"{tasks}\nlearns from reward: {verdict_in_words(lows)}",
+            caption=f"{tasks}\nlearns from reward: {verdict_in_words(lows)}\n"
+            f"against the best hand-written rule: {hand_written_in_words(margins)}",
             caption_justify="left",
         )
         table.add_column("algorithm")

@@ -18,6 +18,7 @@ learns from what it sees. And θ never saw zeroed inputs in training, so they ma
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from podmeta.evaluation.baselines.hand_written import HAND_WRITTEN
 from podmeta.evaluation.rollouts import Lifetimes, outer_fifths
 from podmeta.evaluation.statistics import Interval, mean_interval
 
@@ -32,6 +33,10 @@ MARGINS = {"gain_over_random": "gains no more than a random policy"} | {
     f"last_fifth_over_{name}": f"no better in the last fifth than {words}" for name, words in _OPPONENTS.items()
 }
 """The metrics that a verdict rests on, and what it means if one is not above 0."""
+
+
+OVER_HAND_WRITTEN = {"first_fifth_over_hand_written": "early", "last_fifth_over_hand_written": "late"}
+"""The metrics of the margins over the best hand-written rule, and when in the lifetime each is measured."""
 
 
 class Verdict(NamedTuple):
@@ -66,6 +71,44 @@ def judge(measured: Mapping[str, Lifetimes]) -> Verdict | None:
     for name in _OPPONENTS:
         margins[f"last_fifth_over_{name}"] = mean_interval(last - outer_fifths(measured[name])[1])
     return Verdict(margins)
+
+
+def over_hand_written(measured: Mapping[str, Lifetimes]) -> dict[str, Interval]:
+    """By metric, the learner's margin over the best hand-written rule, in the first and in the last fifth.
+
+    The best rule is the one that earns most in that fifth, over all tasks. The differences are paired by task, so an
+    interval above 0 says "better", and one below 0 "worse".
+
+    Args:
+      measured: by algorithm, its lifetimes on the same tasks.
+
+    Returns:
+      The margins; none if no hand-written rule was tested.
+    """
+    rules = [outer_fifths(lifetimes) for name, lifetimes in measured.items() if name in HAND_WRITTEN]
+    if not rules or "learner" not in measured:
+        return {}
+    learner = outer_fifths(measured["learner"])
+    margins = {}
+    for part, metric in enumerate(OVER_HAND_WRITTEN):
+        best = max((rule[part] for rule in rules), key=lambda earned: float(earned.mean()))
+        margins[metric] = mean_interval(learner[part] - best)
+    return margins
+
+
+def hand_written_in_words(margins: Mapping[str, tuple[float, float]]) -> str:
+    """ "better early, no different late", or the like; "not tested" without margins.
+
+    Args:
+      margins: by metric, both ends of its interval, as in the learner's rows about one setting.
+    """
+    if not OVER_HAND_WRITTEN.keys() <= margins.keys():
+        return "not tested"
+    words = []
+    for metric, when in OVER_HAND_WRITTEN.items():
+        low, high = margins[metric]
+        words.append(f"{'better' if low > 0 else 'worse' if high < 0 else 'no different'} {when}")
+    return ", ".join(words)
 
 
 def verdict_in_words(lows: Mapping[str, float]) -> str:

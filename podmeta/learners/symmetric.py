@@ -154,6 +154,19 @@ def make_symmetric_learner(
     return Learner(init, initial_state, transformed.apply)
 
 
+def without_lstms(meta_params: MetaParams) -> MetaParams:
+    """θ whose policy is its hand-written base alone: the LSTMs have no share in it, and do not set the base's numbers.
+
+    Args:
+      meta_params: θ of a learner with `learner.base=actor_critic`.
+    """
+    silenced = ("readout", "forward", "base_setting")
+    module = meta_params["symmetric"]
+    return meta_params | {
+        "symmetric": {name: jnp.zeros_like(leaf) if name in silenced else leaf for name, leaf in module.items()}
+    }
+
+
 def _check_options(config: SymmetricConfig) -> None:
     """Raises an InputError where options do not go together."""
     if config.has_memory and config.hidden_layers:

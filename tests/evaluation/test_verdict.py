@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from podmeta.evaluation.meta_test import tabulate
 from podmeta.evaluation.rollouts import Lifetimes
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
-from podmeta.evaluation.verdict import MARGINS, judge, verdict_in_words
+from podmeta.evaluation.verdict import (
+    MARGINS,
+    hand_written_in_words,
+    judge,
+    over_hand_written,
+    verdict_in_words,
+)
 
 NUM_TASKS, LENGTH = 20, 10
 ZEROED = ("rewards_zeroed", "rewards_and_episode_starts_zeroed")
@@ -89,3 +95,29 @@ def test_margins_are_differences_by_task(seed):
     assert margins["gain_over_random"].mean == pytest.approx(np.mean(gain["learner"] - gain["random"]))
     for name in ("random", *ZEROED):
         assert margins[f"last_fifth_over_{name}"].mean == pytest.approx(np.mean(last["learner"] - last[name]))
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({}, "not tested"),
+        ({"online_reinforce": (-2, 1)}, "better early, better late"),
+        ({"online_reinforce": (-2, 1), "online_actor_critic": (-3, 5)}, "better early, worse late"),
+        ({"online_reinforce": (0, 3), "online_actor_critic": (-3, 1)}, "no different early, no different late"),
+    ],
+)
+def test_the_best_hand_written_rule_of_each_fifth_is_the_opponent(rules, words):
+    rows = learner_rows(measured(LEARNS | rules))
+    assert hand_written_in_words({name: (row.low, row.high) for name, row in rows.items()}) == words
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_margins_over_hand_written_rules_are_differences_by_task(seed):
+    generator = np.random.default_rng(seed)
+    names = ("learner", "online_reinforce", "online_actor_critic")
+    tested = {name: lifetimes(generator.normal(size=(5, 7))) for name in names}
+    margins = over_hand_written(tested)
+    for column, metric in ((0, "first_fifth_over_hand_written"), (-1, "last_fifth_over_hand_written")):
+        earned = {name: each.rewards[:, column] for name, each in tested.items()}
+        best = max(("online_reinforce", "online_actor_critic"), key=lambda name: earned[name].mean())
+        assert margins[metric].mean == pytest.approx(np.mean(earned["learner"] - earned[best]))

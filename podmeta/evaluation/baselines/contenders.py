@@ -18,17 +18,22 @@ from podmeta.evaluation.baselines.controls import (
     deprived_inner_loop,
     random_inner_loop,
 )
+from podmeta.evaluation.baselines.hand_written import HAND_WRITTEN, hand_written_inner_loop
 from podmeta.evaluation.on_host import trace_on_host
 from podmeta.evaluation.rollouts import measure
 from podmeta.inner_loop import InnerLoop, build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
+from podmeta.learners.symmetric import without_lstms
 
 ALWAYS_THERE = ("learner", "random", "thompson", "ucb1", "gittins", "gittins_approximate")
 """The learner, and what it is compared with without being asked to, on bandits or anywhere."""
 
-REFERENCES = ("alternation", *ZEROED_INPUTS, *from_scratch.ALGORITHMS)
-"""What a learner may be compared with anywhere: controls, and ordinary RL from scratch."""
+BASE_ALONE = "lstms_zeroed"
+"""The reference that is the same θ with its LSTMs silenced, so that its hand-written base alone acts."""
+
+REFERENCES = ("alternation", *ZEROED_INPUTS, BASE_ALONE, *HAND_WRITTEN, *from_scratch.ALGORITHMS)
+"""What a learner may be compared with anywhere: controls, hand-written rules, and ordinary RL from scratch."""
 
 
 class Companion(NamedTuple):
@@ -48,7 +53,10 @@ class Companion(NamedTuple):
 def inner_loops(
     meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig, names: Sequence[str]
 ) -> dict[str, tuple[InnerLoop, MetaParams]]:
-    """By name, what lives in an inner loop, and its θ: "learner", "random", and the controls among `names`."""
+    """By name, what lives in an inner loop, and its θ: "learner", "random", and the controls and rules among `names`.
+
+    A learner without a hand-written base has none to leave alone: `BASE_ALONE` is left out for it.
+    """
     loops = {
         "learner": (build_inner_loop(learner_config, environment_config), meta_params),
         "random": (random_inner_loop(environment_config), None),
@@ -58,6 +66,10 @@ def inner_loops(
             loops[name] = (alternating_inner_loop(environment_config), None)
         elif name in ZEROED_INPUTS:
             loops[name] = (deprived_inner_loop(learner_config, environment_config, ZEROED_INPUTS[name]), meta_params)
+        elif name in HAND_WRITTEN:
+            loops[name] = hand_written_inner_loop(name, environment_config)
+        elif name == BASE_ALONE and getattr(learner_config, "base", "none") != "none":
+            loops[name] = (loops["learner"][0], without_lstms(meta_params))
     return loops
 
 
