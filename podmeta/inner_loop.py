@@ -75,6 +75,8 @@ class Experience(NamedTuple):
       expected_reward: [] expected immediate reward under the policy, where the environment knows it; else None.
       regret: [] expected reward of the best action less that of the one taken; None likewise.
       expected_advantages: [num_actions] of every action, where the environment has a teacher; else None.
+      expected_advantage: [] their mean under the policy, which is of no meaning where the action is ignored; None
+        likewise.
     """
 
     learner_input: LearnerInput
@@ -88,6 +90,7 @@ class Experience(NamedTuple):
     expected_reward: Float[Array, "*time"] | None
     regret: Float[Array, "*time"] | None
     expected_advantages: Float[Array, "*time num_actions"] | None
+    expected_advantage: Float[Array, "*time"] | None
 
 
 def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
@@ -170,6 +173,7 @@ def make_inner_loop(
         expected_reward, regret = _against_expectation(
             environment.expected_rewards(lifetime.task, lifetime.environment_state), decision
         )
+        expected_advantages = environment.expected_advantages(lifetime.task, lifetime.environment_state)
         experience = Experience(
             *decision,
             action_ignored=is_last(lifetime.timestep),
@@ -179,7 +183,8 @@ def make_inner_loop(
             episode_end=is_last(timestep),
             expected_reward=expected_reward,
             regret=regret,
-            expected_advantages=environment.expected_advantages(lifetime.task, lifetime.environment_state),
+            expected_advantages=expected_advantages,
+            expected_advantage=None if expected_advantages is None else _under_policy(expected_advantages, decision),
         )
         return decided._replace(environment_state=environment_state, timestep=timestep), experience
 
@@ -247,9 +252,14 @@ def _against_expectation(
     """The expected reward under the policy, and the regret of the action taken; None where unknown."""
     if expected_rewards is None:
         return None, None
-    expected_reward = jnp.sum(jax.nn.softmax(decision.learner_output.policy[:, 0]) * expected_rewards)
+    expected_reward = _under_policy(expected_rewards, decision)
     taken = jnp.sum(jax.nn.one_hot(decision.action, expected_rewards.size) * expected_rewards)
     return expected_reward, jnp.max(expected_rewards) - taken
+
+
+def _under_policy(values: Float[Array, "num_actions"], decision: Decision) -> Float[Array, ""]:
+    """The mean of what is known of every action under the learner's policy."""
+    return jnp.sum(jax.nn.softmax(decision.learner_output.policy[:, 0]) * values)
 
 
 def build_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> InnerLoop:

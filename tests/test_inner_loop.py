@@ -9,7 +9,7 @@ import pytest
 from dm_env import specs
 from jaxtyping import Array
 
-from podmeta.config.schema import BanditConfig, SymmetricConfig
+from podmeta.config.schema import BanditConfig, RandomMDPConfig, SymmetricConfig
 from podmeta.environments.base import Environment, restart, transition
 from podmeta.inner_loop import build_inner_loop, make_inner_loop
 from podmeta.learners.base import Learner, LearnerOutput
@@ -112,6 +112,7 @@ def test_termination_has_discount_0_and_truncation_1(experience):
 def test_an_environment_that_does_not_know_expected_rewards_reports_none(experience):
     assert not INNER_LOOP.knows_expected_reward
     assert experience.expected_reward is None and experience.regret is None
+    assert experience.expected_advantages is None and experience.expected_advantage is None
 
 
 def test_the_last_observation_of_an_episode_is_told_before_the_reset(experience):
@@ -171,3 +172,14 @@ def test_lifetimes_with_other_keys_are_other_lifetimes(bandit_meta_params):
     assert np.unique(lifetimes.key_data, axis=0).shape[0] == 50
     cells = np.asarray(lifetimes.learner_state[0].cell).reshape(50, -1)
     assert np.unique(cells, axis=0).shape[0] == 50
+
+
+def test_the_expected_advantage_is_that_of_the_policy():
+    config = RandomMDPConfig(num_states=4, num_actions=3, lifetime_length=20)
+    inner_loop = build_inner_loop(SymmetricConfig(hidden_size=4), config)
+    assert inner_loop.knows_expected_advantages
+    experience = jax.jit(inner_loop.live)(inner_loop.init(jax.random.key(0)), jax.random.key(1))
+    probabilities = jax.nn.softmax(experience.learner_output.policy[..., 0])
+    expected = np.sum(probabilities * experience.expected_advantages, axis=-1)
+    np.testing.assert_allclose(experience.expected_advantage, expected, rtol=1e-4, atol=1e-6)
+    assert np.all(experience.expected_advantage <= 0)

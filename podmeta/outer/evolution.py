@@ -129,10 +129,19 @@ class Evolution(OuterLoop):
     def _fitness(self, entry: Entry, trajectory: Trajectory) -> Float[Array, ""]:
         """What an unroll of one lifetime adds to the fitness.
 
-        Its mean over the unrolls of a lifetime is the mean reward over the last `fitness_fraction` of the lifetime.
+        Its mean over the unrolls of a lifetime is the mean reward over the last `fitness_fraction` of the lifetime, or
+        over its first and last fifths. Expected advantages are averaged over the actions that were not ignored.
         """
-        rewards, lifetime_length = self._judged(trajectory.experience), entry.inner_loop.lifetime_length
-        num_counted = max(1, round(self.config.fitness_fraction * lifetime_length))
+        experience, lifetime_length = trajectory.experience, entry.inner_loop.lifetime_length
+        if self.config.fitness == "expected_advantage" and experience.expected_advantage is not None:
+            weights = self._step_weights(trajectory, lifetime_length)
+            counted = jnp.where(experience.action_ignored, 0.0, weights)
+            total = jnp.sum(counted * experience.expected_advantage)
+            return jnp.mean(weights) * total / jnp.maximum(jnp.sum(counted), jnp.finfo(jnp.float32).tiny)
+        rewards = self._judged(experience)
+        if self.config.fitness_weighting != "uniform":
+            return jnp.mean(rewards * self._step_weights(trajectory, lifetime_length))
+        num_counted = self._num_counted(lifetime_length)
         unroll_length = rewards.shape[0]
         if unroll_length == lifetime_length:
             return jnp.mean(rewards[lifetime_length - num_counted :])
@@ -140,6 +149,20 @@ class Evolution(OuterLoop):
             return jnp.mean(rewards)
         counted = trajectory.first_step + jnp.arange(unroll_length) >= lifetime_length - num_counted
         return jnp.mean(jnp.where(counted, rewards, 0.0)) * (lifetime_length / num_counted)
+
+    def _num_counted(self, lifetime_length: int) -> int:
+        """Env steps at the end of a lifetime that the fitness is about."""
+        return max(1, round(self.config.fitness_fraction * lifetime_length))
+
+    def _step_weights(self, trajectory: Trajectory, lifetime_length: int) -> Float[Array, "unroll_length"]:
+        """The weights of the env steps of an unroll. Their mean over a lifetime is 1."""
+        steps = trajectory.first_step + jnp.arange(trajectory.experience.reward.shape[0])
+        if self.config.fitness_weighting == "first_and_last_fifth":
+            fifth = max(1, lifetime_length // 5)
+            ends = jnp.float32(steps < fifth) + jnp.float32(steps >= lifetime_length - fifth)
+            return ends * (lifetime_length / (2 * fifth))
+        num_counted = self._num_counted(lifetime_length)
+        return jnp.float32(steps >= lifetime_length - num_counted) * (lifetime_length / num_counted)
 
     def _judged(self, experience: Experience) -> Float[Array, "num_steps"]:
         """The reward of every env step, or what the policy expected of it."""
@@ -195,8 +218,8 @@ def make_evolution(
     `first_update` is the number of updates that earlier stages have done.
 
     Raises:
-      InputError: lifetimes do not divide into unrolls, the expected reward is asked for and nowhere known, or the
-        optimiser does not work.
+      InputError: lifetimes do not divide into unrolls, the fitness asked for is nowhere known, two keys weight the
+        env steps of a lifetime, or the optimiser does not work.
     """
     lengths = {entry.inner_loop.lifetime_length for entry in entries}
     if config.unroll_length and (len(lengths) > 1 or max(lengths) % config.unroll_length != 0):
@@ -207,6 +230,18 @@ def make_evolution(
     if config.fitness == "expected_reward" and not any(entry.inner_loop.knows_expected_reward for entry in entries):
         raise InputError(
             "outer.fitness=expected_reward needs an environment that knows it, such as bandits: take reward"
+        )
+    teachers_known = any(entry.inner_loop.knows_expected_advantages for entry in entries)
+    if config.fitness == "expected_advantage" and not teachers_known:
+        raise InputError(
+            "outer.fitness=expected_advantage needs an environment with a teacher, and none of "
+            f"{', '.join(entry.name for entry in entries)} has one: take linear_control, random_mdp or oscillator with "
+            "discrete actions, or outer.fitness=reward"
+        )
+    if config.fitness_weighting != "uniform" and config.fitness_fraction != 1:
+        raise InputError(
+            f"outer.fitness_weighting={config.fitness_weighting} and outer.fitness_fraction={config.fitness_fraction} "
+            "both say which env steps count: set outer.fitness_fraction=1 or outer.fitness_weighting=uniform"
         )
     evolution = Evolution(config, entries, num_updates, first_update)
     evolution._optimiser.check(jax.eval_shape(entries[0].inner_loop.init, make_key(0)))

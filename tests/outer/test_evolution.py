@@ -274,11 +274,11 @@ def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes(fraction):
 # --- fitness -----------------------------------------------------------------------------------------------------
 
 
-def fitness_of(evolution, rewards, expected_rewards=None):
+def fitness_of(evolution, rewards, expected_rewards=None, first_step=0, **known):
     """The fitness of the first member of a pair, each of whose lifetimes of the one entry earns these rewards."""
     nothing = Experience(*[None] * len(Experience._fields))
-    experience = nothing._replace(reward=jnp.asarray(rewards), expected_reward=expected_rewards)
-    trajectory = Trajectory(None, experience, None, jnp.int32(0))
+    experience = nothing._replace(reward=jnp.asarray(rewards), expected_reward=expected_rewards, **known)
+    trajectory = Trajectory(None, experience, None, jnp.int32(first_step))
     alike = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (2, 3, *leaf.shape)), trajectory)
     return evolution.summarise((alike,))[0, 0]
 
@@ -296,6 +296,41 @@ def test_a_member_may_be_judged_by_what_its_policy_expects():
     np.testing.assert_allclose(fitness_of(evolution, jnp.zeros(8), expected), 0.75)
     with pytest.raises(InputError, match=r"outer\.fitness=expected_reward"):
         make(fitness="expected_reward")
+
+
+TAUGHT = NOWHERE._replace(inner_loop=NOWHERE.inner_loop._replace(knows_expected_advantages=True))
+
+
+def test_a_member_may_be_judged_by_a_teacher_where_its_actions_count():
+    evolution = make((TAUGHT,), fitness="expected_advantage")
+    advantages = -jnp.arange(10, dtype=jnp.float32)
+    ignored = jnp.zeros(10, bool).at[9].set(True)
+    fitness = fitness_of(evolution, jnp.ones(10), expected_advantage=advantages, action_ignored=ignored)
+    np.testing.assert_allclose(fitness, -4, rtol=1e-6)  # the mean of 0 to -8
+    # An environment without a teacher goes on with the reward.
+    np.testing.assert_allclose(fitness_of(evolution, jnp.ones(10)), 1)
+    with pytest.raises(InputError, match=r"outer\.fitness=expected_advantage.*nowhere.*linear_control"):
+        make(fitness="expected_advantage")
+
+
+def test_a_fitness_may_be_half_the_first_fifth_and_half_the_last():
+    rewards = np.arange(10, dtype=np.float32) ** 2
+    evolution = make(fitness_weighting="first_and_last_fifth")
+    expected = 0.5 * rewards[:2].mean() + 0.5 * rewards[-2:].mean()
+    np.testing.assert_allclose(fitness_of(evolution, rewards), expected, rtol=1e-6)
+    # Over the unrolls of a lifetime, it is the same.
+    unrolled = make(fitness_weighting="first_and_last_fifth", unroll_length=5)
+    parts = [fitness_of(unrolled, rewards[first : first + 5], first_step=first) for first in (0, 5)]
+    np.testing.assert_allclose(np.mean(parts), expected, rtol=1e-6)
+
+    taught = make((TAUGHT,), fitness="expected_advantage", fitness_weighting="first_and_last_fifth")
+    known = {"expected_advantage": jnp.asarray(-rewards), "action_ignored": jnp.zeros(10, bool)}
+    np.testing.assert_allclose(fitness_of(taught, np.zeros(10, np.float32), **known), -expected, rtol=1e-6)
+
+
+def test_two_keys_that_weight_a_lifetime_are_refused():
+    with pytest.raises(InputError, match=r"outer\.fitness_weighting=first_and_last_fifth and outer\.fitness_fraction"):
+        make(fitness_weighting="first_and_last_fifth", fitness_fraction=0.5)
 
 
 @pytest.mark.parametrize("entries", [(NOWHERE,), (NOWHERE, BANDIT)])

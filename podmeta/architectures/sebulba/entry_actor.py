@@ -164,6 +164,7 @@ class EntryActor(NamedTuple):
             expected_reward=None,
             regret=None,
             expected_advantages=None,
+            expected_advantage=None,
         )
         final_input = jax.vmap(self.entry.inner_loop.see)(timestep, state.lifetimes.previous_action)
         return Trajectory(learner_state, experience, final_input, first_step)

@@ -73,9 +73,16 @@ class EvolutionConfig(OuterLoopConfig):
     noise_rank: int = option(0, "rank of each matrix's perturbation, u vᵀ / sqrt(rank); 0 is full rank", minimum=0)
     fitness: str = option(
         "reward",
-        "what a member is judged by; expected_reward, under its policy, has less noise, and holds in those "
-        "environments that know it: the others go on with the reward",
-        choices=("reward", "expected_reward"),
+        "what a member is judged by. expected_reward, under its policy, has less noise, and so has a teacher's "
+        "expected_advantage, which includes what the actions lead to. They hold in those environments that know them: "
+        "the others go on with the reward",
+        choices=("reward", "expected_reward", "expected_advantage"),
+    )
+    fitness_weighting: str = option(
+        "uniform",
+        "how the env steps of a lifetime count: alike, or half of the fitness by the first fifth of the lifetime and "
+        "half by the last, so that learning soon and not forgetting count the same",
+        choices=("uniform", "first_and_last_fifth"),
     )
     fitness_shaping: str = option(
         "centred_rank", "over the whole population", choices=("centred_rank", "z_score", "raw")
