@@ -349,7 +349,7 @@ def _advance(
     push: Float[Array, "*actions num_modes"],
 ) -> tuple[Float[Array, "*actions num_modes"], Float[Array, "*actions num_modes"]]:
     """Position and speed one env step later."""
-    force = dynamics.stiffness @ position + dynamics.springs * position**3
+    force = jnp.sum(dynamics.stiffness * position, axis=-1) + dynamics.springs * position**3
     next_speed = (1 - dynamics.damping) * speed + force + push
     return position + next_speed, next_speed
 
@@ -363,7 +363,9 @@ def _values_of_pushes(
 ) -> Float[Array, "num_pushes"]:
     """What the teacher thinks of the states that the pushes lead to."""
     states = jnp.concatenate(_advance(dynamics, position, speed, pushes), axis=-1)
-    return jnp.sum((states @ teacher.quadratic) * states, axis=-1) + states @ teacher.linear
+    # Sums of products are faster here than products of matrices, of which every lifetime has its own.
+    slopes = jnp.sum(states[:, None] * teacher.quadratic, axis=-1) + teacher.linear
+    return jnp.sum(states * slopes, axis=-1)
 
 
 def _reward(
@@ -386,6 +388,6 @@ def _reward(
 def _observe(task: LinearControlTask, state: LinearControlState) -> Float[Array, "num_observations"]:
     """Positions and speeds, and further features: a constant, a cosine, a product or noise."""
     position, speed = state.position, state.speed / task.dynamics.speeds
-    choices = jnp.stack([jnp.ones(()), jnp.cos(2 * position[0]), position[0] * speed[0]])
-    further = jnp.where(task.further < 3, choices[task.further], state.distraction)
+    choices = [1.0, jnp.cos(2 * position[0]), position[0] * speed[0]]
+    further = jnp.select([task.further == index for index in range(3)], choices, state.distraction)
     return show(task.view, jnp.concatenate([position + task.offsets, speed, further]))

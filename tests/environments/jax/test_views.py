@@ -41,9 +41,11 @@ def test_place_codes_are_sparse_and_add_up_to_1(num_observations):
     codes = [(view, np.asarray(observation)) for view, observation in views if view.is_place_code]
     assert 3 <= len(codes) <= 20  # a third of all
     for view, observation in codes:
-        first_places = np.asarray(view.order) < num_observations // NUM_FEATURES * NUM_FEATURES
         for feature in range(NUM_FEATURES):
-            places = observation[(np.asarray(view.order) % NUM_FEATURES == feature) & first_places]
+            of_feature = np.asarray(view.weights)[:, feature] == 1
+            _, first = np.unique(np.asarray(view.centres)[of_feature], return_index=True)
+            places = observation[of_feature][first]
+            assert places.size == num_observations // NUM_FEATURES
             assert places.sum() == pytest.approx(1, abs=1e-5)
             assert np.count_nonzero(places) <= 2
 
