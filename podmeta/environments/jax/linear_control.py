@@ -388,6 +388,6 @@ def _reward(
 def _observe(task: LinearControlTask, state: LinearControlState) -> Float[Array, "num_observations"]:
     """Positions and speeds, and further features: a constant, a cosine, a product or noise."""
     position, speed = state.position, state.speed / task.dynamics.speeds
-    choices = [1.0, jnp.cos(2 * position[0]), position[0] * speed[0]]
+    choices = [jnp.ones(()), jnp.cos(2 * position[0]), position[0] * speed[0]]
     further = jnp.select([task.further == index for index in range(3)], choices, state.distraction)
     return show(task.view, jnp.concatenate([position + task.offsets, speed, further]))
