@@ -26,7 +26,7 @@ from podmeta.arithmetic import own_arithmetic
 from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
 from podmeta.environments.contract import ContractError, check_follows, checked_scalars
 from podmeta.errors import InputError
-from podmeta.inner_loop import see
+from podmeta.inner_loop import make_learner_input
 from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.normalisation import with_normalised_rewards
@@ -192,12 +192,12 @@ class Agent:
           InputError: it is no time step of dm_env's, or does not follow the one before; the observation is not what its
             spec says; or it or the reward is not finite.
         """
-        told = self._program.told(timestep)
-        step_type = int(told[-1])
+        fields = self._program.fields(timestep)
+        step_type = int(fields[-1])
         if self._previous.is_known:
             self._program.check_follows(step_type, self._previous.step_type)
         self._previous = _UNKNOWN
-        self._state, action = self._program.step(self._state, told)
+        self._state, action = self._program.step(self._state, fields)
         self._previous = _Previous(step_type, True)
         return action
 
@@ -241,7 +241,7 @@ class _Program:
             learner_state=self._learner.initial_state(self._meta_params, learner_key),
         )
 
-    def told(self, timestep: dm_env.TimeStep) -> Float[np.ndarray, "observation_size_and_two"]:
+    def fields(self, timestep: dm_env.TimeStep) -> Float[np.ndarray, "observation_size_and_two"]:
         """The observation, reward and step type of a time step, in one array, because each would cost its transfer.
 
         Raises:
@@ -252,12 +252,12 @@ class _Program:
             observation = self._encode(timestep.observation)
         except ContractError as error:
             raise InputError(f"the environment {error}: mend it, or reset the agent with its specs") from error
-        told = np.empty(self._observation_size + 2, np.float32)
-        told[:-2] = observation.reshape(-1)
-        told[-2:] = reward, step_type
-        if not np.isfinite(told).all():
+        fields = np.empty(self._observation_size + 2, np.float32)
+        fields[:-2] = observation.reshape(-1)
+        fields[-2:] = reward, step_type
+        if not np.isfinite(fields).all():
             raise InputError("an observation is not finite, which no agent can learn from: mend it first")
-        return told
+        return fields
 
     def check_follows(self, step_type: int, previous: int | None) -> None:
         """Raises an InputError where a step type may not follow the one before."""
@@ -267,16 +267,18 @@ class _Program:
             cure = "begin a lifetime with environment.reset()" if previous is None else "mend it"
             raise InputError(f"the environment {error}: {cure}") from error
 
-    def step(self, state: AgentState, told: Float[np.ndarray, "observation_size_and_two"]) -> tuple[AgentState, Any]:
+    def step(self, state: AgentState, fields: Float[np.ndarray, "observation_size_and_two"]) -> tuple[AgentState, Any]:
         """The state after a time step, and the action."""
-        state, action = self._step(self._meta_params, state, told)
+        state, action = self._step(self._meta_params, state, fields)
         return state, self._decode(np.asarray(action))[()]
 
     def _traced_step(
-        self, meta_params: MetaParams, state: AgentState, told: Float[Array, "observation_size_and_two"]
+        self, meta_params: MetaParams, state: AgentState, fields: Float[Array, "observation_size_and_two"]
     ) -> tuple[AgentState, Array]:
-        observation, reward, step_type = told[:-2], told[-2], told[-1].astype(jnp.int32)
-        learner_input = see(dm_env.TimeStep(step_type, reward, jnp.ones(()), observation), state.previous_action)
+        observation, reward, step_type = fields[:-2], fields[-2], fields[-1].astype(jnp.int32)
+        learner_input = make_learner_input(
+            dm_env.TimeStep(step_type, reward, jnp.ones(()), observation), state.previous_action
+        )
         output, learner_state = self._learner.step(meta_params, state.learner_state, learner_input)
         key = jax.random.fold_in(wrap_key(state.key_data), state.num_steps)
         action = self._policy.sample(key, output.policy)

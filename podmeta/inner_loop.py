@@ -1,7 +1,7 @@
 """The inner loop: rolling a learner through an environment, for a lifetime of many episodes.
 
-One scan serves both outer loops and evaluation. The learner state is kept across episode ends; it is born anew only
-with a new lifetime. All functions are unbatched.
+One scan serves both outer loops and evaluation. The learner state is kept across episode ends; only
+a new lifetime resets it. All functions are unbatched.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class LifetimeState(NamedTuple):
     Attributes:
       key_data: [2] the key of the whole lifetime, as plain numbers that a checkpoint can hold; env step t uses
         fold_in(key, t).
-      num_steps: [] env steps lived so far.
+      num_steps: [] env steps done so far.
       task: the task of the lifetime; () where the environment lives on the host, and keeps it.
       environment_state: the environment state at `timestep`; () likewise.
       timestep: what the learner sees next; () where an actor has it from the host.
@@ -46,12 +46,12 @@ class LifetimeState(NamedTuple):
     learner_state: LearnerState
 
 
-class Decision(NamedTuple):
-    """What a learner makes of one time step.
+class ActorOutput(NamedTuple):
+    """The learner's input, output and action at one time step.
 
     Attributes:
-      learner_input: what it is told.
-      learner_output: what it says.
+      learner_input: the learner's input.
+      learner_output: its output.
       action: the action drawn from its policy.
     """
 
@@ -64,8 +64,8 @@ class Experience(NamedTuple):
     """What happened at one env step, or, with a leading time axis, at many.
 
     Attributes:
-      learner_input: what the learner was told.
-      learner_output: what it said.
+      learner_input: the learner's input.
+      learner_output: its output.
       action: the action drawn from its policy.
       action_ignored: whether the env step was a reset, which ignores the action (see `step_or_reset`).
       follows_truncation: whether it was a reset after an episode that was truncated, not terminated.
@@ -93,8 +93,8 @@ class Experience(NamedTuple):
     expected_advantage: Float[Array, "*time"] | None
 
 
-def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
-    """What a learner is told at a time step. No action led to the first one of an episode."""
+def make_learner_input(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
+    """The input of a learner at a time step. No action led to the first one of an episode."""
     starts = is_first(timestep)
     return LearnerInput(
         observation=timestep.observation,
@@ -104,7 +104,7 @@ def see(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"])
     )
 
 
-See = Callable[[dm_env.TimeStep, Array], LearnerInput]  # as `see`
+MakeLearnerInput = Callable[[dm_env.TimeStep, Array], LearnerInput]  # as `make_learner_input`
 
 
 class InnerLoop(NamedTuple):
@@ -113,39 +113,43 @@ class InnerLoop(NamedTuple):
     Attributes:
       lifetime_length: T, env steps in a lifetime.
       init: key -> θ.
-      initial_state: (θ, key) -> the learner state at birth.
-      birth: (θ, key) -> a lifetime at its first env step.
+      initial_state: (θ, key) -> the learner state at the start of a lifetime.
+      reset: (θ, key) -> a lifetime at its first env step.
       unroll: (θ, lifetime, num_steps) -> the lifetime `num_steps` env steps later, and the experience
         [num_steps, ...] in between.
       step: the learner's step, (θ, learner state, input) -> (output, learner state).
       policy: what the learner's output means.
       knows_expected_reward: whether `Experience.expected_reward` and `regret` are there.
       knows_expected_advantages: whether `Experience.expected_advantages` is there.
-      see: (time step, previous action) -> the learner's input. Controls hide part of it.
+      make_learner_input: (time step, previous action) -> the learner's input. Controls hide part of it.
     """
 
     lifetime_length: int
     init: Callable[[PRNGKeyArray], MetaParams]
     initial_state: Callable[[MetaParams, PRNGKeyArray], LearnerState]
-    birth: Callable[[MetaParams, PRNGKeyArray], LifetimeState]
+    reset: Callable[[MetaParams, PRNGKeyArray], LifetimeState]
     unroll: Callable[[MetaParams, LifetimeState, int], tuple[LifetimeState, Experience]]
     step: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]]
     policy: Policy
     knows_expected_reward: bool
     knows_expected_advantages: bool = False
-    see: See = see
+    make_learner_input: MakeLearnerInput = make_learner_input
 
-    def live(self, meta_params: MetaParams, key: PRNGKeyArray) -> Experience:
+    def rollout(self, meta_params: MetaParams, key: PRNGKeyArray) -> Experience:
         """A whole lifetime, [lifetime_length, ...]."""
-        return self.unroll(meta_params, self.birth(meta_params, key), self.lifetime_length)[1]
+        return self.unroll(meta_params, self.reset(meta_params, key), self.lifetime_length)[1]
 
 
 def make_inner_loop(
-    environment: Environment, learner: Learner, policy: Policy, lifetime_length: int, see: See = see
+    environment: Environment,
+    learner: Learner,
+    policy: Policy,
+    lifetime_length: int,
+    make_learner_input: MakeLearnerInput = make_learner_input,
 ) -> InnerLoop:
-    """Places a learner in an environment. `see` makes its input."""
+    """Places a learner in an environment. `make_learner_input` makes its input."""
 
-    def birth(meta_params: MetaParams, key: PRNGKeyArray) -> LifetimeState:
+    def reset(meta_params: MetaParams, key: PRNGKeyArray) -> LifetimeState:
         task_key, reset_key, learner_key, lifetime_key = jax.random.split(key, 4)
         task = environment.sample_task(task_key)
         environment_state, timestep = environment.reset(reset_key, task)
@@ -161,21 +165,23 @@ def make_inner_loop(
 
     def env_step(meta_params: MetaParams, lifetime: LifetimeState) -> tuple[LifetimeState, Experience]:
         action_key, environment_key = _step_keys(lifetime.key_data, lifetime.num_steps)
-        decision, decided = decide(learner.step, policy, see, meta_params, lifetime, policy.noise(action_key))
+        actor_output, after = policy_step(
+            learner.step, policy, make_learner_input, meta_params, lifetime, policy.noise(action_key)
+        )
         environment_state, timestep = step_or_reset(
             environment,
             environment_key,
             lifetime.task,
             lifetime.environment_state,
             lifetime.timestep,
-            policy.to_environment(decision.action),
+            policy.to_environment(actor_output.action),
         )
         expected_reward, regret = _against_expectation(
-            environment.expected_rewards(lifetime.task, lifetime.environment_state), decision
+            environment.expected_rewards(lifetime.task, lifetime.environment_state), actor_output
         )
         expected_advantages = environment.expected_advantages(lifetime.task, lifetime.environment_state)
         experience = Experience(
-            *decision,
+            *actor_output,
             action_ignored=is_last(lifetime.timestep),
             follows_truncation=is_truncated(lifetime.timestep),
             reward=timestep.reward,
@@ -184,9 +190,11 @@ def make_inner_loop(
             expected_reward=expected_reward,
             regret=regret,
             expected_advantages=expected_advantages,
-            expected_advantage=None if expected_advantages is None else _under_policy(expected_advantages, decision),
+            expected_advantage=None
+            if expected_advantages is None
+            else _under_policy(expected_advantages, actor_output),
         )
-        return decided._replace(environment_state=environment_state, timestep=timestep), experience
+        return after._replace(environment_state=environment_state, timestep=timestep), experience
 
     def unroll(meta_params: MetaParams, lifetime: LifetimeState, num_steps: int) -> tuple[LifetimeState, Experience]:
         return jax.lax.scan(lambda carry, _: env_step(meta_params, carry), lifetime, length=num_steps)
@@ -201,36 +209,41 @@ def make_inner_loop(
         lifetime_length,
         learner.init,
         learner.initial_state,
-        birth,
+        reset,
         unroll,
         learner.step,
         policy,
         knows_expected_reward=expected_rewards is not None,
         knows_expected_advantages=expected_advantages is not None,
-        see=see,
+        make_learner_input=make_learner_input,
     )
 
 
-def decide(
-    learner_step: Callable, policy: Policy, see: See, meta_params: MetaParams, lifetime: LifetimeState, noise: Noise
-) -> tuple[Decision, LifetimeState]:
-    """The learner sees the time step of a lifetime and decides.
+def policy_step(
+    learner_step: Callable,
+    policy: Policy,
+    make_learner_input: MakeLearnerInput,
+    meta_params: MetaParams,
+    lifetime: LifetimeState,
+    noise: Noise,
+) -> tuple[ActorOutput, LifetimeState]:
+    """One step of the policy: the action of a lifetime at its current time step.
 
     Args:
       learner_step: the learner's step.
       policy: what its output means.
-      see: what makes its input.
+      make_learner_input: what makes its input.
       meta_params: θ.
       lifetime: the lifetime.
       noise: of the action, as `action_noise` gives it for this env step.
 
     Returns:
-      The decision, and the lifetime after it, which still waits for the environment's answer.
+      The output, and the lifetime after it, in which the environment has not stepped yet.
     """
-    learner_input = see(lifetime.timestep, lifetime.previous_action)
+    learner_input = make_learner_input(lifetime.timestep, lifetime.previous_action)
     output, learner_state = learner_step(meta_params, lifetime.learner_state, learner_input)
     action = policy.choose(noise, output.policy)
-    return Decision(learner_input, output, action), lifetime._replace(
+    return ActorOutput(learner_input, output, action), lifetime._replace(
         num_steps=lifetime.num_steps + 1, previous_action=policy.encode(action), learner_state=learner_state
     )
 
@@ -247,19 +260,19 @@ def _step_keys(key_data: UInt32[Array, "2"], num_steps: Int[Array, ""]) -> Key[A
 
 
 def _against_expectation(
-    expected_rewards: Float[Array, "num_actions"] | None, decision: Decision
+    expected_rewards: Float[Array, "num_actions"] | None, actor_output: ActorOutput
 ) -> tuple[Float[Array, ""], Float[Array, ""]] | tuple[None, None]:
     """The expected reward under the policy, and the regret of the action taken; None where unknown."""
     if expected_rewards is None:
         return None, None
-    expected_reward = _under_policy(expected_rewards, decision)
-    taken = jnp.sum(jax.nn.one_hot(decision.action, expected_rewards.size) * expected_rewards)
+    expected_reward = _under_policy(expected_rewards, actor_output)
+    taken = jnp.sum(jax.nn.one_hot(actor_output.action, expected_rewards.size) * expected_rewards)
     return expected_reward, jnp.max(expected_rewards) - taken
 
 
-def _under_policy(values: Float[Array, "num_actions"], decision: Decision) -> Float[Array, ""]:
+def _under_policy(values: Float[Array, "num_actions"], actor_output: ActorOutput) -> Float[Array, ""]:
     """The mean of what is known of every action under the learner's policy."""
-    return jnp.sum(jax.nn.softmax(decision.learner_output.policy[:, 0]) * values)
+    return jnp.sum(jax.nn.softmax(actor_output.learner_output.policy[:, 0]) * values)
 
 
 def build_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> InnerLoop:
@@ -270,12 +283,17 @@ def build_inner_loop(learner_config: LearnerConfig, environment_config: Environm
     return place_learner(learner, policy, environment_config)
 
 
-def place_learner(learner: Learner, policy: Policy, environment_config: EnvironmentConfig, see: See = see) -> InnerLoop:
-    """Places a learner in the environment of a config, compiled or on the host. `see` makes its input."""
+def place_learner(
+    learner: Learner,
+    policy: Policy,
+    environment_config: EnvironmentConfig,
+    make_learner_input: MakeLearnerInput = make_learner_input,
+) -> InnerLoop:
+    """Places a learner in the environment of a config, compiled or on the host."""
     if lives_on_host(environment_config):
-        return _inner_loop_on_host(learner, policy, environment_config, see)
+        return _inner_loop_on_host(learner, policy, environment_config, make_learner_input)
     environment = make_environment(environment_config)
-    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length, see)
+    return make_inner_loop(environment, learner, policy, environment_config.lifetime_length, make_learner_input)
 
 
 def environment_specs(
@@ -289,7 +307,9 @@ def environment_specs(
     return environment.observation_spec(), environment.action_spec()
 
 
-def _inner_loop_on_host(learner: Learner, policy: Policy, environment_config: EnvironmentConfig, see: See) -> InnerLoop:
+def _inner_loop_on_host(
+    learner: Learner, policy: Policy, environment_config: EnvironmentConfig, make_learner_input: MakeLearnerInput
+) -> InnerLoop:
     """The learner's part of an inner loop. What lives in the environment is up to actors, which no program can hold."""
 
     def not_here(*arguments: Any) -> Any:
@@ -299,10 +319,10 @@ def _inner_loop_on_host(learner: Learner, policy: Policy, environment_config: En
         lifetime_length=environment_config.lifetime_length,
         init=learner.init,
         initial_state=learner.initial_state,
-        birth=not_here,
+        reset=not_here,
         unroll=not_here,
         step=learner.step,
         policy=policy,
         knows_expected_reward=False,
-        see=see,
+        make_learner_input=make_learner_input,
     )

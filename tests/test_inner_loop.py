@@ -69,7 +69,7 @@ INNER_LOOP = make_inner_loop(Scripted(), COUNTING, make_policy(specs.DiscreteArr
 def experience():
     """One scripted lifetime, [NUM_STEPS, ...]."""
     meta_params = INNER_LOOP.init(jax.random.key(0))
-    return jax.tree.map(np.asarray, jax.jit(INNER_LOOP.live)(meta_params, jax.random.key(1)))
+    return jax.tree.map(np.asarray, jax.jit(INNER_LOOP.rollout)(meta_params, jax.random.key(1)))
 
 
 def test_the_learner_state_is_kept_across_episode_ends(experience):
@@ -134,10 +134,10 @@ def bandit_meta_params():
 
 def test_a_lifetime_in_two_halves_is_the_lifetime_in_one(bandit_meta_params):
     def in_one(meta_params, key):
-        return BANDIT.unroll(meta_params, BANDIT.birth(meta_params, key), 12)
+        return BANDIT.unroll(meta_params, BANDIT.reset(meta_params, key), 12)
 
     def in_two(meta_params, key):
-        lifetime, first = BANDIT.unroll(meta_params, BANDIT.birth(meta_params, key), 7)
+        lifetime, first = BANDIT.unroll(meta_params, BANDIT.reset(meta_params, key), 7)
         lifetime, second = BANDIT.unroll(meta_params, lifetime, 5)
         return lifetime, jax.tree.map(lambda *halves: jnp.concatenate(halves), first, second)
 
@@ -149,7 +149,7 @@ def test_the_expected_reward_and_regret_of_a_bandit(bandit_meta_params):
     @jax.jit
     @jax.vmap
     def live(key):
-        lifetime, experience = BANDIT.unroll(bandit_meta_params, BANDIT.birth(bandit_meta_params, key), 12)
+        lifetime, experience = BANDIT.unroll(bandit_meta_params, BANDIT.reset(bandit_meta_params, key), 12)
         return lifetime.task, experience
 
     num_lifetimes = 4000
@@ -167,7 +167,7 @@ def test_the_expected_reward_and_regret_of_a_bandit(bandit_meta_params):
 
 def test_lifetimes_with_other_keys_are_other_lifetimes(bandit_meta_params):
     keys = jax.random.split(jax.random.key(7), 50)
-    lifetimes = jax.jit(jax.vmap(BANDIT.birth, in_axes=(None, 0)))(bandit_meta_params, keys)
+    lifetimes = jax.jit(jax.vmap(BANDIT.reset, in_axes=(None, 0)))(bandit_meta_params, keys)
     assert np.unique(lifetimes.task, axis=0).shape[0] == 50
     assert np.unique(lifetimes.key_data, axis=0).shape[0] == 50
     cells = np.asarray(lifetimes.learner_state[0].cell).reshape(50, -1)

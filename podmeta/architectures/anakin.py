@@ -58,7 +58,7 @@ class Rollout(NamedTuple):
         draw = self.outer_loop.draw(outer, slot)
 
         def of_member(member: Int[Array, ""]) -> SlotLifetimes:
-            meta_params = self.outer_loop.acting_params(outer, draw, member)
+            meta_params = self.outer_loop.actor_params(outer, draw, member)
             return tuple(
                 self._begin(index, meta_params, keys) if self._lasts(index) else ()
                 for index, keys in enumerate(entry_keys)
@@ -74,7 +74,7 @@ class Rollout(NamedTuple):
         draw = self.outer_loop.draw(outer, slot)
 
         def of_member(member: Int[Array, ""], lifetimes: SlotLifetimes) -> tuple[SlotLifetimes, tuple[Trajectory, ...]]:
-            meta_params = self.outer_loop.acting_params(outer, draw, member)
+            meta_params = self.outer_loop.actor_params(outer, draw, member)
             unrolled = [
                 self._unroll_entry(index, outer, slot, meta_params, *of_entry)
                 for index, of_entry in enumerate(zip(entry_keys, lifetimes, strict=True))
@@ -100,7 +100,7 @@ class Rollout(NamedTuple):
 
         def unroll(before: LifetimeState) -> tuple[LifetimeState, Trajectory]:
             after, experience = inner_loop.unroll(meta_params, before, unroll_length)
-            final_input = inner_loop.see(after.timestep, after.previous_action)
+            final_input = inner_loop.make_learner_input(after.timestep, after.previous_action)
             return after, Trajectory(before.learner_state, experience, final_input, done * unroll_length)
 
         fresh = self._begin(index, meta_params, keys)
@@ -109,7 +109,7 @@ class Rollout(NamedTuple):
         return jax.vmap(unroll)(jax.tree.map(lambda new, old: jnp.where(done == 0, new, old), fresh, lifetimes))
 
     def _begin(self, index: int, meta_params: MetaParams, keys: Key[Array, "lifetimes"]) -> LifetimeState:
-        return jax.vmap(self.outer_loop.entries[index].inner_loop.birth, in_axes=(None, 0))(meta_params, keys)
+        return jax.vmap(self.outer_loop.entries[index].inner_loop.reset, in_axes=(None, 0))(meta_params, keys)
 
     def _lasts(self, index: int) -> bool:
         """Whether the lifetimes of an entry go on across updates."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from podmeta.architectures.base import TrainingState
 
-Metrics = dict[str, np.ndarray]  # by name, [num_updates, num_instances]
+MetricsByUpdate = dict[str, np.ndarray]  # by name, [num_updates, num_instances]
 
 
 class Advance(NamedTuple):
@@ -21,7 +21,7 @@ class Advance(NamedTuple):
     """
 
     num_updates: int
-    metrics: Metrics
+    metrics: MetricsByUpdate
     process_metrics: dict[str, float]
     seconds: float
 

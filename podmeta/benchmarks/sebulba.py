@@ -180,7 +180,7 @@ def _inference_rate(job: JobConfig, in_programs: bool) -> float:
     outer = sebulba.outer_loop.actor_view(sebulba.init(instance_settings(job)).outer)
 
     def actor(index: int) -> Callable[[], Any]:
-        meta_params, (keys,), (seeds,) = programs.behave(outer, 0, sebulba.slots[index])
+        meta_params, (keys,), (seeds,) = programs.actor_params(outer, 0, sebulba.slots[index])
         with _environments(job, entry_actor.num_lifetimes) as environment:
             timestep = environment.reset(np.ones(entry_actor.num_lifetimes, bool), np.asarray(seeds))
             is_compiled = in_programs and environment.compiled_step() is not None
@@ -208,7 +208,7 @@ def _learner_rate(job: JobConfig) -> float:
     sebulba = _program(job)
     programs, (entry_actor,) = make_actor_programs(sebulba), sebulba.entry_actors
     outer = sebulba.init(instance_settings(job)).outer
-    meta_params, (keys,), (seeds,) = programs.behave(sebulba.outer_loop.actor_view(outer), 0, sebulba.slots[0])
+    meta_params, (keys,), (seeds,) = programs.actor_params(sebulba.outer_loop.actor_view(outer), 0, sebulba.slots[0])
     every = np.ones(entry_actor.num_lifetimes, bool)
     with _environments(job, entry_actor.num_lifetimes) as environment:
         timestep = environment.reset(every, np.asarray(seeds))

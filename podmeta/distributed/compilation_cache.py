@@ -13,7 +13,7 @@ def use_compilation_cache(setting: str) -> list[str]:
     """Tells JAX where to keep compiled programs. Call it before anything is compiled.
 
     Args:
-      setting: the config's `compilation_cache_dir`. `auto` is the directory that JAX has been told of already
+      setting: the config's `compilation_cache_dir`. `auto` is the directory that JAX knows already
         (such as by JAX_COMPILATION_CACHE_DIR), else podmeta's own in the user's cache; `off` is none; anything
         else is a path.
 
@@ -43,8 +43,8 @@ def use_compilation_cache(setting: str) -> list[str]:
 def _directory(setting: str) -> Path:
     if setting != "auto":
         return Path(setting).expanduser().absolute()
-    told: str | None = jax.config.values["jax_compilation_cache_dir"]
-    if told:
-        return Path(told)
+    configured: str | None = jax.config.values["jax_compilation_cache_dir"]
+    if configured:
+        return Path(configured)
     user_cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(user_cache).expanduser() / "podmeta" / "jax"

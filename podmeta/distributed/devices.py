@@ -98,8 +98,8 @@ def num_devices_of_all_processes() -> int:
     """
     numbers = Counter(device.process_index for device in jax.devices())
     if len(set(numbers.values())) > 1 or len(numbers) < jax.process_count():
-        told = ", ".join(f"process {index} has {numbers[index]}" for index in range(jax.process_count()))
-        raise InputError(f"every process of a job needs as many devices as the others: {told}")
+        counts = ", ".join(f"process {index} has {numbers[index]}" for index in range(jax.process_count()))
+        raise InputError(f"every process of a job needs as many devices as the others: {counts}")
     return len(jax.devices())
 
 

@@ -18,7 +18,7 @@ def start(config: DistributedConfig) -> None:
     """Joins the other processes of the job, if it has any. It must come before anything touches a device.
 
     Raises:
-      InputError: it is told to look for other processes, and finds nothing that has started them.
+      InputError: it has to look for other processes, and finds nothing that has started them.
     """
     if config.enabled == "off" or (config.enabled == "auto" and not _started_with_others(config)):
         return

@@ -49,23 +49,23 @@ def from_first(make: Callable[[], T]) -> T:
     """What `make` returns in the first process, where alone it is called; any value that can be pickled.
 
     Raises:
-      PodmetaError: `make` has raised one. The first process raises that, the others say where it is told.
+      PodmetaError: `make` has raised one. The first process raises that, the others say where it is shown.
     """
     if jax.process_count() == 1:
         return make()
-    kind, told, raised = _VALUE, b"", None
+    kind, message, raised = _VALUE, b"", None
     if is_first():
         try:
-            told = pickle.dumps(make())
+            message = pickle.dumps(make())
         except PodmetaError as error:
             kind, raised = _INPUT_ERROR if isinstance(error, InputError) else _ERROR, error
-    kind, length = broadcast_one_to_all(np.array([kind, len(told)], np.int32)).tolist()
+    kind, length = broadcast_one_to_all(np.array([kind, len(message)], np.int32)).tolist()
     if raised is not None:
         raise raised
     if kind != _VALUE:
         error_type = InputError if kind == _INPUT_ERROR else PodmetaError
         raise error_type("process 0 of this job has stopped it, and says why")
-    content = np.frombuffer(told, np.uint8) if is_first() else np.zeros(length, np.uint8)
+    content = np.frombuffer(message, np.uint8) if is_first() else np.zeros(length, np.uint8)
     return pickle.loads(broadcast_one_to_all(content).tobytes())  # the processes of a job run one another's code anyway
 
 
@@ -88,8 +88,8 @@ def check_alike(config_text: str) -> None:
         if differing.size:
             hosts = [bytes(host).rstrip(b"\0").decode() for host in everyone["host"]]
             index = int(differing[0])
-            told = [f"{name} {_hexadecimal(everyone[name][each])} on {hosts[each]}" for each in (0, index)]
-            raise InputError(f"process 0 has {told[0]}, but process {index} has {told[1]}: {_CURES[name]}")
+            described = [f"{name} {_hexadecimal(everyone[name][each])} on {hosts[each]}" for each in (0, index)]
+            raise InputError(f"process 0 has {described[0]}, but process {index} has {described[1]}: {_CURES[name]}")
 
 
 _CURES = {

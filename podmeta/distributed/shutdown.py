@@ -13,7 +13,7 @@ from podmeta.distributed.initialise import has_joined_others
 _PATIENCE_S = 1.0  # for threads that are about to end
 
 
-class ForeignWork(threading.Thread):
+class AbandonableThread(threading.Thread):
     """A thread that runs what cannot be interrupted, XLA's programs and users' environments, and may be left in it."""
 
     def __init__(self, name: str, target: Callable[[], object] | None = None) -> None:
@@ -27,7 +27,7 @@ def leave(code: int) -> None:
     go on. Where a thread has been left in a program or an environment, that would wait for it, or take from under it
     what it runs in. Where an environment has started a thread and left it running, that would wait for it, too.
     """
-    left_behind = any(isinstance(thread, ForeignWork) for thread in threading.enumerate())
+    left_behind = any(isinstance(thread, AbandonableThread) for thread in threading.enumerate())
     if _threads_of_others() or left_behind or has_joined_others():
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):

@@ -189,8 +189,8 @@ def _headlines(run_path: Path, rows: list[EvaluationRow], suites: list[str]) -> 
 def _in_setting(key: str, groups: list[str], by_run: list[tuple[str, _Headline]]) -> SettingScores:
     metrics = {headline.metric for _, headline in by_run}
     if len(metrics) > 1:
-        told = " and ".join(sorted(metrics))
-        raise InputError(f"{key}: the runs were meta-tested by {told}: give all of them to podmeta evaluate again")
+        names = " and ".join(sorted(metrics))
+        raise InputError(f"{key}: the runs were meta-tested by {names}: give all of them to podmeta evaluate again")
     (metric,) = metrics
     scores = {
         group: np.array([value for owner, run in by_run if owner == group for value in run.of("learner")])

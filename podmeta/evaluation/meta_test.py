@@ -21,9 +21,9 @@ from podmeta.evaluation.baselines.contenders import (
     is_bernoulli_bandit,
 )
 from podmeta.evaluation.baselines.from_scratch import ALGORITHMS as FROM_SCRATCH
-from podmeta.evaluation.baselines.from_scratch import live_from_scratch
-from podmeta.evaluation.on_host import live_on_host
-from podmeta.evaluation.rollouts import Lifetimes, live_lifetimes, outer_fifths, outer_parts
+from podmeta.evaluation.baselines.from_scratch import rollout_from_scratch
+from podmeta.evaluation.on_host import rollout_on_host
+from podmeta.evaluation.rollouts import Lifetimes, outer_fifths, outer_parts, rollout_lifetimes
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.statistics import Interval, mean_interval
 from podmeta.evaluation.verdict import judge, over_hand_written
@@ -67,10 +67,14 @@ def meta_test(
     check_fit(meta_params, learner_config, environment_config)
     check_references(references, environment_config)
     keys = jax.random.split(make_key(seed), num_tasks)
-    live = functools.partial(live_on_host, environment_config) if lives_on_host(environment_config) else live_lifetimes
+    rollout = (
+        functools.partial(rollout_on_host, environment_config)
+        if lives_on_host(environment_config)
+        else rollout_lifetimes
+    )
 
     loops = inner_loops(meta_params, learner_config, environment_config, references)
-    measured = {name: live(*loops[name], keys) for name in ("learner", "random")}
+    measured = {name: rollout(*loops[name], keys) for name in ("learner", "random")}
     if is_bernoulli_bandit(environment_config):
         num_pulls = environment_config.lifetime_length
         probabilities = np.asarray(jax.jit(jax.vmap(arm_probabilities(environment_config)))(keys))
@@ -80,13 +84,13 @@ def meta_test(
             measured[algorithm] = Lifetimes(history.rewards, never, never, history.regrets)
     for name in references:
         if name in loops:
-            measured[name] = live(*loops[name], keys)
+            measured[name] = rollout(*loops[name], keys)
         elif name in FROM_SCRATCH:
-            measured[name] = live_from_scratch(name, environment_config, keys)
+            measured[name] = rollout_from_scratch(name, environment_config, keys)
     for companion in companions:
         if fits(companion.meta_params, companion.learner_config, environment_config):
             companion_loop = build_inner_loop(companion.learner_config, environment_config)
-            measured[companion.name] = live(companion_loop, companion.meta_params, keys)
+            measured[companion.name] = rollout(companion_loop, companion.meta_params, keys)
     return measured
 
 

@@ -1,4 +1,4 @@
-"""Lifetimes in environments of the host, lived for a meta-test by the programs of Sebulba's actors."""
+"""Rollouts in environments of the host for a meta-test, by the programs of Sebulba's actors."""
 
 import dm_env
 import jax
@@ -18,7 +18,7 @@ from podmeta.outer.base import Entry
 MOST_ENVIRONMENTS = 64  # side by side: each takes memory, and some a window of their own
 
 
-def live_on_host(
+def rollout_on_host(
     environment_config: HostEnvironmentConfig,
     inner_loop: InnerLoop,
     meta_params: MetaParams,
@@ -35,7 +35,7 @@ def live_on_host(
     actor = _make_actor(environment_config, inner_loop, num_environments)
     act = jax.jit(actor.act, donate_argnums=1)
 
-    def live(batch: Key[Array, "num_environments"]) -> tuple:
+    def rollout(batch: Key[Array, "num_environments"]) -> tuple:
         every = np.ones(num_environments, bool)
         timestep = environment.reset(every, np.asarray(environment_seeds(batch)))
         state = actor.init(meta_params, batch, timestep)
@@ -45,12 +45,12 @@ def live_on_host(
         return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(num_environments, jnp.int32)).experience)
 
     with patient_host_environment(environment_config, num_environments) as environment:
-        lived = [jax.tree.map(np.asarray, live(batch)) for batch in padded]
-    return Lifetimes(*jax.tree.map(lambda *parts: np.concatenate(parts)[: keys.size], *lived))
+        rollouts = [jax.tree.map(np.asarray, rollout(batch)) for batch in padded]
+    return Lifetimes(*jax.tree.map(lambda *parts: np.concatenate(parts)[: keys.size], *rollouts))
 
 
 def trace_on_host(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop, meta_params: MetaParams) -> None:
-    """Traces what `live_on_host` compiles, for θ or its shapes. Nothing is computed, and no environment steps."""
+    """Traces what `rollout_on_host` compiles, for θ or its shapes. Nothing is computed, and no environment steps."""
     actor = _make_actor(environment_config, inner_loop, num_environments=1)
     with patient_host_environment(environment_config, num_environments=1) as environment:
         observation = environment.observation_spec()
@@ -66,4 +66,4 @@ def trace_on_host(environment_config: HostEnvironmentConfig, inner_loop: InnerLo
 
 def _make_actor(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop, num_environments: int) -> EntryActor:
     entry = Entry(environment_config.name, inner_loop, lifetimes=1, weight=1.0)
-    return EntryActor(entry, num_environments, inner_loop.lifetime_length, 0, uses_decisions=False)
+    return EntryActor(entry, num_environments, inner_loop.lifetime_length, 0, uses_actor_outputs=False)

@@ -79,7 +79,7 @@ def show_lifetime(played: PlayedLifetime, console: Console) -> None:
     axis = f"0{f'{length:,} env steps':>{len(curve) - 1}}"
     fifth = max(1, length // 5)
     first, last = played.rewards[:fifth].mean(), played.rewards[-fifth:].mean()
-    told = [
+    lines = [
         f"reward per env step, mean of every {-(-length // _NUM_BARS):,}",
         *lines,
         " " * indent + axis,
@@ -88,9 +88,9 @@ def show_lifetime(played: PlayedLifetime, console: Console) -> None:
     ]
     if played.episode_ends.any():
         terminations = played.terminations
-        told.append(
+        lines.append(
             f"{played.episode_ends.sum():,} episodes ended, {terminations.sum():,} of them by termination: "
             f"{terminations[:fifth].sum():,} in the first fifth, {terminations[-fifth:].sum():,} in the last"
         )
-    for line in told:
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Lifetimes that have been lived, and what was measured in them."""
+"""Rollouts of lifetimes, and what is measured in them."""
 
 from typing import NamedTuple
 
@@ -43,14 +43,14 @@ def outer_fifths(lifetimes: Lifetimes) -> tuple[Float[np.ndarray, "num_tasks"], 
     return outer_parts(lifetimes, 5)
 
 
-def live_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: Key[Array, "num_tasks"]) -> Lifetimes:
+def rollout_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: Key[Array, "num_tasks"]) -> Lifetimes:
     """One lifetime per key, in batches of `TASKS_PER_BATCH`, on the default device."""
 
     @jax.jit
-    def live(keys: Key[Array, "num_tasks"]) -> tuple[Array, Array, Array, Array | None]:
-        return jax.lax.map(lambda key: measure(inner_loop.live(meta_params, key)), keys, batch_size=TASKS_PER_BATCH)
+    def rollout(keys: Key[Array, "num_tasks"]) -> tuple[Array, Array, Array, Array | None]:
+        return jax.lax.map(lambda key: measure(inner_loop.rollout(meta_params, key)), keys, batch_size=TASKS_PER_BATCH)
 
-    return Lifetimes(*jax.tree.map(np.asarray, live(keys)))
+    return Lifetimes(*jax.tree.map(np.asarray, rollout(keys)))
 
 
 def measure(experience: Experience) -> tuple[Array, Array, Array, Array | None]:

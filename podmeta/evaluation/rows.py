@@ -8,9 +8,9 @@ LEARNS_FROM_REWARD = "learns_from_reward"
 
 def setting_key(suite: str, environment: str, setting: dict[str, Any]) -> str:
     """A setting in words, which tells it from all others."""
-    told = {"environment": environment, **setting}
-    name = str(told.pop("environment"))
-    return ", ".join([f"{suite}: {name}", *(f"{key}={value}" for key, value in told.items())])
+    fields = {"environment": environment, **setting}
+    name = str(fields.pop("environment"))
+    return ", ".join([f"{suite}: {name}", *(f"{key}={value}" for key, value in fields.items())])
 
 
 def lower_is_better(metric: str) -> bool:

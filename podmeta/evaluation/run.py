@@ -168,11 +168,11 @@ def check_settings(job: JobConfig) -> None:
     """
     meta_params = _one_instance(state_shapes(job).outer.meta_params)
     suite = experiment_suite(job)
-    for environment_config, told in suite.settings:
+    for environment_config, overrides in suite.settings:
         try:
             check_setting(meta_params, job.learner, environment_config, suite.references)
         except InputError as error:
-            raise InputError(f"evaluation.settings, {told or environment_config.name}: {error}") from error
+            raise InputError(f"evaluation.settings, {overrides or environment_config.name}: {error}") from error
 
 
 def _learner(config: LearnerConfig, suite: Suite) -> LearnerConfig:

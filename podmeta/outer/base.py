@@ -82,7 +82,7 @@ class OuterLoop(abc.ABC):
       num_updates: the length of the stage, which schedules run over.
       first_update: updates that earlier stages have done.
       num_members: members of a slot, each with a θ of its own, that all live the same lifetimes; 0: θ itself acts.
-      uses_decisions: whether `summarise` looks at more than rewards and discounts.
+      uses_actor_outputs: whether `summarise` looks at more than rewards and discounts.
       requires_on_policy: whether the θ that acts must have seen the update before the one its lifetimes serve.
     """
 
@@ -92,7 +92,7 @@ class OuterLoop(abc.ABC):
     first_update: int
 
     num_members: ClassVar[int]
-    uses_decisions: ClassVar[bool]
+    uses_actor_outputs: ClassVar[bool]
     requires_on_policy: ClassVar[bool]
 
     @property
@@ -124,14 +124,14 @@ class OuterLoop(abc.ABC):
 
     @abc.abstractmethod
     def actor_view(self, state: OuterState) -> OuterState:
-        """The state without what `draw`, `acting_params` and `lifetime_keys` do not look at: what actors are sent."""
+        """The state without what `draw`, `actor_params` and `lifetime_keys` do not look at: what actors are sent."""
 
     @abc.abstractmethod
     def draw(self, state: OuterState, slot: Int[Array, ""]) -> Draw:
         """What a slot draws, such as its noise; () for nothing. Any device can draw it again, so it never travels."""
 
     @abc.abstractmethod
-    def acting_params(self, state: OuterState, draw: Draw, member: Int[Array, ""]) -> MetaParams:
+    def actor_params(self, state: OuterState, draw: Draw, member: Int[Array, ""]) -> MetaParams:
         """The θ by which a member of the slot with this draw acts; θ itself where there are no members."""
 
     @abc.abstractmethod

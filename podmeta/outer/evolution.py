@@ -34,7 +34,7 @@ from podmeta.outer.collectives import sum_over_devices
 from podmeta.outer.meta_optimiser import MetaOptimiser
 from podmeta.outer.moments import moments_of
 from podmeta.outer.optimisers import make_schedule_factor
-from podmeta.outer.perturbations import Noise, perturb, sample_noise, weighted_sum
+from podmeta.outer.perturbations import Perturbation, perturb, sample_noise, weighted_sum
 from podmeta.outer.shaping import SHAPINGS
 from podmeta.outer.staggering import lifetimes_begun
 
@@ -65,7 +65,7 @@ class Evolution(OuterLoop):
     config: EvolutionConfig
 
     num_members = len(_SIGNS)
-    uses_decisions = False
+    uses_actor_outputs = False
     requires_on_policy = True
 
     @property
@@ -84,11 +84,11 @@ class Evolution(OuterLoop):
         """The state without the optimiser's."""
         return state._replace(optimiser_state=())
 
-    def draw(self, state: EvolutionState, slot: Int[Array, ""]) -> Noise:
+    def draw(self, state: EvolutionState, slot: Int[Array, ""]) -> Perturbation:
         """ε of a pair: the same on every device, and for a whole lifetime."""
         return sample_noise(self._key(state, _NOISE, state.update, slot), state.meta_params, self.config.noise_rank)
 
-    def acting_params(self, state: EvolutionState, draw: Noise, member: Int[Array, ""]) -> MetaParams:
+    def actor_params(self, state: EvolutionState, draw: Perturbation, member: Int[Array, ""]) -> MetaParams:
         """θ + σ ε for the first member of a pair, and θ - σ ε for the second."""
         return perturb(state.meta_params, draw, jnp.asarray(_SIGNS)[member] * self._noise_std(state))
 
@@ -110,7 +110,7 @@ class Evolution(OuterLoop):
     def update(
         self,
         state: EvolutionState,
-        draws: Noise,
+        draws: Perturbation,
         summaries: Float[Array, "num_slots num_members num_entries"],
         axis_name: str | None,
     ) -> tuple[EvolutionState, Metrics]:

@@ -31,7 +31,7 @@ class GradientLoop(OuterLoop):
     config: GradientConfig
 
     num_members = 0
-    uses_decisions = True
+    uses_actor_outputs = True
     requires_on_policy = False
 
     @property
@@ -44,7 +44,7 @@ class GradientLoop(OuterLoop):
         del state, slot
         return ()
 
-    def acting_params(self, state: Any, draw: tuple[()], member: Int[Array, ""]) -> MetaParams:
+    def actor_params(self, state: Any, draw: tuple[()], member: Int[Array, ""]) -> MetaParams:
         """θ itself."""
         del draw, member
         return state.meta_params

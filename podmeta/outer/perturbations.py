@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from podmeta.learners.base import MetaParams
 from podmeta.learners.linear import LowRankMatrix
 
-Noise = Any  # a pytree like θ, with Factors in the place of matrices perturbed at low rank
+Perturbation = Any  # a pytree like θ, with Factors in the place of matrices perturbed at low rank
 
 
 class Factors(NamedTuple):
@@ -25,7 +25,7 @@ class Factors(NamedTuple):
     right: Float[Array, "num_outputs rank"]
 
 
-def sample_noise(key: PRNGKeyArray, meta_params: MetaParams, rank: int) -> Noise:
+def sample_noise(key: PRNGKeyArray, meta_params: MetaParams, rank: int) -> Perturbation:
     """Standard normal noise for every leaf of θ; matrices get `Factors` when `rank` > 0."""
     leaves, structure = jax.tree.flatten(meta_params)
     # One draw for all of θ: many small ones take longer, to compile and to run.
@@ -35,7 +35,7 @@ def sample_noise(key: PRNGKeyArray, meta_params: MetaParams, rank: int) -> Noise
     return jax.tree.unflatten(structure, noise)
 
 
-def perturb(meta_params: MetaParams, noise: Noise, scale: Float[Array, ""]) -> MetaParams:
+def perturb(meta_params: MetaParams, noise: Perturbation, scale: Float[Array, ""]) -> MetaParams:
     """θ + scale * noise. Matrices perturbed at low rank become `LowRankMatrix`."""
 
     def perturb_leaf(leaf: Array, leaf_noise: Array | Factors) -> Array | LowRankMatrix:
@@ -47,7 +47,7 @@ def perturb(meta_params: MetaParams, noise: Noise, scale: Float[Array, ""]) -> M
     return jax.tree.map(perturb_leaf, meta_params, noise)
 
 
-def weighted_sum(noise: Noise, weights: Float[Array, "num_pairs"]) -> MetaParams:
+def weighted_sum(noise: Perturbation, weights: Float[Array, "num_pairs"]) -> MetaParams:
     """Sum of noise [num_pairs, ...] over pairs, weighted: a pytree like θ."""
 
     def sum_leaf(leaf_noise: Array | Factors) -> Array:

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from podmeta.architectures.base import TrainingState
-from podmeta.architectures.session import Advance, Metrics, Session
+from podmeta.architectures.session import Advance, MetricsByUpdate, Session
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.paths import to_paste
 from podmeta.config.schema import DistributedConfig, JobConfig
@@ -224,7 +224,7 @@ def _env_steps(update: int, stages: tuple[Stage, ...], programs: tuple[Program, 
     )
 
 
-def _check_finite(metrics: Metrics, last_update: int, run_path: Path) -> None:
+def _check_finite(metrics: MetricsByUpdate, last_update: int, run_path: Path) -> None:
     """Stops a job whose fitness or θ is no longer finite, before it can be saved."""
     finite = np.all([np.isfinite(metrics[name]) for name in ("fitness_mean", "meta_params_norm")], axis=0)
     if not finite.all():

@@ -7,14 +7,13 @@ from types import TracebackType
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-from rich.progress import Progress as RichProgress
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 _SECONDS_BETWEEN_LINES = 10.0
 _FRACTION_BETWEEN_LINES = 0.05
 
 
-def show_progress(num_updates: int, stream: TextIO, enabled: bool = True) -> "Progress":
+def show_progress(num_updates: int, stream: TextIO, enabled: bool = True) -> "ProgressDisplay":
     """The progress display that suits the stream.
 
     Args:
@@ -23,13 +22,13 @@ def show_progress(num_updates: int, stream: TextIO, enabled: bool = True) -> "Pr
       enabled: the config's `logging.progress`; False shows nothing.
     """
     if not enabled:
-        return Progress(num_updates)
+        return ProgressDisplay(num_updates)
     if stream.isatty() and os.environ.get("TERM") not in (None, "dumb", "unknown"):
-        return LiveProgress(num_updates, stream)
-    return PlainProgress(num_updates, stream)
+        return LiveProgressDisplay(num_updates, stream)
+    return PlainProgressDisplay(num_updates, stream)
 
 
-class Progress:
+class ProgressDisplay:
     """A display that shows nothing, and what all displays share: a context manager, told of every update."""
 
     def __init__(self, num_updates: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,7 +42,7 @@ class Progress:
             self._first = (update, self._clock())
         self._show(update, self._describe(update, fitness, env_steps_per_second))
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressDisplay":
         return self
 
     def __exit__(
@@ -69,12 +68,12 @@ class Progress:
         return seconds_per_update * max(self.num_updates - update, 0)
 
 
-class LiveProgress(Progress):
+class LiveProgressDisplay(ProgressDisplay):
     """A bar that moves, for a terminal."""
 
     def __init__(self, num_updates: int, stream: TextIO) -> None:
         super().__init__(num_updates)
-        self._bar = RichProgress(
+        self._bar = Progress(
             TextColumn("update {task.completed}/{task.total}"),
             BarColumn(),
             TaskProgressColumn(),
@@ -83,7 +82,7 @@ class LiveProgress(Progress):
         )
         self._task = self._bar.add_task("compiling", total=num_updates)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressDisplay":
         self._bar.start()
         return self
 
@@ -96,7 +95,7 @@ class LiveProgress(Progress):
         self._bar.update(self._task, completed=update, description=description)
 
 
-class PlainProgress(Progress):
+class PlainProgressDisplay(ProgressDisplay):
     """Lines without control characters, for log files and pipes.
 
     A line is written when 10 s or 5 % of the updates have passed since the last one, and always for the last

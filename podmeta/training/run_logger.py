@@ -24,8 +24,7 @@ from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import SUMMARY, Summary, read_provenance, read_summary
 from podmeta.training.build import state_shapes
 from podmeta.training.metrics import MetricsWriter
-from podmeta.training.progress import Progress as Display
-from podmeta.training.progress import show_progress
+from podmeta.training.progress import ProgressDisplay, show_progress
 
 Row = Mapping[str, Any]  # one line of metrics.jsonl
 
@@ -85,7 +84,7 @@ class RunRecords:
         run_directory: RunDirectory,
         checkpoints: Checkpoints,
         metrics_writer: MetricsWriter,
-        display: Display,
+        display: ProgressDisplay,
         progress: Progress,
         tell: Callable[[str], None],
     ) -> None:

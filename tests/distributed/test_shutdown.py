@@ -7,9 +7,9 @@ import pytest
 
 PROGRAM = """
 import atexit, sys, threading
-from podmeta.distributed.shutdown import ForeignWork, leave
+from podmeta.distributed.shutdown import AbandonableThread, leave
 atexit.register(lambda: print("waited"))
-thread = ForeignWork("left", threading.Event().wait if {is_left} else None)
+thread = AbandonableThread("left", threading.Event().wait if {is_left} else None)
 thread.start()
 if not {is_left}:
     thread.join()

@@ -95,8 +95,8 @@ def test_a_fault_of_an_environment_ends_the_job_with_a_checkpoint(podmeta: Comma
 @pytest.mark.parametrize(
     ("part", "where"),
     [
-        ("actor_rollout.Lives.live_on", "actor "),
-        pytest.param("learner.Learner.publish", "", marks=pytest.mark.long),
+        ("actor_rollout.ActorRollout.unroll", "actor "),
+        pytest.param("learner_thread.LearnerThread.publish", "", marks=pytest.mark.long),
     ],
 )
 def test_a_fault_of_an_actor_or_of_the_learner_ends_the_job_with_a_checkpoint(

@@ -259,7 +259,7 @@ def test_lifetimes_go_on_across_updates_and_end_on_time():
     np.testing.assert_array_equal(second_lifetimes[0].num_steps[:, 0], [12, 6])
     hidden = second[0].learner_state[0][:, 0]
     assert np.any(hidden[0] != 0), "the learner state goes on within a lifetime"
-    assert np.all(hidden[1] == 0), "and is born anew with the next one"
+    assert np.all(hidden[1] == 0), "and is initialised anew with the next one"
     before, after = (np.asarray(lifetimes[0].task[:, 0]) for lifetimes in (first_lifetimes, second_lifetimes))
     assert np.array_equal(before[0], after[0]) and not np.array_equal(before[1], after[1])
 
@@ -286,7 +286,7 @@ def test_a_learner_without_a_cell_learns_a_bandit_with_a_best_arm():
     environment_config = BanditConfig(num_arms=2, lifetime_length=8, distribution="dependent_easy")
     inner_loop = build_inner_loop(RecurrentConfig(cell="none"), environment_config)
     unfair = inner_loop._replace(
-        birth=lambda meta_params, key: inner_loop.birth(meta_params, key)._replace(task=jnp.array([0.1, 0.9]))
+        reset=lambda meta_params, key: inner_loop.reset(meta_params, key)._replace(task=jnp.array([0.1, 0.9]))
     )
     _, fitness = trained(make_actor_critic(config, (Entry("e", unfair, 1, 1.0),), num_updates=60))
     assert fitness[:5].mean() < 0.7 and fitness[-5:].mean() > 0.8

@@ -47,7 +47,7 @@ def members(evolution, state):
     """Every member's θ, flat: [num_pairs, 2, num_meta_params]."""
 
     def flat(pair, member):
-        meta_params = evolution.acting_params(state, evolution.draw(state, pair), member)
+        meta_params = evolution.actor_params(state, evolution.draw(state, pair), member)
         whole = jax.tree.map(materialise, meta_params, is_leaf=lambda leaf: isinstance(leaf, LowRankMatrix))
         return ravel_pytree(whole)[0]
 

@@ -43,7 +43,7 @@ class DuelsState(NamedTuple):
 
 class Duels(OuterLoop):
     num_members = 2
-    uses_decisions = False
+    uses_actor_outputs = False
     requires_on_policy = True
 
     @property
@@ -65,7 +65,7 @@ class Duels(OuterLoop):
     def draw(self, state, slot):
         return jax.random.normal(self.key(state, 1, state.update, slot), ravel_pytree(state.meta_params)[0].shape)
 
-    def acting_params(self, state, draw, member):
+    def actor_params(self, state, draw, member):
         flat, unravel = ravel_pytree(state.meta_params)
         return unravel(flat + jnp.where(member == 0, 0.0, state.settings.noise_std) * draw)
 
@@ -77,7 +77,7 @@ class Duels(OuterLoop):
         return sum(trajectory.experience.reward.mean(axis=(1, 2)) for trajectory in trajectories)
 
     def update(self, state, draws, summaries, axis_name):
-        winners = jax.vmap(self.acting_params, in_axes=(None, 0, 0))(state, draws, jnp.argmax(summaries, axis=1))
+        winners = jax.vmap(self.actor_params, in_axes=(None, 0, 0))(state, draws, jnp.argmax(summaries, axis=1))
         mean = jax.tree.map(lambda leaf: leaf.mean(axis=0), winners)
         fitness = jnp.mean(summaries)
         if axis_name is not None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.training.progress import LiveProgress, PlainProgress, show_progress
+from podmeta.training.progress import LiveProgressDisplay, PlainProgressDisplay, show_progress
 
 
 class Clock:
@@ -50,7 +50,7 @@ def test_lines_without_a_terminal_hold_no_control_characters(monkeypatch):
 def test_lines_are_few_and_the_last_update_has_one(steps, num_updates):
     clock, stream = Clock(), log_file()
     update = 0
-    with PlainProgress(num_updates, stream, clock) as progress:
+    with PlainProgressDisplay(num_updates, stream, clock) as progress:
         for updates, seconds in steps:
             update += updates
             clock.seconds += seconds
@@ -64,7 +64,7 @@ def test_lines_are_few_and_the_last_update_has_one(steps, num_updates):
 
 def test_the_time_left_leaves_compilation_and_earlier_runs_out():
     clock, stream = Clock(), log_file()
-    with PlainProgress(100, stream, clock) as progress:
+    with PlainProgressDisplay(100, stream, clock) as progress:
         clock.seconds = 500.0  # compiling
         progress.update(50, 0.0, 1.0)  # the first report of a resumed job
         clock.seconds += 36.0
@@ -90,7 +90,7 @@ def test_a_terminal_gets_a_live_bar(monkeypatch):
     reading, writing = os.openpty()
     with os.fdopen(writing, "w", encoding="utf-8") as terminal:
         progress = show_progress(20, terminal)
-        assert isinstance(progress, LiveProgress)
+        assert isinstance(progress, LiveProgressDisplay)
         with progress:
             progress.update(20, 0.25, 999.0)
     shown = read_to_end(reading)
@@ -110,7 +110,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, terminal
         monkeypatch.setenv("TERM", terminal_type)
     reading, writing = os.openpty()
     with os.fdopen(writing, "w", encoding="utf-8") as terminal:
-        assert isinstance(show_progress(20, terminal), PlainProgress)
+        assert isinstance(show_progress(20, terminal), PlainProgressDisplay)
     os.close(reading)
 
 

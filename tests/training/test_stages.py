@@ -9,7 +9,7 @@ from podmeta.config.compose import compose_job
 from podmeta.storage.checkpoints import meta_params_sha256
 from podmeta.training import build, loop
 from podmeta.training.meta_params import restore_run
-from podmeta.training.progress import Progress
+from podmeta.training.progress import ProgressDisplay
 
 TINY = ["learner=recurrent", "learner.cell=gru", "learner.hidden_size=2", "architecture.updates_per_call=2"]
 QUIET = ["logging.every_updates=1", "logging.tensorboard=false", "logging.progress=false"]
@@ -80,7 +80,7 @@ def test_a_job_killed_in_any_stage_goes_on_to_the_same_end(killed_at, whole, tmp
             raise KilledError  # after rows are written, before a checkpoint is saved
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(Progress, "update", kill)
+        patch.setattr(ProgressDisplay, "update", kill)
         train(name, run_path)
     assert restore_run(compose(name, run_path), run_path).step < killed_at
     went_on = train(name, run_path)

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from podmeta.architectures.sebulba.actor_programs import ActorPrograms
-from podmeta.architectures.sebulba.actor_rollout import ENVIRONMENT, INFERENCE, QUEUE, Lives
+from podmeta.architectures.sebulba.actor_rollout import ENVIRONMENT, INFERENCE, QUEUE, ActorRollout
 from podmeta.architectures.sebulba.clock import Clock
 from podmeta.architectures.sebulba.cores import keep_to
 from podmeta.architectures.sebulba.entry_actor import ActorState
 from podmeta.architectures.sebulba.pipeline import Pipeline, Published, Unroll
-from podmeta.distributed.shutdown import ForeignWork
+from podmeta.distributed.shutdown import AbandonableThread
 from podmeta.environments.host.base import HostEnvironment
 
 Starts = tuple[Bool[np.ndarray, "_"], ...]  # by entry, in which lifetimes one begins
@@ -34,11 +34,11 @@ class Place(NamedTuple):
     cores: Set[int]
 
 
-class Actor(ForeignWork):
+class Actor(AbandonableThread):
     """Makes its environments, and rolls out its slots for one update after another, until the pipeline says stop.
 
     It reaches no collective: the order of those must be the same everywhere, so that only the learner launches any.
-    Whatever goes wrong in it is told to the pipeline.
+    Its errors go to the pipeline.
 
     Attributes:
       environments: by entry, which this thread alone uses; none before they are made.
@@ -77,7 +77,7 @@ class Actor(ForeignWork):
         self._first = first
         self._slots = programs.sebulba.slots[index]
         self._device_slots = jax.device_put(self._slots, place.device)
-        self._lives: list[Lives] = []
+        self._rollouts: list[ActorRollout] = []
 
     def run(self) -> None:
         """The thread."""
@@ -104,18 +104,20 @@ class Actor(ForeignWork):
         with self.clock.spending(ENVIRONMENT):
             self.environments = tuple(self._make_environments())
         by_entry = zip(self._programs.entries, self._programs.sebulba.entry_actors, self.environments, strict=True)
-        self._lives = [Lives(*of_entry, self.clock) for of_entry in by_entry]
-        meta_params, keys, seeds = self._programs.behave(self._first.state, self._first.version, self._device_slots)
-        starting = zip(self._lives, keys, seeds, strict=True)
-        states = tuple(lives.start(meta_params, keys, np.asarray(seeds)) for lives, keys, seeds in starting)
+        self._rollouts = [ActorRollout(*of_entry, self.clock) for of_entry in by_entry]
+        meta_params, keys, seeds = self._programs.actor_params(
+            self._first.state, self._first.version, self._device_slots
+        )
+        starting = zip(self._rollouts, keys, seeds, strict=True)
+        states = tuple(rollout.start(meta_params, keys, np.asarray(seeds)) for rollout, keys, seeds in starting)
         _, _, states, learner_states = self._begin(
             self._first, self._first.version, states, self._starts(self._first.version)
         )
-        rehearsed = tuple(
-            lives.rehearse(meta_params, states[index], device=self._place.device, apart=self._start_apart(index))
-            for index, lives in enumerate(self._lives)
+        warmed_up = tuple(
+            rollout.warm_up(meta_params, states[index], device=self._place.device, staggered=self._is_staggered(index))
+            for index, rollout in enumerate(self._rollouts)
         )
-        jax.block_until_ready(self._finish(rehearsed, learner_states, self._first.version))
+        jax.block_until_ready(self._finish(warmed_up, learner_states, self._first.version))
 
     def _act(self) -> None:
         update = self._first.version
@@ -128,19 +130,19 @@ class Actor(ForeignWork):
             update += 1
 
     def _unroll(self, published: Published, update: int) -> Unroll:
-        """Every lifetime of every entry lives on for the unroll of an update."""
+        """Unrolls every lifetime of every entry for one update."""
         starts = self._starts(update)
         with self.clock.spending(INFERENCE):
-            states = tuple(lives.state for lives in self._lives)
+            states = tuple(rollout.state for rollout in self._rollouts)
             meta_params, seeds, states, learner_states = self._begin(published, update, states, starts)
         num_cut_off = 0
-        for lives, state, entry_starts, entry_seeds in zip(self._lives, states, starts, seeds, strict=True):
-            lives.state = state
+        for rollout, state, entry_starts, entry_seeds in zip(self._rollouts, states, starts, seeds, strict=True):
+            rollout.state = state
             if entry_starts.any() and update > self._first.version:  # before the first, `prepare` has started them
-                num_cut_off += lives.restart(entry_starts, np.asarray(entry_seeds))
-            lives.live_on(meta_params, lambda: self._pipeline.stopped)
+                num_cut_off += rollout.restart(entry_starts, np.asarray(entry_seeds))
+            rollout.unroll(meta_params, lambda: self._pipeline.stopped)
         with self.clock.spending(INFERENCE):
-            states = tuple(lives.state for lives in self._lives)
+            states = tuple(rollout.state for rollout in self._rollouts)
             shards, rewards = self._finish(states, learner_states, update)
             placed = zip(shards, self._place.learner_devices, strict=True)
             # To ask for a shard to be where it is costs as much as to make it.
@@ -148,8 +150,8 @@ class Actor(ForeignWork):
                 shard if device == self._place.device else jax.device_put(shard, device) for shard, device in placed
             )
         returns: list[float] = []
-        for lives, (entry_rewards, episode_ends) in zip(self._lives, rewards, strict=True):
-            returns += lives.returns.add(np.asarray(entry_rewards), np.asarray(episode_ends))
+        for rollout, (entry_rewards, episode_ends) in zip(self._rollouts, rewards, strict=True):
+            returns += rollout.returns.add(np.asarray(entry_rewards), np.asarray(episode_ends))
         return Unroll(published.version, shards, returns, num_cut_off)
 
     def _begin(self, published: Published, update: int, states: tuple[ActorState, ...], starts: Starts) -> tuple:
@@ -158,7 +160,7 @@ class Actor(ForeignWork):
 
     def _finish(self, states: tuple[ActorState, ...], learner_states: tuple, update: int) -> tuple:
         """The program `finish`, of the lifetimes as they are after the unroll of an update."""
-        timesteps = tuple(lives.timestep for lives in self._lives)
+        timesteps = tuple(rollout.timestep for rollout in self._rollouts)
         first_steps = self._programs.sebulba.first_steps(update, self._slots)
         return self._programs.finish(states, learner_states, timesteps, first_steps)
 
@@ -168,7 +170,7 @@ class Actor(ForeignWork):
             return tuple(np.ones(environment.num_environments, bool) for environment in self.environments)
         return tuple(steps == 0 for steps in self._programs.sebulba.first_steps(update, self._slots))
 
-    def _start_apart(self, index: int) -> bool:
+    def _is_staggered(self, index: int) -> bool:
         """Whether an entry's lifetimes never start all at once after the first update."""
         num_unrolls = self._programs.sebulba.outer_loop.unrolls_per_lifetime[index]
         by_update = [self._programs.sebulba.first_steps(update, self._slots)[index] for update in range(num_unrolls)]

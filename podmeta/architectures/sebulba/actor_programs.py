@@ -17,7 +17,7 @@ class CompiledEntry(NamedTuple):
 
     Attributes:
       init, act: its own.
-      act_alone: (θ that acts, state, time step [num, ...], position) -> (state, time step): `live`, in environments
+      act_alone: (θ that acts, state, time step [num, ...], position) -> (state, time step): `unroll`, in environments
         that take no time, to see how long inference takes in a program.
     """
 
@@ -32,16 +32,16 @@ class ActorPrograms(NamedTuple):
     Attributes:
       sebulba: what they are made of.
       entries: by entry.
-      behave: (outer state, update, slots) -> (θ that acts, keys by entry, seeds by entry).
+      actor_params: (outer state, update, slots) -> (θ that acts, keys by entry, seeds by entry).
       begin: (outer state, update, slots, states by entry, starts by entry) -> (θ that acts, seeds, states, learner
-        states; each by entry) at the start of an unroll: `behave` and the `begin` of all entries, in one program.
+        states; each by entry) at the start of an unroll: `actor_params` and the `begin` of all entries, in one program.
       finish: (states, learner states, time steps, first steps; each by entry) -> (shards by learner device, by entry
         rewards and episode ends [num, unroll_length]).
     """
 
     sebulba: Sebulba
     entries: tuple[CompiledEntry, ...]
-    behave: Callable
+    actor_params: Callable
     begin: Callable
     finish: Callable
 
@@ -49,15 +49,15 @@ class ActorPrograms(NamedTuple):
 def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
     """The programs of all actors."""
 
-    def behave(copy: OuterState, update: Any, slots: Any) -> tuple[Any, tuple, tuple]:
+    def actor_params(copy: OuterState, update: Any, slots: Any) -> tuple[Any, tuple, tuple]:
         state = jax.tree.map(lambda leaf: leaf[0], copy)
         keys = sebulba.lifetime_keys(state, update, slots)
-        return sebulba.acting_params(state, slots), keys, tuple(environment_seeds(of_entry) for of_entry in keys)
+        return sebulba.actor_params(state, slots), keys, tuple(environment_seeds(of_entry) for of_entry in keys)
 
     def begin(
         copy: OuterState, update: Any, slots: Any, states: tuple, starts: tuple
     ) -> tuple[Any, tuple, tuple, tuple]:
-        meta_params, keys, seeds = behave(copy, update, slots)
+        meta_params, keys, seeds = actor_params(copy, update, slots)
         by_entry = zip(sebulba.entry_actors, states, keys, starts, strict=True)
         begun = [entry_actor.begin(meta_params, *arguments) for entry_actor, *arguments in by_entry]
         return (
@@ -71,12 +71,14 @@ def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
         ended = zip(sebulba.entry_actors, states, learner_states, timesteps, first_steps, strict=True)
         trajectories = tuple(entry_actor.finish(*arguments) for entry_actor, *arguments in ended)
         experiences = [trajectory.experience for trajectory in trajectories]
-        return sebulba.shards(trajectories), tuple((lived.reward, lived.episode_end) for lived in experiences)
+        return sebulba.shards(trajectories), tuple(
+            (experience.reward, experience.episode_end) for experience in experiences
+        )
 
     return ActorPrograms(
         sebulba,
         tuple(_compiled_entry(entry_actor) for entry_actor in sebulba.entry_actors),
-        jax.jit(behave),
+        jax.jit(actor_params),
         # The states are given up to each next one, so that a trajectory grows in place.
         jax.jit(begin, donate_argnums=3),
         jax.jit(finish),
@@ -87,7 +89,7 @@ def _compiled_entry(entry_actor: EntryActor) -> CompiledEntry:
     return CompiledEntry(
         jax.jit(entry_actor.init),
         jax.jit(entry_actor.act, donate_argnums=1),
-        jax.jit(functools.partial(entry_actor.live, _turned), donate_argnums=1),
+        jax.jit(functools.partial(entry_actor.unroll, _turned), donate_argnums=1),
     )
 
 

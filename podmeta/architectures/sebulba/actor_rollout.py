@@ -1,4 +1,4 @@
-"""The lifetimes that an actor lets live, of one entry: a batch of host environments, and what is kept on a device.
+"""The rollout of the lifetimes of one entry by one actor: a batch of host environments, and what is kept on a device.
 
 Where the environments have a compiled step and the device is the CPU, both are one program, and an env step needs no
 Python: actors of a small network spend most of their time on Python, and waiting for one another's interpreter lock.
@@ -21,7 +21,7 @@ from podmeta.architectures.sebulba.fast_dispatch import quickly_called
 from podmeta.environments.host.base import CompiledStep, HostEnvironment
 
 QUEUE, INFERENCE, ENVIRONMENT = "queue", "inference", "environment"
-_LOOK_EVERY_S = 0.1  # about how long a program lives before it is seen whether the actor is to stop
+_LOOK_EVERY_S = 0.1  # about how long a program runs before it checks whether the actor is to stop
 _TIMED_FOR_S = 0.005  # how long inference is timed for at least: what a call costs is then little of it
 
 
@@ -57,11 +57,11 @@ class EpisodeReturns:
         return (totals - before).tolist()
 
 
-class Lives:
-    """The lifetimes of one entry that one actor lets live.
+class ActorRollout:
+    """Rolls out the lifetimes of one entry for one actor.
 
     Attributes:
-      environment: the batch in which they live.
+      environment: the batch of environments.
       state: what is kept of them on the device.
       timestep: [num, ...] where they are, on the host or the device.
       returns: the returns of their episodes.
@@ -69,7 +69,7 @@ class Lives:
 
     state: ActorState
     timestep: dm_env.TimeStep
-    _live: Callable  # only where there is a compiled step
+    _compiled_unroll: Callable  # only where there is a compiled step
 
     def __init__(
         self, programs: CompiledEntry, entry_actor: EntryActor, environment: HostEnvironment, clock: Clock
@@ -92,33 +92,33 @@ class Lives:
           seeds: of their tasks and environments.
 
         Returns:
-          The same state again, to rehearse with.
+          The same state again, to warm up with.
         """
         with self._clock.spending(ENVIRONMENT):
             self.timestep = self.environment.reset(np.ones(self.environment.num_environments, bool), seeds)
         self.state = self._programs.init(meta_params, keys, self.timestep)
         return self._programs.init(meta_params, keys, self.timestep)
 
-    def rehearse(self, meta_params: Any, state: ActorState, *, device: jax.Device, apart: bool) -> ActorState:
+    def warm_up(self, meta_params: Any, state: ActorState, *, device: jax.Device, staggered: bool) -> ActorState:
         """Compiles the programs of an unroll.
 
         Args:
           meta_params: the θ that acts.
           state: one that has begun an unroll, and may be spoilt.
           device: the actor's.
-          apart: whether lifetimes will never again all start at once, when a compiled step of the environments ends.
+          staggered: whether lifetimes never start all at once again. A compiled step ends where they do.
 
         Returns:
           What has become of the state.
         """
-        self._compiled = self.environment.compiled_step() if apart and device.platform == "cpu" else None
+        self._compiled = self.environment.compiled_step() if staggered and device.platform == "cpu" else None
         if self._compiled is None:
             state, _ = self._programs.act(meta_params, state, self.timestep)
             return state
-        live = functools.partial(self._entry_actor.live, self._compiled.step)
+        unroll = functools.partial(self._entry_actor.unroll, self._compiled.step)
         arguments = (meta_params, state, self.timestep, np.int32(0))
-        self._live = quickly_called(live, arguments, donate_argnums=1)
-        state, _ = self._live(*arguments)
+        self._compiled_unroll = quickly_called(unroll, arguments, donate_argnums=1)
+        state, _ = self._compiled_unroll(*arguments)
         return self._time_acting(meta_params, state)
 
     def restart(self, starts: Bool[np.ndarray, "num"], seeds: UInt32[np.ndarray, "num"]) -> int:
@@ -127,8 +127,8 @@ class Lives:
             self.timestep = self.environment.reset(starts, seeds)
         return self.returns.restart(starts)
 
-    def live_on(self, meta_params: Any, stopped: Callable[[], bool]) -> None:
-        """All live on for the unroll that has begun, or for a part of it when the actor is to stop."""
+    def unroll(self, meta_params: Any, stopped: Callable[[], bool]) -> None:
+        """Steps all lifetimes to the end of the unroll, or to an earlier step when the actor is to stop."""
         position = 0
         while position < self._entry_actor.unroll_length and not stopped():
             if self._compiled is None:
@@ -150,7 +150,7 @@ class Lives:
         until = np.int32(min(position + self._steps_at_once, self._entry_actor.unroll_length))
         start = time.perf_counter()
         with self._clock.spending(ENVIRONMENT):  # whose failure to answer is looked for
-            self.state, self.timestep = self._live(meta_params, self.state, self.timestep, until)
+            self.state, self.timestep = self._compiled_unroll(meta_params, self.state, self.timestep, until)
             host_timestep = dm_env.TimeStep(*map(np.asarray, self.timestep))
         seconds = time.perf_counter() - start
         reached = int(self.state.position)

@@ -21,6 +21,6 @@ def advise(actor_seconds: Mapping[str, float], learner_seconds: Mapping[str, flo
     total, learner_total = sum(actor_seconds.values()), sum(learner_seconds.values())
     shares = {activity: seconds / max(total, 1e-9) for activity, seconds in actor_seconds.items()}
     waited = learner_seconds["data"] / max(learner_total, 1e-9)
-    told = ", ".join(f"{share:.0%} in {activity}" for activity, share in shares.items())
+    activities = ", ".join(f"{share:.0%} in {activity}" for activity, share in shares.items())
     largest = max(shares, key=lambda activity: shares[activity])
-    return f"actors spent {told}; the learner waited for data {waited:.0%} of its time: {_CURES[largest]}"
+    return f"actors spent {activities}; the learner waited for data {waited:.0%} of its time: {_CURES[largest]}"

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from podmeta.architectures.sebulba.packing import Packed, pack, unpack
-from podmeta.inner_loop import Decision, Experience, LifetimeState, action_noise, decide
+from podmeta.inner_loop import ActorOutput, Experience, LifetimeState, action_noise, policy_step
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.policies import Action, Noise
 from podmeta.outer.base import Entry, Trajectory
@@ -27,11 +27,11 @@ class Record(NamedTuple):
     """What an actor keeps of one env step. `num` is the number of lifetimes side by side.
 
     Attributes:
-      decision: [num, ...] what the learner made of the time step; None where only rewards count.
+      actor_output: [num, ...] what the learner made of the time step; None where only rewards count.
       step_type, reward, discount: [num] of the time step.
     """
 
-    decision: Decision | None
+    actor_output: ActorOutput | None
     step_type: Int[Array, "*time num"]
     reward: Float[Array, "*time num"]
     discount: Float[Array, "*time num"]
@@ -61,14 +61,14 @@ class EntryActor(NamedTuple):
       num_lifetimes: lifetimes side by side.
       unroll_length: env steps of an update.
       num_members: members that share the lifetimes out in equal runs, each with a θ of its own; 0: all have one θ.
-      uses_decisions: whether more than rewards and discounts is kept.
+      uses_actor_outputs: whether more than rewards and discounts is kept.
     """
 
     entry: Entry
     num_lifetimes: int
     unroll_length: int
     num_members: int
-    uses_decisions: bool
+    uses_actor_outputs: bool
 
     def init(self, meta_params: MetaParams, keys: Key[Array, "num"], timestep: dm_env.TimeStep) -> ActorState:
         """A state in which no env step has been made, of lifetimes with these keys at these time steps [num, ...]."""
@@ -76,7 +76,7 @@ class EntryActor(NamedTuple):
         noise = self._noise(lifetimes)
 
         def recorded(lifetimes: LifetimeState, noise: Noise) -> Packed:
-            return pack(self._decide(meta_params, lifetimes, noise, timestep)[0])
+            return pack(self._policy_step(meta_params, lifetimes, noise, timestep)[0])
 
         shapes = jax.eval_shape(recorded, lifetimes, noise[0])
         records = jax.tree.map(lambda leaf: jnp.zeros((self.unroll_length, *leaf.shape), leaf.dtype), shapes)
@@ -99,7 +99,7 @@ class EntryActor(NamedTuple):
         """The actions [num, ...] at time steps [num, ...]."""
         # These functions do not check the position, because a check at every env step would cost as much as they do.
         noise = jax.lax.dynamic_index_in_dim(state.noise, state.position, keepdims=False)
-        record, actions, lifetimes = self._decide(meta_params, state.lifetimes, noise, timestep)
+        record, actions, lifetimes = self._policy_step(meta_params, state.lifetimes, noise, timestep)
         records = jax.tree.map(
             lambda growing, new: jax.lax.dynamic_update_index_in_dim(growing, new, state.position, axis=0),
             state.records,
@@ -107,7 +107,7 @@ class EntryActor(NamedTuple):
         )
         return state._replace(lifetimes=lifetimes, records=records, position=state.position + 1), actions
 
-    def live(
+    def unroll(
         self,
         step: EnvironmentStep,
         meta_params: MetaParams,
@@ -128,13 +128,13 @@ class EntryActor(NamedTuple):
           The state and the time step that are reached.
         """
 
-        def goes_on(lived: tuple[ActorState, dm_env.TimeStep]) -> Bool[Array, ""]:
-            state, timestep = lived
+        def goes_on(reached: tuple[ActorState, dm_env.TimeStep]) -> Bool[Array, ""]:
+            state, timestep = reached
             finite = jnp.isfinite(timestep.reward).all() & jnp.isfinite(timestep.observation).all()
             return (state.position < until) & finite
 
-        def env_step(lived: tuple[ActorState, dm_env.TimeStep]) -> tuple[ActorState, dm_env.TimeStep]:
-            state, timestep = lived
+        def env_step(reached: tuple[ActorState, dm_env.TimeStep]) -> tuple[ActorState, dm_env.TimeStep]:
+            state, timestep = reached
             state, actions = self.act(meta_params, state, timestep)
             return state, step(timestep, actions)
 
@@ -150,7 +150,7 @@ class EntryActor(NamedTuple):
 
         records: Record = unpack(state.records)
         learner_input, learner_output, action = jax.tree.map(
-            lambda leaf: leaf.swapaxes(0, 1), records.decision or (None, None, None)
+            lambda leaf: leaf.swapaxes(0, 1), records.actor_output or (None, None, None)
         )
         experience = Experience(
             learner_input=learner_input,
@@ -166,7 +166,7 @@ class EntryActor(NamedTuple):
             expected_advantages=None,
             expected_advantage=None,
         )
-        final_input = jax.vmap(self.entry.inner_loop.see)(timestep, state.lifetimes.previous_action)
+        final_input = jax.vmap(self.entry.inner_loop.make_learner_input)(timestep, state.lifetimes.previous_action)
         return Trajectory(learner_state, experience, final_input, first_step)
 
     def _over_lifetimes(self, function: Callable, meta_params: MetaParams, *arguments: Any) -> Any:
@@ -180,7 +180,7 @@ class EntryActor(NamedTuple):
 
     def _lifetime(self, meta_params: MetaParams, key: Key[Array, ""]) -> LifetimeState:
         """A lifetime at its first env step."""
-        _, learner_key, lifetime_key = _birth_keys(key)
+        _, learner_key, lifetime_key = _reset_keys(key)
         return LifetimeState(
             key_data=jax.random.key_data(lifetime_key),
             num_steps=jnp.zeros((), jnp.int32),
@@ -191,20 +191,20 @@ class EntryActor(NamedTuple):
             learner_state=self.entry.inner_loop.initial_state(meta_params, learner_key),
         )
 
-    def _decide(
+    def _policy_step(
         self, meta_params: MetaParams, lifetimes: LifetimeState, noise: Noise, timestep: dm_env.TimeStep
     ) -> tuple[Record, Action, LifetimeState]:
         """What the learner makes of the time steps: the record to keep, the actions, and the lifetimes after them."""
         inner_loop = self.entry.inner_loop
-        decision, lifetimes = self._over_lifetimes(
-            functools.partial(decide, inner_loop.step, inner_loop.policy, inner_loop.see),
+        actor_output, lifetimes = self._over_lifetimes(
+            functools.partial(policy_step, inner_loop.step, inner_loop.policy, inner_loop.make_learner_input),
             meta_params,
             lifetimes._replace(timestep=timestep),
             noise,
         )
-        kept = decision if self.uses_decisions else None
+        kept = actor_output if self.uses_actor_outputs else None
         record = Record(kept, timestep.step_type, timestep.reward, timestep.discount)
-        return record, jax.vmap(inner_loop.policy.to_environment)(decision.action), lifetimes._replace(timestep=())
+        return record, jax.vmap(inner_loop.policy.to_environment)(actor_output.action), lifetimes._replace(timestep=())
 
     def _noise(self, lifetimes: LifetimeState) -> Noise:
         """The noise [unroll_length, num, ...] of the actions of an unroll."""
@@ -214,9 +214,9 @@ class EntryActor(NamedTuple):
 
 def environment_seeds(keys: Key[Array, "num"]) -> UInt32[Array, "num"]:
     """The seeds of the tasks and environments of lifetimes with these keys."""
-    return jax.vmap(lambda key: jax.random.bits(_birth_keys(key)[0], dtype=jnp.uint32))(keys)
+    return jax.vmap(lambda key: jax.random.bits(_reset_keys(key)[0], dtype=jnp.uint32))(keys)
 
 
-def _birth_keys(key: Key[Array, ""]) -> Key[Array, "3"]:
+def _reset_keys(key: Key[Array, ""]) -> Key[Array, "3"]:
     """The keys of a lifetime's task and environment, of its learner state, and of its env steps."""
     return jax.random.split(key, 3)

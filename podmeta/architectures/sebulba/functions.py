@@ -53,15 +53,15 @@ class Sebulba(NamedTuple):
     update: Callable[[OuterState, tuple[Summaries, ...]], tuple[OuterState, Metrics]]
     env_steps_per_update: int
 
-    def acting_params(self, outer: OuterState, slots: Int[Array, "num_slots"]) -> MetaParams:
+    def actor_params(self, outer: OuterState, slots: Int[Array, "num_slots"]) -> MetaParams:
         """The θ that acts: [num_slots * num_members, ...], or θ itself where there are no members."""
         loop = self.outer_loop
         draws = jax.vmap(loop.draw, in_axes=(None, 0))(outer, slots)
         if loop.num_members == 0:
-            return loop.acting_params(outer, draws, jnp.int32(0))
-        over_members = jax.vmap(loop.acting_params, in_axes=(None, None, 0))
-        acting = jax.vmap(over_members, in_axes=(None, 0, None))(outer, draws, jnp.arange(loop.num_members))
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), acting)
+            return loop.actor_params(outer, draws, jnp.int32(0))
+        over_members = jax.vmap(loop.actor_params, in_axes=(None, None, 0))
+        params = jax.vmap(over_members, in_axes=(None, 0, None))(outer, draws, jnp.arange(loop.num_members))
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), params)
 
     def lifetime_keys(
         self, outer: OuterState, update: Int[Array, ""], slots: Int[Array, "num_slots"]
@@ -139,7 +139,7 @@ def make_sebulba(
             num_slots * max(outer_loop.num_members, 1) * entry.lifetimes,
             unroll_length,
             num_members,
-            outer_loop.uses_decisions,
+            outer_loop.uses_actor_outputs,
         )
         for entry, unroll_length in zip(outer_loop.entries, outer_loop.unroll_lengths, strict=True)
     )

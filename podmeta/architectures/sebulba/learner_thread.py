@@ -21,7 +21,7 @@ from podmeta.architectures.sebulba.functions import Sebulba
 from podmeta.architectures.sebulba.layout import Layout
 from podmeta.architectures.sebulba.pipeline import Pipeline, Unroll
 from podmeta.distributed.devices import join_shards, local_copy, map_over_devices, replicate, unreplicate
-from podmeta.distributed.shutdown import ForeignWork
+from podmeta.distributed.shutdown import AbandonableThread
 from podmeta.outer.base import OuterState
 
 DATA, UPDATE = "data", "update"  # what it spends its time on: waiting for data, and updating
@@ -30,8 +30,8 @@ MetricsRow = dict[str, np.ndarray | np.floating]  # of one update, by name
 
 
 @dataclasses.dataclass
-class Call:
-    """Updates that are asked for at once. The learner adds to it; once it has ended, or been left, nobody does.
+class UpdateRequest:
+    """A request for updates. The learner thread adds results to it until it ends or is abandoned.
 
     Attributes:
       num_updates: how many are asked for.
@@ -54,8 +54,8 @@ class Call:
     ended: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
-class Learner(ForeignWork):
-    """Does the updates of one call after another, until it is told to stop.
+class LearnerThread(AbandonableThread):
+    """Serves one request for updates after another, until `stop`.
 
     Attributes:
       clock: the seconds it has spent on DATA and UPDATE.
@@ -94,24 +94,24 @@ class Learner(ForeignWork):
         self._pipeline = pipeline
         self._version = int(outer.update)
         self._cores = compiling_cores, updating_cores
-        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._current: Call | None = None
+        self._requests: queue.SimpleQueue[UpdateRequest | None] = queue.SimpleQueue()
+        self._current: UpdateRequest | None = None
         self._committing = threading.Lock()
 
-    def begin(self, num_updates: int) -> Call:
-        """Asks for updates. It ends with fewer where one fails, or the pipeline is stopped or told of a fault."""
-        call = self._current = Call(num_updates)
-        self._calls.put(call)
-        return call
+    def begin(self, num_updates: int) -> UpdateRequest:
+        """Asks for updates. It ends with fewer where one fails, or the pipeline is stopped or has a fault."""
+        request = self._current = UpdateRequest(num_updates)
+        self._requests.put(request)
+        return request
 
     def leave(self) -> None:
-        """Lets nothing become of the call any more: an update that is under way is as if it had not been begun."""
+        """Lets nothing become of the request any more: an update that is under way is as if it had not been begun."""
         with self._committing:
             self._current = None
 
     def stop(self) -> None:
-        """Ends the thread once its call has ended."""
-        self._calls.put(None)
+        """Ends the thread once its request has ended."""
+        self._requests.put(None)
 
     def publish(self) -> None:
         """Lets actors act by the newest state."""
@@ -130,15 +130,15 @@ class Learner(ForeignWork):
 
     def run(self) -> None:
         """The thread."""
-        while (call := self._calls.get()) is not None:
+        while (request := self._requests.get()) is not None:
             try:
-                self._do(call)
+                self._do(request)
             except BaseException as error:  # no thread dies unseen
-                call.error = error
-            call.ended.set()
+                request.error = error
+            request.ended.set()
 
-    def _do(self, call: Call) -> None:
-        while len(call.rows) < call.num_updates:
+    def _do(self, request: UpdateRequest) -> None:
+        while len(request.rows) < request.num_updates:
             with self.clock.spending(DATA):
                 unrolls = self._pipeline.collect()
             if unrolls is None:
@@ -146,14 +146,14 @@ class Learner(ForeignWork):
             depth = self._pipeline.depth()
             device_state, row = self._updated(unrolls)
             with self._committing:
-                if self._current is not call:
+                if self._current is not request:
                     return
-                call.rows.append(row)
-                call.depths.append(depth)
+                request.rows.append(row)
+                request.depths.append(depth)
                 for unroll in unrolls:
-                    call.lags.append(self._version - unroll.version)
-                    call.episode_returns.extend(unroll.episode_returns)
-                    call.num_cut_off += unroll.num_cut_off
+                    request.lags.append(self._version - unroll.version)
+                    request.episode_returns.extend(unroll.episode_returns)
+                    request.num_cut_off += unroll.num_cut_off
                 self.device_state = device_state
                 self._version += 1
             self.publish()

@@ -81,7 +81,7 @@ class Pipeline:
             self._changed.notify_all()
 
     def fail(self, where: str, error: BaseException) -> None:
-        """For an actor: tells what went wrong. The first to tell is heard."""
+        """For an actor: reports what went wrong. Only the first report counts."""
         with self._changed:
             self._fault = self._fault or Fault(where, error)
             self._changed.notify_all()
@@ -108,7 +108,7 @@ class Pipeline:
 
     @property
     def fault(self) -> Fault | None:
-        """What an actor has told first."""
+        """The first fault of an actor."""
         return self._fault
 
     @property

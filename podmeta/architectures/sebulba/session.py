@@ -23,13 +23,13 @@ from podmeta.architectures.sebulba.bottleneck import advise
 from podmeta.architectures.sebulba.cores import available_cores, cores_of_actors, cores_of_others, move_threads
 from podmeta.architectures.sebulba.functions import Sebulba
 from podmeta.architectures.sebulba.layout import Layout
-from podmeta.architectures.sebulba.learner_thread import DATA, UPDATE, Call, Learner
+from podmeta.architectures.sebulba.learner_thread import DATA, UPDATE, LearnerThread, UpdateRequest
 from podmeta.architectures.sebulba.pipeline import Pipeline, Published
 from podmeta.architectures.session import Advance
 from podmeta.config.schema import SebulbaConfig
 from podmeta.distributed.devices import unreplicate
 from podmeta.distributed.initialise import is_about_a_loss
-from podmeta.distributed.shutdown import ForeignWork
+from podmeta.distributed.shutdown import AbandonableThread
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.errors import InputError, PodmetaError, SessionError
 
@@ -81,7 +81,7 @@ class SebulbaSession:
         self._pipeline = Pipeline(layout.num_actors, 0 if sebulba.outer_loop.requires_on_policy else config.max_lag)
         outer = jax.tree.map(lambda leaf: leaf[0], state.outer)
         self._first_update = int(outer.update)
-        self._learner = Learner(sebulba, layout, outer, self._pipeline, self._all_cores, self._other_cores)
+        self._learner = LearnerThread(sebulba, layout, outer, self._pipeline, self._all_cores, self._other_cores)
         self._actors: list[Actor] = []
         self._seconds_to_start = 0.0
 
@@ -106,21 +106,21 @@ class SebulbaSession:
         if not self._actors:
             self._start(stop_requested)
             self._seconds_to_start = time.perf_counter() - start
-        call = self._learner.begin(num_updates)
-        while not call.ended.wait(_LOOK_EVERY_S):
+        request = self._learner.begin(num_updates)
+        while not request.ended.wait(_LOOK_EVERY_S):
             if self._is_to_end(stop_requested):
-                self._left_an_update = not call.ended.wait(_UPDATE_TIMEOUT_S)
+                self._left_an_update = not request.ended.wait(_UPDATE_TIMEOUT_S)
                 break
         self._learner.leave()
-        self._failure = self._failure or self._what_failed(call)
-        if self._failure is not None and not call.rows:
+        self._failure = self._failure or self._what_failed(request)
+        if self._failure is not None and not request.rows:
             raise self._failure
         seconds = time.perf_counter() - start - (self.compile_seconds - compiled_before)
-        if not call.rows:
+        if not request.rows:
             return Advance(0, {}, {}, seconds)
-        self._returns.extend(call.episode_returns)
-        metrics = {name: np.stack([row[name] for row in call.rows])[:, None] for name in call.rows[0]}
-        return Advance(len(call.rows), metrics, self._told(call, seconds, before), seconds)
+        self._returns.extend(request.episode_returns)
+        metrics = {name: np.stack([row[name] for row in request.rows])[:, None] for name in request.rows[0]}
+        return Advance(len(request.rows), metrics, self._flow_metrics(request, seconds, before), seconds)
 
     def state(self) -> TrainingState:
         """The state on the host. What is under way in environments is not in it."""
@@ -136,7 +136,7 @@ class SebulbaSession:
             if thread.is_alive():
                 thread.join(max(0.0, deadline - time.monotonic()))
         closers = [
-            ForeignWork(f"closer of {actor.name}", functools.partial(_close_all, actor.environments))
+            AbandonableThread(f"closer of {actor.name}", functools.partial(_close_all, actor.environments))
             for actor in self._actors
         ]
         for closer in closers:
@@ -167,7 +167,7 @@ class SebulbaSession:
         self._learner.publish()
 
     def _is_to_end(self, stop_requested: Callable[[], bool]) -> bool:
-        """Whether the stage is to end before its time; if so, tells all threads."""
+        """Whether the stage is to end before its time; if so, stops all threads."""
         is_to_end = stop_requested() or self._pipeline.fault is not None
         self._failure = None if is_to_end else self._stuck()
         if is_to_end or self._failure is not None:
@@ -184,11 +184,11 @@ class SebulbaSession:
                 return SessionError(f"{actor.description}: the environment has not answered for {named}{timeout_s:g} s")
         return None
 
-    def _what_failed(self, call: Call) -> SessionError | None:
+    def _what_failed(self, request: UpdateRequest) -> SessionError | None:
         """What there is to say of the first actor that has failed, or else of the learner."""
         if self._pipeline.fault is not None:
             return _as_session_error(*self._pipeline.fault)
-        return None if call.error is None else _as_session_error(self._learner.name, call.error)
+        return None if request.error is None else _as_session_error(self._learner.name, request.error)
 
     def _shares(self) -> _Shares:
         actors = {
@@ -197,22 +197,22 @@ class SebulbaSession:
         }
         return _Shares(dict(self._learner.clock.seconds), actors)
 
-    def _told(self, call: Call, seconds: float, before: _Shares) -> dict[str, float]:
-        """What the flow of data was like during a call."""
+    def _flow_metrics(self, request: UpdateRequest, seconds: float, before: _Shares) -> dict[str, float]:
+        """The metrics of the flow of data during a request."""
         now = self._shares()
         values = {
-            "updates_per_second": len(call.rows) / seconds,
-            "queue_depth": float(np.mean(call.depths)),
-            "lag_mean": float(np.mean(call.lags)),
-            "lag_max": float(np.max(call.lags)),
+            "updates_per_second": len(request.rows) / seconds,
+            "queue_depth": float(np.mean(request.depths)),
+            "lag_mean": float(np.mean(request.lags)),
+            "lag_max": float(np.max(request.lags)),
             "learner_data_share": _share(now.learner, before.learner, DATA),
         }
         for activity in (INFERENCE, ENVIRONMENT, QUEUE):
             values[f"actor_{activity}_share"] = _share(now.actors, before.actors, activity)
         # The mean leaves out what a lifetime cuts off, which long episodes are more likely to be.
-        values["num_finished_episodes"] = float(len(call.episode_returns))
-        values["num_cut_off_episodes"] = float(call.num_cut_off)
-        # Not a number before any has ended: every process of a job must tell of the same things.
+        values["num_finished_episodes"] = float(len(request.episode_returns))
+        values["num_cut_off_episodes"] = float(request.num_cut_off)
+        # Not a number before any has ended: every process of a job must report the same metrics.
         values["episode_return_mean"] = float(np.mean(self._returns)) if self._returns else float("nan")
         return values
 
@@ -225,7 +225,7 @@ def _share(now: dict[str, float], before: dict[str, float], activity: str) -> fl
 
 def _close_all(environments: Sequence[HostEnvironment]) -> None:
     for environment in environments:
-        # An environment that has failed may fail again; what it failed of first has been told.
+        # An environment that has failed may fail again; its first error has been reported.
         with contextlib.suppress(Exception):
             environment.close()
 

@@ -84,7 +84,7 @@ def arm_probabilities(environment_config: BanditConfig) -> Callable[[PRNGKeyArra
     probabilities: Callable = make_environment(environment_config).expected_rewards
 
     def draw(key: PRNGKeyArray) -> Float[Array, "num_arms"]:
-        lifetime = inner_loop.birth(None, key)
+        lifetime = inner_loop.reset(None, key)
         return probabilities(lifetime.task, lifetime.environment_state)[: environment_config.num_arms]
 
     return draw
@@ -156,7 +156,7 @@ def check_setting(
         return
     key = make_key(0)
     for inner_loop, own_params in loops.values():
-        jax.eval_shape(lambda theta, key, loop=inner_loop: measure(loop.live(theta, key)), own_params, key)
+        jax.eval_shape(lambda theta, key, loop=inner_loop: measure(loop.rollout(theta, key)), own_params, key)
     for name in references:
         if name in from_scratch.ALGORITHMS:
             jax.eval_shape(from_scratch.make_lifetime(name, environment_config), key)

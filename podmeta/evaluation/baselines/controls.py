@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from podmeta.config.schema import EnvironmentConfig, LearnerConfig
-from podmeta.inner_loop import InnerLoop, environment_specs, place_learner, see
+from podmeta.inner_loop import InnerLoop, environment_specs, make_learner_input, place_learner
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, MetaParams
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import make_learner
@@ -76,7 +76,7 @@ def deprived_inner_loop(
     learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
 
     def see_rest(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
-        seen = see(timestep, previous_action)
+        seen = make_learner_input(timestep, previous_action)
         if "episode_start" in zeroed:
             seen = seen._replace(previous_action=previous_action)
         return seen._replace(**{field: jnp.zeros_like(getattr(seen, field)) for field in zeroed})

@@ -49,7 +49,7 @@ def unroll_length(lifetime_length: int) -> int:
     return max(2, min(LONGEST_UNROLL, lifetime_length // FEWEST_UPDATES))
 
 
-def live_from_scratch(
+def rollout_from_scratch(
     algorithm: str, environment_config: EnvironmentConfig, keys: Key[Array, "num_tasks"]
 ) -> Lifetimes:
     """One lifetime per key, in which a fresh policy is trained.
@@ -78,15 +78,15 @@ def make_lifetime(
     entry = Entry(environment_config.name, inner_loop, lifetimes=1, weight=1.0)
     actor_critic = make_actor_critic(config, (entry,), num_updates)
 
-    def live(key: PRNGKeyArray) -> tuple[Array, Array, Array, Array | None]:
+    def rollout(key: PRNGKeyArray) -> tuple[Array, Array, Array, Array | None]:
         settings = InstanceSettings(jax.random.bits(key), jnp.float32(config.learning_rate), jnp.float32(0))
         state = actor_critic.init(settings)
-        lifetime = inner_loop.birth(state.meta_params, key)
+        lifetime = inner_loop.reset(state.meta_params, key)
 
         def update(training: _Training, index: Array) -> tuple[_Training, tuple[Array, Array, Array, Array | None]]:
             learner_state = training.lifetime.learner_state
             lifetime, experience = inner_loop.unroll(training.outer.meta_params, training.lifetime, unroll)
-            final_input = inner_loop.see(lifetime.timestep, lifetime.previous_action)
+            final_input = inner_loop.make_learner_input(lifetime.timestep, lifetime.previous_action)
             trajectory = Trajectory(learner_state, experience, final_input, index * unroll)
             summaries = (jax.tree.map(lambda leaf: leaf[None, None], trajectory),)
             outer, _ = actor_critic.update(training.outer, (), summaries, None)
@@ -96,4 +96,4 @@ def make_lifetime(
         measured = jax.lax.scan(update, start, jnp.arange(num_updates))[1]
         return jax.tree.map(lambda leaf: leaf.reshape(-1)[:length], measured)
 
-    return live
+    return rollout

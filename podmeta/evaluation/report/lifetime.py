@@ -59,16 +59,16 @@ def see_lifetime(record: RunRecord, warn: Warn) -> SeenLifetime | None:
     inner_loop = build_inner_loop(record.job.learner, environment_config)
 
     @jax.jit
-    def live(key: jax.Array) -> tuple:
+    def rollout(key: jax.Array) -> tuple:
         def step(lifetime: LifetimeState, _: None) -> tuple:
             after, experience = inner_loop.unroll(meta_params, lifetime, 1)
             action = inner_loop.policy.encode(experience.action[0])
             return after, (lifetime.environment_state, action, experience.reward[0], experience.episode_end[0])
 
-        born = inner_loop.birth(meta_params, key)
-        return born.task, jax.lax.scan(step, born, length=inner_loop.lifetime_length)[1]
+        start = inner_loop.reset(meta_params, key)
+        return start.task, jax.lax.scan(step, start, length=inner_loop.lifetime_length)[1]
 
-    task, (states, actions, rewards, ends) = jax.tree.map(np.asarray, live(make_key(record.job.evaluation.seed)))
+    task, (states, actions, rewards, ends) = jax.tree.map(np.asarray, rollout(make_key(record.job.evaluation.seed)))
     animation = None
     if isinstance(environment_config, GridWorldConfig):
         animation = _animate(environment_config, task, states)

@@ -91,11 +91,11 @@ def test_it_does_not_matter_how_often_a_program_is_looked_at(monkeypatch):
     actor, _, state = prepared(ACTOR_CRITIC)
     monkeypatch.setattr(actor_rollout, "_LOOK_EVERY_S", 0.0)
     at_every_step = unrolls(actor, state, 2)
-    assert actor._lives[0]._steps_at_once == 1
+    assert actor._rollouts[0]._steps_at_once == 1
     monkeypatch.setattr(actor_rollout, "_LOOK_EVERY_S", 1e6)
     actor, _, state = prepared(ACTOR_CRITIC)
     seldom = unrolls(actor, state, 2)
-    assert actor._lives[0]._steps_at_once > UNROLL_LENGTH
+    assert actor._rollouts[0]._steps_at_once > UNROLL_LENGTH
     jax.tree.map(np.testing.assert_array_equal, at_every_step, seldom)
 
 
@@ -125,12 +125,12 @@ def test_a_fault_in_a_program_is_told_with_its_place(monkeypatch):
     where = r"^envpool CartPole-v1: at env step \d+, environment 2 of 6 gave nan"
     with pytest.raises(PodmetaError, match=where) as fault:
         unrolls(actor, state, 3)
-    assert np.isnan(actor._lives[0].timestep.reward).nonzero()[0].tolist() == [2]
-    assert f"env step {int(actor._lives[0].state.position)}," in str(fault.value)  # it is in the first unroll
+    assert np.isnan(actor._rollouts[0].timestep.reward).nonzero()[0].tolist() == [2]
+    assert f"env step {int(actor._rollouts[0].state.position)}," in str(fault.value)  # it is in the first unroll
 
 
 def test_an_actor_stops_in_the_middle_of_an_unroll():
     actor, pipeline, state = prepared(ACTOR_CRITIC)
     pipeline.stop()
     actor._unroll(Published(0, state), 0)
-    assert int(actor._lives[0].state.position) == 0
+    assert int(actor._rollouts[0].state.position) == 0

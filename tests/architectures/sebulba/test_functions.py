@@ -57,7 +57,7 @@ def evolution():
 def unroll(sebulba, actor, outer, environment, num_unrolls=1):
     """The trajectory of an actor's first entry, in the last of some unrolls; its lifetimes before, seeds, and θ."""
     program, slots = sebulba.entry_actors[0], jnp.asarray(sebulba.slots[actor])
-    meta_params = sebulba.acting_params(outer, slots)
+    meta_params = sebulba.actor_params(outer, slots)
     keys = sebulba.lifetime_keys(outer, jnp.int32(0), slots)[0]
     seeds = np.asarray(environment_seeds(keys))
     every = np.ones(program.num_lifetimes, bool)
@@ -86,28 +86,27 @@ def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
     inner_loop = loop.entries[0].inner_loop
     first_step = (num_unrolls - 1) * UNROLL_LENGTH
 
-    def live(lifetime, seed):
+    def roll_out(lifetime, seed):
         """The same steps, one by one and without records, in the environment itself."""
         task_key, reset_key = jax.random.split(jax.random.key(seed))
         task = environment.sample_task(task_key)
         state, timestep = environment.reset(reset_key, task)
         learner_state = inner_loop.initial_state(meta_params, jax.random.key(0))
-        previous_action, lived = jnp.zeros(3), []
+        previous_action, steps = jnp.zeros(3), []
         for step in range(first_step + UNROLL_LENGTH):
             first = timestep.step_type == 0
-            learner_input = LearnerInput(
-                timestep.observation, jnp.where(first, 0.0, previous_action), timestep.reward, first.astype(float)
-            )
+            previous_action = jnp.where(first, 0.0, previous_action)
+            learner_input = LearnerInput(timestep.observation, previous_action, timestep.reward, first.astype(float))
             output, learner_state = inner_loop.step(meta_params, learner_state, learner_input)
             key = jax.random.fold_in(jax.random.wrap_key_data(lifetime.key_data), step)
             action = inner_loop.policy.sample(jax.random.split(key)[0], output.policy)
             ignored = timestep.step_type == 2
             state, timestep = step_or_reset(environment, on_host.step_key(seed, step), task, state, timestep, action)
             previous_action = jax.nn.one_hot(action, 3)
-            lived.append((learner_input, output.policy, action, ignored, timestep.reward, timestep.discount))
-        return jax.tree.map(lambda *steps: jnp.stack(steps[first_step:]), *lived), timestep.observation
+            steps.append((learner_input, output.policy, action, ignored, timestep.reward, timestep.discount))
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves[first_step:]), *steps), timestep.observation
 
-    expected, last_observation = jax.jit(jax.vmap(live))(before, seeds)
+    expected, last_observation = jax.jit(jax.vmap(roll_out))(before, seeds)
     experience = trajectory.experience
     actual = (
         experience.learner_input,
@@ -130,7 +129,7 @@ def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
 def test_lifetimes_live_in_a_program_as_they_do_step_by_step(nan_at):
     sebulba = make_sebulba(actor_critic(), num_actors=2, num_learner_devices=2)
     program, slots, outer = sebulba.entry_actors[0], jnp.asarray(sebulba.slots[0]), actor_critic().init(SETTINGS)
-    meta_params = sebulba.acting_params(outer, slots)
+    meta_params = sebulba.actor_params(outer, slots)
     keys = sebulba.lifetime_keys(outer, jnp.int32(0), slots)[0]
     num = program.num_lifetimes
 
@@ -145,17 +144,17 @@ def test_lifetimes_live_in_a_program_as_they_do_step_by_step(nan_at):
     first = dm_env.TimeStep(np.zeros(num, np.int32), np.zeros(num, np.float32), np.ones(num, np.float32), None)
     first = first._replace(observation=np.zeros((num, 3), np.float32))
     begun, _ = jax.jit(program.begin)(meta_params, program.init(meta_params, keys, first), keys, np.ones(num, bool))
-    live = jax.jit(functools.partial(program.live, step))
-    state, timestep = live(meta_params, begun, first, 2)
+    unroll_until = jax.jit(functools.partial(program.unroll, step))
+    state, timestep = unroll_until(meta_params, begun, first, 2)
     assert state.position == 2
-    state, timestep = live(meta_params, state, timestep, UNROLL_LENGTH)
+    state, timestep = unroll_until(meta_params, state, timestep, UNROLL_LENGTH)
 
     expected_state, expected = begun, first
     act = jax.jit(program.act)
     for _ in range(nan_at or UNROLL_LENGTH):
         expected_state, actions = act(meta_params, expected_state, expected)
         expected = step(expected, actions)
-    assert np.unique(unpack(state.records).decision.action[: nan_at or UNROLL_LENGTH]).size > 1
+    assert np.unique(unpack(state.records).actor_output.action[: nan_at or UNROLL_LENGTH]).size > 1
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     jax.tree.map(close, (expected_state, expected), (state, timestep))
 
@@ -212,10 +211,10 @@ def test_members_live_by_their_own_perturbation_and_pairs_meet_the_same_tasks():
     sebulba = make_sebulba(loop, num_actors=2, num_learner_devices=1)
     outer = loop.init(SETTINGS)
     slots = jnp.asarray(sebulba.slots[1])
-    acting = sebulba.acting_params(outer, slots)
+    params = sebulba.actor_params(outer, slots)
     noise = evolution().draw(outer, slots[2])
     for index, sign in ((4, 1.0), (5, -1.0)):
-        member = jax.tree.map(lambda leaf, i=index: leaf[i], acting)
+        member = jax.tree.map(lambda leaf, i=index: leaf[i], params)
         expected = jax.tree.map(lambda leaf, e, s=sign: leaf + s * 0.5 * e, outer.meta_params, noise)
         jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), member, expected)
     seeds = np.asarray(environment_seeds(sebulba.lifetime_keys(outer, jnp.int32(0), slots)[0])).reshape(

@@ -24,7 +24,7 @@ def meta_params():
 
 
 def live(inner_loop, meta_params):
-    return jax.jit(inner_loop.live)(meta_params, jax.random.key(1))
+    return jax.jit(inner_loop.rollout)(meta_params, jax.random.key(1))
 
 
 def test_alternation_takes_one_action_after_the_other():
@@ -81,6 +81,6 @@ def test_all_meet_the_same_tasks(meta_params):
         alternating_inner_loop(ENVIRONMENT),
         deprived_inner_loop(LEARNER, ENVIRONMENT, ("reward",)),
     ]
-    tasks = [loop.birth(meta_params, key).task.rewards for loop in loops]
+    tasks = [loop.reset(meta_params, key).task.rewards for loop in loops]
     for task in tasks[1:]:
         np.testing.assert_array_equal(task, tasks[0])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podmeta.config.schema import ContextualBanditConfig
-from podmeta.evaluation.baselines.from_scratch import ALGORITHMS, LONGEST_UNROLL, live_from_scratch, unroll_length
+from podmeta.evaluation.baselines.from_scratch import ALGORITHMS, LONGEST_UNROLL, rollout_from_scratch, unroll_length
 from podmeta.evaluation.rollouts import outer_fifths
 from podmeta.evaluation.statistics import mean_interval
 
@@ -16,7 +16,7 @@ KEYS = jax.random.split(jax.random.key(0), 16)
 
 def live(algorithm, lifetime_length):
     environment = ContextualBanditConfig(num_contexts=2, num_actions=3, lifetime_length=lifetime_length)
-    lifetimes = live_from_scratch(algorithm, environment, KEYS)
+    lifetimes = rollout_from_scratch(algorithm, environment, KEYS)
     assert lifetimes.rewards.shape == lifetimes.regrets.shape == (16, lifetime_length)
     return lifetimes
 
