@@ -180,6 +180,9 @@ def make_inner_loop(
             environment.expected_rewards(lifetime.task, lifetime.environment_state), actor_output
         )
         expected_advantages = environment.expected_advantages(lifetime.task, lifetime.environment_state)
+        expected_advantage = None
+        if expected_advantages is not None:
+            expected_advantage = _under_policy(expected_advantages, actor_output)
         experience = Experience(
             *actor_output,
             action_ignored=is_last(lifetime.timestep),
@@ -190,9 +193,7 @@ def make_inner_loop(
             expected_reward=expected_reward,
             regret=regret,
             expected_advantages=expected_advantages,
-            expected_advantage=None
-            if expected_advantages is None
-            else _under_policy(expected_advantages, actor_output),
+            expected_advantage=expected_advantage,
         )
         return after._replace(environment_state=environment_state, timestep=timestep), experience
 

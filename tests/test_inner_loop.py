@@ -178,7 +178,7 @@ def test_the_expected_advantage_is_that_of_the_policy():
     config = RandomMDPConfig(num_states=4, num_actions=3, lifetime_length=20)
     inner_loop = build_inner_loop(SymmetricConfig(hidden_size=4), config)
     assert inner_loop.knows_expected_advantages
-    experience = jax.jit(inner_loop.live)(inner_loop.init(jax.random.key(0)), jax.random.key(1))
+    experience = jax.jit(inner_loop.rollout)(inner_loop.init(jax.random.key(0)), jax.random.key(1))
     probabilities = jax.nn.softmax(experience.learner_output.policy[..., 0])
     expected = np.sum(probabilities * experience.expected_advantages, axis=-1)
     np.testing.assert_allclose(experience.expected_advantage, expected, rtol=1e-4, atol=1e-6)
