@@ -322,7 +322,9 @@ class SymmetricNetwork(hk.Module):
         numbers = rule_numbers(BASE, RuleNumbers(*deviations))
         error = td_error(numbers, base.value, transition)
         policy = learn_policy(numbers, base.policy, transition, error, num_steps)
-        return Base(policy, learn_value(numbers, base.value, transition, error)), error
+        learned = Base(policy, learn_value(numbers, base.value, transition, error))
+        # Gradients through a rule that divides by running root mean squares explode. Evolution tunes its numbers.
+        return jax.lax.stop_gradient((learned, error))
 
     def _share(self, num_steps: Float[Array, ""]) -> Float[Array, ""]:
         """κ, the share of the LSTMs in the policy: 1 at the first env step unless θ says otherwise, then fading."""

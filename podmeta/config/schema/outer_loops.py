@@ -147,5 +147,5 @@ class DistillationConfig(GradientConfig):
     """Gradient meta-training against a teacher, in environments that know the expected advantage of every action."""
 
     name: str = option("distillation", "distillation")
-    sharpness: float = option(4.0, "the teacher's policy is the softmax of this times its advantages", above=0)
+    sharpness: float = option(2.0, "the teacher's policy is the softmax of this times its advantages", above=0)
     learning_rate: float = option(0.003, "learning rate", above=0)
