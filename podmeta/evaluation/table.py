@@ -50,8 +50,9 @@ def make_suite_tables(rows: list[EvaluationRow]) -> Group:
         table = Table(
             title=_in_a_line(key),
             title_justify="left",
-            caption=f"{tasks}\nlearns from reward: {verdict_in_words(lows)}\n"
-            f"against the best hand-written rule: {hand_written_in_words(margins)}",
+            caption="\n".join(
+                [tasks, f"learns from reward: {verdict_in_words(lows)}", *hand_written_in_words(margins)]
+            ),
             caption_justify="left",
         )
         table.add_column("algorithm")

@@ -96,19 +96,19 @@ def over_hand_written(measured: Mapping[str, Lifetimes]) -> dict[str, Interval]:
     return margins
 
 
-def hand_written_in_words(margins: Mapping[str, tuple[float, float]]) -> str:
-    """ "better early, no different late", or the like; "not tested" without margins.
+def hand_written_in_words(margins: Mapping[str, tuple[float, float]]) -> list[str]:
+    """One line that says how the learner compares with the best hand-written rule; none where none was tested.
 
     Args:
       margins: by metric, both ends of its interval, as in the learner's rows about one setting.
     """
     if not OVER_HAND_WRITTEN.keys() <= margins.keys():
-        return "not tested"
+        return []
     words = []
     for metric, when in OVER_HAND_WRITTEN.items():
         low, high = margins[metric]
         words.append(f"{'better' if low > 0 else 'worse' if high < 0 else 'no different'} {when}")
-    return ", ".join(words)
+    return [f"against the best hand-written rule: {', '.join(words)}"]
 
 
 def verdict_in_words(lows: Mapping[str, float]) -> str:
