@@ -70,6 +70,8 @@ def lstm(
       The next hidden state and cell, each [..., hidden_size].
     """
     input_gate, candidate, output_gate, forget_gate = jnp.split(gates, 4, axis=-1)
+    if input_bias != 0.0:
+        input_gate = input_gate + input_bias
     kept = activation.sigmoid(forget_gate + forget_bias) * cell
-    cell = kept + activation.sigmoid(input_gate + input_bias) * activation.tanh(candidate)
+    cell = kept + activation.sigmoid(input_gate) * activation.tanh(candidate)
     return activation.sigmoid(output_gate) * activation.tanh(cell), cell

@@ -292,6 +292,8 @@ class SymmetricNetwork(hk.Module):
         self, forward: Float[Array, "B message_size"], hidden: Float[Array, "A B hidden_size"], around: Surroundings
     ) -> Float[Array, "B message_size"]:
         """The forward message, whose first channels are the policy's parameters, as the options have them."""
+        if around.permanent is None and not self.config.multiplicative_readout:
+            return forward
         num_channels = self.num_policy_channels
         policy = forward[:, :num_channels]
         if self.config.multiplicative_readout:
