@@ -11,6 +11,7 @@ Prints a table. The exit code is 1 if anything went wrong.
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -158,10 +159,12 @@ class Started:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Ends whatever is left."""
+        """Ends whatever is left, and waits until it is gone."""
         for process_id in self.family():
-            os.kill(process_id, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
         self.process.wait()
+        self.children_left()
 
 
 def _variables_of_all() -> Iterator[tuple[int, bytes]]:

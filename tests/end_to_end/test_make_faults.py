@@ -49,7 +49,7 @@ def test_what_a_command_does_wrong_is_counted(name, tmp_path):
             assert not started.ends_within(0.01), started.output()
         problems = disturb(started, SIGINT, random.Random(0))
     problems += problems_of(started.process.returncode, started.output(), SIGINT.allowed_codes())
-    assert set(problems) == expected
+    assert set(problems) == expected, (started.process.returncode, started.output())
     assert not started.family()
 
 
