@@ -229,7 +229,7 @@ def divide(tree: Any, axis_name: str, num_devices: int) -> Any:
 def join(tree: Any) -> Any:
     """What `divide` has divided, whole again and on the host.
 
-    In a job of several processes all must call it at once, for it is a collective.
+    It is a collective: in a job of several processes, all must call it at once.
     """
     whole = jax.tree.map(np.asarray, tree) if jax.process_count() == 1 else process_allgather(tree, tiled=True)
     return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), whole)

@@ -15,7 +15,7 @@ LearnerState = Any  # a pytree of arrays: what changes inside a lifetime, and ho
 
 
 class LearnerInput(NamedTuple):
-    """What a learner is told at one env step.
+    """A learner's input at one env step.
 
     Attributes:
       observation: [...] the observation, of the environment's shape; numbers, or bytes of an image or a memory.
@@ -38,7 +38,7 @@ def as_numbers(observation: Float[Array, "..."] | UInt8[Array, "..."]) -> Float[
 
 
 class LearnerOutput(NamedTuple):
-    """What a learner says at one env step.
+    """A learner's output at one env step.
 
     Attributes:
       policy: [num_actions, num_policy_channels] the policy's parameters. One channel: logits of a categorical.

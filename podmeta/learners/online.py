@@ -20,13 +20,13 @@ from podmeta.learners.online_rule import (
     deviations_of,
     init_policy,
     init_value,
+    last_transition,
     learn_policy,
     learn_value,
     no_deviations,
     rule_numbers,
     td_error,
 )
-from podmeta.learners.policies import policy_score
 
 _MODULE = "online"
 
@@ -119,14 +119,8 @@ def _make_learner(
 
 def _transition(state: OnlineState, learner_input: LearnerInput) -> Transition:
     """What the last action led to."""
-    return Transition(
-        features=state.features,
-        score=policy_score(state.parameters, learner_input.previous_action),
-        next_features=jnp.append(as_numbers(learner_input.observation).reshape(-1), 1.0),
-        reward=learner_input.reward,
-        episode_start=learner_input.episode_start,
-        is_known=state.num_steps > 0,
-    )
+    features = jnp.append(as_numbers(learner_input.observation).reshape(-1), 1.0)
+    return last_transition(state.features, state.parameters, state.num_steps, features, learner_input)
 
 
 def _act(

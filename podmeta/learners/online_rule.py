@@ -14,11 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from podmeta.config.schema import OnlineRuleConfig
-from podmeta.learners.base import MetaParams
+from podmeta.learners.base import LearnerInput, MetaParams
+from podmeta.learners.policies import policy_score
 
-DEVIATION_SCALE = (
-    5.0  # θ holds deviations in these units, so that evolution's noise of σ = 0.03 changes a number by 15%
-)
+DEVIATION_SCALE = 5.0
+"""The units of θ's deviations, in which evolution's noise of σ = 0.03 changes a number by 15%."""
+
 _SMALLEST_DECAY_RATE = 0.0005  # of 1 - decay: the longest memory is 2,000 env steps
 _SHORTEST_HORIZON_RATE = 0.005  # of 1 - discount and 1 - trace_decay: the longest horizon is 200 env steps
 _STEPS_BEFORE_ANNEALING = 100.0
@@ -93,6 +94,32 @@ class Transition(NamedTuple):
     def acted(self) -> Float[Array, ""]:
         """1 where an action was taken that the environment did not ignore, else 0."""
         return (1.0 - self.episode_start) * self.is_known
+
+
+def last_transition(
+    features: Float[Array, "num_features"],
+    parameters: Float[Array, "num_actions num_policy_channels"],
+    num_steps: Float[Array, ""],
+    next_features: Float[Array, "num_features"],
+    learner_input: LearnerInput,
+) -> Transition:
+    """What the last action led to.
+
+    Args:
+      features: of the last time step.
+      parameters: of the policy at the last time step.
+      num_steps: [] env steps of the lifetime before this one.
+      next_features: of this time step.
+      learner_input: the learner's input at this time step.
+    """
+    return Transition(
+        features=features,
+        score=policy_score(parameters, learner_input.previous_action),
+        next_features=next_features,
+        reward=learner_input.reward,
+        episode_start=learner_input.episode_start,
+        is_known=num_steps > 0,
+    )
 
 
 class LinearPolicy(NamedTuple):

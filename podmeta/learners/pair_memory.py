@@ -12,9 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from podmeta.config.schema import SymmetricConfig
-from podmeta.learners.base import LearnerInput
 from podmeta.learners.online_rule import LinearPolicy, LinearValue, Transition, init_policy, init_value
-from podmeta.learners.policies import policy_score
 
 LARGEST_FEATURE = 3.0  # features without a bound of their own are clipped to ± this
 _EFFECT_WINDOW = 200.0  # env steps of the running means of effects
@@ -79,19 +77,7 @@ def init_memory(config: SymmetricConfig, num_inputs: int, num_actions: int, num_
         policy=jnp.zeros((num_actions, num_policy_channels)),
         traces=jnp.zeros((len(config.pair_traces), *pairs)) if config.pair_traces else None,
         effects=EffectMemory(jnp.zeros(num_inputs), jnp.zeros(pairs), jnp.zeros(())) if config.effect_inputs else None,
-        base=Base(init_policy(*pairs, num_policy_channels), init_value(num_inputs)) if config.base != "none" else None,
-    )
-
-
-def last_transition(memory: PairMemory, observation: Float[Array, "A"], learner_input: LearnerInput) -> Transition:
-    """What the last action led to."""
-    return Transition(
-        features=memory.observation,
-        score=policy_score(memory.policy, learner_input.previous_action),
-        next_features=observation,
-        reward=learner_input.reward,
-        episode_start=learner_input.episode_start,
-        is_known=memory.num_steps > 0,
+        base=Base(init_policy(*pairs, num_policy_channels), init_value(num_inputs)) if config.has_base else None,
     )
 
 

@@ -39,6 +39,7 @@ from podmeta.learners.online_rule import (
     DEVIATION_SCALE,
     RuleNumbers,
     Transition,
+    last_transition,
     learn_policy,
     learn_value,
     rule_numbers,
@@ -49,7 +50,6 @@ from podmeta.learners.pair_memory import (
     Base,
     PairMemory,
     init_memory,
-    last_transition,
     pair_features,
 )
 
@@ -175,7 +175,7 @@ def _check_options(config: SymmetricConfig) -> None:
             "constant_observation, multiplicative_readout, critic or base: they belong to a single layer, between "
             "observation and action"
         )
-    if config.adaptive_base and config.base == "none":
+    if config.adaptive_base and not config.has_base:
         raise InputError("learner.adaptive_base=true has no base to adapt: set learner.base=actor_critic")
 
 
@@ -214,7 +214,7 @@ class SymmetricNetwork(hk.Module):
             observation = jnp.append(observation, 1.0)
         scalars = _scalars(config, learner_input)
         signal = learner_input.reward if learner_input.centred_reward is None else learner_input.centred_reward
-        transition = last_transition(memory, observation, learner_input)
+        transition = last_transition(memory.observation, memory.policy, memory.num_steps, observation, learner_input)
         permanent, share = None, jnp.ones(())
         if config.critic:
             scalars = jnp.append(scalars, self._critic_error(layers[0], transition))

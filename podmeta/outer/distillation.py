@@ -71,11 +71,12 @@ class Distillation(GradientLoop):
 
         gradient, by_entry = jax.grad(loss, has_aux=True)(state.meta_params)
         (gradient, metrics), _ = mean_and_stack_over_devices((gradient, self._metrics(by_entry)), (), axis_name)
-        # One lifetime whose gradient is not finite must not spoil θ: its update is left out.
-        is_finite = jnp.isfinite(optax.tree.norm(gradient))
-        gradient = jax.tree.map(lambda leaf: jnp.where(is_finite, leaf, 0.0), gradient)
-        meta_params, optimiser_state, step_metrics = self.optimiser.step(
-            state.meta_params, state.optimiser_state, gradient, state.settings.learning_rate, state.update
+        before = (state.meta_params, state.optimiser_state)
+        *after, step_metrics = self.optimiser.step(*before, gradient, state.settings.learning_rate, state.update)
+        # One lifetime whose gradient is not finite must not spoil θ: the whole step is left out.
+        is_finite = jnp.isfinite(step_metrics["gradient_norm"])
+        meta_params, optimiser_state = jax.tree.map(
+            lambda new, old: jnp.where(is_finite, new, old), tuple(after), before
         )
         state = DistillationState(meta_params, optimiser_state, state.update + 1, state.settings)
         return state, metrics | step_metrics

@@ -1,4 +1,4 @@
-"""How a plan is told: as a table, and as one JSON object."""
+"""A plan as a table, and as one JSON object."""
 
 from typing import Any
 

@@ -20,6 +20,11 @@ class LearnerConfig:
         "distance from their running mean, divided by the largest such distance; so their unit does not matter",
     )
 
+    @property
+    def has_base(self) -> bool:
+        """Whether a hand-written rule acts beneath what is learned."""
+        return False
+
 
 @dataclasses.dataclass
 class SymmetricConfig(LearnerConfig):
@@ -87,6 +92,11 @@ class SymmetricConfig(LearnerConfig):
     adaptive_base: bool = option(False, "let the LSTMs set the step sizes and decays of the base, by a pooled message")
 
     @property
+    def has_base(self) -> bool:
+        """Whether a hand-written rule acts beneath the LSTMs."""
+        return self.base != "none"
+
+    @property
     def has_memory(self) -> bool:
         """Whether it has an option beyond the paper's equations that needs one layer and a memory of its own."""
         return bool(
@@ -97,7 +107,7 @@ class SymmetricConfig(LearnerConfig):
             or self.constant_observation
             or self.multiplicative_readout
             or self.critic
-            or self.base != "none"
+            or self.has_base
         )
 
     def __post_init__(self) -> None:

@@ -68,7 +68,7 @@ def inner_loops(
             loops[name] = (deprived_inner_loop(learner_config, environment_config, ZEROED_INPUTS[name]), meta_params)
         elif name in HAND_WRITTEN:
             loops[name] = hand_written_inner_loop(name, environment_config)
-        elif name == BASE_ALONE and getattr(learner_config, "base", "none") != "none":
+        elif name == BASE_ALONE and learner_config.has_base:
             loops[name] = (loops["learner"][0], without_lstms(meta_params))
     return loops
 

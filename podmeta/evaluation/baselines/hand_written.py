@@ -14,7 +14,7 @@ HAND_WRITTEN: dict[str, LearnerConfig] = {
     "online_actor_critic_annealed": dataclasses.replace(_ACTOR_CRITIC, annealing=0.2),
     "online_reinforce": OnlineReinforceConfig(),
 }
-"""The rules by name. Their numbers were tuned on families of random tasks, and on no environment of the suites."""
+"""The rules by name."""
 
 
 def hand_written_inner_loop(name: str, environment_config: EnvironmentConfig) -> tuple[InnerLoop, MetaParams]:

@@ -29,7 +29,7 @@ class SeenLifetime(NamedTuple):
 
     Attributes:
       environment: the config of the environment.
-      actions: [lifetime_length, num_actions] what was done, as the learner is told: one-hot, or the components.
+      actions: [lifetime_length, num_actions] the actions as the learner sees them: one-hot, or the components.
       rewards: [lifetime_length] what was earned.
       episode_ends: [lifetime_length] 1 where an episode ended.
       animation: a GIF of its first part, where the environment is a grid-world; else None.
