@@ -34,7 +34,15 @@ from podmeta.outer.collectives import sum_over_devices
 from podmeta.outer.meta_optimiser import MetaOptimiser
 from podmeta.outer.moments import moments_of
 from podmeta.outer.optimisers import make_schedule_factor
-from podmeta.outer.perturbations import Perturbation, perturb, sample_noise, weighted_sum
+from podmeta.outer.perturbations import (
+    Perturbation,
+    only,
+    parameter_names,
+    perturb,
+    sample_noise,
+    unused_beginnings,
+    weighted_sum,
+)
 from podmeta.outer.shaping import SHAPINGS
 from podmeta.outer.staggering import lifetimes_begun
 
@@ -85,8 +93,9 @@ class Evolution(OuterLoop):
         return state._replace(optimiser_state=())
 
     def draw(self, state: EvolutionState, slot: Int[Array, ""]) -> Perturbation:
-        """ε of a pair: the same on every device, and for a whole lifetime."""
-        return sample_noise(self._key(state, _NOISE, state.update, slot), state.meta_params, self.config.noise_rank)
+        """ε of a pair: the same on every device, and for a whole lifetime. It is 0 where θ is not to evolve."""
+        noise = sample_noise(self._key(state, _NOISE, state.update, slot), state.meta_params, self.config.noise_rank)
+        return only(self.config.evolved, state.meta_params, noise) if self.config.evolved else noise
 
     def actor_params(self, state: EvolutionState, draw: Perturbation, member: Int[Array, ""]) -> MetaParams:
         """θ + σ ε for the first member of a pair, and θ - σ ε for the second."""
@@ -244,7 +253,14 @@ def make_evolution(
             "both say which env steps count: set outer.fitness_fraction=1 or outer.fitness_weighting=uniform"
         )
     evolution = Evolution(config, entries, num_updates, first_update)
-    evolution._optimiser.check(jax.eval_shape(entries[0].inner_loop.init, make_key(0)))
+    meta_params = jax.eval_shape(entries[0].inner_loop.init, make_key(0))
+    unused = unused_beginnings(config.evolved, meta_params)
+    if unused:
+        raise InputError(
+            f"outer.evolved={config.evolved}: no parameter of θ begins with {', '.join(unused)}; they are "
+            f"{', '.join(sorted(parameter_names(meta_params)))}"
+        )
+    evolution._optimiser.check(meta_params)
     return evolution
 
 

@@ -1,8 +1,9 @@
-"""From a gradient to a new θ, for every outer loop: optimiser, schedule, clipping, weight decay, and their metrics."""
+"""From a gradient to a new θ, for every outer loop: optimiser, schedule, clipping, weight decay, average, metrics."""
 
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -12,8 +13,23 @@ from podmeta.outer.base import Metrics
 from podmeta.outer.optimisers import check_optimiser, make_optimiser, make_schedule_factor
 
 
+class AveragedState(NamedTuple):
+    """The state of an optimiser that keeps an average of θ.
+
+    Attributes:
+      optimiser: the state of the optimiser proper.
+      average: the exponential moving average of θ.
+    """
+
+    optimiser: optax.OptState
+    average: MetaParams
+
+
 class MetaOptimiser(NamedTuple):
     """An optimiser of θ over one stage.
+
+    With `average_decay` set, the last update of a stage puts in the place of θ its exponential moving average over the
+    stage (Polyak & Juditsky 1992). θ that moves about from update to update ends up where it was on average.
 
     Attributes:
       config: names the optimiser, its arguments and the schedule of its learning rate.
@@ -39,7 +55,8 @@ class MetaOptimiser(NamedTuple):
 
     def init(self, meta_params: MetaParams, learning_rate: Float[Array, ""]) -> optax.OptState:
         """The state of an optimiser that has seen nothing."""
-        return self._optimiser(learning_rate).init(meta_params)
+        state = self._optimiser(learning_rate).init(meta_params)
+        return AveragedState(state, meta_params) if self.config.average_decay > 0 else state
 
     def step(
         self,
@@ -61,17 +78,32 @@ class MetaOptimiser(NamedTuple):
         Returns:
           θ and the optimiser's state after the step, and metrics.
         """
-        factor = make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(update - self.first_update)
-        learning_rate = learning_rate * factor
-        changes, optimiser_state = self._optimiser(learning_rate).update(gradient, optimiser_state, meta_params)
+        done = update - self.first_update
+        learning_rate = learning_rate * make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(done)
+        averaged = self.config.average_decay > 0
+        inner_state = optimiser_state.optimiser if averaged else optimiser_state
+        changes, inner_state = self._optimiser(learning_rate).update(gradient, inner_state, meta_params)
         kept = 1.0 - learning_rate * self.weight_decay if self.weight_decay else 1.0
         meta_params = jax.tree.map(lambda leaf, change: kept * leaf + change, meta_params, changes)
+        if averaged:
+            meta_params, average = self._averaged(meta_params, optimiser_state.average, done)
+            inner_state = AveragedState(inner_state, average)
         metrics = {
             "gradient_norm": optax.tree.norm(gradient),
             "meta_params_norm": optax.tree.norm(meta_params),
             "learning_rate": learning_rate,
         }
-        return meta_params, optimiser_state, metrics
+        return meta_params, inner_state, metrics
+
+    def _averaged(
+        self, meta_params: MetaParams, average: MetaParams, done: Int[Array, ""]
+    ) -> tuple[MetaParams, MetaParams]:
+        """θ and its average, after `done` earlier updates of the stage. At the last one θ becomes the average."""
+        # Early in a stage the average is that of all θ so far, so that what the stage began with does not linger.
+        decay = jnp.minimum(self.config.average_decay, (done + 1) / (done + 2))
+        average = optax.incremental_update(meta_params, average, 1.0 - decay)
+        is_last = done == self.num_updates - 1
+        return jax.tree.map(lambda leaf, mean: jnp.where(is_last, mean, leaf), meta_params, average), average
 
     def _optimiser(self, learning_rate: Float[Array, ""]) -> optax.GradientTransformation:
         optimiser = make_optimiser(self.config.optimiser, self.config.optimiser_arguments)(learning_rate)

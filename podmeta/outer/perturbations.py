@@ -1,5 +1,6 @@
 """The perturbations of evolution: noise on θ, of full or of low rank."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -45,6 +46,34 @@ def perturb(meta_params: MetaParams, noise: Perturbation, scale: Float[Array, ""
         return leaf + scale * leaf_noise
 
     return jax.tree.map(perturb_leaf, meta_params, noise)
+
+
+def only(beginnings: Sequence[str], meta_params: MetaParams, noise: Perturbation) -> Perturbation:
+    """Noise on those parameters alone whose names begin with one of `beginnings`; on the others it is 0."""
+
+    def silence(path: tuple[Any, ...], leaf: Array, leaf_noise: Array | Factors) -> Array | Factors:
+        del leaf
+        if _name(path).startswith(tuple(beginnings)):
+            return leaf_noise
+        return jax.tree.map(jnp.zeros_like, leaf_noise)
+
+    return jax.tree_util.tree_map_with_path(silence, meta_params, noise)
+
+
+def parameter_names(meta_params: MetaParams) -> list[str]:
+    """The names of θ's parameters, without those of their modules."""
+    return [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(meta_params)]
+
+
+def unused_beginnings(beginnings: Sequence[str], meta_params: MetaParams) -> list[str]:
+    """The beginnings that no parameter of θ has."""
+    names = parameter_names(meta_params)
+    return [beginning for beginning in beginnings if not any(name.startswith(beginning) for name in names)]
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """The last part of a path, such as bias of ['symmetric']['bias']."""
+    return jax.tree_util.keystr(path[-1:], simple=True)
 
 
 def weighted_sum(noise: Perturbation, weights: Float[Array, "num_pairs"]) -> MetaParams:

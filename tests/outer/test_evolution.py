@@ -328,6 +328,18 @@ def test_a_fitness_may_be_half_the_first_fifth_and_half_the_last():
     np.testing.assert_allclose(fitness_of(taught, np.zeros(10, np.float32), **known), -expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_the_parameters_that_are_named_evolve(rank):
+    evolution = make(evolved=["bi"], noise_rank=rank, optimiser="adam")
+    state = evolution.init(SETTINGS)
+    fitness = jnp.asarray(np.random.default_rng(0).normal(size=(NUM_PAIRS, 2, 1)), jnp.float32)
+    after, _ = updated(evolution, state, fitness)
+    np.testing.assert_array_equal(after.meta_params["matrix"], state.meta_params["matrix"])
+    assert (after.meta_params["bias"] != state.meta_params["bias"]).all()
+    with pytest.raises(InputError, match=r"outer\.evolved=.*no parameter of θ begins with base_.*bias, matrix"):
+        make(evolved=["matrix", "base_"])
+
+
 def test_two_keys_that_weight_a_lifetime_are_refused():
     with pytest.raises(InputError, match=r"outer\.fitness_weighting=first_and_last_fifth and outer\.fitness_fraction"):
         make(fitness_weighting="first_and_last_fifth", fitness_fraction=0.5)

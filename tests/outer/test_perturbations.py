@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from podmeta.learners.linear import LowRankMatrix
-from podmeta.outer.perturbations import Factors, perturb, sample_noise, weighted_sum
+from podmeta.outer.perturbations import Factors, only, perturb, sample_noise, unused_beginnings, weighted_sum
 
 META_PARAMS = {
     "matrix": jnp.arange(12.0).reshape(3, 4),
@@ -76,3 +76,18 @@ def test_the_weighted_sum_is_that_of_the_materialised_noise(rank):
     expected = jax.tree.map(lambda leaf: np.tensordot(weights, leaf, axes=1), materialise(noise))
     assert jax.tree.map(jnp.shape, summed) == jax.tree.map(jnp.shape, META_PARAMS)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), summed, expected)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_noise_may_be_on_some_parameters_only(rank):
+    noise = sample_noise(jax.random.key(0), META_PARAMS, rank)
+    kept = materialise(only(["mat", "bias"], META_PARAMS, noise))
+    whole = materialise(noise)
+    np.testing.assert_array_equal(kept["matrix"], whole["matrix"])
+    np.testing.assert_array_equal(kept["layer"]["bias"], whole["layer"]["bias"])
+    assert not kept["layer"]["scale"].any()
+    assert not kept["layer"]["kernel"].any()
+
+
+def test_the_beginnings_that_no_parameter_has_are_found():
+    assert unused_beginnings(["mat", "layer", "ker", "bias_"], META_PARAMS) == ["layer", "bias_"]

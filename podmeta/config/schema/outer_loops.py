@@ -70,6 +70,11 @@ class EvolutionConfig(OuterLoopConfig):
     unroll_length: int = option(
         0, "env steps per update of lifetimes that go on across updates (noise reuse); 0: whole lifetimes", minimum=0
     )
+    evolved: list[str] = option(
+        [],
+        "the parameters of θ that are perturbed and change, by the beginnings of their names, such as base_ for the "
+        "numbers of a hand-written base; []: all",
+    )
     noise_rank: int = option(0, "rank of each matrix's perturbation, u vᵀ / sqrt(rank); 0 is full rank", minimum=0)
     fitness: str = option(
         "reward",
@@ -97,6 +102,13 @@ class EvolutionConfig(OuterLoopConfig):
     optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
     learning_rate: float = option(0.03, "learning rate", above=0)
     learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    average_decay: float = option(
+        0.0,
+        "decay per update of a moving average of θ, which becomes θ at the last update of a job or stage; 0: none; "
+        "1: the mean of all updates",
+        minimum=0,
+        maximum=1,
+    )
     weight_decay: float = option(0.0, "θ shrinks by learning_rate * weight_decay per update", minimum=0)
 
 
@@ -118,6 +130,13 @@ class GradientConfig(OuterLoopConfig):
     optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
     learning_rate: float = option(0.001, "learning rate", above=0)
     learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    average_decay: float = option(
+        0.0,
+        "decay per update of a moving average of θ, which becomes θ at the last update of a job or stage; 0: none; "
+        "1: the mean of all updates",
+        minimum=0,
+        maximum=1,
+    )
 
 
 @dataclasses.dataclass
