@@ -31,7 +31,7 @@ _UNSTABLE, _OSCILLATING, _INTEGRATING = range(3)
 _DISCOUNT = 0.98  # of the teacher
 _CONTROL_COST = 0.1  # of the teacher, relative to the cost of positions
 _LOOKAHEAD = 5  # the teacher of escaping looks 2^5 steps ahead
-_SMALLEST_GAP = 0.05  # relative to the typical gap of the task
+_SMALLEST_GAP = 0.5  # relative to the typical gap of the task
 _START, _TYPICAL = 0.25, 0.6  # how far from the middle episodes start, and states are while the teacher is scaled
 
 

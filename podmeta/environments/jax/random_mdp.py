@@ -37,7 +37,7 @@ _RANDOM, _RING, _MAP = range(len(TRANSITIONS))
 
 DISCOUNT = 0.95  # of the teacher
 _SWEEPS = 100  # of value iteration
-_SMALLEST_GAP = 0.05  # relative to the mean gap of the task
+_SMALLEST_GAP = 0.5  # relative to the mean gap of the task
 _NUM_CANDIDATES = 4  # goals, of which the one is taken that the most and the longest paths lead to
 
 
