@@ -11,7 +11,6 @@ agent follows dm_env's contract as training does: it is stepped at every time st
 included, whose action the environment ignores, and it keeps its state across episode ends.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,9 +28,8 @@ from podmeta.errors import InputError
 from podmeta.inner_loop import make_learner_input
 from podmeta.keys import make_key, wrap_key
 from podmeta.learners.base import LearnerState, MetaParams
-from podmeta.learners.normalisation import with_normalised_rewards
 from podmeta.learners.policies import make_policy
-from podmeta.learners.registry import make_learner
+from podmeta.learners.registry import as_agent, make_learner
 from podmeta.seeds import checked_seed
 from podmeta.storage.files import reason, write_atomically
 from podmeta.storage.named_arrays import filled, from_npz, to_npz
@@ -221,11 +219,12 @@ class _Program:
         _check_actions(self._decode.spec)
         self._observation_size = int(np.prod(self._encode.spec.shape))
         self._policy = make_policy(self._decode.spec)
-        config = dataclasses.replace(pretrained.learner_config, scale_observations=True)
-        learner = make_learner(
-            config, (self._observation_size,), self._policy.num_actions, self._policy.num_policy_channels
+        self._learner = make_learner(
+            as_agent(pretrained.learner_config),
+            (self._observation_size,),
+            self._policy.num_actions,
+            self._policy.num_policy_channels,
         )
-        self._learner = learner if config.normalise_rewards else with_normalised_rewards(learner, centred=False)
         expected = jax.eval_shape(self._learner.init, make_key(0))
         self._meta_params = jax.device_put(pretrained.meta_params(expected))
         self.meta_params_sha256 = pretrained.card.meta_params_sha256

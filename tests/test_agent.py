@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import podmeta
-from podmeta import agent as agent_module
 from podmeta.config.schema import RecurrentConfig, SymmetricConfig
 from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
 from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.errors import InputError
+from podmeta.learners import registry
 from podmeta.learners.base import Learner, LearnerOutput
 from podmeta.storage.named_arrays import from_npz
 from tests.end_to_end.job import REPOSITORY
@@ -61,27 +61,28 @@ def random_timesteps(seed, number):
 def test_the_learner_is_told_what_training_tells_it(algorithm, monkeypatch, tmp_path):
     """By a learner that keeps what it is told, and takes action 1 whatever comes."""
 
+    maker = registry._MAKERS[SymmetricConfig]
+
     def keeping_learner(config, observation_shape, num_actions, num_policy_channels):
-        assert config.scale_observations
         size = observation_shape[0]
         nothing = (jnp.zeros(size), jnp.zeros(num_actions), jnp.zeros(()), jnp.zeros(()))
         always_1 = LearnerOutput(jnp.array([[-1e9], [0.0]]), jnp.zeros(()))
         return Learner(
-            init=make_learner(config, observation_shape, num_actions, num_policy_channels).init,
+            init=maker(config, observation_shape, num_actions, num_policy_channels).init,
             initial_state=lambda meta_params, key: nothing,
             step=lambda meta_params, state, learner_input: (always_1, tuple(learner_input)[:4]),
         )
 
-    make_learner = agent_module.make_learner
-    monkeypatch.setattr(agent_module, "make_learner", keeping_learner)
+    monkeypatch.setitem(registry._MAKERS, SymmetricConfig, keeping_learner)
     agent = podmeta.load_agent(algorithm_path(algorithm, tmp_path)).reset(OBSERVATIONS, ACTIONS, seed=0)
-    largest = 0.0
+    largest, largest_observation = 0.0, 0.0
     for timestep in random_timesteps(0, 20):
         assert agent.step(timestep) == 1
         agent.save(tmp_path / "state.npz")
         arrays = from_npz((tmp_path / "state.npz").read_bytes())
-        observation, previous_action, reward, starts = (arrays[f"learner_state/inner/{i}"] for i in range(4))
-        np.testing.assert_array_equal(observation, timestep.observation)
+        observation, previous_action, reward, starts = (arrays[f"learner_state/inner/inner/{i}"] for i in range(4))
+        largest_observation = np.maximum(largest_observation, np.abs(timestep.observation))
+        np.testing.assert_allclose(observation, timestep.observation / largest_observation, rtol=1e-6)
         assert starts == timestep.first()
         expected = 0.0 if timestep.first() else timestep.reward
         largest = max(largest, abs(expected))

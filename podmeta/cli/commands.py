@@ -2,18 +2,19 @@
 
 import functools
 import json
-import shlex
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from podmeta.config.compose import compose_job, job_from_yaml
-from podmeta.config.paths import check_local, to_paste
+from podmeta.cli.evaluate import evaluate
+from podmeta.cli.words import local_path, set_up, wants_help, warning_on
+from podmeta.config.compose import compose_job
+from podmeta.config.paths import to_paste
 from podmeta.config.presets import list_options
-from podmeta.config.schema import GROUPS, JobConfig, MixtureConfig
-from podmeta.config.suites import experiment_suite, load_suite
+from podmeta.config.schema import GROUPS, MixtureConfig
+from podmeta.config.suites import experiment_suite
 from podmeta.distributed.libtpu import quieten_libtpu
 from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError, PodmetaError
@@ -23,6 +24,7 @@ podmeta meta-trains reinforcement learning algorithms.
 
   podmeta train experiment=NAME [KEY=VALUE ...]   meta-train, then meta-test
   podmeta evaluate run=DIR [suite=NAME]           meta-test a finished or interrupted run again, or on a suite
+  podmeta evaluate agent=NAME suite=NAME          meta-test a learned algorithm on a suite
   podmeta compare DIR DIR ...                     compare groups of runs, such as runs/symmetric_* runs/recurrent_*
   podmeta report DIR DIR ... [to=FILE.html]       one page about runs, which opens from disk
   podmeta export run=DIR to=FILE.npz              make a learned algorithm of a finished run: θ and a card
@@ -57,7 +59,7 @@ def run(arguments: list[str], interruption: Interruption) -> int:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     commands: dict[str, Callable[[list[str], Console], None]] = {
         "train": functools.partial(_train, interruption),
-        "evaluate": functools.partial(_evaluate, interruption),
+        "evaluate": functools.partial(evaluate, interruption),
         "compare": _compare,
         "report": _report,
         "export": _export,
@@ -89,14 +91,14 @@ def run(arguments: list[str], interruption: Interruption) -> int:
 
 
 def _train(interruption: Interruption, arguments: list[str], console: Console) -> None:
-    if _wants_help(arguments):
+    if wants_help(arguments):
         print(_train_help())
         return
     if "--multirun" in arguments:
         _sweep(interruption, [argument for argument in arguments if argument != "--multirun"], console)
         return
     job = compose_job(arguments)
-    _set_up(job, console)
+    set_up(job, console)
     from podmeta.distributed.processes import is_first
     from podmeta.training.loop import train
 
@@ -105,7 +107,7 @@ def _train(interruption: Interruption, arguments: list[str], console: Console) -
 
         check_settings(job)
         if job.run_dir:
-            check_files(Path(job.run_dir), _warning_on(console))
+            check_files(Path(job.run_dir), warning_on(console))
     result = train(job, lambda line: console.print(line, markup=False))
     if result.stopped_by is not None:
         console.print(
@@ -143,7 +145,7 @@ def _sweep(interruption: Interruption, overrides: list[str], console: Console) -
     except KeyboardInterrupt:
         console.print(f"interrupted: {interruption.advice}", markup=False)
         raise
-    table, notes = sweep_table(runs, _warning_on(console))
+    table, notes = sweep_table(runs, warning_on(console))
     Console().print(table)
     for note in notes:
         console.print(f"warning: {note}", markup=False)
@@ -153,56 +155,18 @@ def _sweep(interruption: Interruption, overrides: list[str], console: Console) -
         raise PodmetaError(f"not every run reached its end: the same command with {resume} tries those again")
 
 
-def _evaluate(interruption: Interruption, arguments: list[str], console: Console) -> None:
-    if _wants_help(arguments):
-        print("podmeta evaluate run=DIR [suite=NAME] [beside=DIR] [evaluation.num_tasks=N]")
-        print("                 [evaluation.settings=[{num_arms: 20}]]")
-        print("beside= has the learner of another run meet the same tasks, such as MetaRNN's, where its sizes fit.")
-        print("\nsuite=")
-        for name, description in list_options("evaluation").items():
-            print(f"  {name.ljust(18)}  {description}")
-        return
-    suites = [argument.removeprefix("suite=") for argument in arguments if argument.startswith("suite=")]
-    runs = [argument.removeprefix("run=") for argument in arguments if argument.startswith("run=")]
-    if len(runs) != 1:
-        raise InputError("name the run directory: podmeta evaluate run=runs/…")
-    run_path = _local_path("run", runs[0])
-    beside = [
-        _local_path("beside", argument.removeprefix("beside="))
-        for argument in arguments
-        if argument.startswith("beside=")
-    ]
-    overrides = [argument for argument in arguments if not argument.startswith(("run=", "suite=", "beside="))]
-    job = job_from_yaml(run_path / "config.yaml", overrides)
-    tested = [load_suite(name, job) for name in suites] or [experiment_suite(job)]
-    _set_up(job, console)
-    from podmeta.evaluation.run import evaluate_run, load_companion
-    from podmeta.training.meta_params import restore_run
-
-    interruption.advice = (
-        f"the settings measured so far are in {run_path / 'evaluation.jsonl'}; to measure anew: "
-        f"{shlex.join(['podmeta', 'evaluate', *arguments])}"
-    )
-    warn = _warning_on(console)
-    companions = [load_companion(path, warn) for path in beside]
-    restored = restore_run(job, run_path, warn)
-    for suite in tested:
-        meta_params = restored.tree.outer.meta_params
-        evaluate_run(job, suite, meta_params, restored.step, run_path, Console(), companions)
-
-
 def _compare(arguments: list[str], console: Console) -> None:
-    if _wants_help(arguments):
+    if wants_help(arguments):
         print("podmeta compare DIR DIR ... [suite=NAME]")
         print("The group of a run is its directory's name up to the last underscore: symmetric_0, symmetric_1 …")
         return
     suites = [argument.removeprefix("suite=") for argument in arguments if argument.startswith("suite=")]
-    run_paths = [_local_path("run", argument) for argument in arguments if not argument.startswith("suite=")]
+    run_paths = [local_path("run", argument) for argument in arguments if not argument.startswith("suite=")]
     if not run_paths:
         raise InputError("name the run directories: podmeta compare runs/symmetric_* runs/recurrent_*")
     from podmeta.evaluation.comparison import collect_scores, compare, few_runs_warning, make_comparison_table
 
-    collected = collect_scores(run_paths, suites, _warning_on(console))
+    collected = collect_scores(run_paths, suites, warning_on(console))
     for note in collected.notes:
         console.print(f"warning: {note}", markup=False)
     comparisons = compare(collected.settings)
@@ -213,24 +177,24 @@ def _compare(arguments: list[str], console: Console) -> None:
 
 
 def _report(arguments: list[str], console: Console) -> None:
-    if _wants_help(arguments):
+    if wants_help(arguments):
         print("podmeta report DIR DIR ... [to=FILE.html] writes one page (default: report.html) that needs no network")
         return
     targets = [argument.removeprefix("to=") for argument in arguments if argument.startswith("to=")]
-    run_paths = [_local_path("run", argument) for argument in arguments if not argument.startswith("to=")]
+    run_paths = [local_path("run", argument) for argument in arguments if not argument.startswith("to=")]
     if not run_paths:
         raise InputError("name the run directories: podmeta report runs/a runs/b")
     from podmeta.evaluation.report.page import write_report
 
-    target = _local_path("to", targets[-1] if targets else "report.html")
-    for note in write_report(run_paths, target, _warning_on(console)):
+    target = local_path("to", targets[-1] if targets else "report.html")
+    for note in write_report(run_paths, target, warning_on(console)):
         console.print(f"warning: {note}", markup=False)
     console.print(f"wrote {target}", markup=False)
 
 
 def _export(arguments: list[str], console: Console) -> None:
     usage = "podmeta export run=DIR to=FILE.npz [instance=N] [description=TEXT] [limits=TEXT]"
-    if _wants_help(arguments):
+    if wants_help(arguments):
         print(usage)
         return
     given = _values(arguments, usage, needed=("run", "to"), optional=("instance", "description", "limits"))
@@ -239,9 +203,9 @@ def _export(arguments: list[str], console: Console) -> None:
         raise InputError(f"instance={instance} is not a number: {usage}")
     from podmeta.training.export import export_run
 
-    target = _local_path("to", given["to"])
+    target = local_path("to", given["to"])
     described = (given.get("description", ""), given.get("limits", ""))
-    card, notes = export_run(_local_path("run", given["run"]), target, int(instance), *described, _warning_on(console))
+    card, notes = export_run(local_path("run", given["run"]), target, int(instance), *described, warning_on(console))
     for note in notes:
         console.print(f"warning: {note}", markup=False)
     console.print(f"wrote {target} and its card {target.with_suffix('.json')}", markup=False)
@@ -250,7 +214,7 @@ def _export(arguments: list[str], console: Console) -> None:
 
 
 def _play(arguments: list[str], console: Console) -> None:
-    if _wants_help(arguments):
+    if wants_help(arguments):
         print("podmeta play agent=NAME environment=NAME[/ID] [environment.KEY=VALUE ...] [seed=N]")
         print("  agent        one of `podmeta list`, or an .npz file of `podmeta export`")
         print("  environment  as `podmeta train` takes it, such as bandit or gymnasium/CartPole-v1")
@@ -261,7 +225,7 @@ def _play(arguments: list[str], console: Console) -> None:
     job = compose_job([argument for argument in arguments if not argument.startswith("agent=")])
     if isinstance(job.environment, MixtureConfig):
         raise InputError("environment=mixture is several environments: name one to play in")
-    _set_up(job, console)
+    set_up(job, console)
     from podmeta.agent import load_agent
     from podmeta.evaluation.play import make_dm_environment, play, show_lifetime
 
@@ -271,7 +235,7 @@ def _play(arguments: list[str], console: Console) -> None:
 
 
 def _list(arguments: list[str], console: Console) -> None:
-    if _wants_help(arguments):
+    if wants_help(arguments):
         print("podmeta list tells which learned algorithms ship with podmeta")
         return
     _values(arguments, "podmeta list takes no further word", needed=(), optional=())
@@ -296,20 +260,8 @@ def _values(arguments: list[str], usage: str, needed: tuple[str, ...], optional:
     return given
 
 
-def _set_up(job: JobConfig, console: Console) -> None:
-    """Readies JAX, which is imported only now: a wrong key must be told before the seconds that takes."""
-    from podmeta.distributed.compilation_cache import use_compilation_cache
-    from podmeta.distributed.devices import set_up_devices
-    from podmeta.distributed.initialise import start
-
-    start(job.distributed)
-    set_up_devices(job.devices.cpu)
-    for warning in use_compilation_cache(job.compilation_cache_dir):
-        console.print(f"warning: {warning}", markup=False)
-
-
 def _bench(arguments: list[str], console: Console) -> None:
-    if _wants_help(arguments):
+    if wants_help(arguments):
         print("podmeta bench NAME prints JSON lines; NAME is one of: core, anakin, sebulba, agent, memory, scaling")
         return
     if arguments not in (["core"], ["anakin"], ["sebulba"], ["agent"], ["memory"], ["scaling"]):
@@ -333,7 +285,7 @@ def _bench(arguments: list[str], console: Console) -> None:
 
 
 def _plan(arguments: list[str], console: Console) -> None:
-    if _wants_help(arguments):
+    if wants_help(arguments):
         print(PLAN_HELP, end="")
         return
     topologies = [argument.removeprefix("topology=") for argument in arguments if argument.startswith("topology=")]
@@ -359,20 +311,6 @@ def _plan(arguments: list[str], console: Console) -> None:
         print(json.dumps(plan_as_dict(plan)))
     else:
         Console().print(plan_as_table(plan))
-
-
-def _local_path(key: str, path: str) -> Path:
-    """The path of a KEY=PATH argument, which must be one of this machine's."""
-    return Path(check_local(key, path))
-
-
-def _warning_on(console: Console) -> Callable[[str], None]:
-    """What shows a warning of one line."""
-    return lambda line: console.print(f"warning: {line}", markup=False)
-
-
-def _wants_help(arguments: list[str]) -> bool:
-    return "--help" in arguments or "-h" in arguments
 
 
 def _train_help() -> str:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from podmeta.config.messages import no_such_choice
 from podmeta.config.presets import config_directory, list_options
 from podmeta.config.resolve import EvaluationSetting, evaluation_settings, settings_of
-from podmeta.config.schema import BanditConfig, JobConfig
+from podmeta.config.schema import BanditConfig, EnvironmentConfig, HostEnvironmentConfig, JobConfig
 from podmeta.config.validate import validate_environment
 from podmeta.errors import InputError
 
@@ -28,12 +28,16 @@ class SuiteConfig:
         `podmeta.evaluation.meta_test.REFERENCES`.
       lifetime_factor: how many times longer than in the setting a lifetime is.
       scale_observations: the learner's observations are scaled, as an agent's are.
+      num_tasks: lifetimes per setting, where the command line does not say; 0: evaluation.num_tasks.
+      num_host_tasks: the same where the environment lives on the host.
     """
 
     settings: list[Any] = dataclasses.field(default_factory=list)
     references: list[str] = dataclasses.field(default_factory=list)
     lifetime_factor: int = 1
     scale_observations: bool = False
+    num_tasks: int = 0
+    num_host_tasks: int = 0
 
 
 class Suite(NamedTuple):
@@ -44,12 +48,21 @@ class Suite(NamedTuple):
       settings: the meta-tests.
       references: what the learner is held against beside what is always there.
       scale_observations: whether the learner's observations are scaled, whatever its config says.
+      num_tasks: lifetimes per setting; 0: evaluation.num_tasks.
+      num_host_tasks: the same where the environment lives on the host.
     """
 
     name: str
     settings: list[EvaluationSetting]
     references: list[str]
     scale_observations: bool
+    num_tasks: int = 0
+    num_host_tasks: int = 0
+
+    def tasks_in(self, environment: EnvironmentConfig, default: int) -> int:
+        """How many tasks a setting is tested on; `default` where the suite does not say."""
+        on_host = isinstance(environment, HostEnvironmentConfig)
+        return (self.num_host_tasks if on_host else self.num_tasks) or default
 
 
 def experiment_suite(job: JobConfig) -> Suite:
@@ -73,7 +86,7 @@ def load_suite(name: str, job: JobConfig) -> Suite:
         longer = dataclasses.replace(environment, lifetime_length=config.lifetime_factor * environment.lifetime_length)
         validate_environment(longer, f"suite={name}: ")
         settings.append(EvaluationSetting(longer, told))
-    return Suite(name, settings, config.references, config.scale_observations)
+    return Suite(name, settings, config.references, config.scale_observations, config.num_tasks, config.num_host_tasks)
 
 
 def row_setting(setting: EvaluationSetting, instance: int | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Meta-testing the θ of a run on a suite, and writing what came out beside it."""
+"""Meta-testing the θ of a run or an agent on a suite, and writing the rows."""
 
 import dataclasses
 import functools
@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,6 +76,7 @@ def evaluate_run(
     run_path: Path,
     console: Console,
     companions: Sequence[Companion] = (),
+    goes_on: bool = False,
 ) -> list[EvaluationRow]:
     """Meta-tests every instance in every setting of a suite.
 
@@ -87,9 +89,10 @@ def evaluate_run(
       suite: what to test.
       meta_params: θ, [num_instances, ...].
       update: the update it is of.
-      run_path: the run directory.
+      run_path: the run directory, or the folder of an agent's evaluation.
       console: where the table goes.
       companions: other learners, which meet the same tasks where their θ fits.
+      goes_on: whether settings whose rows are there, of the same θ, tasks and number of tasks, are not measured again.
 
     Returns:
       All rows.
@@ -99,46 +102,36 @@ def evaluate_run(
         damaged.
     """
     check_files(run_path, lambda line: console.print(f"warning: {line}", markup=False))
-    rows: list[EvaluationRow] = []
-    measured_by_setting: dict[str, dict[str, Lifetimes]] = {}
     digests = sha256_by_instance(meta_params)
-    num_instances = len(digests)
     learner = _learner(job.learner, suite)
     companions = [each._replace(learner_config=_learner(each.learner_config, suite)) for each in companions]
-    for described in _fitting(suite, learner, _one_instance(meta_params), console):
-        environment_config = described.environment
-        for instance in range(num_instances):
-            setting = row_setting(described, instance if num_instances > 1 else None)
-            own_params = jax.tree.map(lambda leaf, instance=instance: jnp.asarray(leaf[instance]), meta_params)
-            measured = meta_test(
-                own_params,
-                learner,
-                environment_config,
-                job.evaluation.num_tasks,
-                job.evaluation.seed,
-                suite.references,
-                companions,
-            )
-            about = functools.partial(
-                dataclasses.replace,
-                update=update,
-                meta_params_sha256=digests[instance],
-                evaluation_seed=job.evaluation.seed,
-            )
-            own_rows = tabulate(suite.name, setting, environment_config.name, measured)
-            if suite.name != EXPERIMENT:  # whose rows are the same for every run of the same seed
-                timed = microseconds_per_step(own_params, learner, environment_config)
-                own_rows.append(
-                    EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed)
-                )
-            own_curves = curve_rows(suite.name, setting, environment_config.name, measured)
-            tasks = describe_tasks(job, environment_config)
-            # Written now, so that an interruption loses the setting that is being measured and no other.
-            own_rows, own_curves = [about(row, tasks=tasks) for row in own_rows], list(map(about, own_curves))
-            _write_rows(run_path / CURVES, own_curves, read_curves(run_path, ignore))
-            _write_rows(run_path / EVALUATION, own_rows, read_evaluation(run_path, ignore))
-            rows += own_rows
-            measured_by_setting[", ".join(f"{key}={value}" for key, value in setting.items())] = measured
+    tests = [
+        _Test(setting, instance if len(digests) > 1 else None, digest)
+        for setting in _fitting(suite, learner, _one_instance(meta_params), console)
+        for instance, digest in enumerate(digests)
+    ]
+    old = read_evaluation(run_path, ignore) if goes_on else []
+    rows_there = [_rows_there(test, job, suite, old) for test in tests]
+    num_there = sum(map(bool, rows_there))
+    if num_there:
+        console.print(
+            f"{num_there} of {len(tests)} settings are measured already, with this θ, on these tasks: the rows are in "
+            f"{run_path / EVALUATION}",
+            markup=False,
+        )
+    rows: list[EvaluationRow] = []
+    measured_by_setting: dict[str, dict[str, Lifetimes]] = {}
+    for test, kept in zip(tests, rows_there, strict=True):
+        if kept:
+            rows += kept
+            continue
+        own_params = jax.tree.map(lambda leaf, test=test: jnp.asarray(leaf[test.instance or 0]), meta_params)
+        measured, own_rows, own_curves = _measure(test, job, suite, learner, own_params, update, companions)
+        # Written now, so that an interruption loses the setting that is being measured and no other.
+        _write_rows(run_path / CURVES, own_curves, read_curves(run_path, ignore))
+        _write_rows(run_path / EVALUATION, own_rows, read_evaluation(run_path, ignore))
+        rows += own_rows
+        measured_by_setting[", ".join(f"{key}={value}" for key, value in test.row_setting.items())] = measured
         # Every setting has programs of its own. Each holds hundreds of memory maps, of which Linux allows 65,530.
         jax.clear_caches()
     if suite.name == EXPERIMENT:
@@ -147,6 +140,70 @@ def evaluate_run(
     else:
         console.print(make_suite_tables(rows))
     return rows
+
+
+class _Test(NamedTuple):
+    """A setting in which an instance of θ is tested.
+
+    Attributes:
+      setting: the setting.
+      instance: which of several instances; None where there is one.
+      digest: of its θ.
+    """
+
+    setting: EvaluationSetting
+    instance: int | None
+    digest: str
+
+    @property
+    def row_setting(self) -> dict[str, Any]:
+        """What its rows call the setting."""
+        return row_setting(self.setting, self.instance)
+
+
+def _measure(
+    test: _Test,
+    job: JobConfig,
+    suite: Suite,
+    learner: LearnerConfig,
+    meta_params: MetaParams,
+    update: int,
+    companions: Sequence[Companion],
+) -> tuple[dict[str, Lifetimes], list[EvaluationRow], list[CurveRow]]:
+    """The lifetimes of a test, and its rows for both files."""
+    environment_config, setting = test.setting.environment, test.row_setting
+    measured = meta_test(
+        meta_params,
+        learner,
+        environment_config,
+        suite.tasks_in(environment_config, job.evaluation.num_tasks),
+        job.evaluation.seed,
+        suite.references,
+        companions,
+    )
+    about = functools.partial(
+        dataclasses.replace,
+        update=update,
+        meta_params_sha256=test.digest,
+        evaluation_seed=job.evaluation.seed,
+    )
+    rows = tabulate(suite.name, setting, environment_config.name, measured)
+    if suite.name != EXPERIMENT:  # whose rows are the same for every run of the same seed
+        timed = microseconds_per_step(meta_params, learner, environment_config)
+        rows.append(EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed))
+    curves = curve_rows(suite.name, setting, environment_config.name, measured)
+    tasks = describe_tasks(job, environment_config)
+    return measured, [about(row, tasks=tasks) for row in rows], list(map(about, curves))
+
+
+def _rows_there(test: _Test, job: JobConfig, suite: Suite, old: Sequence[EvaluationRow]) -> list[EvaluationRow]:
+    """The rows of a test among old ones; none if they are of another θ, of other tasks or of another number of them."""
+    environment = test.setting.environment
+    identity = _identity(EvaluationRow(suite.name, environment.name, test.row_setting, "", "", 0, 0, 0, 0))
+    rows = [row for row in old if _identity(row) == identity]
+    wanted = (test.digest, job.evaluation.seed, suite.tasks_in(environment, job.evaluation.num_tasks))
+    found = {(row.meta_params_sha256, row.evaluation_seed, row.num_tasks) for row in rows if row.metric != STEP_TIME}
+    return rows if found == {wanted} else []
 
 
 def check_files(run_path: Path, warn: Warn = warnings.warn) -> None:

@@ -1,5 +1,6 @@
 """The learners by their configs. The rest of podmeta does not ask which one a job has."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -58,4 +59,13 @@ def make_learner(
     learner = _MAKERS[type(config)](config, observation_shape, num_actions, num_policy_channels)
     if config.normalise_rewards:
         learner = with_normalised_rewards(learner)
-    return with_scaled_observations(learner, math.prod(observation_shape)) if config.scale_observations else learner
+    if config.scale_observations:
+        learner = with_scaled_observations(learner, math.prod(observation_shape))
+    if config.scale_rewards and not config.normalise_rewards:
+        learner = with_normalised_rewards(learner, centred=False)
+    return learner
+
+
+def as_agent(config: LearnerConfig) -> LearnerConfig:
+    """The config of a learner at work in an agent, where nobody knows the units of observations and rewards."""
+    return dataclasses.replace(config, scale_observations=True, scale_rewards=True)

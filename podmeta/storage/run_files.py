@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from podmeta.config.paths import to_paste
+from podmeta.storage.files import write_atomically
 from podmeta.storage.json_files import (
     Line,
     Warn,
@@ -28,6 +29,9 @@ METRICS, EVALUATION, CURVES = "metrics.jsonl", "evaluation.jsonl", "learning_cur
 SUMMARY, ENVIRONMENT = "summary.json", "environment.json"
 FILES = ("config.yaml", METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, "learning_curves.png", "wandb_id")
 """The files of a run directory, apart from its folders and its lock."""
+
+AGENT = "agent.json"
+"""What the folder of an agent's evaluation has in the place of a run's `config.yaml`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +196,20 @@ class Provenance:
     others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class TestedAgent:
+    """`agent.json`: the learned algorithm that the rows of a folder are about.
+
+    Attributes:
+      name: its name.
+      meta_params_sha256: the digest of its θ.
+    """
+
+    name: str
+    meta_params_sha256: str
+    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
 def read_metrics(run_path: Path, warn: Warn = warnings.warn) -> list[MetricsRow]:
     """The rows of a run's `metrics.jsonl`; none where there is no such file.
 
@@ -256,6 +274,24 @@ def read_provenance(run_path: Path) -> Provenance:
     """
     cure = "Delete it and give the run's command again, which writes it anew"
     return read_object(run_path / ENVIRONMENT, Provenance, cure)
+
+
+def read_tested_agent(path: Path) -> TestedAgent:
+    """The `agent.json` of the folder of an agent's evaluation.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    return read_object(path / AGENT, TestedAgent, "Name another folder: to=DIR")
+
+
+def write_tested_agent(path: Path, agent: TestedAgent) -> None:
+    """Writes the `agent.json` of a folder.
+
+    Raises:
+      PodmetaError: it could not be written.
+    """
+    write_atomically(path / AGENT, json.dumps(encode(agent)) + "\n")
 
 
 def to_json_lines(rows: Sequence[EvaluationRow | CurveRow]) -> str:

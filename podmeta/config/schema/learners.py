@@ -19,6 +19,9 @@ class LearnerConfig:
         "show each reward twice: divided by the largest magnitude that rewards have had in the lifetime, and as its "
         "distance from their running mean, divided by the largest such distance; so their unit does not matter",
     )
+    scale_rewards: bool = option(
+        False, "divide each reward by the largest magnitude that rewards have had in the lifetime, and show it once"
+    )
 
     @property
     def has_base(self) -> bool:

@@ -10,6 +10,7 @@ from podmeta.errors import InputError
 from podmeta.storage.json_files import Warn
 from podmeta.storage.meta_params_id import current_rows, newest_meta_params, summary_of
 from podmeta.storage.run_files import (
+    AGENT,
     CURVES,
     EVALUATION,
     CurveRow,
@@ -88,6 +89,10 @@ def read_runs(paths: list[Path], warn: Warn) -> list[RunRecord]:
 
 
 def _read_run(path: Path, name: str, warn: Warn) -> RunRecord:
+    if (path / AGENT).exists():
+        raise InputError(
+            f"{path} holds the evaluation of an agent, and a report is about runs: `podmeta compare` reads such folders"
+        )
     job = job_from_yaml(path / "config.yaml", [])
     newest = newest_meta_params(path)
     evaluation, evaluation_notes = current_rows(read_evaluation(path, warn), newest, path / EVALUATION)
