@@ -29,6 +29,9 @@ from podmeta.config.shorthand import split_reference
 from podmeta.config.validate import check_lists
 from podmeta.errors import InputError
 
+SCORED_BY, FAILURES = "scored_by", "failures"
+"""The key that a setting of a suite may have besides those of its environment, and its one value."""
+
 _DEFAULT_NUM_UPDATES = 100
 _ENTRY_KEYS = tuple(field.name for field in dataclasses.fields(MixtureEntryConfig) if field.name != "environment")
 _STAGE_KEYS = tuple(field.name for field in dataclasses.fields(StageConfig) if field.name != "environment")
@@ -45,6 +48,11 @@ class EvaluationSetting(NamedTuple):
 
     environment: EnvironmentConfig
     told: dict[str, Any]
+
+    @property
+    def scored_by_failures(self) -> bool:
+        """Whether every figure is of -1 for each episode that terminates, whatever the learner is paid."""
+        return self.told.get(SCORED_BY) == FAILURES
 
 
 def resolve_job(job: JobConfig) -> JobConfig:

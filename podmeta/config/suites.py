@@ -1,6 +1,7 @@
 """Suites of meta-tests: the files of configs/evaluation/, and the one that an experiment brings itself."""
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from omegaconf import OmegaConf
 
 from podmeta.config.messages import no_such_choice
 from podmeta.config.presets import config_directory, list_options
-from podmeta.config.resolve import EvaluationSetting, evaluation_settings, settings_of
+from podmeta.config.resolve import FAILURES, SCORED_BY, EvaluationSetting, evaluation_settings, settings_of
 from podmeta.config.schema import BanditConfig, EnvironmentConfig, HostEnvironmentConfig, JobConfig
 from podmeta.config.validate import validate_environment
 from podmeta.errors import InputError
@@ -23,7 +24,8 @@ class SuiteConfig:
     """What the file of a suite may say.
 
     Attributes:
-      settings: as `evaluation.settings` of a job; those that name no environment change the one trained on.
+      settings: as `evaluation.settings` of a job; those that name no environment change the one trained on. With
+        `scored_by: failures` every figure is of -1 for each episode that terminates, whatever the learner is paid.
       references: what the learner is held against beside what is always there; see
         `podmeta.evaluation.meta_test.REFERENCES`.
       lifetime_factor: how many times longer than in the setting a lifetime is.
@@ -82,11 +84,22 @@ def load_suite(name: str, job: JobConfig) -> Suite:
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), OmegaConf.load(path)))
     assert isinstance(config, SuiteConfig)
     settings = []
-    for environment, told in settings_of(job, config.settings, f"suite={name}: settings"):
+    for environment, told in _described_settings(job, config.settings, f"suite={name}: settings"):
         longer = dataclasses.replace(environment, lifetime_length=config.lifetime_factor * environment.lifetime_length)
         validate_environment(longer, f"suite={name}: ")
         settings.append(EvaluationSetting(longer, told))
     return Suite(name, settings, config.references, config.scale_observations, config.num_tasks, config.num_host_tasks)
+
+
+def _described_settings(job: JobConfig, descriptions: Sequence[Any], where: str) -> Iterator[EvaluationSetting]:
+    """The settings that are described, by the environment's keys and by how they are scored."""
+    for described in descriptions:
+        score = {key: value for key, value in described.items() if key == SCORED_BY}
+        if score and score[SCORED_BY] != FAILURES:
+            raise InputError(no_such_choice(f"{where}: {SCORED_BY}", str(score[SCORED_BY]), [FAILURES]))
+        keys = {key: value for key, value in described.items() if key not in score}
+        for environment, told in settings_of(job, [keys], where):
+            yield EvaluationSetting(environment, told | score)
 
 
 def row_setting(setting: EvaluationSetting, instance: int | None) -> dict[str, Any]:

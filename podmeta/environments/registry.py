@@ -41,7 +41,7 @@ def _gymnax(config: GymnaxConfig) -> Environment[Any, Any]:
     # Importing gymnax takes seconds (it brings matplotlib), which only its own jobs should wait for.
     from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
 
-    return GymnaxEnvironment(config.id, config.parameters, config.fixed_task)
+    return GymnaxEnvironment(config.id, config.parameters, config.fixed_task, config.options)
 
 
 def _xland(config: XLandConfig) -> Environment[Any, Any]:

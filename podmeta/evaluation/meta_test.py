@@ -26,7 +26,7 @@ from podmeta.evaluation.on_host import rollout_on_host
 from podmeta.evaluation.rollouts import Lifetimes, outer_fifths, outer_parts, rollout_lifetimes
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.statistics import Interval, mean_interval
-from podmeta.evaluation.verdict import judge, over_hand_written
+from podmeta.evaluation.verdict import further_margins, judge
 from podmeta.inner_loop import build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
@@ -95,7 +95,11 @@ def meta_test(
 
 
 def tabulate(
-    suite: str, setting: dict[str, Any], environment: str, measured: dict[str, Lifetimes]
+    suite: str,
+    setting: dict[str, Any],
+    environment: str,
+    measured: dict[str, Lifetimes],
+    observations_matter: bool = True,
 ) -> list[EvaluationRow]:
     """The tidy rows of one setting, of every algorithm's headline metric first.
 
@@ -105,7 +109,8 @@ def tabulate(
     how much the last fifth is better than the first. Where episodes end, "first_episode_return" is what the first one
     earned, as far as the lifetime goes. If the controls of `podmeta.evaluation.verdict` were tested,
     "learns_from_reward" of the learner is 1 or 0, and its paired margins over random and over them are there too. If
-    hand-written rules were tested, so are its margins over the best of them, early and late.
+    hand-written rules were tested, so are its margins over the best of them, early and late, and likewise those over
+    its base alone. `observations_matter` is as in `judge`.
     """
     headline = headline_metric(measured)
     episodes_end = any(lifetimes.episode_ends.any() for lifetimes in measured.values())
@@ -122,9 +127,9 @@ def tabulate(
         for metric, values in by_task.items():
             interval: Interval = mean_interval(values)
             rows.append(EvaluationRow(suite, environment, setting, algorithm, metric, *interval))
-    for metric, interval in over_hand_written(measured).items():
+    for metric, interval in further_margins(measured).items():
         rows.append(EvaluationRow(suite, environment, setting, "learner", metric, *interval))
-    verdict = judge(measured)
+    verdict = judge(measured, observations_matter)
     if verdict is not None:
         answer = float(verdict.learns)
         learns = Interval(answer, answer, answer, num_tasks=len(measured["learner"].rewards))

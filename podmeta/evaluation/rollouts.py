@@ -30,6 +30,11 @@ class Lifetimes(NamedTuple):
     regrets: Float[np.ndarray, "num_tasks lifetime_length"] | None
 
 
+def scored_by_failures(lifetimes: Lifetimes) -> Lifetimes:
+    """The same lifetimes, as if each termination had cost 1 and nothing else had paid. No optimum is known of that."""
+    return lifetimes._replace(rewards=-lifetimes.terminations, regrets=None)
+
+
 def outer_parts(
     lifetimes: Lifetimes, num_parts: int
 ) -> tuple[Float[np.ndarray, "num_tasks"], Float[np.ndarray, "num_tasks"]]:

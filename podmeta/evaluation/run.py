@@ -14,7 +14,7 @@ from rich.console import Console
 
 from podmeta.config.compose import job_from_yaml
 from podmeta.config.resolve import EvaluationSetting
-from podmeta.config.schema import JobConfig, LearnerConfig
+from podmeta.config.schema import BanditConfig, JobConfig, LearnerConfig
 from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite, row_setting
 from podmeta.errors import InputError
 from podmeta.evaluation.baselines.contenders import (
@@ -26,10 +26,11 @@ from podmeta.evaluation.baselines.contenders import (
     check_setting,
     fits,
 )
+from podmeta.evaluation.counts import count_verdicts, counts_in_lines
 from podmeta.evaluation.curves import curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
 from podmeta.evaluation.meta_test import STEP_TIME, meta_test, tabulate
-from podmeta.evaluation.rollouts import Lifetimes
+from podmeta.evaluation.rollouts import Lifetimes, scored_by_failures
 from podmeta.evaluation.step_time import microseconds_per_step
 from podmeta.evaluation.table import make_suite_tables, make_table
 from podmeta.evaluation.tasks import describe_tasks
@@ -139,6 +140,8 @@ def evaluate_run(
         console.print(make_table(rows))
     else:
         console.print(make_suite_tables(rows))
+        for line in counts_in_lines(count_verdicts(rows)):
+            console.print(line, markup=False)
     return rows
 
 
@@ -181,13 +184,16 @@ def _measure(
         suite.references,
         companions,
     )
+    if test.setting.scored_by_failures:
+        measured = {name: scored_by_failures(lifetimes) for name, lifetimes in measured.items()}
     about = functools.partial(
         dataclasses.replace,
         update=update,
         meta_params_sha256=test.digest,
         evaluation_seed=job.evaluation.seed,
     )
-    rows = tabulate(suite.name, setting, environment_config.name, measured)
+    shows_something = not isinstance(environment_config, BanditConfig)
+    rows = tabulate(suite.name, setting, environment_config.name, measured, shows_something)
     if suite.name != EXPERIMENT:  # whose rows are the same for every run of the same seed
         timed = microseconds_per_step(meta_params, learner, environment_config)
         rows.append(EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed))

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 
 from podmeta.evaluation.meta_test import STEP_TIME
-from podmeta.evaluation.verdict import hand_written_in_words, verdict_in_words
+from podmeta.evaluation.verdict import margins_in_words, verdict_in_words
 from podmeta.storage.run_files import EvaluationRow
 
 
@@ -50,9 +50,7 @@ def make_suite_tables(rows: list[EvaluationRow]) -> Group:
         table = Table(
             title=_in_a_line(key),
             title_justify="left",
-            caption="\n".join(
-                [tasks, f"learns from reward: {verdict_in_words(lows)}", *hand_written_in_words(margins)]
-            ),
+            caption="\n".join([tasks, f"learns from reward: {verdict_in_words(lows)}", *margins_in_words(margins)]),
             caption_justify="left",
         )
         table.add_column("algorithm")

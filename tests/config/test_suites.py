@@ -55,3 +55,13 @@ def test_an_unknown_suite_is_told_with_those_there_are(job):
     with pytest.raises(InputError, match="suite=task does not exist") as raised:
         load_suite("task", job)
     assert all(name in str(raised.value) for name in list_options("evaluation"))
+
+
+def test_a_suite_may_say_how_many_tasks_and_that_failures_are_the_score(job):
+    suite = load_suite("held_out", job)
+    tasks = [suite.tasks_in(setting.environment, 1000) for setting in suite.settings]
+    assert (len(tasks), tasks.count(128), tasks.count(64)) == (18, 15, 3)
+    assert load_suite("tasks", job).tasks_in(suite.settings[0].environment, 1000) == 1000
+    by_failures = [setting for setting in suite.settings if setting.scored_by_failures]
+    assert [setting.told["scored_by"] for setting in by_failures] == ["failures"]
+    assert not by_failures[0].environment.failure_reward

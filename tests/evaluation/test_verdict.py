@@ -9,9 +9,10 @@ from podmeta.evaluation.meta_test import tabulate
 from podmeta.evaluation.rollouts import Lifetimes
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.verdict import (
+    FURTHER_MARGINS,
     MARGINS,
-    hand_written_in_words,
     judge,
+    margins_in_words,
     over_hand_written,
     verdict_in_words,
 )
@@ -108,8 +109,34 @@ def test_margins_are_differences_by_task(seed):
 )
 def test_the_best_hand_written_rule_of_each_fifth_is_the_opponent(rules, words):
     rows = learner_rows(measured(LEARNS | rules))
-    lines = hand_written_in_words({name: (row.low, row.high) for name, row in rows.items()})
+    lines = margins_in_words({name: (row.low, row.high) for name, row in rows.items()})
     assert lines == ([] if words is None else [f"against the best hand-written rule: {words}"])
+
+
+def test_alternation_and_zeroed_observations_count_where_they_were_tested():
+    better, as_good = (0, 1), (0, 3)
+    further = LEARNS | {"alternation": better, "observations_zeroed": better}
+    assert judge(measured(further)).learns
+    assert list(judge(measured(further)).margins) == [*MARGINS, *FURTHER_MARGINS]
+    for name in ("alternation", "observations_zeroed"):
+        verdicts = [judge(measured(further | {name: as_good}, seed)) for seed in range(20)]
+        assert sum(verdict.learns for verdict in verdicts) <= 4
+        lows = {metric: margin.low for metric, margin in verdicts[0].margins.items()}
+        assert FURTHER_MARGINS[f"last_fifth_over_{name}"] in verdict_in_words(lows)
+    blind = measured(further | {"observations_zeroed": as_good})
+    assert judge(blind, observations_matter=False).learns
+
+
+def test_early_advantages_that_are_there_without_rewards_are_called_innate():
+    rows = learner_rows(measured({"learner": (2, 3), "rewards_zeroed": (2.2, 1), "lstms_zeroed": (0, 4)}))
+    lines = margins_in_words({name: (row.low, row.high) for name, row in rows.items()})
+    assert lines == [
+        "against its base alone: better early, worse late",
+        "what it earns early is innate: it earns as much with rewards zeroed",
+    ]
+    earlier = learner_rows(measured({"learner": (2, 3), "rewards_zeroed": (0, 1), "lstms_zeroed": (0, 4)}))
+    lines = margins_in_words({name: (row.low, row.high) for name, row in earlier.items()})
+    assert lines == ["against its base alone: better early, worse late"]
 
 
 @given(seed=st.integers(0, 2**32 - 1))

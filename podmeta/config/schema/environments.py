@@ -26,6 +26,12 @@ class EnvironmentConfig:
         "has independent elements",
         choices=("none", "orthonormal", "gaussian"),
     )
+    discrete_actions: int = option(
+        0,
+        "make box actions discrete: every combination of this many evenly spaced values per component; 0: leave them",
+        minimum=0,
+        maximum=1000,
+    )
     flip_action_signs: bool = option(False, "flip the sign of each component of a box action or not, per lifetime")
     flip_reward_sign: bool = option(False, "flip the sign of rewards or not, per lifetime")
     reward_scale: list[float] = option(
@@ -228,6 +234,7 @@ class GymnaxConfig(EnvironmentConfig):
     name: str = option("gymnax", "gymnax")
     id: str = option("CartPole-v1", "the environment's gymnax id")
     parameters: dict[str, Any] = option({}, "gymnax environment parameters to change, such as max_steps_in_episode")
+    options: dict[str, Any] = option({}, "arguments of gymnax.make, such as size or is_slippery")
     fixed_task: bool = option(
         False, "the goal that MetaMaze-misc, PointRobot-misc or Reacher-misc draws per episode is drawn per lifetime"
     )

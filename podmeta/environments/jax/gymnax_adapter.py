@@ -8,6 +8,7 @@ draw a task in every episode; on demand, it is drawn once per lifetime.
 import dataclasses
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import dm_env
@@ -43,14 +44,21 @@ class GymnaxEnvironment(Environment[Array | tuple[()], GymnaxState]):
       id: the gymnax id, such as `CartPole-v1`.
       parameters: the fields of the environment's gymnax parameters that differ from its defaults.
       fixed_task: whether what gymnax draws as the task of an episode holds for a lifetime.
+      options: arguments of `gymnax.make`, such as `size` of DeepSea-bsuite.
 
     Raises:
-      InputError: an unknown id or parameter, a parameter of the wrong type, an environment whose data cannot
+      InputError: an unknown id, parameter or option, a parameter of the wrong type, an environment whose data cannot
         be loaded, one with observations or actions of another kind of space, or a fixed task where gymnax draws none.
     """
 
-    def __init__(self, id: str, parameters: Mapping[str, Any], fixed_task: bool = False):
-        self._gymnax, defaults = _make(id)
+    def __init__(
+        self,
+        id: str,
+        parameters: Mapping[str, Any],
+        fixed_task: bool = False,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        self._gymnax, defaults = _make(id, options)
         self._parameters = _with_parameters(id, defaults, parameters)
         self._action_space = _supported(id, "actions", self._gymnax.action_space(self._parameters))
         observation_space = self._gymnax.observation_space(self._parameters)
@@ -126,13 +134,15 @@ class GymnaxEnvironment(Environment[Array | tuple[()], GymnaxState]):
         return jnp.asarray(observation, jnp.float32).reshape(space.shape)
 
 
-def _make(id: str) -> tuple[Any, Any]:
-    """The gymnax environment of that id, and its default parameters."""
+def _make(id: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The gymnax environment of that id and with these options, and its default parameters."""
     if id not in gymnax.registered_envs:
         known = gymnax.registered_envs
         raise InputError(f"environment.id: gymnax has no {id!r}. {near(id, known, _it_knows(known))}")
     try:
-        return gymnax.make(id)
+        return gymnax.make(id, **options)
+    except (TypeError, ValueError) as error:  # an option that it does not have, or takes no such value of
+        raise InputError(f"environment.options: gymnax cannot make {id!r} with {dict(options)}: {error}") from error
     except OSError as error:  # some environments download data when they are made
         raise InputError(
             f"environment.id: gymnax could not load the data of {id!r} ({error}); "

@@ -1,5 +1,6 @@
 """Transforms of actions."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,11 @@ from dm_env import specs
 from jaxtyping import Float, Int
 
 from podmeta.environments.specs import EnvironmentSpecs, count_actions
-from podmeta.environments.transforms.base import Action, RandomSource, Transform
+from podmeta.environments.transforms.base import Action, Draw, RandomSource, Transform
 from podmeta.environments.transforms.observations import num_permutations, num_signs
 from podmeta.errors import InputError
+
+_MOST_COMBINATIONS = 1000  # of the values of a box's components
 
 
 class PermutedActions(Transform):
@@ -52,6 +55,48 @@ class PermutedActions(Transform):
     ) -> Float[Any, "*batch num_actions"]:
         """Those inside, permuted like the actions."""
         return inside.__array_namespace__().take_along_axis(inside, drawn, axis=-1)
+
+
+class DiscretisedActions(Transform):
+    """Makes a box of actions discrete: every combination of evenly spaced values of its components is an action.
+
+    Args:
+      inside: the specs of the environment inside.
+      number: how many values each component has; both bounds are among them.
+
+    Raises:
+      InputError: actions are discrete already or have no finite bounds, there is one value, or there are too many
+        combinations.
+    """
+
+    def __init__(self, inside: EnvironmentSpecs, number: int):
+        super().__init__(inside)
+        spec, cure = inside.action, "set environment.discrete_actions=0"
+        if isinstance(spec, specs.DiscreteArray):
+            raise InputError(f"environment.discrete_actions: this environment's actions are discrete already; {cure}")
+        low, high = (np.broadcast_to(end, spec.shape).ravel() for end in (spec.minimum, spec.maximum))
+        if not np.isfinite([*low, *high]).all():
+            raise InputError(f"environment.discrete_actions: actions have no finite bounds here; {cure}")
+        if number < 2:
+            raise InputError(f"environment.discrete_actions={number} must be at least 2, or 0")
+        if number ** len(low) > _MOST_COMBINATIONS:
+            raise InputError(
+                f"environment.discrete_actions={number} makes {number ** len(low):,} combinations of {len(low)} "
+                f"components, more than {_MOST_COMBINATIONS:,}; {cure}"
+            )
+        values = itertools.product(*np.linspace(low, high, number, axis=1))
+        self._values = np.array(list(values), np.float32)
+
+    @property
+    def outside(self) -> EnvironmentSpecs:
+        """With discrete actions."""
+        return self.inside._replace(action=specs.DiscreteArray(len(self._values), np.int32, "action"))
+
+    def inner_action(self, drawn: Draw, action: Action) -> Action:
+        """The values of a discrete action."""
+        del drawn
+        namespace = action.__array_namespace__()
+        return namespace.take(namespace.asarray(self._values), action, axis=0)
 
 
 class FlippedActionSigns(Transform):

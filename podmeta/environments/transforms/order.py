@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from podmeta.config.schema import EnvironmentConfig
 from podmeta.environments.specs import EnvironmentSpecs
-from podmeta.environments.transforms.actions import FlippedActionSigns, PermutedActions
+from podmeta.environments.transforms.actions import DiscretisedActions, FlippedActionSigns, PermutedActions
 from podmeta.environments.transforms.base import Transform
 from podmeta.environments.transforms.observations import (
     DuplicatedObservations,
@@ -21,16 +21,18 @@ from podmeta.environments.transforms.rewards import AccumulatedRewards, DelayedR
 def transforms_of(config: EnvironmentConfig) -> Iterator[Callable[[EnvironmentSpecs], Transform]]:
     """The transforms that a config asks for, from the inside out.
 
-    The reward comes first: which it is, then when it is paid, then its unit. The factors of observations follow, which
-    thereby belong to the environment's own components in their own order; then the signs, the projection, and the
-    copies, which thereby share them; the permutation of observations; signs and permutation of actions. The padding
-    comes last, and is therefore not shuffled in.
+    The reward comes first: which it is, then when it is paid, then its unit. Then actions become discrete. The factors
+    of observations follow, which thereby belong to the environment's own components in their own order; then the signs,
+    the projection, and the copies, which thereby share them; the permutation of observations; signs and permutation of
+    actions. The padding comes last, and is therefore not shuffled in.
 
     Yields:
       A function from the specs of the environment inside to the transform. It raises an InputError where the transform
       does not fit the environment.
     """
     yield from _reward_transforms(config)
+    if config.discrete_actions:
+        yield functools.partial(DiscretisedActions, number=config.discrete_actions)
     if config.observation_scale:
         yield functools.partial(ScaledObservations, factors=config.observation_scale)
     if config.flip_observation_signs:

@@ -19,8 +19,10 @@ from podmeta.evaluation.baselines.controls import (
     random_inner_loop,
 )
 from podmeta.evaluation.baselines.hand_written import HAND_WRITTEN, hand_written_inner_loop
+from podmeta.evaluation.baselines.tabular_q import TABULAR_Q, is_tabular, tabular_q_inner_loop
 from podmeta.evaluation.on_host import trace_on_host
 from podmeta.evaluation.rollouts import measure
+from podmeta.evaluation.verdict import BASE_ALONE
 from podmeta.inner_loop import InnerLoop, build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
@@ -29,10 +31,7 @@ from podmeta.learners.symmetric import without_lstms
 ALWAYS_THERE = ("learner", "random", "thompson", "ucb1", "gittins", "gittins_approximate")
 """The learner, and what it is compared with without being asked to, on bandits or anywhere."""
 
-BASE_ALONE = "lstms_zeroed"
-"""The reference that is the same θ with its LSTMs silenced, so that its hand-written base alone acts."""
-
-REFERENCES = ("alternation", *ZEROED_INPUTS, BASE_ALONE, *HAND_WRITTEN, *from_scratch.ALGORITHMS)
+REFERENCES = ("alternation", *ZEROED_INPUTS, BASE_ALONE, *HAND_WRITTEN, TABULAR_Q, *from_scratch.ALGORITHMS)
 """What a learner may be compared with anywhere: controls, hand-written rules, and ordinary RL from scratch."""
 
 
@@ -55,7 +54,8 @@ def inner_loops(
 ) -> dict[str, tuple[InnerLoop, MetaParams]]:
     """By name, what lives in an inner loop, and its θ: "learner", "random", and the controls and rules among `names`.
 
-    A learner without a hand-written base has none to leave alone: `BASE_ALONE` is left out for it.
+    A learner without a hand-written base has none to leave alone: `BASE_ALONE` is left out for it. `TABULAR_Q` is left
+    out where observations are not one-hot.
     """
     loops = {
         "learner": (build_inner_loop(learner_config, environment_config), meta_params),
@@ -70,6 +70,8 @@ def inner_loops(
             loops[name] = hand_written_inner_loop(name, environment_config)
         elif name == BASE_ALONE and learner_config.has_base:
             loops[name] = (loops["learner"][0], without_lstms(meta_params))
+        elif name == TABULAR_Q and is_tabular(environment_config):
+            loops[name] = (tabular_q_inner_loop(environment_config), None)
     return loops
 
 

@@ -266,3 +266,10 @@ def test_other_spaces_are_refused(name, message):
 
 def _types(tree):
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)), tree)
+
+
+def test_options_are_arguments_of_gymnax_make():
+    environment = GymnaxEnvironment("DeepSea-bsuite", {}, options={"size": 5})
+    assert environment.observation_spec().shape == (5, 5)
+    with pytest.raises(InputError, match=r"environment\.options: gymnax cannot make 'DeepSea-bsuite' with.*sise"):
+        GymnaxEnvironment("DeepSea-bsuite", {}, options={"sise": 5})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podmeta.environments.host.transformed import GeneratorRandom
-from podmeta.environments.transforms.actions import FlippedActionSigns, PermutedActions
+from podmeta.environments.transforms.actions import DiscretisedActions, FlippedActionSigns, PermutedActions
 from podmeta.errors import InputError
 
 seeds = st.integers(0, 2**31 - 1)
@@ -55,3 +55,25 @@ def test_only_boxes_of_symmetric_bounds_have_signs_to_flip(specs_with):
     positive = specs.BoundedArray((2,), np.float32, 0.0, 1.0)
     with pytest.raises(InputError, match=r"not symmetric.*flip_action_signs=false"):
         FlippedActionSigns(specs_with()._replace(action=positive))
+
+
+@given(number=st.integers(2, 9), components=st.integers(1, 3))
+def test_discrete_actions_are_all_combinations_of_evenly_spaced_values(number, components, specs_with):
+    transform = DiscretisedActions(specs_with(num_actions=components, continuous=True), number)
+    assert transform.outside.action.num_values == number**components
+    inner = transform.inner_action((), np.arange(number**components, dtype=np.int32))
+    assert len(np.unique(inner, axis=0)) == number**components
+    for column in inner.T:
+        np.testing.assert_allclose(np.unique(column), np.linspace(-2, 2, number), rtol=1e-6)
+
+
+def test_only_bounded_boxes_become_discrete(specs_with):
+    with pytest.raises(InputError, match=r"discrete already; .*discrete_actions=0"):
+        DiscretisedActions(specs_with(), 5)
+    endless = specs.BoundedArray((1,), np.float32, -np.inf, np.inf)
+    with pytest.raises(InputError, match="no finite bounds"):
+        DiscretisedActions(specs_with()._replace(action=endless), 5)
+    with pytest.raises(InputError, match="at least 2"):
+        DiscretisedActions(specs_with(num_actions=1, continuous=True), 1)
+    with pytest.raises(InputError, match="1,296 combinations of 4 components"):
+        DiscretisedActions(specs_with(continuous=True), 6)

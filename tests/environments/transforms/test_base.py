@@ -24,6 +24,7 @@ TRANSFORMS = {
     "gaussian projection": functools.partial(observations.ProjectedObservations, kind="gaussian"),
     "duplicated": functools.partial(observations.DuplicatedObservations, copies=3),
     "permuted actions": actions.PermutedActions,
+    "discretised actions": functools.partial(actions.DiscretisedActions, number=3),
     "flipped action signs": actions.FlippedActionSigns,
     "rescaled rewards": functools.partial(rewards.RescaledRewards, scale=[0.1, 10], offset=[-1, 1], flips_sign=True),
     "delayed rewards": functools.partial(rewards.DelayedRewards, delay=2),
@@ -33,7 +34,7 @@ TRANSFORMS = {
     "padded in actions": functools.partial(padding.Padded, observation_size=0, num_actions=6),
 }
 DRAWING = ["permuted observations", "flipped signs", "permuted actions", "flipped action signs"]
-BOXES = ["flipped action signs"]
+BOXES = ["flipped action signs", "discretised actions"]
 
 
 def draws_of(transform, seed, number=BATCH):

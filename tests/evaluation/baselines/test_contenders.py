@@ -29,6 +29,7 @@ TRANSFORMS = {
     "observation_copies": 2,
     "failure_reward": True,
     "project_observations": "orthonormal",
+    "discrete_actions": 5,
     "flip_action_signs": True,
     "flip_reward_sign": True,
     "reward_scale": [0.1, 10.0],
@@ -40,7 +41,7 @@ TRANSFORMS = {
 }
 ENDLESS = {"bandit", "contextual_bandit", "grid_world"}  # as they are by default: nothing can be paid at the end
 REFUSED = {("failure_reward", name) for name in ENDLESS} | {("reward_period", name) for name in ENDLESS}
-DISCRETE = {"flip_action_signs": False}
+DISCRETE = {"flip_action_signs": False, "discrete_actions": 0}
 
 
 def check(config, references=()):
