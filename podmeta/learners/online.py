@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from podmeta.config.schema import OnlineActorCriticConfig, OnlineReinforceConfig
+from podmeta.errors import InputError
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, MetaParams, as_numbers
 from podmeta.learners.online_rule import (
     LinearPolicy,
@@ -52,7 +53,17 @@ class OnlineState(NamedTuple):
 def make_online_actor_critic(
     config: OnlineActorCriticConfig, observation_size: int, num_actions: int, num_policy_channels: int
 ) -> Learner:
-    """The actor-critic with TD(λ), for one size of observation and number of actions. Its θ fits every other."""
+    """The actor-critic with TD(λ), for one size of observation and number of actions. Its θ fits every other.
+
+    Raises:
+      InputError: TD(λ) could diverge.
+    """
+    largest = 1.0 - config.discount * config.trace_decay
+    if config.value_step_size > largest:
+        raise InputError(
+            f"learner.value_step_size={config.value_step_size:g} is more than 1 - learner.discount * "
+            f"learner.trace_decay, {largest:.3g}, with which TD(λ) may diverge: make it smaller"
+        )
 
     def step(
         meta_params: MetaParams, state: OnlineState, learner_input: LearnerInput

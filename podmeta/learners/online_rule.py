@@ -54,20 +54,23 @@ def rule_numbers(config: OnlineRuleConfig, deviations: RuleNumbers) -> RuleNumbe
     """The rule's numbers: those of its config, changed by what θ says.
 
     Sizes are multiplied by exp(5 deviation); decays d keep 1 - d positive by the same factor on it. So no deviation
-    changes a sign, and a step size never grows within a lifetime.
+    changes a sign, and a step size never grows within a lifetime. The value's step size is at most 1 - γλ: traces add
+    up to 1 / (1 - γλ), so with a larger one TD(λ) may overshoot more each time.
     """
     factors = RuleNumbers(*(jnp.exp(DEVIATION_SCALE * deviation) for deviation in deviations))
 
     def decay(chosen: float, factor: Float[Array, ""], smallest: float) -> Float[Array, ""]:
         return jnp.where(chosen < 1.0, 1.0 - jnp.clip((1.0 - chosen) * factor, smallest, 1.0), 1.0)
 
+    trace_decay = decay(config.trace_decay, factors.trace_decay, _SHORTEST_HORIZON_RATE)
+    discount = decay(config.discount, factors.discount, _SHORTEST_HORIZON_RATE)
     return RuleNumbers(
         step_size=config.step_size * factors.step_size,
         annealing=jnp.minimum(config.annealing * factors.annealing, 1.0),
-        trace_decay=decay(config.trace_decay, factors.trace_decay, _SHORTEST_HORIZON_RATE),
-        discount=decay(config.discount, factors.discount, _SHORTEST_HORIZON_RATE),
+        trace_decay=trace_decay,
+        discount=discount,
         mean_square_decay=decay(config.mean_square_decay, factors.mean_square_decay, _SMALLEST_DECAY_RATE),
-        value_step_size=config.value_step_size * factors.value_step_size,
+        value_step_size=jnp.minimum(config.value_step_size * factors.value_step_size, 1.0 - trace_decay * discount),
     )
 
 

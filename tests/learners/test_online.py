@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podmeta.config.schema import OnlineActorCriticConfig, OnlineReinforceConfig
+from podmeta.errors import InputError
 from podmeta.learners.base import LearnerInput
-from podmeta.learners.online_rule import RuleNumbers, rule_numbers
+from podmeta.learners.online_rule import RuleNumbers, Transition, init_value, learn_value, rule_numbers, td_error
 from podmeta.learners.registry import make_learner
 from tests.learners.scripted_lifetimes import assert_close, compiled_rollout, draw_lifetime
 
@@ -147,10 +148,37 @@ def test_it_learns_which_action_pays_in_which_context(config, continuous):
 def test_no_deviation_makes_the_rule_absurd(name, deviations):
     config = CONFIGS[name]
     numbers = rule_numbers(config, RuleNumbers(*map(jnp.float32, deviations)))
-    assert numbers.step_size > 0 and numbers.value_step_size >= 0
+    assert numbers.step_size > 0
+    assert 0 <= numbers.value_step_size <= 1 - numbers.trace_decay * numbers.discount
     assert 0 <= numbers.annealing <= 1
     for decay in (numbers.trace_decay, numbers.discount, numbers.mean_square_decay):
         assert 0 <= decay <= 1
     undeviated = rule_numbers(config, RuleNumbers(*(jnp.zeros(()) for _ in RuleNumbers._fields)))
     expected = {key: value for key, value in dataclasses.asdict(config).items() if key in RuleNumbers._fields}
     assert_close(undeviated._asdict(), expected)
+
+
+@given(
+    seed=st.integers(0, 1000),
+    deviations=st.lists(st.floats(-2, 2), min_size=len(RuleNumbers._fields), max_size=len(RuleNumbers._fields)),
+)
+def test_no_deviation_lets_the_value_explode(seed, deviations):
+    """Where rewards are at most 1, so are the values by 1 - γ; a wild one may be a few times that."""
+    numbers = rule_numbers(OnlineActorCriticConfig(), RuleNumbers(*map(jnp.float32, deviations)))
+    draws = np.random.default_rng(seed)
+    features = jnp.asarray(np.append(draws.uniform(-1, 1, (400, 3)), np.ones((400, 1)), axis=1), jnp.float32)
+    rewards = jnp.asarray(draws.choice([-1.0, 0.0, 1.0], 399), jnp.float32)
+
+    def step(value, at):
+        last, features, reward = at
+        transition = Transition(last, jnp.zeros((2, 1)), features, reward, jnp.zeros(()), jnp.bool_(True))
+        value = learn_value(numbers, value, transition, td_error(numbers, value, transition))
+        return value, jnp.dot(value.weights, features)
+
+    _, values = jax.lax.scan(step, init_value(4), (features[:-1], features[1:], rewards))
+    assert np.abs(values).max() < 10 / (1 - numbers.discount)
+
+
+def test_a_step_with_which_td_may_diverge_is_refused():
+    with pytest.raises(InputError, match=r"learner\.value_step_size=0\.5 is more than .*0\.202"):
+        make_learner(OnlineActorCriticConfig(value_step_size=0.5), (3,), 2, 1)
