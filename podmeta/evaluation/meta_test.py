@@ -65,7 +65,7 @@ def meta_test(
         not exist there.
     """
     check_fit(meta_params, learner_config, environment_config)
-    check_references(references, environment_config)
+    check_references(references)
     keys = jax.random.split(make_key(seed), num_tasks)
     rollout = (
         functools.partial(rollout_on_host, environment_config)

@@ -29,9 +29,8 @@ def rollout_on_host(
     Raises:
       PodmetaError: an environment failed.
     """
-    num_batches = -(-keys.size // MOST_ENVIRONMENTS)
-    num_environments = -(-keys.size // num_batches)
-    padded = keys[jnp.arange(num_batches * num_environments) % keys.size].reshape(num_batches, num_environments)
+    batches = host_batches(keys)
+    num_environments = batches.shape[1]
     actor = _make_actor(environment_config, inner_loop, num_environments)
     act = jax.jit(actor.act, donate_argnums=1)
 
@@ -45,8 +44,15 @@ def rollout_on_host(
         return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(num_environments, jnp.int32)).experience)
 
     with patient_host_environment(environment_config, num_environments) as environment:
-        rollouts = [jax.tree.map(np.asarray, rollout(batch)) for batch in padded]
+        rollouts = [jax.tree.map(np.asarray, rollout(batch)) for batch in batches]
     return Lifetimes(*jax.tree.map(lambda *parts: np.concatenate(parts)[: keys.size], *rollouts))
+
+
+def host_batches(keys: Key[Array, "num_tasks"]) -> Key[Array, "num_batches num_environments"]:
+    """The keys in batches of equal size, the first of them again where they do not fill the last batch."""
+    num_batches = -(-keys.size // MOST_ENVIRONMENTS)
+    num_environments = -(-keys.size // num_batches)
+    return keys[jnp.arange(num_batches * num_environments) % keys.size].reshape(num_batches, num_environments)
 
 
 def trace_on_host(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop, meta_params: MetaParams) -> None:

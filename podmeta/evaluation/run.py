@@ -255,8 +255,7 @@ def _fitting(
     Raises:
       InputError: a job's own setting does not fit, or none of another suite, or a setting cannot be tested at all.
     """
-    for setting in suite.settings:
-        check_references(suite.references, setting.environment)
+    check_references(suite.references)
     fitting = [setting for setting in suite.settings if fits(meta_params, learner, setting.environment)]
     num_unfit = len(suite.settings) - len(fitting)
     if not fitting or (num_unfit and suite.name == EXPERIMENT):

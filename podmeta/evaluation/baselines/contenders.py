@@ -116,20 +116,15 @@ def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environmen
         )
 
 
-def check_references(references: Sequence[str], environment_config: EnvironmentConfig) -> None:
-    """Checks that the references of a suite exist, and that they can live in an environment.
+def check_references(references: Sequence[str]) -> None:
+    """Checks that the references of a suite exist.
 
     Raises:
-      InputError: one does not, or cannot.
+      InputError: one does not.
     """
     for name in references:
         if name not in REFERENCES:
             raise InputError(f"references: there is no {name!r}; choose from {', '.join(REFERENCES)}")
-        if name in from_scratch.ALGORITHMS and lives_on_host(environment_config):
-            raise InputError(
-                f"references: {name} trains from scratch in compiled environments only, and environment.name="
-                f"{environment_config.name} lives on the host: leave it out of the suite's references"
-            )
 
 
 def check_setting(
@@ -150,7 +145,7 @@ def check_setting(
       InputError: θ does not fit, the environment cannot be made, or a reference does not exist there.
     """
     check_fit(meta_params, learner_config, environment_config)
-    check_references(references, environment_config)
+    check_references(references)
     loops = inner_loops(meta_params, learner_config, environment_config, references)
     if lives_on_host(environment_config):
         for inner_loop, own_params in loops.values():

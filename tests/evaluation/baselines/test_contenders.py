@@ -7,7 +7,6 @@ import jax
 import pytest
 
 from podmeta.config.schema import GROUPS, BanditConfig, GymnaxConfig, RecurrentConfig
-from podmeta.environments.host.registry import lives_on_host
 from podmeta.errors import InputError
 from podmeta.evaluation.baselines.contenders import (
     REFERENCES,
@@ -15,7 +14,6 @@ from podmeta.evaluation.baselines.contenders import (
     check_setting,
     is_bernoulli_bandit,
 )
-from podmeta.evaluation.baselines.from_scratch import ALGORITHMS
 from podmeta.evaluation.meta_test import meta_test
 from podmeta.inner_loop import build_inner_loop
 
@@ -87,8 +85,7 @@ def test_all_transforms_together_with_every_reference(name):
     endless = {"failure_reward": False, "reward_period": 5} if name in ENDLESS else {}
     large = {"padded_observation_size": 2000}
     config = make(name, **(TRANSFORMS | DISCRETE | large | endless))
-    on_host = lives_on_host(config)
-    check(config, [each for each in REFERENCES if not (on_host and each in ALGORITHMS)])
+    check(config, REFERENCES)
 
 
 def test_bandit_algorithms_are_for_rewards_of_0_and_1():
@@ -103,9 +100,7 @@ def test_bandit_algorithms_are_for_rewards_of_0_and_1():
 
 def test_references_that_cannot_be_are_refused():
     with pytest.raises(InputError, match="no 'dqn'; choose from alternation"):
-        check_references(["dqn"], BanditConfig())
-    with pytest.raises(InputError, match="a2c trains from scratch in compiled environments only"):
-        check_references(["rewards_zeroed", "a2c"], GROUPS["environment"]["gymnasium"]())
+        check_references(["rewards_zeroed", "dqn"])
 
 
 def test_a_setting_of_other_sizes_is_refused():

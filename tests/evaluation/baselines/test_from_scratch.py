@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.config.schema import ContextualBanditConfig
+from podmeta.config.schema import ContextualBanditConfig, GymnasiumConfig, GymnaxConfig
+from podmeta.evaluation import on_host
 from podmeta.evaluation.baselines.from_scratch import ALGORITHMS, LONGEST_UNROLL, rollout_from_scratch, unroll_length
 from podmeta.evaluation.rollouts import outer_fifths
 from podmeta.evaluation.statistics import mean_interval
@@ -42,3 +43,28 @@ def test_unrolls_are_never_of_one_env_step_and_a_lifetime_has_several(lifetime_l
     unroll = unroll_length(lifetime_length)
     assert 2 <= unroll <= LONGEST_UNROLL
     assert lifetime_length < 16 or lifetime_length // unroll >= 8
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_on_the_host_it_is_what_it_is_in_a_program(algorithm, monkeypatch):
+    """In CartPole, of gymnasium on the host and of gymnax: as good at the beginning and at the end."""
+    config = GymnasiumConfig(id="CartPole-v1", failure_reward=True, lifetime_length=200)
+    monkeypatch.setattr(on_host, "MOST_ENVIRONMENTS", 8)
+    lifetimes = rollout_from_scratch(algorithm, config, KEYS)
+    assert lifetimes.rewards.shape == lifetimes.terminations.shape == (16, 200) and lifetimes.regrets is None
+    np.testing.assert_array_equal(lifetimes.rewards, -lifetimes.terminations)
+    compiled = GymnaxConfig(id="CartPole-v1", failure_reward=True, lifetime_length=200)
+    in_program = rollout_from_scratch(algorithm, compiled, KEYS)
+    for part, other in zip(outer_fifths(lifetimes), outer_fifths(in_program), strict=True):
+        difference = mean_interval(part - other)
+        assert abs(difference.mean) < 3 * (difference.high - difference.mean)
+
+
+def test_on_the_host_a_lifetime_depends_on_its_key_alone():
+    config = GymnasiumConfig(id="CartPole-v1", failure_reward=True, lifetime_length=35)
+    together = rollout_from_scratch("a2c", config, KEYS[:3])
+    alone = rollout_from_scratch("a2c", config, KEYS[1:2])
+    assert together.rewards.shape == (3, 35)
+    before_updates = unroll_length(35)  # the sizes of batches may change the last bit of an update
+    same = together.terminations[1] == alone.terminations[0]
+    assert same[:before_updates].all()
