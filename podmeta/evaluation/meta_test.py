@@ -22,12 +22,12 @@ from podmeta.evaluation.baselines.contenders import (
 )
 from podmeta.evaluation.baselines.from_scratch import ALGORITHMS as FROM_SCRATCH
 from podmeta.evaluation.baselines.from_scratch import rollout_from_scratch
-from podmeta.evaluation.on_host import rollout_on_host
-from podmeta.evaluation.rollouts import Lifetimes, outer_fifths, outer_parts, rollout_lifetimes
+from podmeta.evaluation.on_host import make_host_rollout
+from podmeta.evaluation.rollouts import Lifetimes, Rollout, make_rollout, outer_fifths, outer_parts
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.evaluation.statistics import Interval, mean_interval
 from podmeta.evaluation.verdict import further_margins, judge
-from podmeta.inner_loop import build_inner_loop
+from podmeta.inner_loop import InnerLoop, build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.storage.run_files import EvaluationRow
@@ -67,14 +67,16 @@ def meta_test(
     check_fit(meta_params, learner_config, environment_config)
     check_references(references)
     keys = jax.random.split(make_key(seed), num_tasks)
-    rollout = (
-        functools.partial(rollout_on_host, environment_config)
-        if lives_on_host(environment_config)
-        else rollout_lifetimes
-    )
+
+    @functools.cache  # by inner loop: what shares one shares its program
+    def rollout_of(inner_loop: InnerLoop) -> Rollout:
+        if lives_on_host(environment_config):
+            return make_host_rollout(environment_config, inner_loop)
+        return make_rollout(inner_loop)
 
     loops = inner_loops(meta_params, learner_config, environment_config, references)
-    measured = {name: rollout(*loops[name], keys) for name in ("learner", "random")}
+    rollouts = {name: functools.partial(rollout_of(loop), theta) for name, (loop, theta) in loops.items()}
+    measured = {name: rollouts[name](keys) for name in ("learner", "random")}
     if is_bernoulli_bandit(environment_config):
         num_pulls = environment_config.lifetime_length
         probabilities = np.asarray(jax.jit(jax.vmap(arm_probabilities(environment_config)))(keys))
@@ -83,14 +85,14 @@ def meta_test(
             never = np.zeros_like(history.rewards)
             measured[algorithm] = Lifetimes(history.rewards, never, never, history.regrets)
     for name in references:
-        if name in loops:
-            measured[name] = rollout(*loops[name], keys)
+        if name in rollouts:
+            measured[name] = rollouts[name](keys)
         elif name in FROM_SCRATCH:
             measured[name] = rollout_from_scratch(name, environment_config, keys)
     for companion in companions:
         if fits(companion.meta_params, companion.learner_config, environment_config):
             companion_loop = build_inner_loop(companion.learner_config, environment_config)
-            measured[companion.name] = rollout(companion_loop, companion.meta_params, keys)
+            measured[companion.name] = rollout_of(companion_loop)(companion.meta_params, keys)
     return measured
 
 

@@ -1,5 +1,8 @@
 """Rollouts in environments of the host for a meta-test, by the programs of Sebulba's actors."""
 
+import functools
+from collections.abc import Callable
+
 import dm_env
 import jax
 import jax.numpy as jnp
@@ -8,8 +11,9 @@ from jaxtyping import Array, Key
 
 from podmeta.architectures.sebulba.entry_actor import EntryActor, environment_seeds
 from podmeta.config.schema import HostEnvironmentConfig
+from podmeta.environments.host.base import HostEnvironment
 from podmeta.environments.host.registry import patient_host_environment
-from podmeta.evaluation.rollouts import Lifetimes, measure
+from podmeta.evaluation.rollouts import Lifetimes, Rollout, measure
 from podmeta.inner_loop import InnerLoop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
@@ -18,34 +22,35 @@ from podmeta.outer.base import Entry
 MOST_ENVIRONMENTS = 64  # side by side: each takes memory, and some a window of their own
 
 
-def rollout_on_host(
-    environment_config: HostEnvironmentConfig,
-    inner_loop: InnerLoop,
-    meta_params: MetaParams,
-    keys: Key[Array, "num_tasks"],
-) -> Lifetimes:
-    """One lifetime per key, in batches of equal size, on the default device.
+def make_host_rollout(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop) -> Rollout:
+    """The rollout of lifetimes, in batches of equal size, on the default device.
 
-    Raises:
-      PodmetaError: an environment failed.
+    It raises a PodmetaError where an environment fails.
     """
-    batches = host_batches(keys)
-    num_environments = batches.shape[1]
-    actor = _make_actor(environment_config, inner_loop, num_environments)
-    act = jax.jit(actor.act, donate_argnums=1)
 
-    def rollout(batch: Key[Array, "num_environments"]) -> tuple:
-        every = np.ones(num_environments, bool)
-        timestep = environment.reset(every, np.asarray(environment_seeds(batch)))
-        state = actor.init(meta_params, batch, timestep)
-        for _ in range(inner_loop.lifetime_length):
-            state, actions = act(meta_params, state, timestep)
-            timestep = environment.step(np.asarray(actions))
-        return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(num_environments, jnp.int32)).experience)
+    @functools.cache
+    def programs(num_environments: int) -> tuple[EntryActor, Callable]:
+        actor = _make_actor(environment_config, inner_loop, num_environments)
+        return actor, jax.jit(actor.act, donate_argnums=1)
 
-    with patient_host_environment(environment_config, num_environments) as environment:
-        rollouts = [jax.tree.map(np.asarray, rollout(batch)) for batch in batches]
-    return Lifetimes(*jax.tree.map(lambda *parts: np.concatenate(parts)[: keys.size], *rollouts))
+    def rollout(meta_params: MetaParams, keys: Key[Array, "num_tasks"]) -> Lifetimes:
+        batches = host_batches(keys)
+        num = batches.shape[1]
+        actor, act = programs(num)
+
+        def rollout_batch(environment: HostEnvironment, batch: Key[Array, "num"]) -> tuple:
+            timestep = environment.reset(np.ones(num, bool), np.asarray(environment_seeds(batch)))
+            state = actor.init(meta_params, batch, timestep)
+            for _ in range(inner_loop.lifetime_length):
+                state, actions = act(meta_params, state, timestep)
+                timestep = environment.step(np.asarray(actions))
+            return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(num, jnp.int32)).experience)
+
+        with patient_host_environment(environment_config, num) as environment:
+            rollouts = [jax.tree.map(np.asarray, rollout_batch(environment, batch)) for batch in batches]
+        return Lifetimes(*jax.tree.map(lambda *parts: np.concatenate(parts)[: keys.size], *rollouts))
+
+    return rollout
 
 
 def host_batches(keys: Key[Array, "num_tasks"]) -> Key[Array, "num_batches num_environments"]:
@@ -56,7 +61,7 @@ def host_batches(keys: Key[Array, "num_tasks"]) -> Key[Array, "num_batches num_e
 
 
 def trace_on_host(environment_config: HostEnvironmentConfig, inner_loop: InnerLoop, meta_params: MetaParams) -> None:
-    """Traces what `rollout_on_host` compiles, for θ or its shapes. Nothing is computed, and no environment steps."""
+    """Traces what `make_host_rollout` compiles, for θ or its shapes. Nothing is computed, and no environment steps."""
     actor = _make_actor(environment_config, inner_loop, num_environments=1)
     with patient_host_environment(environment_config, num_environments=1) as environment:
         observation = environment.observation_spec()

@@ -1,5 +1,6 @@
 """Rollouts of lifetimes, and what is measured in them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -48,14 +49,18 @@ def outer_fifths(lifetimes: Lifetimes) -> tuple[Float[np.ndarray, "num_tasks"], 
     return outer_parts(lifetimes, 5)
 
 
-def rollout_lifetimes(inner_loop: InnerLoop, meta_params: MetaParams, keys: Key[Array, "num_tasks"]) -> Lifetimes:
-    """One lifetime per key, in batches of `TASKS_PER_BATCH`, on the default device."""
+Rollout = Callable[[MetaParams, Key[Array, "num_tasks"]], Lifetimes]
+"""(θ, keys) -> one lifetime per key. The program is compiled once."""
+
+
+def make_rollout(inner_loop: InnerLoop) -> Rollout:
+    """The rollout of lifetimes, in batches of `TASKS_PER_BATCH`, on the default device."""
 
     @jax.jit
-    def rollout(keys: Key[Array, "num_tasks"]) -> tuple[Array, Array, Array, Array | None]:
+    def program(meta_params: MetaParams, keys: Key[Array, "num_tasks"]) -> tuple[Array, Array, Array, Array | None]:
         return jax.lax.map(lambda key: measure(inner_loop.rollout(meta_params, key)), keys, batch_size=TASKS_PER_BATCH)
 
-    return Lifetimes(*jax.tree.map(np.asarray, rollout(keys)))
+    return lambda meta_params, keys: Lifetimes(*jax.tree.map(np.asarray, program(meta_params, keys)))
 
 
 def measure(experience: Experience) -> tuple[Array, Array, Array, Array | None]:

@@ -15,7 +15,8 @@ from podmeta.evaluation.baselines import from_scratch
 from podmeta.evaluation.baselines.controls import (
     ZEROED_INPUTS,
     alternating_inner_loop,
-    deprived_inner_loop,
+    deprivable_inner_loop,
+    deprived,
     random_inner_loop,
 )
 from podmeta.evaluation.baselines.hand_written import HAND_WRITTEN, hand_written_inner_loop
@@ -54,22 +55,25 @@ def inner_loops(
 ) -> dict[str, tuple[InnerLoop, MetaParams]]:
     """By name, what lives in an inner loop, and its θ: "learner", "random", and the controls and rules among `names`.
 
+    The learner and the controls that are the same θ share one inner loop, and so one compiled program.
+
     A learner without a hand-written base has none to leave alone: `BASE_ALONE` is left out for it. `TABULAR_Q` is left
     out where observations are not one-hot.
     """
-    loops = {
-        "learner": (build_inner_loop(learner_config, environment_config), meta_params),
+    learner = deprivable_inner_loop(learner_config, environment_config)
+    loops: dict[str, tuple[InnerLoop, MetaParams]] = {
+        "learner": (learner, deprived(meta_params)),
         "random": (random_inner_loop(environment_config), None),
     }
     for name in names:
         if name == "alternation":
             loops[name] = (alternating_inner_loop(environment_config), None)
         elif name in ZEROED_INPUTS:
-            loops[name] = (deprived_inner_loop(learner_config, environment_config, ZEROED_INPUTS[name]), meta_params)
+            loops[name] = (learner, deprived(meta_params, ZEROED_INPUTS[name]))
         elif name in HAND_WRITTEN:
             loops[name] = hand_written_inner_loop(name, environment_config)
         elif name == BASE_ALONE and learner_config.has_base:
-            loops[name] = (loops["learner"][0], without_lstms(meta_params))
+            loops[name] = (learner, deprived(without_lstms(meta_params)))
         elif name == TABULAR_Q and is_tabular(environment_config):
             loops[name] = (tabular_q_inner_loop(environment_config), None)
     return loops

@@ -4,14 +4,15 @@ All live in the same inner loop, on the same tasks, as the learner that they are
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import dm_env
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.inner_loop import InnerLoop, environment_specs, make_learner_input, place_learner
-from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, MetaParams
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import make_learner
 
@@ -57,28 +58,55 @@ Where episodes terminate, episode starts give failures away, so zeroing rewards 
 """
 
 
-def deprived_inner_loop(
-    learner_config: LearnerConfig, environment_config: EnvironmentConfig, zeroed: Sequence[str]
-) -> InnerLoop:
-    """The learner itself, with some of its inputs zeroed.
+class Deprived(NamedTuple):
+    """What stands for θ in a learner some of whose inputs are zeroed.
+
+    Attributes:
+      meta_params: θ.
+      observation, reward, episode_start: [] whether this field of `LearnerInput` is shown.
+    """
+
+    meta_params: MetaParams
+    observation: Bool[Array, ""]
+    reward: Bool[Array, ""]
+    episode_start: Bool[Array, ""]
+
+
+def deprived(meta_params: MetaParams, zeroed: Sequence[str] = ()) -> Deprived:
+    """θ with some of its inputs zeroed: fields of `LearnerInput`, as in `ZEROED_INPUTS`."""
+    shown = {field: jnp.array(field not in zeroed) for field in Deprived._fields[1:]}
+    return Deprived(meta_params, **shown)
+
+
+def deprivable_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> InnerLoop:
+    """The learner, whose θ is a `Deprived`: so one compiled program serves it and all controls with zeroed inputs.
 
     The previous action, which is zero at an episode start, would give the start away. So if episode starts are zeroed,
     the learner sees the action that it took at the last time step of the episode before, although the environment
     ignored that action. Observations are shown as they are: they may still jump where an episode starts.
-
-    Args:
-      learner_config: the learner.
-      environment_config: where it lives.
-      zeroed: fields of `LearnerInput`, as in `ZEROED_INPUTS`.
     """
     observation_spec, action_spec = environment_specs(environment_config)
     policy = make_policy(action_spec)
     learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
 
-    def see_rest(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
-        seen = make_learner_input(timestep, previous_action)
-        if "episode_start" in zeroed:
-            seen = seen._replace(previous_action=previous_action)
-        return seen._replace(**{field: jnp.zeros_like(getattr(seen, field)) for field in zeroed})
+    def see_all(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
+        return make_learner_input(timestep, previous_action)._replace(previous_action=previous_action)
 
-    return place_learner(learner, policy, environment_config, see_rest)
+    def step(theta: Deprived, state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
+        starts = jnp.where(theta.episode_start, learner_input.episode_start, 0.0)
+        seen = learner_input._replace(
+            observation=jnp.where(
+                theta.observation, learner_input.observation, jnp.zeros_like(learner_input.observation)
+            ),
+            reward=jnp.where(theta.reward, learner_input.reward, 0.0),
+            episode_start=starts,
+            previous_action=jnp.where(starts > 0, 0.0, learner_input.previous_action),
+        )
+        return learner.step(theta.meta_params, state, seen)
+
+    deprivable = Learner(
+        init=lambda key: deprived(learner.init(key)),
+        initial_state=lambda theta, key: learner.initial_state(theta.meta_params, key),
+        step=step,
+    )
+    return place_learner(deprivable, policy, environment_config, see_all)

@@ -1,6 +1,7 @@
 """Controls: what they do, and that they meet the tasks of the learner they are controls of."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,10 +9,13 @@ from podmeta.config.schema import ContextualBanditConfig, GymnaxConfig, Symmetri
 from podmeta.evaluation.baselines.controls import (
     ZEROED_INPUTS,
     alternating_inner_loop,
-    deprived_inner_loop,
+    deprivable_inner_loop,
+    deprived,
     random_inner_loop,
 )
-from podmeta.inner_loop import build_inner_loop
+from podmeta.inner_loop import build_inner_loop, environment_specs, make_learner_input, place_learner
+from podmeta.learners.policies import make_policy
+from podmeta.learners.registry import make_learner
 
 ENVIRONMENT = ContextualBanditConfig(num_contexts=3, num_actions=4, lifetime_length=24)
 EPISODIC = TabularMDPConfig(num_states=3, num_actions=2, horizon=4, lifetime_length=24)
@@ -21,6 +25,21 @@ LEARNER = SymmetricConfig(hidden_size=4, message_size=2)
 @pytest.fixture(scope="module")
 def meta_params():
     return build_inner_loop(LEARNER, ENVIRONMENT).init(jax.random.key(0))
+
+
+def deprived_inner_loop(learner_config, environment_config, zeroed):
+    """The plain form: the learner itself, with these fields of its input zeroed before it sees them."""
+    observation_spec, action_spec = environment_specs(environment_config)
+    policy = make_policy(action_spec)
+    learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
+
+    def see_rest(timestep, previous_action):
+        seen = make_learner_input(timestep, previous_action)
+        if "episode_start" in zeroed:
+            seen = seen._replace(previous_action=previous_action)
+        return seen._replace(**{field: jnp.zeros_like(getattr(seen, field)) for field in zeroed})
+
+    return place_learner(learner, policy, environment_config, see_rest)
 
 
 def live(inner_loop, meta_params):
@@ -69,20 +88,30 @@ def test_without_episode_starts_the_previous_action_does_not_give_them_away():
         np.testing.assert_array_equal(experience.learner_input.previous_action[1:], one_hot)
 
 
+@pytest.mark.parametrize("zeroed", [(), *ZEROED_INPUTS.values()])
+def test_one_program_is_the_learner_and_every_control(zeroed):
+    plain, shared = deprived_inner_loop(LEARNER, EPISODIC, zeroed), deprivable_inner_loop(LEARNER, EPISODIC)
+    meta_params = plain.init(jax.random.key(0))
+    expected, experience = live(plain, meta_params), live(shared, deprived(meta_params, zeroed))
+    np.testing.assert_allclose(experience.learner_output.policy, expected.learner_output.policy, atol=1e-4)
+    np.testing.assert_array_equal(experience.action, expected.action)
+    assert expected.action_ignored.sum() >= 2, "no episode ended: the test says nothing"
+
+
 def test_a_control_that_hides_nothing_is_the_learner_itself(meta_params):
     whole = live(build_inner_loop(LEARNER, ENVIRONMENT), meta_params)
-    same = live(deprived_inner_loop(LEARNER, ENVIRONMENT, ()), meta_params)
+    same = live(deprivable_inner_loop(LEARNER, ENVIRONMENT), deprived(meta_params))
     np.testing.assert_array_equal(same.action, whole.action)
 
 
 def test_all_meet_the_same_tasks(meta_params):
     key = jax.random.key(3)
     loops = [
-        build_inner_loop(LEARNER, ENVIRONMENT),
-        random_inner_loop(ENVIRONMENT),
-        alternating_inner_loop(ENVIRONMENT),
-        deprived_inner_loop(LEARNER, ENVIRONMENT, ("reward",)),
+        (build_inner_loop(LEARNER, ENVIRONMENT), meta_params),
+        (random_inner_loop(ENVIRONMENT), None),
+        (alternating_inner_loop(ENVIRONMENT), None),
+        (deprivable_inner_loop(LEARNER, ENVIRONMENT), deprived(meta_params, ("reward",))),
     ]
-    tasks = [loop.reset(meta_params, key).task.rewards for loop in loops]
+    tasks = [loop.reset(theta, key).task.rewards for loop, theta in loops]
     for task in tasks[1:]:
         np.testing.assert_array_equal(task, tasks[0])

@@ -20,7 +20,7 @@ from podmeta.evaluation.baselines.tabular_q import (
     make_tabular_q,
     tabular_q_inner_loop,
 )
-from podmeta.evaluation.rollouts import outer_fifths, rollout_lifetimes
+from podmeta.evaluation.rollouts import make_rollout, outer_fifths
 from podmeta.learners.base import LearnerInput
 
 
@@ -82,6 +82,6 @@ def test_it_lives_where_observations_are_one_hot(config, expected):
 
 def test_it_learns():
     config = GymnaxConfig(id="FrozenLake-misc", options={"is_slippery": False}, lifetime_length=2000)
-    lifetimes = rollout_lifetimes(tabular_q_inner_loop(config), None, jax.random.split(jax.random.key(0), 8))
+    lifetimes = make_rollout(tabular_q_inner_loop(config))(None, jax.random.split(jax.random.key(0), 8))
     first, last = outer_fifths(lifetimes)
     assert last.mean() > first.mean() + 0.01
