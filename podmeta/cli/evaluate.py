@@ -78,17 +78,15 @@ def _evaluate_run(
     suites = [load_suite(name, job) for name in given["suite"]] or [experiment_suite(job)]
     set_up(job, console)
     from podmeta.evaluation.run import evaluate_run, load_companion
-    from podmeta.training.meta_params import restore_run
+    from podmeta.training.meta_params import restore_meta_params
 
     interruption.advice = f"the settings measured so far are in {run_path / EVALUATION}; to measure anew: {again}"
     warn = warning_on(console)
     companions = [load_companion(path, warn) for path in beside]
-    restored = restore_run(job, run_path, warn)
+    restored = restore_meta_params(run_path, warn)
     for suite in suites:
-        meta_params = restored.tree.outer.meta_params
-        evaluate_run(
-            job, _sized(suite, overrides), meta_params, restored.step, run_path, Console(), companions=companions
-        )
+        sized = _sized(suite, overrides)
+        evaluate_run(job, sized, restored.meta_params, restored.update, run_path, Console(), companions=companions)
 
 
 def _evaluate_agent(

@@ -49,7 +49,7 @@ from podmeta.storage.run_files import (
     to_json_lines,
 )
 from podmeta.training.build import state_shapes
-from podmeta.training.meta_params import restore_run
+from podmeta.training.meta_params import restore_meta_params
 
 Row = EvaluationRow | CurveRow
 
@@ -65,7 +65,7 @@ def load_companion(run_path: Path, warn: Warn = warnings.warn) -> Companion:
     if name in ALWAYS_THERE or name in REFERENCES:
         raise InputError(f"beside={run_path}: rows about {name} are of another algorithm: rename the directory")
     job = job_from_yaml(run_path / "config.yaml", [])
-    meta_params = restore_run(job, run_path, warn).tree.outer.meta_params
+    meta_params = restore_meta_params(run_path, warn).meta_params
     return Companion(name, jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), meta_params), job.learner)
 
 

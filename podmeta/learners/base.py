@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-MetaParams = Any  # θ: a pytree of arrays, the learning algorithm
+MetaParams = Any  # θ: nested dictionaries of arrays, the learning algorithm
 LearnerState = Any  # a pytree of arrays: what changes inside a lifetime, and holds the policy
 
 

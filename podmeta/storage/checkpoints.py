@@ -15,16 +15,13 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import logging
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from podmeta.errors import InputError, PodmetaError
 from podmeta.storage.checkpoint_files import (
@@ -51,6 +48,7 @@ from podmeta.storage.files import (
     reason,
 )
 from podmeta.storage.json_files import encode
+from podmeta.storage.orbax_arrays import read_arrays, write_arrays
 from podmeta.storage.tree_paths import path_keys
 
 _REPLACED_PREFIX = ".replaced-"
@@ -162,10 +160,28 @@ class Checkpoints:
           InputError: the newest good checkpoint holds other arrays than the target.
           PodmetaError: there are checkpoints, and every one is broken.
         """
+        return self._newest_good(lambda step: self._restore(step, target(step) if callable(target) else target))
+
+    def restore_latest_arrays(self, keys: tuple[str, ...]) -> RestoredCheckpoint | None:
+        """Restores a part of the newest checkpoint that is good, whatever its shapes are and whatever else it holds.
+
+        Args:
+          keys: of the part: names of fields or keys, from the root of the tree.
+
+        Returns:
+          The checkpoint, whose tree is a dictionary of the arrays below these keys, by the rest of their keys; None
+          where there is no checkpoint.
+
+        Raises:
+          PodmetaError: there are checkpoints, and every one is broken.
+        """
+        return self._newest_good(lambda step: self._restore_arrays(step, keys))
+
+    def _newest_good(self, restore: Callable[[int], tuple[Any, CheckpointMetadata]]) -> RestoredCheckpoint | None:
         warnings = []
         for step in reversed(self.steps()):
             try:
-                tree, metadata = self._restore(step, target(step) if callable(target) else target)
+                tree, metadata = restore(step)
             except BrokenCheckpointError as error:
                 self._known_broken.add(step)
                 warnings.append(f"checkpoint {self.directory / step_name(step)} is broken and passed over: {error}")
@@ -209,15 +225,18 @@ class Checkpoints:
         path = self.directory / step_name(step)
         manifest = read_manifest(self.directory, step)
         form = _fitting(path, without_ended_lifetimes(manifest.arrays, _describe(target)), target)
-        try:
-            arrays = _read_arrays(path / ARRAYS, manifest.arrays)
-        except Exception as error:
-            raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)[:_MAX_REASON]}") from error
-        for saved in manifest.arrays:
-            if _describe_array(saved.path, arrays[saved.path], with_content=True) != saved:
-                raise BrokenCheckpointError(f"the content of {saved.path} differs from what was saved")
+        arrays = _read_good_arrays(path, manifest.arrays)
         tree = jax.tree_util.tree_map_with_path(lambda leaf_path, _: arrays[jax.tree_util.keystr(leaf_path)], form)
         return in_todays_form(tree), manifest.metadata
+
+    def _restore_arrays(
+        self, step: int, keys: tuple[str, ...]
+    ) -> tuple[dict[tuple[str, ...], np.ndarray], CheckpointMetadata]:
+        manifest = read_manifest(self.directory, step)
+        arrays = _read_good_arrays(self.directory / step_name(step), manifest.arrays)
+        by_keys = {path_keys(name): array for name, array in arrays.items()}
+        part = {name[len(keys) :]: array for name, array in by_keys.items() if name[: len(keys)] == keys}
+        return part, manifest.metadata
 
 
 def meta_params_sha256(meta_params: Any) -> str:
@@ -252,8 +271,7 @@ def _write(directory: Path, step: int, tree: Any, metadata: CheckpointMetadata) 
     directory.mkdir()
     # Orbax closes its event loop at the first write that fails; those that fail after it print a traceback each.
     ensure_room(directory, _num_bytes(tree))
-    with _orbax() as orbax:
-        orbax.save(directory / ARRAYS, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
+    write_arrays(directory / ARRAYS, tree)
     with create_file(directory / MANIFEST) as file:
         file.write((json.dumps(manifest, indent=1) + "\n").encode())
     with create_file(directory / CHECKSUMS) as file:
@@ -261,68 +279,22 @@ def _write(directory: Path, step: int, tree: Any, metadata: CheckpointMetadata) 
     flush_tree_to_disk(directory)
 
 
+def _read_good_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
+    """All arrays of the checkpoint in a folder, by their paths, each as it was saved."""
+    try:
+        arrays = read_arrays(path / ARRAYS, saved)
+    except Exception as error:
+        raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)[:_MAX_REASON]}") from error
+    for array in saved:
+        if _describe_array(array.path, arrays[array.path], with_content=True) != array:
+            raise BrokenCheckpointError(f"the content of {array.path} differs from what was saved")
+    return arrays
+
+
 def _num_bytes(tree: Any) -> int:
     """The most that a checkpoint takes on the disk."""
     leaves = jax.tree.leaves(tree)
     return _OVERHEAD_BYTES + sum(leaf.nbytes + _OVERHEAD_BYTES_PER_ARRAY for leaf in leaves)
-
-
-def _read_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
-    """Reads all arrays of a checkpoint as NumPy's, by their paths in the tree that was saved.
-
-    Orbax gives back a tree of dictionaries and lists, whatever its nodes were, without empty arrays.
-    """
-    with _orbax() as orbax, _without_tracebacks_of_abandoned_reads():
-        restored = orbax.restore(path, args=ocp.args.PyTreeRestore())
-    by_keys = {path_keys(jax.tree_util.keystr(p)): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(restored)}
-    return {
-        array.path: np.empty(array.shape, array.dtype) if 0 in array.shape else by_keys[path_keys(array.path)]
-        for array in saved
-    }
-
-
-def _without_empty_arrays(tree: Any) -> Any:
-    # Orbax refuses arrays of size zero. They hold nothing that the manifest does not tell.
-    return jax.tree.map(lambda leaf: leaf if leaf.size else None, tree)
-
-
-@contextlib.contextmanager
-def _orbax() -> Iterator[ocp.Checkpointer]:
-    """Orbax in this thread and process alone: it waits for no other process, and logs nothing.
-
-    What goes wrong it also raises, so that its log says nothing more.
-    """
-    process = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process_{process}"
-    )
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
-        with ocp.Checkpointer(handler, multiprocessing_options=alone) as orbax:
-            yield orbax
-    finally:
-        logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _without_tracebacks_of_abandoned_reads() -> Iterator[None]:
-    """Where a read fails, keeps those that end after it from printing.
-
-    Orbax closes its event loop at the first read that fails. TensorStore's threads print a traceback for each of the
-    others, also after the block. So the hook stays then; it passes on everything else.
-    """
-    before = sys.unraisablehook
-
-    def print_others(unraisable: Any) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            before(unraisable)
-
-    sys.unraisablehook = print_others
-    yield
-    sys.unraisablehook = before
 
 
 def _differences(saved: list[SavedArray], target: Any) -> list[str]:

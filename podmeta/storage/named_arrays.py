@@ -34,6 +34,40 @@ def from_npz(content: bytes) -> dict[str, np.ndarray]:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
+def nested(arrays: Mapping[tuple[str, ...], np.ndarray]) -> dict[str, Any]:
+    """The tree of nested dictionaries whose leaves are these arrays.
+
+    Args:
+      arrays: by the keys from the root of the tree to the leaf.
+
+    Raises:
+      ValueError: there are none, one stands where others are below it, or an array holds no numbers.
+    """
+    tree: dict[str, Any] = {}
+    for keys, array in arrays.items():
+        node: Any = tree
+        for key in keys[:-1]:
+            node = node.setdefault(key, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or not keys or keys[-1] in node:
+            raise ValueError(f"{'/'.join(keys)} is an array where others are below it")
+        node[keys[-1]] = array
+    if not tree:
+        raise ValueError("there are no arrays")
+    check_numbers(by_path(tree))
+    return tree
+
+
+def check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
+    """Checks that arrays hold numbers.
+
+    Raises:
+      ValueError: one does not; the message names it.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} holds {array.dtype}, not numbers")
+
+
 def differences(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str | None:
     """How the shapes found differ from those wanted, in words; None where they do not."""
     told = [
@@ -62,8 +96,6 @@ def filled(target: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     )
     if told is not None:
         raise ValueError(told)
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"{name} holds {array.dtype}, not numbers")
+    check_numbers(arrays)
     leaves = [arrays[name].astype(leaf.dtype) for name, leaf in wanted.items()]
     return jax.tree.unflatten(jax.tree.structure(target), leaves)

@@ -12,12 +12,16 @@ from typing import Any, NamedTuple
 import jax
 
 from podmeta.config.compose import job_from_yaml
-from podmeta.config.schema import EnvironmentConfig, JobConfig, MixtureConfig
+from podmeta.config.schema import EnvironmentConfig, JobConfig, LearnerConfig, MixtureConfig
 from podmeta.config.stages import stages_of
 from podmeta.errors import InputError
+from podmeta.keys import make_key
+from podmeta.learners.base import MetaParams
+from podmeta.learners.registry import make_learner
 from podmeta.storage.checkpoints import sha256_by_instance
 from podmeta.storage.json_files import Warn, encode
 from podmeta.storage.meta_params_id import MetaParamsId, current_rows, summary_of
+from podmeta.storage.named_arrays import by_path, differences
 from podmeta.storage.pretrained import Card, save_pretrained
 from podmeta.storage.run_files import (
     EVALUATION,
@@ -27,8 +31,7 @@ from podmeta.storage.run_files import (
     read_provenance,
     read_summary,
 )
-from podmeta.training.build import num_instances
-from podmeta.training.meta_params import restore_run
+from podmeta.training.meta_params import restore_meta_params
 
 _PACKAGES = ("podmeta", "jax", "jaxlib", "dm-haiku", "optax", "rlax", "gymnax", "numpy")
 _WITHOUT_EFFECT = ("run_dir", "resume", "compilation_cache_dir", "checkpoint.*", "logging.*")
@@ -76,14 +79,15 @@ def export_run(
     if target.suffix != ".npz":
         raise InputError(f"to={target} must end in .npz: the card goes beside it and ends in .json")
     job = job_from_yaml(run_path / "config.yaml", [])
-    if not 0 <= instance < num_instances(job):
-        raise InputError(f"instance={instance} does not exist: the run has {num_instances(job)}, counted from 0")
-    restored = restore_run(job, run_path, warn)
-    digests = tuple(sha256_by_instance(restored.tree.outer.meta_params))
-    exported = MetaParamsId(restored.step, digests, in_checkpoint=restored.metadata.meta_params_sha256 is not None)
+    restored = restore_meta_params(run_path, warn)
+    if not 0 <= instance < len(restored.seeds):
+        raise InputError(f"instance={instance} does not exist: the run has {len(restored.seeds)}, counted from 0")
+    _check_learner(job.learner, restored.meta_params, run_path)
+    digests = tuple(sha256_by_instance(restored.meta_params))
+    exported = MetaParamsId(restored.update, digests, in_checkpoint=restored.metadata.meta_params_sha256 is not None)
     summary = _summary(run_path, exported)
     provenance = read_provenance(run_path)
-    meta_params = jax.tree.map(lambda leaf: leaf[instance], restored.tree.outer.meta_params)
+    meta_params = jax.tree.map(lambda leaf: leaf[instance], restored.meta_params)
     rows, notes = current_rows(read_evaluation(run_path, warn), exported, run_path / EVALUATION)
     git = provenance.git
     card = Card(
@@ -92,7 +96,7 @@ def export_run(
         learner=dataclasses.asdict(job.learner),
         trained_on=list(_trained_on(job)),
         command=_command(provenance.command_line),
-        seed=int(restored.tree.outer.settings.seed[instance]),
+        seed=int(restored.seeds[instance]),
         revision=git.revision + ("+" if git.dirty else "") if git else None,
         versions={name: provenance.packages[name] for name in _PACKAGES if name in provenance.packages},
         devices=provenance.devices,
@@ -105,6 +109,28 @@ def export_run(
     )
     save_pretrained(target, meta_params, card)
     return Exported(card, notes)
+
+
+def _check_learner(config: LearnerConfig, meta_params: MetaParams, run_path: Path) -> None:
+    """Checks that θ is of the learner that the config names. Only a learner whose θ fits every size can tell.
+
+    Raises:
+      InputError: it is not.
+    """
+
+    def shapes(observation_size: int, num_actions: int) -> dict[str, tuple[int, ...]]:
+        learner = make_learner(config, (observation_size,), num_actions, num_policy_channels=1)
+        return {name: leaf.shape for name, leaf in by_path(jax.eval_shape(learner.init, make_key(0))).items()}
+
+    of_any_size = shapes(2, 2)
+    if of_any_size != shapes(3, 4):
+        return
+    told = differences({name: leaf.shape[1:] for name, leaf in by_path(meta_params).items()}, of_any_size)
+    if told is not None:
+        raise InputError(
+            f"the checkpoint in {run_path} does not fit the learner in its config.yaml: {told}. Put the config back "
+            "that it was saved with"
+        )
 
 
 def _summary(run_path: Path, exported: MetaParamsId) -> Summary:

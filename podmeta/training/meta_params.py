@@ -2,39 +2,65 @@
 
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import UInt32
 
-from podmeta.config.compose import job_from_yaml
-from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
-from podmeta.storage.checkpoints import Checkpoints, RestoredCheckpoint
+from podmeta.storage.checkpoint_files import CheckpointMetadata
+from podmeta.storage.checkpoints import Checkpoints
 from podmeta.storage.files import reason, write_atomically
 from podmeta.storage.json_files import Warn
-from podmeta.storage.named_arrays import by_path, differences, from_npz, to_npz
-from podmeta.training.build import state_shapes
+from podmeta.storage.named_arrays import by_path, check_numbers, differences, from_npz, nested, to_npz
 
 
-def restore_run(job: JobConfig, run_path: Path, warn: Warn = warnings.warn) -> RestoredCheckpoint:
-    """The newest good checkpoint of a run, in whichever stage of the job it was saved.
+class RestoredMetaParams(NamedTuple):
+    """The θ of a run.
+
+    Attributes:
+      update: updates that made it.
+      meta_params: [num_instances, ...] nested dictionaries of arrays.
+      seeds: [num_instances] of the instances.
+      metadata: what was saved with it.
+    """
+
+    update: int
+    meta_params: MetaParams
+    seeds: UInt32[np.ndarray, "num_instances"]
+    metadata: CheckpointMetadata
+
+
+def restore_meta_params(run_path: Path, warn: Warn = warnings.warn) -> RestoredMetaParams:
+    """The θ of the newest good checkpoint of a run. Its shapes are in the checkpoint, so no environment is made.
 
     Args:
-      job: the run's config.
       run_path: the run directory.
       warn: shows the user a warning about a newer checkpoint that is damaged.
 
     Raises:
-      InputError: there is none, or it is another job's.
+      InputError: there is no checkpoint, or it holds no θ.
       PodmetaError: all of them are broken.
     """
-    restored = Checkpoints(run_path / "checkpoints").restore_latest(lambda update: state_shapes(job, update))
+    restored = Checkpoints(run_path / "checkpoints").restore_latest_arrays(("outer",))
     if restored is None:
         raise InputError(f"{run_path} holds no checkpoint: train it first")
     for warning in restored.warnings:
         warn(warning)
-    return restored
+    try:
+        meta_params = nested({keys[1:]: leaf for keys, leaf in restored.tree.items() if keys[0] == "meta_params"})
+        seeds = restored.tree["settings", "seed"]
+        if seeds.ndim != 1 or not seeds.size:
+            raise ValueError("it has no instances")
+        if any(leaf.shape[:1] != seeds.shape for leaf in jax.tree.leaves(meta_params)):
+            raise ValueError("the number of instances differs among its arrays")
+        return RestoredMetaParams(restored.step, meta_params, seeds.astype(np.uint32), restored.metadata)
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"the checkpoint of update {restored.step} in {run_path} is not one of podmeta's: {reason(error)}"
+        ) from error
 
 
 def save_meta_params(path: Path, meta_params: MetaParams) -> None:
@@ -68,8 +94,7 @@ def load_meta_params(source: Path, expected: MetaParams, warn: Warn = warnings.w
     """
     num_instances = jax.tree.leaves(expected)[0].shape[0]
     if source.is_dir():
-        run = restore_run(job_from_yaml(source / "config.yaml", []), source, warn)
-        found = by_path(run.tree.outer.meta_params)
+        found = by_path(restore_meta_params(source, warn).meta_params)
     else:
         found = {name: array[None] for name, array in _read(source).items()}
     wanted = by_path(expected)
@@ -95,9 +120,7 @@ def load_meta_params(source: Path, expected: MetaParams, warn: Warn = warnings.w
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         arrays = from_npz(path.read_bytes())
-        for name, array in arrays.items():
-            if array.dtype.kind not in "biuf":
-                raise ValueError(f"{name} holds {array.dtype}, not numbers")
+        check_numbers(arrays)
         return arrays
     except (OSError, ValueError) as error:
         raise InputError(

@@ -144,7 +144,7 @@ def sweep(run: Path) -> tuple[int, str]:
 
 def begin_from(run: Path) -> tuple[int, str]:
     """What a job reads that begins with the θ of the run."""
-    expected = meta_params.state_shapes(_job()).outer.meta_params
+    expected = run_logger.state_shapes(_job()).outer.meta_params
     return _code_of(lambda: meta_params.load_meta_params(run, expected, lambda line: None))
 
 
@@ -217,8 +217,7 @@ def measure_once(patch: pytest.MonkeyPatch) -> None:
     once(evaluation, "meta_test", lambda meta_params, *arguments: arguments)
     once(evaluation, "check_settings", about)
     once(page, "see_lifetime", lambda record, warn: (about(record.job), record.update))
-    for place in (meta_params, run_logger):
-        once(place, "state_shapes", lambda job, update=None: (about(job), update))
+    once(run_logger, "state_shapes", lambda job, update=None: (about(job), update))
     patch.setattr(evaluation, "draw_learning_curves", lambda path, *arguments: write_atomically(path, b""))
     patch.setattr(jax, "clear_caches", lambda: None)
 

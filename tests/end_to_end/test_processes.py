@@ -16,9 +16,8 @@ import jax
 import numpy as np
 import pytest
 
-from podmeta.config.compose import job_from_yaml
 from podmeta.distributed.one_machine import free_port
-from podmeta.training.meta_params import restore_run
+from podmeta.training.meta_params import restore_meta_params
 from tests.end_to_end.job import (
     JOB,
     TIMEOUT_S,
@@ -102,8 +101,7 @@ def fitness(run_path: Path) -> list[float]:
 
 def meta_params(run_path: Path) -> Sequence[np.ndarray]:
     """θ of the newest checkpoint of a run."""
-    state = restore_run(job_from_yaml(run_path / "config.yaml", []), run_path).tree
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(state.outer.meta_params)]
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(restore_meta_params(run_path).meta_params)]
 
 
 @pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.long)])

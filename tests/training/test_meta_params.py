@@ -119,5 +119,5 @@ def test_a_source_that_is_none_is_told(content, meta_params, tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_told(meta_params, tmp_path):
-    with pytest.raises(InputError, match=r"config\.yaml"):
+    with pytest.raises(InputError, match=r"holds no checkpoint"):
         load_meta_params(tmp_path, meta_params)

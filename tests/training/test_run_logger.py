@@ -8,8 +8,9 @@ import pytest
 
 from podmeta.config.compose import compose_job
 from podmeta.errors import InputError, PodmetaError
+from podmeta.storage.checkpoints import Checkpoints
+from podmeta.training.build import state_shapes
 from podmeta.training.loop import train
-from podmeta.training.meta_params import restore_run
 from podmeta.training.run_logger import Progress, open_records
 
 TINY = [
@@ -23,6 +24,11 @@ TINY = [
     "logging.progress=false",
     "evaluation.num_tasks=4",
 ]
+
+
+def restore_state(job, path):
+    """The newest good checkpoint of a job, whole."""
+    return Checkpoints(path / "checkpoints").restore_latest(lambda update: state_shapes(job, update))
 
 
 def go_on(path, num_updates, *overrides):
@@ -66,7 +72,7 @@ def test_a_lost_summary_is_made_up_with_all_updates_that_were_done(damage, ended
 
 def test_the_summary_of_an_earlier_end_does_not_outlive_its_meta_params(ended):
     job = compose_job([*TINY, "num_updates=9", f"run_dir={ended}"])
-    fresh_state = restore_run(job, ended).tree
+    fresh_state = restore_state(job, ended).tree
     with open_records(job, ended, fresh_state, lambda line: None) as (records, state, progress):
         records.save(state, progress)
         assert (ended / "summary.json").exists()  # still the θ of update 2
@@ -79,7 +85,7 @@ def opened(path):
     """The records and state of a job that goes on in a run directory, and what it says."""
     said = []
     job = compose_job([*TINY, "num_updates=9", f"run_dir={path}"])
-    with open_records(job, path, restore_run(job, path).tree, said.append) as (records, state, progress):
+    with open_records(job, path, restore_state(job, path).tree, said.append) as (records, state, progress):
         assert not records.due(progress)
         yield records, state, said
 

@@ -8,7 +8,7 @@ import pytest
 from podmeta.config.compose import compose_job
 from podmeta.storage.checkpoints import meta_params_sha256
 from podmeta.training import build, loop
-from podmeta.training.meta_params import restore_run
+from podmeta.training.meta_params import restore_meta_params
 from podmeta.training.progress import ProgressDisplay
 
 TINY = ["learner=recurrent", "learner.cell=gru", "learner.hidden_size=2", "architecture.updates_per_call=2"]
@@ -82,7 +82,7 @@ def test_a_job_killed_in_any_stage_goes_on_to_the_same_end(killed_at, whole, tmp
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(ProgressDisplay, "update", kill)
         train(name, run_path)
-    assert restore_run(compose(name, run_path), run_path).step < killed_at
+    assert restore_meta_params(run_path).update < killed_at
     went_on = train(name, run_path)
     assert meta_params_sha256(went_on.meta_params) == meta_params_sha256(result.meta_params)
     assert rows(run_path) == rows(whole_path)
@@ -119,11 +119,9 @@ def test_a_run_is_restored_in_whichever_stage_it_was_saved(whole, tmp_path):
     name, _, result = whole
     run_path = tmp_path / "run"
     train(name, run_path, f"num_updates={FIRST_UPDATES}")
-    job = compose(name, run_path)
-    assert restore_run(job, run_path).step == FIRST_UPDATES
+    assert restore_meta_params(run_path).update == FIRST_UPDATES
     train(name, run_path)
-    restored = restore_run(job, run_path)
-    assert meta_params_sha256(restored.tree.outer.meta_params) == meta_params_sha256(result.meta_params)
+    assert meta_params_sha256(restore_meta_params(run_path).meta_params) == meta_params_sha256(result.meta_params)
 
 
 def test_another_outer_loop_may_take_over_and_is_resumed(tmp_path):
@@ -143,6 +141,6 @@ def test_instances_keep_the_seeds_that_their_run_began_with(tmp_path, monkeypatc
         patch.setattr(build, "_instance_seed", lambda seed, instance: seed + instance)  # as in earlier versions
         train("evolution", tmp_path, *overrides, f"num_updates={FIRST_UPDATES - 1}")
     train("evolution", tmp_path, *overrides)
-    restored = restore_run(compose("evolution", tmp_path, *overrides), tmp_path)
-    assert (restored.step, restored.tree.outer.settings.seed.tolist()) == (ALL_UPDATES, [0, 1])
+    restored = restore_meta_params(tmp_path)
+    assert (restored.update, restored.seeds.tolist()) == (ALL_UPDATES, [0, 1])
     assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["instance_seeds"] == [0, 1]

@@ -18,7 +18,7 @@ from podmeta.evaluation.report.record import RunRecord
 from podmeta.inner_loop import LifetimeState, build_inner_loop
 from podmeta.keys import make_key
 from podmeta.storage.json_files import Warn
-from podmeta.training.meta_params import restore_run
+from podmeta.training.meta_params import restore_meta_params
 
 _NUM_FRAMES = 150
 _MILLISECONDS_PER_FRAME = 120
@@ -54,8 +54,8 @@ def see_lifetime(record: RunRecord, warn: Warn) -> SeenLifetime | None:
     environment_config = evaluation_settings(record.job)[0].environment
     if isinstance(environment_config, HostEnvironmentConfig):
         return None
-    restored = restore_run(record.job, record.path, warn)
-    meta_params = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), restored.tree.outer.meta_params)
+    restored = restore_meta_params(record.path, warn)
+    meta_params = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), restored.meta_params)
     inner_loop = build_inner_loop(record.job.learner, environment_config)
 
     @jax.jit
