@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from podmeta.cli.evaluate import evaluate
-from podmeta.cli.words import local_path, set_up, wants_help, warning_on
+from podmeta.cli.words import TRUST, local_path, set_up, wants_help, warning_on
 from podmeta.config.compose import compose_job
 from podmeta.config.paths import to_paste
 from podmeta.config.presets import list_options
@@ -178,16 +178,18 @@ def _compare(arguments: list[str], console: Console) -> None:
 
 def _report(arguments: list[str], console: Console) -> None:
     if wants_help(arguments):
-        print("podmeta report DIR DIR ... [to=FILE.html] writes one page (default: report.html) that needs no network")
+        print("podmeta report DIR DIR ... [to=FILE.html] [--trust]")
+        print("writes one page (default: report.html) that needs no network")
+        print("--trust draws lifetimes also where the config of somebody else's run names a file for it.")
         return
     targets = [argument.removeprefix("to=") for argument in arguments if argument.startswith("to=")]
-    run_paths = [local_path("run", argument) for argument in arguments if not argument.startswith("to=")]
+    run_paths = [local_path("run", word) for word in arguments if word != TRUST and not word.startswith("to=")]
     if not run_paths:
         raise InputError("name the run directories: podmeta report runs/a runs/b")
     from podmeta.evaluation.report.page import write_report
 
     target = local_path("to", targets[-1] if targets else "report.html")
-    for note in write_report(run_paths, target, warning_on(console)):
+    for note in write_report(run_paths, target, warning_on(console), trust=TRUST in arguments):
         console.print(f"warning: {note}", markup=False)
     console.print(f"wrote {target}", markup=False)
 
@@ -227,10 +229,10 @@ def _play(arguments: list[str], console: Console) -> None:
         raise InputError("environment=mixture is several environments: name one to play in")
     set_up(job, console)
     from podmeta.agent import load_agent
-    from podmeta.evaluation.play import make_dm_environment, play, show_lifetime
+    from podmeta.evaluation.play import open_dm_environment, play, show_lifetime
 
     algorithm = load_agent(agents[0])
-    with make_dm_environment(job.environment, job.seed) as environment:
+    with open_dm_environment(job.environment, job.seed) as environment:
         show_lifetime(play(algorithm, environment, job.environment.lifetime_length, job.seed), Console())
 
 

@@ -5,22 +5,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from podmeta.cli.words import local_path, set_up, wants_help, warning_on
-from podmeta.config.compose import compose_job, job_from_yaml
+from podmeta.cli.words import TRUST, local_path, set_up, wants_help, warning_on
+from podmeta.config.compose import compose_job
 from podmeta.config.presets import list_options
 from podmeta.config.suites import Suite, experiment_suite, load_suite
 from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError
 from podmeta.storage.run_files import EVALUATION
+from podmeta.storage.trust import check_card, read_run
 
 _HELP = """\
 podmeta evaluate run=DIR [suite=NAME] [beside=DIR] [evaluation.num_tasks=N]
-                 [evaluation.settings=[{num_arms: 20}]]
-podmeta evaluate agent=NAME|FILE.npz suite=NAME [to=DIR] [evaluation.num_tasks=N] [evaluation.seed=N]
+                 [evaluation.settings=[{num_arms: 20}]] [--trust]
+podmeta evaluate agent=NAME|FILE.npz suite=NAME [to=DIR] [evaluation.num_tasks=N] [evaluation.seed=N] [--trust]
 
 The rows of a run go to its directory. Those of an agent, which is one of `podmeta list` or a file of `podmeta export`,
 go to evaluations/NAME or to=DIR. There, the same command goes on where it was interrupted.
 beside= has the learner of another run meet the same tasks, such as MetaRNN's, where its sizes fit.
+--trust runs code that the config of somebody else's run names, such as environment.factory, or the card of an agent.
 
 suite="""
 
@@ -53,29 +55,37 @@ def evaluate(interruption: Interruption, arguments: list[str], console: Console)
         word, equals, value = argument.partition("=")
         if word in given and equals:
             given[word].append(value)
-        else:
+        elif argument != TRUST:
             overrides.append(argument)
     if len(given["run"]) + len(given["agent"]) != 1:
         raise InputError(
             "name the run directory or the agent, and one of them only: podmeta evaluate run=runs/…, or podmeta "
             "evaluate agent=NAME suite=NAME"
         )
-    again = shlex.join(["podmeta", "evaluate", *arguments])
+    again, trust = shlex.join(["podmeta", "evaluate", *arguments]), TRUST in arguments
     if given["agent"]:
-        _evaluate_agent(interruption, given, overrides, again, console)
+        _evaluate_agent(interruption, given, overrides, again, console, trust)
     else:
-        _evaluate_run(interruption, given, overrides, again, console)
+        _evaluate_run(interruption, given, overrides, again, console, trust)
 
 
 def _evaluate_run(
-    interruption: Interruption, given: dict[str, list[str]], overrides: list[str], again: str, console: Console
+    interruption: Interruption,
+    given: dict[str, list[str]],
+    overrides: list[str],
+    again: str,
+    console: Console,
+    trust: bool,
 ) -> None:
     if given["to"]:
         raise InputError("to= is for agent=: the rows of a run go to its directory")
     run_path = local_path("run", given["run"][0])
     beside = [local_path("beside", path) for path in given["beside"]]
-    job = job_from_yaml(run_path / "config.yaml", overrides)
+    run = read_run(run_path, overrides, trust)
+    job = run.job
     suites = [load_suite(name, job) for name in given["suite"]] or [experiment_suite(job)]
+    for suite in suites:
+        run.check(suite.settings)
     set_up(job, console)
     from podmeta.evaluation.run import evaluate_run, load_companion
     from podmeta.training.meta_params import restore_meta_params
@@ -90,7 +100,12 @@ def _evaluate_run(
 
 
 def _evaluate_agent(
-    interruption: Interruption, given: dict[str, list[str]], overrides: list[str], again: str, console: Console
+    interruption: Interruption,
+    given: dict[str, list[str]],
+    overrides: list[str],
+    again: str,
+    console: Console,
+    trust: bool,
 ) -> None:
     for word in ("suite", "to"):
         if len(given[word]) > 1:
@@ -111,6 +126,8 @@ def _evaluate_agent(
     pretrained = load_pretrained(given["agent"][0])
     job = agent_job(pretrained, settings)
     suite = _sized(load_suite(given["suite"][0], job), overrides)
+    if not trust:
+        check_card(pretrained.name, suite.settings)
     meta_params = agent_meta_params(pretrained, job.learner, suite)
     path = local_path("to", given["to"][0]) if given["to"] else Path("evaluations", pretrained.name)
     open_folder(path, pretrained)

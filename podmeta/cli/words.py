@@ -8,6 +8,9 @@ from rich.console import Console
 from podmeta.config.paths import check_local
 from podmeta.config.schema import JobConfig
 
+TRUST = "--trust"
+"""The word by which a user trusts what somebody else's files say, so that code that they name may run."""
+
 
 def set_up(job: JobConfig, console: Console) -> None:
     """Readies JAX, which is imported only now: a wrong key must be reported before the seconds that takes."""

@@ -14,7 +14,7 @@ from podmeta.config.messages import HOW_TO_OVERRIDE, explain_overrides, no_such_
 from podmeta.config.paths import split_paths
 from podmeta.config.presets import hydra_over_presets
 from podmeta.config.resolve import evaluation_settings, resolve_job
-from podmeta.config.run_config import literal, read_run_config
+from podmeta.config.run_config import literal, parse_run_config, read_config_file
 from podmeta.config.schema import GROUPS, JobConfig, open_keys
 from podmeta.config.shorthand import expand_overrides
 from podmeta.config.validate import check_known, check_lists, validate_environment, validate_job
@@ -78,7 +78,21 @@ def job_from_yaml(path: Path, overrides: list[str]) -> JobConfig:
     Raises:
       InputError: there is no such file, it is not a job's, or a key or value is wrong.
     """
-    content = read_run_config(path)
+    return job_from_content(read_config_file(path), path, overrides)
+
+
+def job_from_content(written: bytes, path: Path, overrides: list[str]) -> JobConfig:
+    """As `job_from_yaml`, of a file that has been read.
+
+    Args:
+      written: the content of the file.
+      path: the file, for messages.
+      overrides: keys to change.
+
+    Raises:
+      InputError: it is not a job's, or a key or value is wrong.
+    """
+    content = parse_run_config(written, str(path))
     if not all(isinstance(content.get(group), dict) for group in GROUPS):
         raise InputError(f"{path} is not the config of a run")
     content = {key: value for key, value in content.items() if key not in _OF_THE_MACHINE}

@@ -25,12 +25,20 @@ def read_run_config(path: Path) -> dict[str, Any]:
     Raises:
       InputError: the file cannot be read, or is not a YAML mapping of such values.
     """
+    return parse_run_config(read_config_file(path), str(path))
+
+
+def read_config_file(path: Path) -> bytes:
+    """The content of a run directory's `config.yaml`.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
     try:
-        content = read_data(path, _MAX_BYTES)
+        return read_data(path, _MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         told = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{path}: {told}. Name the directory of a run, which holds that file") from error
-    return parse_run_config(content, str(path))
 
 
 def parse_run_config(content: bytes | str, source: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """`podmeta play`: a learned algorithm lives one lifetime in one environment, and what it earns is drawn."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import dm_env
@@ -10,6 +12,7 @@ from rich.console import Console
 from podmeta.agent import LearnedAlgorithm
 from podmeta.config.schema import EnvironmentConfig, HostEnvironmentConfig
 from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
+from podmeta.environments.host.patience import TIMEOUT_S
 from podmeta.environments.registry import make_environment
 from podmeta.evaluation.terminal_chart import bar_chart, binned
 
@@ -30,19 +33,30 @@ class PlayedLifetime(NamedTuple):
     terminations: Bool[np.ndarray, "lifetime_length"]
 
 
-def make_dm_environment(config: EnvironmentConfig, seed: int) -> dm_env.Environment:
-    """The environment of a config, in its transforms, behind dm_env's interface.
+@contextlib.contextmanager
+def open_dm_environment(
+    config: EnvironmentConfig, seed: int, timeout_s: float = TIMEOUT_S
+) -> Iterator[dm_env.Environment]:
+    """The environment of a config, in its transforms, behind dm_env's interface. It is closed in the end.
+
+    Args:
+      config: its config.
+      seed: of its lifetime.
+      timeout_s: how long an environment on the host may take to be made, to answer and to be closed.
 
     Raises:
       InputError: a key of the config does not fit the environment.
+      PodmetaError: an environment on the host did not answer in time.
     """
     if isinstance(config, HostEnvironmentConfig):
         # The adapters of all sources are imported only where one of them is asked for.
         from podmeta.environments.bridge.host_as_dm_env import HostAsDmEnv
-        from podmeta.environments.host.registry import make_host_environment
+        from podmeta.environments.host.registry import patient_host_environment
 
-        return HostAsDmEnv(make_host_environment(config, 1), seed)
-    return DmEnvAdapter(make_environment(config), seed)
+        with patient_host_environment(config, 1, timeout_s) as environment:
+            yield HostAsDmEnv(environment, seed)
+    else:
+        yield DmEnvAdapter(make_environment(config), seed)
 
 
 def play(

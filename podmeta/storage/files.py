@@ -43,14 +43,18 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         flush_entries_to_disk(path.parent)
 
 
-def create_file(path: Path) -> BinaryIO:
+def create_file(path: Path, mode: int = _MODE) -> BinaryIO:
     """Opens a new file to write.
+
+    Args:
+      path: the file.
+      mode: its permissions, less the umask.
 
     Raises:
       OSError: it cannot be made, or there is something of that name already, be it a link that leads nowhere.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, _MODE), "wb")
+    return os.fdopen(os.open(path, flags, mode), "wb")
 
 
 def open_without_following(path: Path, flags: int) -> int:

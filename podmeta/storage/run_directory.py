@@ -1,6 +1,7 @@
 """The run directory: one job's files, held by one process at a time, for one config.
 
-config.yaml  environment.json  metrics.jsonl  checkpoints/  tensorboard/  evaluation.jsonl  summary.json  lock
+config.yaml  config.signature  environment.json  metrics.jsonl  checkpoints/  tensorboard/  evaluation.jsonl
+summary.json  lock
 """
 
 import fcntl
@@ -25,6 +26,7 @@ from podmeta.storage.checkpoint_files import steps_in
 from podmeta.storage.files import delete_old_temporaries, open_without_following, reason, write_atomically
 from podmeta.storage.json_files import encode
 from podmeta.storage.run_files import ENVIRONMENT, FILES, METRICS, SUMMARY, Provenance
+from podmeta.storage.signature import sign
 
 CHANGEABLE_KEYS = (
     "run_dir",
@@ -91,12 +93,13 @@ class RunDirectory:
             raise
 
     def write_start(self, provenance: Provenance) -> None:
-        """Writes `config.yaml`, and what this start of the job runs with as `environment.json`.
+        """Writes `config.yaml`, signed, and what this start of the job runs with as `environment.json`.
 
         A start that trains nothing must not: the files would no longer say what made θ.
         """
         self._provenance = provenance
         write_atomically(self.config_path, self._config_text)
+        sign(self.path, self._config_text)
         write_atomically(self.environment_path, json.dumps(encode(provenance), indent=2) + "\n")
 
     def current_path(self) -> Path | None:

@@ -26,8 +26,8 @@ from podmeta.storage.json_files import (
 T = TypeVar("T")
 
 METRICS, EVALUATION, CURVES = "metrics.jsonl", "evaluation.jsonl", "learning_curves.jsonl"
-SUMMARY, ENVIRONMENT = "summary.json", "environment.json"
-FILES = ("config.yaml", METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, "learning_curves.png", "wandb_id")
+SUMMARY, ENVIRONMENT, SIGNATURE = "summary.json", "environment.json", "config.signature"
+FILES = ("config.yaml", SIGNATURE, METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, "learning_curves.png", "wandb_id")
 """The files of a run directory, apart from its folders and its lock."""
 
 AGENT = "agent.json"

@@ -6,6 +6,17 @@ from typing import Any
 from podmeta.config.schema.option import option
 
 
+def texts_in(value: Any, key: str) -> dict[str, str]:
+    """The texts in a value of mappings and lists, each by the key of its place, without empty ones."""
+    if isinstance(value, str):
+        return {key: value} if value else {}
+    places = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found: dict[str, str] = {}
+    for name, inner in places:
+        found |= texts_in(inner, f"{key}[{name}]" if isinstance(value, list) else f"{key}.{name}")
+    return found
+
+
 @dataclasses.dataclass
 class EnvironmentConfig:
     """What all environments share: the lifetime, and the task transforms, drawn anew for every lifetime."""
@@ -56,6 +67,13 @@ class EnvironmentConfig:
         "actions up to this many, of which action i does what action i modulo the real number does; 0: none",
         minimum=0,
     )
+
+    def code_texts(self) -> dict[str, str]:
+        """The texts that name code to run or files to open, by their keys. A run of somebody else's may not set them.
+
+        An environment of one's own that has such keys overrides this.
+        """
+        return {}
 
 
 @dataclasses.dataclass
@@ -272,10 +290,14 @@ class XLandConfig(EnvironmentConfig):
     benchmark: str = option(
         "",
         "a benchmark file of XLand-MiniGrid's, to draw rule sets from instead of making them up. "
-        "It is a pickle, which can run code: take one that you trust",
+        "It is a pickle, of which arrays alone are read",
     )
     first_ruleset: int = option(0, "where in the benchmark to begin", minimum=0)
     num_rulesets: int = option(0, "rule sets of the benchmark to draw from; 0: all that follow", minimum=0)
+
+    def code_texts(self) -> dict[str, str]:
+        """The file."""
+        return texts_in(self.benchmark, "benchmark")
 
 
 @dataclasses.dataclass
@@ -336,6 +358,10 @@ class EnvpoolConfig(HostEnvironmentConfig):
         {}, "envpool's own options for the environment, such as num_threads (0: one per core), frame_skip, reward_clip"
     )
 
+    def code_texts(self) -> dict[str, str]:
+        """Texts among the options."""
+        return texts_in(self.options, "options")
+
 
 @dataclasses.dataclass
 class PythonEnvironmentConfig(HostEnvironmentConfig):
@@ -360,6 +386,10 @@ class GymnasiumConfig(PythonEnvironmentConfig):
         "CartPole-v1", "the environment's gymnasium id; my_module:MyEnvironment-v0 imports my_module first"
     )
     options: dict[str, Any] = option({}, "arguments of gymnasium.make, such as max_episode_steps")
+
+    def code_texts(self) -> dict[str, str]:
+        """An id with a module, and texts among the options."""
+        return ({"id": self.id} if ":" in self.id else {}) | texts_in(self.options, "options")
 
 
 @dataclasses.dataclass
@@ -389,6 +419,10 @@ class FactoryConfig(PythonEnvironmentConfig):
         "every lifetime, and may draw a task from the seed; else once",
     )
     options: dict[str, Any] = option({}, "further arguments of the factory")
+
+    def code_texts(self) -> dict[str, str]:
+        """The function, and texts among its arguments."""
+        return texts_in(self.factory, "factory") | texts_in(self.options, "options")
 
 
 @dataclasses.dataclass

@@ -14,6 +14,7 @@ from podmeta.config.schema import EnvironmentConfig, GridWorldConfig, HostEnviro
 from podmeta.environments.jax.grid_world import GridWorld
 from podmeta.environments.jax.rendering import render_pixels
 from podmeta.environments.jax.transformed import TransformedState, TransformedTask
+from podmeta.errors import InputError
 from podmeta.evaluation.report.record import RunRecord
 from podmeta.inner_loop import LifetimeState, build_inner_loop
 from podmeta.keys import make_key
@@ -45,16 +46,23 @@ class SeenLifetime(NamedTuple):
 def see_lifetime(record: RunRecord, warn: Warn) -> SeenLifetime | None:
     """A lifetime of the run's first instance, in the first environment that it was to be meta-tested in.
 
-    None where that lives on the host.
+    None where that lives on the host, or where the config names a file to open and is somebody else's, which is
+    warned about.
 
     Raises:
       InputError: the run has no checkpoint.
       PodmetaError: all its checkpoints are broken.
     """
-    environment_config = evaluation_settings(record.job)[0].environment
+    setting = evaluation_settings(record.job)[0]
+    environment_config = setting.environment
     if isinstance(environment_config, HostEnvironmentConfig):
         return None
-    restored = restore_meta_params(record.path, warn)
+    try:
+        record.run.check([setting])
+    except InputError as error:
+        warn(f"its lifetime is not drawn: {error}")
+        return None
+    restored = restore_meta_params(record.run.run_path, warn)
     meta_params = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), restored.meta_params)
     inner_loop = build_inner_loop(record.job.learner, environment_config)
 

@@ -41,13 +41,14 @@ pre { overflow-x: auto; background: #f5f5f5; padding: 0.6rem; font-size: 0.8rem;
 _LARGEST_NUMBER_OF_SETTINGS_DRAWN = 60
 
 
-def write_report(run_paths: list[Path], target: Path, warn: Warn = warnings.warn) -> list[str]:
+def write_report(run_paths: list[Path], target: Path, warn: Warn = warnings.warn, trust: bool = False) -> list[str]:
     """Writes one page about runs.
 
     Args:
       run_paths: the run directories.
       target: the HTML file.
       warn: shows the user a warning.
+      trust: whether the user trusts the runs, so that what their configs name may be run and opened.
 
     Returns:
       Lines about results that the page leaves out, because they are of another θ than a run's newest.
@@ -57,11 +58,10 @@ def write_report(run_paths: list[Path], target: Path, warn: Warn = warnings.warn
       PodmetaError: all checkpoints of a run are broken, or the page could not be written.
     """
     with figures.plain_text():
-        return _write_report(run_paths, target, warn)
+        return _write_report(read_runs(run_paths, warn, trust), target, warn)
 
 
-def _write_report(run_paths: list[Path], target: Path, warn: Warn) -> list[str]:
-    records = read_runs(run_paths, warn)
+def _write_report(records: list[RunRecord], target: Path, warn: Warn) -> list[str]:
     lifetimes = [see_lifetime(record, warn) for record in records]
     sections = [
         _section("Runs", _runs_table(records)),
@@ -246,7 +246,7 @@ def _lifetimes(records: Sequence[RunRecord], lifetimes: Sequence[SeenLifetime | 
     drawn = []
     for number, (record, lifetime) in enumerate(zip(records, lifetimes, strict=True)):
         if lifetime is None:
-            drawn.append(f"<p>{escape(record.name)} lives on the host, and is not drawn.</p>")
+            drawn.append(f"<p>{escape(record.name)} lives on the host or names files to open, and is not drawn.</p>")
             continue
         svg = figures.lifetime_figure(lifetime.actions, lifetime.rewards, lifetime.episode_ends, f"lifetime-{number}")
         drawn.append(
@@ -272,10 +272,8 @@ def _details(record: RunRecord) -> str:
         "SHA-256 of θ": str(record.summary.meta_params_sha256) if record.summary else "",
     }
     facts = _table(("machine", ""), list(told.items()))
-    return (
-        f"<details>\n<summary>{escape(record.name)}</summary>\n{facts}\n<pre>{escape(record.config_text)}</pre>\n"
-        "</details>"
-    )
+    config = record.run.written.decode(errors="replace")
+    return f"<details>\n<summary>{escape(record.name)}</summary>\n{facts}\n<pre>{escape(config)}</pre>\n</details>"
 
 
 def _normalised(record: RunRecord, records: Sequence[RunRecord], setting: str) -> float:

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from podmeta.config.compose import job_from_yaml
 from podmeta.config.schema import JobConfig
-from podmeta.data_files import read_data
 from podmeta.errors import InputError
 from podmeta.storage.json_files import Warn
 from podmeta.storage.meta_params_id import current_rows, newest_meta_params, summary_of
@@ -23,6 +21,7 @@ from podmeta.storage.run_files import (
     read_metrics,
     read_provenance,
 )
+from podmeta.storage.trust import RunJob, read_run
 
 
 class RunRecord(NamedTuple):
@@ -30,9 +29,7 @@ class RunRecord(NamedTuple):
 
     Attributes:
       name: the run's name in the report.
-      path: the directory.
-      job: its config.
-      config_text: the same, as it was written.
+      run: its directory and config.
       provenance: `environment.json`.
       update: the update of its newest θ; None where no file says.
       summary: `summary.json`; None where the run has not ended at its newest θ.
@@ -43,9 +40,7 @@ class RunRecord(NamedTuple):
     """
 
     name: str
-    path: Path
-    job: JobConfig
-    config_text: str
+    run: RunJob
     provenance: Provenance
     update: int | None
     summary: Summary | None
@@ -53,6 +48,11 @@ class RunRecord(NamedTuple):
     evaluation: list[EvaluationRow]
     curves: list[CurveRow]
     notes: list[str]
+
+    @property
+    def job(self) -> JobConfig:
+        """Its config."""
+        return self.run.job
 
     @property
     def has_shares(self) -> bool:
@@ -70,12 +70,13 @@ SHARES = {
 """Where time went, by the metric that says so."""
 
 
-def read_runs(paths: list[Path], warn: Warn) -> list[RunRecord]:
+def read_runs(paths: list[Path], warn: Warn, trust: bool = False) -> list[RunRecord]:
     """Reads run directories, and gives each a name of its own.
 
     Args:
       paths: the run directories.
       warn: shows the user a warning.
+      trust: whether the user trusts them, whoever has made them.
 
     Raises:
       InputError: one is no run directory, or a file in it is damaged.
@@ -85,23 +86,21 @@ def read_runs(paths: list[Path], warn: Warn) -> list[RunRecord]:
         names = [f"{path.resolve().parent.name}/{path.resolve().name}" for path in paths]
     if len(set(names)) < len(names):
         raise InputError(f"a run is named twice: {', '.join(sorted(names))}")
-    return [_read_run(path, name, warn) for path, name in zip(paths, names, strict=True)]
+    return [_read_run(path, name, warn, trust) for path, name in zip(paths, names, strict=True)]
 
 
-def _read_run(path: Path, name: str, warn: Warn) -> RunRecord:
+def _read_run(path: Path, name: str, warn: Warn, trust: bool) -> RunRecord:
     if (path / AGENT).exists():
         raise InputError(
             f"{path} holds the evaluation of an agent, and a report is about runs: `podmeta compare` reads such folders"
         )
-    job = job_from_yaml(path / "config.yaml", [])
+    run = read_run(path, trust=trust)
     newest = newest_meta_params(path)
     evaluation, evaluation_notes = current_rows(read_evaluation(path, warn), newest, path / EVALUATION)
     curves, curve_notes = current_rows(read_curves(path, warn), newest, path / CURVES)
     return RunRecord(
         name,
-        path,
-        job,
-        read_data(path / "config.yaml").decode(errors="replace"),
+        run,
         read_provenance(path),
         newest.update if newest else None,
         summary_of(path, newest) if newest else None,

@@ -1,0 +1,99 @@
+"""Which runs are the user's own: the config of a run is signed with a key that only its user can read.
+
+The key is made when the first job starts, in the user's state folder. The signature is in the run directory. It says
+that this user has started a job with this config, so that reading the run may run the code that the config names.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from podmeta.data_files import read_data
+from podmeta.storage.files import TEMPORARY_PREFIX, create_file, write_atomically
+from podmeta.storage.run_files import SIGNATURE
+
+_KEY_BYTES = 32
+_MAX_SIGNATURE_BYTES = 1000
+_PURPOSE = b"podmeta run config 1\n"
+
+
+def sign(run_path: Path, config_text: str) -> None:
+    """Signs the config of a run. Where there can be no key, the run stays without a signature.
+
+    Raises:
+      PodmetaError: the signature could not be written into the run directory.
+    """
+    key = _key(run_path, make=True)
+    if key is None:
+        (run_path / SIGNATURE).unlink(missing_ok=True)  # of an earlier config
+    else:
+        write_atomically(run_path / SIGNATURE, _signature(key, config_text.encode()) + "\n")
+
+
+def is_signed(run_path: Path, config: bytes) -> bool:
+    """Whether the user has started a job with this config.
+
+    Args:
+      run_path: the run directory.
+      config: the content of its `config.yaml`, as it was read.
+    """
+    key = _key(run_path, make=False)
+    if key is None:
+        return False
+    try:
+        found = read_data(run_path / SIGNATURE, _MAX_SIGNATURE_BYTES)
+    except (OSError, ValueError):
+        return False
+    return hmac.compare_digest(found.strip(), _signature(key, config).encode())
+
+
+def _signature(key: bytes, config: bytes) -> str:
+    return hmac.digest(key, _PURPOSE + hashlib.sha256(config).digest(), "sha256").hex()
+
+
+def _key(run_path: Path, make: bool) -> bytes | None:
+    """The user's key, which is made where it is missing and asked for; None where it cannot be had."""
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home
+        folder = _state_folder().resolve()
+        if folder.is_relative_to(run_path.resolve()):  # whoever gave the run would have given the key
+            return None
+        path = folder / "run_key"
+        if make and not path.exists():
+            _make_key(path)
+        return _read_key(path)
+    return None
+
+
+def _state_folder() -> Path:
+    """As the XDG base directory specification says, by which a relative path does not count."""
+    named = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".local" / "state") / "podmeta"
+
+
+def _make_key(path: Path) -> None:
+    """Makes the key, whole or not at all. The first of several processes that do so at once makes it for all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
+    try:
+        with create_file(temporary, mode=0o600) as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_key(path: Path) -> bytes | None:
+    """The key in a file of the user's that nobody else may read or write; None where it is another file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        is_private = stat.S_ISREG(status.st_mode) and not status.st_mode & 0o077
+        if not is_private or status.st_uid != os.geteuid():
+            return None
+        key = file.read(_KEY_BYTES + 1)
+    return key if len(key) == _KEY_BYTES else None

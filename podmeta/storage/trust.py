@@ -1,0 +1,123 @@
+"""What of a run's config names code, and is taken from nobody but the user.
+
+A run directory is data. An environment may need more: a factory, a module that registers it, a file. Such a key of a
+run's config counts where the user has started the run, repeats it on the command line, or says `--trust`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from podmeta.config.compose import job_from_content
+from podmeta.config.paths import split_paths
+from podmeta.config.resolve import EvaluationSetting
+from podmeta.config.run_config import read_config_file
+from podmeta.config.schema import JobConfig
+from podmeta.config.schema.environments import texts_in
+from podmeta.config.shorthand import split_reference
+from podmeta.errors import InputError
+from podmeta.storage.signature import is_signed
+
+_GROUPS = ("environment", "stages", "evaluation")
+_MAX_TEXT = 200  # characters
+
+
+class RunJob(NamedTuple):
+    """The job of a run, and whether it may name code.
+
+    Attributes:
+      run_path: the run directory.
+      job: its config, with the overrides of this command.
+      written: its config as it was written.
+      is_trusted: whether the user has started the run, or trusts it.
+      own_texts: the texts that the user has given to keys of environments in this command.
+    """
+
+    run_path: Path
+    job: JobConfig
+    written: bytes
+    is_trusted: bool
+    own_texts: frozenset[str]
+
+    def check(self, settings: Iterable[EvaluationSetting]) -> None:
+        """Checks that environments may be made.
+
+        Args:
+          settings: what the run is to be tested in.
+
+        Raises:
+          InputError: one names code, and the run is not the user's.
+        """
+        named = None if self.is_trusted else _named_code(settings, self.own_texts)
+        if named is not None:
+            raise InputError(
+                f"{self.run_path}: {named} names code to run or a file to open, and the run is not one that you have "
+                "started, or its config.yaml has changed. If you trust it, repeat the key on the command line, or add "
+                "--trust"
+            )
+
+
+def read_run(run_path: Path, overrides: Iterable[str] = (), trust: bool = False) -> RunJob:
+    """Reads the config of a run.
+
+    Args:
+      run_path: the run directory.
+      overrides: keys to change, as `compose_job` takes them.
+      trust: whether the user trusts it, whoever has made it.
+
+    Raises:
+      InputError: it is no run directory, or a key or value is wrong.
+    """
+    path, given = run_path / "config.yaml", list(overrides)
+    written = read_config_file(path)
+    job = job_from_content(written, path, given)
+    return RunJob(run_path, job, written, trust or is_signed(run_path, written), _texts_of(given))
+
+
+def check_card(agent: str, settings: Iterable[EvaluationSetting]) -> None:
+    """Checks that environments may be made that the card of a learned algorithm describes.
+
+    Args:
+      agent: its name.
+      settings: what it is to be tested in.
+
+    Raises:
+      InputError: one names code.
+    """
+    named = _named_code(settings, frozenset())
+    if named is not None:
+        raise InputError(
+            f"the card of {agent}: {named} names code to run or a file to open. If you trust it, add --trust; or "
+            "choose another suite"
+        )
+
+
+def _named_code(settings: Iterable[EvaluationSetting], own_texts: frozenset[str]) -> str | None:
+    """The keys of the first environment that names code, and what they say; None where none does."""
+    for environment, told in settings:
+        foreign = {key: text for key, text in environment.code_texts().items() if text not in own_texts}
+        if foreign:
+            place = "environment." if told.keys().isdisjoint({"environment", *_fields(foreign)}) else "a setting's "
+            return ", ".join(f"{place}{key}={_brief(text)}" for key, text in foreign.items())
+    return None
+
+
+def _texts_of(overrides: list[str]) -> frozenset[str]:
+    for_hydra, _ = split_paths(overrides)
+    texts: set[str] = set()
+    for override in OverridesParser.create().parse_overrides(for_hydra):
+        if override.key_or_group.partition(".")[0] in _GROUPS:
+            texts |= set(texts_in(override.value(), "").values())
+    return frozenset(texts | {split_reference(text)[1] for text in texts})
+
+
+def _fields(keys: Iterable[str]) -> set[str]:
+    """The fields of an environment that dotted keys are of."""
+    return {key.partition(".")[0] for key in keys}
+
+
+def _brief(text: str) -> str:
+    told = repr(text)
+    return told if len(told) <= _MAX_TEXT else f"{told[:_MAX_TEXT]}…"
