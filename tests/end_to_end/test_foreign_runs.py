@@ -4,6 +4,7 @@ The code leaves a file, so that it shows. Files of pickles and modules lie where
 """
 
 import bz2
+import json
 import os
 import pickle
 import shutil
@@ -112,6 +113,18 @@ def test_what_was_exported_of_it_plays(foreign, mark, tmp_path):
     assert command("export", f"run={foreign}", f"to={tmp_path / 'theirs.npz'}")[0] == 0
     code, said = command("play", f"agent={tmp_path / 'theirs.npz'}", "environment=bandit")
     assert code == 0 and not mark.exists(), said
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_the_card_of_an_agent_runs_no_code(sound, mark, tmp_path, trust):
+    agent = tmp_path / "theirs.npz"
+    assert command("export", f"run={sound}", f"to={agent}")[0] == 0
+    card = json.loads(agent.with_suffix(".json").read_text(encoding="utf-8"))
+    card["trained_on"] = [{"name": "factory", "factory": "os:mkdir", "options": {"path": str(mark)}}]
+    agent.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+    words = ["suite=in_distribution", f"to={tmp_path / 'to'}", *(["--trust"] if trust else [])]
+    code, said = command("evaluate", f"agent={agent}", *words)
+    assert code == 2 and mark.exists() == trust and ("add --trust" in said) != trust, said
 
 
 def test_a_job_of_ones_own_does_not_go_on_in_it(foreign, mark):

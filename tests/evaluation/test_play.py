@@ -1,6 +1,7 @@
 """Lifetimes played in environments, and what is said about them."""
 
 import io
+import time
 
 import dm_env
 import numpy as np
@@ -10,8 +11,9 @@ from rich.console import Console
 
 import podmeta
 from podmeta.cli import main
-from podmeta.config.schema import SymmetricConfig
-from podmeta.evaluation.play import PlayedLifetime, play, show_lifetime
+from podmeta.config.schema import FactoryConfig, SymmetricConfig
+from podmeta.errors import PodmetaError
+from podmeta.evaluation.play import PlayedLifetime, open_dm_environment, play, show_lifetime
 from tests.pretrained_files import save_untrained
 
 
@@ -96,3 +98,42 @@ def test_wrong_words_are_told(arguments, parts, capsys):
     assert main(["play", *arguments]) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert [part for part in parts if part not in told] == [], told
+
+
+STUCK = """
+import time
+
+import dm_env
+import numpy as np
+from dm_env import specs
+
+
+class Stuck(dm_env.Environment):
+    def reset(self):
+        return dm_env.restart(np.zeros(2, np.float32))
+
+    def step(self, action):
+        time.sleep(20)
+
+    def observation_spec(self):
+        return specs.Array((2,), np.float32)
+
+    def action_spec(self):
+        return specs.DiscreteArray(2)
+
+
+def make():
+    return Stuck()
+"""
+
+
+def test_an_environment_that_ends_no_step_is_left(file, tmp_path, monkeypatch):
+    (tmp_path / "stuck.py").write_text(STUCK, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    began = time.monotonic()
+    with (
+        pytest.raises(PodmetaError, match=r"factory stuck:make: the environment has not answered for 0\.5 s"),
+        open_dm_environment(FactoryConfig(factory="stuck:make"), seed=0, timeout_s=0.5) as environment,
+    ):
+        play(podmeta.load_agent(file), environment, lifetime_length=4, seed=0)
+    assert time.monotonic() - began < 20

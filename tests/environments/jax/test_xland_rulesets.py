@@ -1,6 +1,7 @@
 """Rule sets that are made up can be carried out, and benchmark files are read as XLand-MiniGrid writes them."""
 
 import functools
+import os
 import pickle
 
 import jax
@@ -97,3 +98,34 @@ def test_a_file_that_is_no_benchmark_is_told(tmp_path):
     for path in tmp_path.iterdir():
         with pytest.raises(InputError, match=r"environment\.benchmark=.* is no benchmark file"):
             load_rulesets(str(path), 0, 0)
+
+
+class Mark:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self._path),)
+
+
+@pytest.mark.parametrize("place", ["goals", "rules", "further"])
+def test_a_benchmark_runs_no_code(rulesets, tmp_path, place):
+    parts = {"goals": rulesets.goal, "rules": rulesets.rules, "init_tiles": rulesets.init_tiles, "num_rules": None}
+    xminigrid_benchmarks.save_bz2_pickle(parts | {place: Mark(tmp_path / "mark")}, str(tmp_path / "benchmark"))
+    with pytest.raises(
+        InputError, match=r"no benchmark file .*names posix\.mkdir, and may hold"
+    ):
+        load_rulesets(str(tmp_path / "benchmark"), 0, 0)
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("protocol", range(3, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("convert", [np.asarray, jax.numpy.asarray])
+def test_arrays_are_read_however_they_were_pickled(rulesets, tmp_path, protocol, convert):
+    parts = {"goals": rulesets.goal, "rules": rulesets.rules, "init_tiles": rulesets.init_tiles}
+    written = jax.tree.map(convert, parts)
+    xminigrid_benchmarks.save_bz2_pickle(written, str(tmp_path / "benchmark"), protocol)
+    loaded = load_rulesets(str(tmp_path / "benchmark"), 0, 0)
+    jax.tree.map(np.testing.assert_array_equal, loaded, rulesets)
