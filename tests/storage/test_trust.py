@@ -46,6 +46,7 @@ def job_of(path, overrides, *given, trust=False):
         (MODULE, "environment.id='theirs:Maze-v0' names code"),
         (IN_A_MIXTURE, "environment.benchmark='theirs' names code"),
         (IN_A_STAGE, "environment.id='theirs:Maze-v0' names code"),
+        (["environment=gymnax", "environment.options={map: x}"], "environment.options.map='x' names code"),
         (["environment=xland", "environment.benchmark=theirs"], "environment.benchmark='theirs' names code"),
         (
             ["environment=envpool", "architecture=sebulba", "environment.options={wad: theirs}"],

@@ -257,6 +257,10 @@ class GymnaxConfig(EnvironmentConfig):
         False, "the goal that MetaMaze-misc, PointRobot-misc or Reacher-misc draws per episode is drawn per lifetime"
     )
 
+    def code_texts(self) -> dict[str, str]:
+        """Texts among the options."""
+        return texts_in(self.options, "options")
+
 
 @dataclasses.dataclass
 class XLandConfig(EnvironmentConfig):
