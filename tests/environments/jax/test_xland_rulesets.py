@@ -114,9 +114,7 @@ class Mark:
 def test_a_benchmark_runs_no_code(rulesets, tmp_path, place):
     parts = {"goals": rulesets.goal, "rules": rulesets.rules, "init_tiles": rulesets.init_tiles, "num_rules": None}
     xminigrid_benchmarks.save_bz2_pickle(parts | {place: Mark(tmp_path / "mark")}, str(tmp_path / "benchmark"))
-    with pytest.raises(
-        InputError, match=r"no benchmark file .*names posix\.mkdir, and may hold"
-    ):
+    with pytest.raises(InputError, match=r"no benchmark file .*names posix\.mkdir, and may hold"):
         load_rulesets(str(tmp_path / "benchmark"), 0, 0)
     assert not (tmp_path / "mark").exists()
 
