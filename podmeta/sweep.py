@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -113,8 +112,8 @@ def sweep_table(runs: list[SweepRun], warn: Warn = warnings.warn) -> tuple[Table
         tested = next((row for row in rows if row.algorithm == "learner"), None)
         notes += notes_of_run
         table.add_row(
-            escape(run.run_path.name),
-            escape(" ".join(run.swept)),
+            run.run_path.name,
+            " ".join(run.swept),
             str(update) if newest else "",
             ", ".join(f"{fitness:.4g}" for fitness in trained[-1].fitness_by_instance()) if trained else "",
             f"{tested.metric} {tested.mean:.4g}" if tested else "",

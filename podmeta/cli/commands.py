@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from podmeta.cli.console import PlainConsole
 from podmeta.cli.evaluate import evaluate
 from podmeta.cli.words import TRUST, local_path, set_up, wants_help, warning_on
 from podmeta.config.compose import compose_job
@@ -56,7 +57,7 @@ def run(arguments: list[str], interruption: Interruption) -> int:
       The exit code.
     """
     quieten_libtpu()
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
     commands: dict[str, Callable[[list[str], Console], None]] = {
         "train": functools.partial(_train, interruption),
         "evaluate": functools.partial(evaluate, interruption),
@@ -130,7 +131,7 @@ def _train(interruption: Interruption, arguments: list[str], console: Console) -
             f"θ and what the meta-test has measured so far are in {result.run_path}; to go on: "
             f"podmeta evaluate {to_paste('run', result.run_path)}"
         )
-        evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, Console())
+        evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, PlainConsole())
 
 
 def _sweep(interruption: Interruption, overrides: list[str], console: Console) -> None:
@@ -146,7 +147,7 @@ def _sweep(interruption: Interruption, overrides: list[str], console: Console) -
         console.print(f"interrupted: {interruption.advice}", markup=False)
         raise
     table, notes = sweep_table(runs, warning_on(console))
-    Console().print(table)
+    PlainConsole().print(table)
     for note in notes:
         console.print(f"warning: {note}", markup=False)
     if stopped is not None:
@@ -170,7 +171,7 @@ def _compare(arguments: list[str], console: Console) -> None:
     for note in collected.notes:
         console.print(f"warning: {note}", markup=False)
     comparisons = compare(collected.settings)
-    Console().print(make_comparison_table(comparisons, collected.updates))
+    PlainConsole().print(make_comparison_table(comparisons, collected.updates))
     few_runs = few_runs_warning(comparisons)
     if few_runs is not None:
         console.print(f"warning: {few_runs}", markup=False)
@@ -233,7 +234,7 @@ def _play(arguments: list[str], console: Console) -> None:
 
     algorithm = load_agent(agents[0])
     with open_dm_environment(job.environment, job.seed) as environment:
-        show_lifetime(play(algorithm, environment, job.environment.lifetime_length, job.seed), Console())
+        show_lifetime(play(algorithm, environment, job.environment.lifetime_length, job.seed), PlainConsole())
 
 
 def _list(arguments: list[str], console: Console) -> None:
@@ -312,7 +313,7 @@ def _plan(arguments: list[str], console: Console) -> None:
     if "--json" in arguments:
         print(json.dumps(plan_as_dict(plan)))
     else:
-        Console().print(plan_as_table(plan))
+        PlainConsole().print(plan_as_table(plan))
 
 
 def _train_help() -> str:

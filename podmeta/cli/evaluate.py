@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from podmeta.cli.console import PlainConsole
 from podmeta.cli.words import TRUST, local_path, set_up, wants_help, warning_on
 from podmeta.config.compose import compose_job
 from podmeta.config.presets import list_options
@@ -96,7 +97,7 @@ def _evaluate_run(
     restored = restore_meta_params(run_path, warn)
     for suite in suites:
         sized = _sized(suite, overrides)
-        evaluate_run(job, sized, restored.meta_params, restored.update, run_path, Console(), companions=companions)
+        evaluate_run(job, sized, restored.meta_params, restored.update, run_path, PlainConsole(), companions=companions)
 
 
 def _evaluate_agent(
@@ -132,7 +133,7 @@ def _evaluate_agent(
     path = local_path("to", given["to"][0]) if given["to"] else Path("evaluations", pretrained.name)
     open_folder(path, pretrained)
     interruption.advice = f"the settings measured so far are in {path / EVALUATION}; to go on: {again}"
-    evaluate_run(job, suite, meta_params, pretrained.card.num_updates, path, Console(), goes_on=True)
+    evaluate_run(job, suite, meta_params, pretrained.card.num_updates, path, PlainConsole(), goes_on=True)
 
 
 def _sized(suite: Suite, overrides: list[str]) -> Suite:

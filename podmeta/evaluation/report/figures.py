@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,10 @@ from podmeta.storage.run_files import CurveRow
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 DASHES = ("-", "--", "-.", ":")
 SIZE = (4.4, 3.0)  # inches: as wide as a phone, so that letters stay legible there
+
+
+_IS_NO_NAME = re.compile(r"_child\d+")
+"""What matplotlib calls a line that was given no name."""
 
 
 def plain_text() -> contextlib.AbstractContextManager[None]:
@@ -152,7 +157,9 @@ def _styles() -> Iterator[dict[str, Any]]:
 
 def _finished(figure: Figure, axes: Axes, identifier: str) -> str:
     axes.grid(alpha=0.3)
-    handles, labels = axes.get_legend_handles_labels()
+    # Asked for by itself, matplotlib would leave out names that begin with an underscore.
+    handles = [line for line in axes.get_lines() if not _IS_NO_NAME.fullmatch(str(line.get_label()))]
+    labels = [str(line.get_label()) for line in handles]
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return _to_svg(figure, identifier)

@@ -142,6 +142,13 @@ def test_a_run_that_is_none_is_told(damage, part, runs, tmp_path, capsys):
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.parametrize("name", ["_hidden", "$x^$", "[red]"])
+def test_every_run_is_in_the_legend_by_its_name(runs, tmp_path, name):
+    run = shutil.copytree(runs[1], tmp_path / name)
+    write_report([run], tmp_path / "report.html")
+    assert f">{name} (n = 2)</text>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_runs_of_one_name_are_told_apart(runs, tmp_path):
     for parent in ("one", "two"):
         shutil.copytree(runs[0], tmp_path / parent / "run")

@@ -1,0 +1,24 @@
+"""The terminal, on which names are text: those of a run may be somebody else's."""
+
+import re
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+
+
+class PlainConsole(Console):
+    """Shows every text as it is, also in tables: without markup, emoji codes or control characters.
+
+    Args:
+      options: as Rich's console takes them.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text as Rich shows it. Its colours and cursor are Rich's own."""
+        return super().render_str(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), **options)
