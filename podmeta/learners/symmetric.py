@@ -56,7 +56,7 @@ from podmeta.learners.pair_memory import (
 BASE = OnlineActorCriticConfig(annealing=0.2)
 """The hand-written rule that `learner.base=actor_critic` adds, before θ changes its numbers."""
 
-_FADE = 1e-4  # per env step, before θ changes it
+_FADE = 0.01  # per env step, before θ changes it: the LSTMs help at first, and the base goes on learning
 _CRITIC_HORIZON_RATE = 0.1  # 1 - discount of the critic, before θ changes it
 
 
