@@ -150,9 +150,13 @@ def margins_in_words(margins: Mapping[str, tuple[float, float]]) -> list[str]:
         if metrics.keys() <= margins.keys():
             words = ", ".join(f"{_side(*margins[metric])} {when}" for metric, when in metrics.items())
             lines.append(f"against {opponent}: {words}")
-    if lines and EARLY_FROM_REWARD in margins and not margins[EARLY_FROM_REWARD][0] > 0:
+    is_ahead = any(when == "early" and margins.get(name, (0, 0))[0] > 0 for name, when in _OPPOSED.items())
+    if is_ahead and EARLY_FROM_REWARD in margins and not margins[EARLY_FROM_REWARD][0] > 0:
         lines.append("what it earns early is innate: it earns as much with rewards zeroed")
     return lines
+
+
+_OPPOSED = OVER_HAND_WRITTEN | OVER_BASE
 
 
 def _side(low: float, high: float) -> str:
