@@ -43,7 +43,7 @@ def suite(monkeypatch, tmp_path):
     from podmeta.config import suites
 
     (tmp_path / "evaluation").mkdir()
-    (tmp_path / "evaluation" / "tiny.yaml").write_text(SUITE)
+    (tmp_path / "evaluation" / "tiny.yaml").write_text(SUITE, encoding="utf-8")
     monkeypatch.setattr(suites, "config_directory", lambda: tmp_path)
     monkeypatch.setattr(suites, "list_options", lambda group: {"tiny": "two bandits"})
     monkeypatch.chdir(tmp_path)
@@ -70,13 +70,13 @@ def test_an_interrupted_evaluation_goes_on_with_what_is_not_measured(agent, suit
     assert evaluate(f"agent={agent}", to, *FEW) == 0
     whole = read_evaluation(tmp_path / "rows", ignore)
     path = tmp_path / "rows" / "evaluation.jsonl"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if json.loads(line)["setting"]["num_arms"] == 2))
-    kept = path.read_text()
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if json.loads(line)["setting"]["num_arms"] == 2), encoding="utf-8")
+    kept = path.read_text(encoding="utf-8")
     capsys.readouterr()
     assert evaluate(f"agent={agent}", to, *FEW) == 0
     assert "1 of 2 settings are measured already" in capsys.readouterr().out
-    assert path.read_text().startswith(kept)
+    assert path.read_text(encoding="utf-8").startswith(kept)
 
     def untimed(rows):
         return [row for row in rows if row.metric != "microseconds_per_step"]
@@ -91,7 +91,7 @@ def test_an_interrupted_evaluation_goes_on_with_what_is_not_measured(agent, suit
 def test_a_folder_of_something_else_is_refused(agent, tmp_path):
     pretrained = load_pretrained(agent)
     (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "notes.txt").write_text("mine")
+    (tmp_path / "full" / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match=r"full holds other files .*to=DIR"):
         open_folder(tmp_path / "full", pretrained)
     open_folder(tmp_path / "new", pretrained)
@@ -99,7 +99,7 @@ def test_a_folder_of_something_else_is_refused(agent, tmp_path):
     other = load_pretrained(save_untrained(tmp_path / "other.npz", LEARNER, seed=1))
     with pytest.raises(InputError, match=r"another θ than that of agent=other: .*to=DIR"):
         open_folder(tmp_path / "new", other)
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"file cannot be the folder"):
         open_folder(tmp_path / "file", pretrained)
 
