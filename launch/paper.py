@@ -53,10 +53,10 @@ class Test(NamedTuple):
       suite: the suite its rows are of.
       environment: the name of its environment.
       setting: what tells its rows from others of the suite; None for a value: not set.
-      told: the setting in words.
+      words: the setting in words.
       metric: what is shown.
       beside: other algorithms that are shown.
-      relative_to: the `told` of the test that its figure is a share of; "" for none.
+      relative_to: the `words` of the test that its figure is a share of; "" for none.
     """
 
     claim: str
@@ -64,27 +64,27 @@ class Test(NamedTuple):
     suite: str
     environment: str
     setting: dict[str, Any]
-    told: str
+    words: str
     metric: str
     beside: tuple[str, ...]
     relative_to: str = ""
 
 
-def _bandit(claim: str, told: str, setting: dict[str, Any], relative_to: str = "") -> Test:
+def _bandit(claim: str, words: str, setting: dict[str, Any], relative_to: str = "") -> Test:
     setting = {"permute_actions": None, "lifetime_length": 100} | setting
-    return Test(claim, "bandit", "experiment", "bandit", setting, told, "regret", ("random", "thompson"), relative_to)
+    return Test(claim, "bandit", "experiment", "bandit", setting, words, "regret", ("random", "thompson"), relative_to)
 
 
-def _grid(claim: str, told: str, setting: dict[str, Any], relative_to: str = "grid-world") -> Test:
+def _grid(claim: str, words: str, setting: dict[str, Any], relative_to: str = "grid-world") -> Test:
     setting = {"permute_observations": None, "rewards": None, "permute_actions": False} | setting
     beside = ("random",)
-    return Test(claim, "gridworld", "experiment", "grid_world", setting, told, "return", beside, relative_to)
+    return Test(claim, "gridworld", "experiment", "grid_world", setting, words, "return", beside, relative_to)
 
 
-def _transfer(told: str, environment: str, setting: dict[str, Any]) -> Test:
+def _transfer(words: str, environment: str, setting: dict[str, Any]) -> Test:
     setting = {"padded_observation_size": 8} | setting
     claim = "(e) another environment"
-    return Test(claim, "gridworld", TRANSFER, environment, setting, told, "reward_last_fifth", CONTROLS)
+    return Test(claim, "gridworld", TRANSFER, environment, setting, words, "reward_last_fifth", CONTROLS)
 
 
 SIMILAR, UNSEEN, SHUFFLED, SWAPPED = (
@@ -196,7 +196,7 @@ def results_table(runs: Path, seeds: Sequence[int]) -> str:
             f"{name.replace('_', ' ')} {_words(figure(runs, seeds, test, 'symmetric', name))}" for name in test.beside
         ]
         measured = test.metric.replace("_", " ")
-        lines.append(f"| {test.claim} | {test.told} | {measured} | {' | '.join(cells)} | {', '.join(beside)} |")
+        lines.append(f"| {test.claim} | {test.words} | {measured} | {' | '.join(cells)} | {', '.join(beside)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -208,7 +208,7 @@ def figure(runs: Path, seeds: Sequence[int], test: Test, learner: str, algorithm
 
 def share(runs: Path, seeds: Sequence[int], test: Test, learner: str) -> float:
     """The figure of a test as a share of that of the test it is relative to."""
-    other = next(each for each in TESTS if each.told == test.relative_to)
+    other = next(each for each in TESTS if each.words == test.relative_to)
     return figure(runs, seeds, test, learner).value / figure(runs, seeds, other, learner).value
 
 
@@ -241,7 +241,7 @@ def draw(path: Path, runs: Path, seeds: Sequence[int]) -> None:
                     value = figure(runs, seeds, test, "symmetric", algorithm).value
                     label = algorithm if place == 0 else None
                     axes.plot([value, value], [place - 0.35, place + 0.35], style, color="#555555", label=label)
-        axes.set_yticks(range(len(tests)), [test.told for test in tests])
+        axes.set_yticks(range(len(tests)), [test.words for test in tests])
         axes.invert_yaxis()
         axes.set_xlabel(title)
         axes.grid(axis="x", alpha=0.3)
@@ -272,7 +272,7 @@ def _row(path: Path, test: Test, algorithm: str) -> EvaluationRow:
         if (row.algorithm, row.metric) == (algorithm, test.metric) and _is_about(row, test)
     ]
     if len(found) != 1:
-        raise SystemExit(f"{path} has {len(found)} rows of {algorithm} in the test {test.told!r}, not one")
+        raise SystemExit(f"{path} has {len(found)} rows of {algorithm} in the test {test.words!r}, not one")
     return found[0]
 
 

@@ -43,16 +43,16 @@ class EvaluationSetting(NamedTuple):
 
     Attributes:
       environment: where.
-      told: what tells it from the others of the job.
+      changes: the keys that tell it from the others of the job.
     """
 
     environment: EnvironmentConfig
-    told: dict[str, Any]
+    changes: dict[str, Any]
 
     @property
     def scored_by_failures(self) -> bool:
         """Whether every figure is of -1 for each episode that terminates, whatever the learner is paid."""
-        return self.told.get(SCORED_BY) == FAILURES
+        return self.changes.get(SCORED_BY) == FAILURES
 
 
 def resolve_job(job: JobConfig) -> JobConfig:

@@ -37,8 +37,8 @@ def read_config_file(path: Path) -> bytes:
     try:
         return read_data(path, _MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path}: {told}. Name the directory of a run, which holds that file") from error
+        problem = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: {problem}. Name the directory of a run, which holds that file") from error
 
 
 def parse_run_config(content: bytes | str, source: str) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def parse_run_config(content: bytes | str, source: str) -> dict[str, Any]:
     except RecursionError as error:
         raise InputError(f"{source} is not the config of a run: it is nested too deeply") from error
     except Exception as error:  # YAML raises a different one for every way in which a value is none
-        told = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{source} is not the config of a run: {told[0]}") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{source} is not the config of a run: {lines[0]}") from error
     if not isinstance(value, dict):
         raise InputError(f"{source} is not the config of a run: it is not a mapping of keys to values")
     return value

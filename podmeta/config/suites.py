@@ -84,10 +84,10 @@ def load_suite(name: str, job: JobConfig) -> Suite:
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), OmegaConf.load(path)))
     assert isinstance(config, SuiteConfig)
     settings = []
-    for environment, told in _described_settings(job, config.settings, f"suite={name}: settings"):
+    for environment, changes in _described_settings(job, config.settings, f"suite={name}: settings"):
         longer = dataclasses.replace(environment, lifetime_length=config.lifetime_factor * environment.lifetime_length)
         validate_environment(longer, f"suite={name}: ")
-        settings.append(EvaluationSetting(longer, told))
+        settings.append(EvaluationSetting(longer, changes))
     return Suite(name, settings, config.references, config.scale_observations, config.num_tasks, config.num_host_tasks)
 
 
@@ -98,8 +98,8 @@ def _described_settings(job: JobConfig, descriptions: Sequence[Any], where: str)
         if score and score[SCORED_BY] != FAILURES:
             raise InputError(no_such_choice(f"{where}: {SCORED_BY}", str(score[SCORED_BY]), [FAILURES]))
         keys = {key: value for key, value in described.items() if key not in score}
-        for environment, told in settings_of(job, [keys], where):
-            yield EvaluationSetting(environment, told | score)
+        for environment, changes in settings_of(job, [keys], where):
+            yield EvaluationSetting(environment, changes | score)
 
 
 def row_setting(setting: EvaluationSetting, instance: int | None) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def row_setting(setting: EvaluationSetting, instance: int | None) -> dict[str, A
       setting: the meta-test.
       instance: which of several instances; None where there is one.
     """
-    environment, told = setting
+    environment, changes = setting
     always = ("num_arms", "lifetime_length") if isinstance(environment, BanditConfig) else ("lifetime_length",)
     by_instance = {} if instance is None else {"instance": instance}
-    return told | {key: getattr(environment, key) for key in always} | by_instance
+    return changes | {key: getattr(environment, key) for key in always} | by_instance

@@ -55,7 +55,7 @@ class Learner(NamedTuple):
 
     Attributes:
       init: key -> θ, freshly drawn.
-      initial_state: (θ, key) -> the learner state at birth.
+      initial_state: (θ, key) -> the learner state when a lifetime starts.
       step: (θ, learner state, input) -> (output, next learner state).
     """
 

@@ -66,13 +66,13 @@ def get_matrix(name: str, num_inputs: int, num_outputs: int, fan_in: float | Non
 class Linear(hk.Module):
     """A dense layer whose matrix may be perturbed at low rank."""
 
-    def __init__(self, num_outputs: int, name: str, scale_at_birth: float = 1.0):
+    def __init__(self, num_outputs: int, name: str, w_init_scale: float = 1.0):
         super().__init__(name=name)
         self.num_outputs = num_outputs
-        self.scale_at_birth = scale_at_birth
+        self.w_init_scale = w_init_scale
 
     def __call__(self, inputs: Float[Array, "*batch num_inputs"]) -> Float[Array, "*batch num_outputs"]:
         """Maps [..., num_inputs] to [..., num_outputs]."""
-        matrix = get_matrix("w", inputs.shape[-1], self.num_outputs, inputs.shape[-1] / self.scale_at_birth**2)
+        matrix = get_matrix("w", inputs.shape[-1], self.num_outputs, inputs.shape[-1] / self.w_init_scale**2)
         bias = hk.get_parameter("b", (self.num_outputs,), init=jnp.zeros)
         return matmul(inputs, matrix) + bias

@@ -97,9 +97,9 @@ class RecurrentNetwork(hk.Module):
         else:
             hidden = inputs
 
-        # Small weights at birth, so that the first policy is close to uniform.
+        # Small weights at first, so that the first policy is close to uniform.
         num_parameters = self.num_actions * self.num_policy_channels
-        policy = Linear(num_parameters, name="policy", scale_at_birth=0.1)(hidden)
+        policy = Linear(num_parameters, name="policy", w_init_scale=0.1)(hidden)
         value = Linear(1, name="value")(hidden)[0]
         return LearnerOutput(policy.reshape(self.num_actions, self.num_policy_channels), value), state
 

@@ -316,14 +316,14 @@ def _fitting(path: Path, saved: list[SavedArray], target: Any) -> Any:
     earlier = in_earlier_form(target)
     if not _differences(saved, earlier):
         return earlier
-    told = differences[:_MAX_DIFFERENCES_TOLD]
-    if len(differences) > len(told):
-        told.append(f"  and {len(differences) - len(told)} more")
+    shown = differences[:_MAX_DIFFERENCES_TOLD]
+    if len(differences) > len(shown):
+        shown.append(f"  and {len(differences) - len(shown)} more")
     raise InputError(
         "\n".join(
             [
                 f"checkpoint {path} does not fit this job's config:",
-                *told,
+                *shown,
                 "Use the config it was saved with, or choose another run_dir.",
             ]
         )

@@ -70,14 +70,14 @@ def check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
 
 def differences(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str | None:
     """How the shapes found differ from those wanted, in words; None where they do not."""
-    told = [
+    different = [
         f"{name} is {found.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
         for name in sorted(found.keys() | wanted.keys())
         if found.get(name) != wanted.get(name)
     ]
-    if not told:
+    if not different:
         return None
-    return told[0] + (f", and {len(told) - 1} more differ" if len(told) > 1 else "")
+    return different[0] + (f", and {len(different) - 1} more differ" if len(different) > 1 else "")
 
 
 def filled(target: Any, arrays: Mapping[str, np.ndarray]) -> Any:
@@ -91,11 +91,11 @@ def filled(target: Any, arrays: Mapping[str, np.ndarray]) -> Any:
       ValueError: names or shapes differ from the target's, or an array holds no numbers; the message says how.
     """
     wanted = by_path(target)
-    told = differences(
+    problem = differences(
         {name: array.shape for name, array in arrays.items()}, {name: leaf.shape for name, leaf in wanted.items()}
     )
-    if told is not None:
-        raise ValueError(told)
+    if problem is not None:
+        raise ValueError(problem)
     check_numbers(arrays)
     leaves = [arrays[name].astype(leaf.dtype) for name, leaf in wanted.items()]
     return jax.tree.unflatten(jax.tree.structure(target), leaves)

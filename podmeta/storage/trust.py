@@ -96,10 +96,10 @@ def check_card(agent: str, settings: Iterable[EvaluationSetting]) -> None:
 
 def _named_code(settings: Iterable[EvaluationSetting], own_texts: frozenset[str]) -> str | None:
     """The keys of the first environment that names code, and what they say; None where none does."""
-    for environment, told in settings:
+    for environment, changes in settings:
         foreign = {key: text for key, text in environment.code_texts().items() if text not in own_texts}
         if foreign:
-            place = "environment." if told.keys().isdisjoint({"environment", *_fields(foreign)}) else "a setting's "
+            place = "environment." if changes.keys().isdisjoint({"environment", *_fields(foreign)}) else "a setting's "
             return ", ".join(f"{place}{key}={_brief(text)}" for key, text in foreign.items())
     return None
 
@@ -119,5 +119,5 @@ def _fields(keys: Iterable[str]) -> set[str]:
 
 
 def _brief(text: str) -> str:
-    told = repr(text)
-    return told if len(told) <= _MAX_TEXT else f"{told[:_MAX_TEXT]}…"
+    written = repr(text)
+    return written if len(written) <= _MAX_TEXT else f"{written[:_MAX_TEXT]}…"

@@ -125,10 +125,10 @@ def _check_learner(config: LearnerConfig, meta_params: MetaParams, run_path: Pat
     of_any_size = shapes(2, 2)
     if of_any_size != shapes(3, 4):
         return
-    told = differences({name: leaf.shape[1:] for name, leaf in by_path(meta_params).items()}, of_any_size)
-    if told is not None:
+    problem = differences({name: leaf.shape[1:] for name, leaf in by_path(meta_params).items()}, of_any_size)
+    if problem is not None:
         raise InputError(
-            f"the checkpoint in {run_path} does not fit the learner in its config.yaml: {told}. Put the config back "
+            f"the checkpoint in {run_path} does not fit the learner in its config.yaml: {problem}. Put the config back "
             "that it was saved with"
         )
 
@@ -139,22 +139,22 @@ def _summary(run_path: Path, exported: MetaParamsId) -> Summary:
     if summary is not None:
         return summary
     earlier = read_summary(run_path)
-    told = f"its summary.json is of update {earlier.num_updates:,}" if earlier else "it has no summary.json"
+    reason = f"its summary.json is of update {earlier.num_updates:,}" if earlier else "it has no summary.json"
     raise InputError(
-        f"{run_path} has not ended at its newest θ, of update {exported.update:,}: {told}. Give the run's command once "
-        f"more; with num_updates={exported.update} it ends where it is"
+        f"{run_path} has not ended at its newest θ, of update {exported.update:,}: {reason}. Give the run's command "
+        f"once more; with num_updates={exported.update} it ends where it is"
     )
 
 
 def _trained_on(job: JobConfig) -> Iterator[dict[str, Any]]:
     """Every environment that the job trains on, by its name and the keys that differ from their defaults."""
-    told: list[dict[str, Any]] = []
+    known: list[dict[str, Any]] = []
     for stage in stages_of(job):
         in_mixture = isinstance(stage.environment, MixtureConfig)
         for environment in [e.environment for e in stage.environment.entries] if in_mixture else [stage.environment]:
             described = _brief(environment)
-            if described not in told:
-                told.append(described)
+            if described not in known:
+                known.append(described)
                 yield described
 
 
@@ -185,13 +185,13 @@ def _results(rows: Sequence[EvaluationRow], instance: int) -> list[dict[str, Any
     Of every algorithm the headline metric, which comes first, and of the learner by how much it got better and whether
     it learns from reward.
     """
-    told, headlines = [], set()
+    kept, headlines = [], set()
     for row in rows:
         if row.setting.get("instance", instance) != instance:
             continue
         about = json.dumps([row.suite, row.environment, row.setting, row.algorithm])
         of_learner = row.algorithm == "learner" and row.metric in ("reward_gain", "learns_from_reward")
         if about not in headlines or of_learner:
-            told.append(encode(row))
+            kept.append(encode(row))
         headlines.add(about)
-    return told
+    return kept

@@ -103,11 +103,11 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
             try:
                 progress, stopped_by = under_way.train(progress, stop_request)
             finally:
-                told = session.close()
+                message = session.close()
             state = session.state()
             compile_seconds += session.compile_seconds
-            if told is not None:
-                tell(told)
+            if message is not None:
+                tell(message)
         records.save(state, progress)
         finished = progress.update >= job.num_updates
         if finished:
@@ -272,13 +272,13 @@ def _of_processes(advance: Advance) -> dict[str, float]:
     """What the updates were like where they were done: over all processes, and for each of several."""
     if jax.process_count() == 1:
         return {name: value for name, value in advance.process_metrics.items() if np.isfinite(value)}
-    told = {}
+    metrics = {}
     for name, values in gather(advance.process_metrics | {"call_seconds": advance.seconds}).items():
         known = np.flatnonzero(np.isfinite(values))
         if known.size:
-            told[name] = _over_processes(name, values[known])
-            told |= {f"{name}/process_{index}": float(values[index]) for index in known}
-    return told
+            metrics[name] = _over_processes(name, values[known])
+            metrics |= {f"{name}/process_{index}": float(values[index]) for index in known}
+    return metrics
 
 
 def _over_processes(name: str, values: np.ndarray) -> float:

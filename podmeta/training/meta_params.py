@@ -98,13 +98,13 @@ def load_meta_params(source: Path, expected: MetaParams, warn: Warn = warnings.w
     else:
         found = {name: array[None] for name, array in _read(source).items()}
     wanted = by_path(expected)
-    told = differences(
+    problem = differences(
         {name: array.shape[1:] for name, array in found.items()},
         {name: leaf.shape[1:] for name, leaf in wanted.items()},
     )
-    if told is not None:
+    if problem is not None:
         raise InputError(
-            f"the θ of init_from={source} does not fit this job's learner: {told}. Use the learner it was trained "
+            f"the θ of init_from={source} does not fit this job's learner: {problem}. Use the learner it was trained "
             "with; and if that is the recurrent one, an environment of the same sizes"
         )
     found_instances = next(iter(found.values())).shape[0]

@@ -94,8 +94,8 @@ class MetricsWriter:
                 if restored:
                     write_atomically(self._path, earlier)
                 self._file = _open_to_append(self._path)
-            told = "it is made again, with its earlier rows" if restored else f"rows from update {update} on are in it"
-            self._warn(f"{self._path} was deleted or replaced while the job trained: {told}")
+            rest = "it is made again, with its earlier rows" if restored else f"rows from update {update} on are in it"
+            self._warn(f"{self._path} was deleted or replaced while the job trained: {rest}")
         if self._tensorboard is not None and self._tensorboard.is_lost():
             with contextlib.suppress(PodmetaError):  # nothing is lost that is not lost already
                 self._tensorboard.close()

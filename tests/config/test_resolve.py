@@ -83,7 +83,9 @@ def test_a_job_lasts_as_long_as_its_stages_unless_it_says_otherwise(curriculum):
 def test_meta_tests_are_of_every_entry_or_of_what_a_setting_names(mixture):
     settings = evaluation_settings(mixture)
     assert [setting.environment for setting in settings] == [entry.environment for entry in mixture.environment.entries]
-    assert [setting.told for setting in settings] == [{"entry": entry.label} for entry in mixture.environment.entries]
+    assert [setting.changes for setting in settings] == [
+        {"entry": entry.label} for entry in mixture.environment.entries
+    ]
     named = compose_job([*MIXTURE, "evaluation.settings=[{environment: bandit, num_arms: 3}]"])
     assert [setting.environment for setting in evaluation_settings(named)] == [BanditConfig(num_arms=3)]
 

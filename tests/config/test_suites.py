@@ -29,7 +29,7 @@ def test_every_suite_can_be_lived_by_a_symmetric_learner(name, job):
 @pytest.mark.parametrize("name", list_options("evaluation"))
 def test_every_suite_says_what_it_is_and_tells_its_settings_apart(name, job):
     assert list_options("evaluation")[name]
-    told = [str(setting.told) for setting in load_suite(name, job).settings]
+    told = [str(setting.changes) for setting in load_suite(name, job).settings]
     assert len(set(told)) == len(told)
 
 
@@ -63,5 +63,5 @@ def test_a_suite_may_say_how_many_tasks_and_that_failures_are_the_score(job):
     assert (len(tasks), tasks.count(128), tasks.count(64)) == (18, 15, 3)
     assert load_suite("tasks", job).tasks_in(suite.settings[0].environment, 1000) == 1000
     by_failures = [setting for setting in suite.settings if setting.scored_by_failures]
-    assert [setting.told["scored_by"] for setting in by_failures] == ["failures"]
+    assert [setting.changes["scored_by"] for setting in by_failures] == ["failures"]
     assert not by_failures[0].environment.failure_reward

@@ -45,8 +45,9 @@ class SymmetricConfig(LearnerConfig):
     )
     state_noise: float | None = option(
         None,
-        "standard deviation of the i.i.d. noise on the cells at birth. Not set, it is 0 without hidden_layers and 0.1 "
-        "with them: without noise all units of a hidden layer start as copies of one another and stay copies",
+        "standard deviation of the i.i.d. noise on the cells when a lifetime starts. Not set, it is 0 without "
+        "hidden_layers and 0.1 with them: without noise all units of a hidden layer start as copies of one another and "
+        "stay copies",
         minimum=0,
     )
     state_noise_fraction: float = option(1.0, "fraction of each cell's units that get the noise", minimum=0, maximum=1)

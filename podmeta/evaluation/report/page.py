@@ -262,7 +262,7 @@ def _lifetimes(records: Sequence[RunRecord], lifetimes: Sequence[SeenLifetime | 
 
 def _details(record: RunRecord) -> str:
     machine, git = record.provenance, record.provenance.git
-    told = {
+    known = {
         "devices": ", ".join(machine.devices),
         "platform": machine.platform,
         "cores": str(machine.cpu_count or ""),
@@ -271,7 +271,7 @@ def _details(record: RunRecord) -> str:
         "git revision": f"{git.revision}{' (with changes)' if git.dirty else ''}" if git else "none",
         "SHA-256 of θ": str(record.summary.meta_params_sha256) if record.summary else "",
     }
-    facts = _table(("machine", ""), list(told.items()))
+    facts = _table(("machine", ""), list(known.items()))
     config = record.run.written.decode(errors="replace")
     return f"<details>\n<summary>{escape(record.name)}</summary>\n{facts}\n<pre>{escape(config)}</pre>\n</details>"
 
