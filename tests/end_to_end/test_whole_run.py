@@ -46,6 +46,7 @@ def test_every_file_of_the_run_directory_is_there_and_nothing_else(tested_run):
     path, _ = tested_run
     assert {entry.name for entry in path.iterdir()} == {
         "checkpoints",
+        "config.signature",
         "config.yaml",
         "environment.json",
         "evaluation.jsonl",

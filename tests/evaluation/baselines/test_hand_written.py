@@ -9,6 +9,7 @@ from podmeta.evaluation.baselines.contenders import BASE_ALONE, inner_loops
 from podmeta.evaluation.baselines.hand_written import HAND_WRITTEN
 from podmeta.evaluation.meta_test import meta_test, tabulate
 from podmeta.evaluation.verdict import OVER_HAND_WRITTEN
+from podmeta.inner_loop import build_inner_loop
 
 ENVIRONMENT = ContextualBanditConfig(num_contexts=2, num_actions=2, lifetime_length=100)
 SUM = SymmetricConfig(
@@ -24,8 +25,7 @@ SUM = SymmetricConfig(
 
 @pytest.fixture(scope="module")
 def measured():
-    loops = inner_loops(None, SUM, ENVIRONMENT, ())
-    meta_params = loops["learner"][0].init(jax.random.key(0))
+    meta_params = build_inner_loop(SUM, ENVIRONMENT).init(jax.random.key(0))
     return meta_test(meta_params, SUM, ENVIRONMENT, 32, 0, references=(*HAND_WRITTEN, BASE_ALONE))
 
 
