@@ -238,7 +238,7 @@ def memory_needed(job: JobConfig, devices: Sequence[jax.Device], platform: str) 
     """About the bytes of a device's memory that a job without stages needs; None where XLA does not say.
 
     For a TPU, making the code takes minutes at the sizes that fill its memory. XLA first adds up what the temporaries
-    need, and refuses a program that needs more than there is: it is told that there is next to nothing.
+    need, and refuses a program that needs more than there is. So its limit is set to next to nothing.
     """
     options = {"xla_tpu_max_hbm_size_mib": "1"} if platform == "tpu" else None
     num_devices = len(devices)

@@ -45,8 +45,8 @@ class MetricsWriter:
 
         Args:
           run_directory: the run directory, held by this process.
-          resumed_update: the update the job goes on from. What was written about later ones is dropped, for it
-            will be written again; so is half a line that a kill has left.
+          resumed_update: the update the job goes on from. Rows about later ones are dropped, because they
+            will be written again. So is half a line that a kill has left.
           tensorboard: whether to write TensorBoard event files too.
           wandb_project: the Weights & Biases project to log to; None is none.
           warn: shows the user a warning.

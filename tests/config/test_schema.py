@@ -1,4 +1,4 @@
-"""The schema speaks of itself: every key says what it means, and every group's members go by their names."""
+"""The schema explains itself: every key says what it means, and every group's members go by their names."""
 
 import dataclasses
 import subprocess

@@ -221,7 +221,7 @@ def test_gke_variables_are_enough(podmeta, variables, finished_run, tmp_path):
             "distributed.enabled=on",
             "devices.cpu=1",
             f"run_dir={tmp_path}/run",
-            JAX_FORCE_TPU_INIT="1",  # JAX looks for these variables where it finds a TPU, or is told that it would
+            JAX_FORCE_TPU_INIT="1",  # JAX looks for these variables where it finds a TPU, or must act as if it did
             TPU_WORKER_HOSTNAMES="localhost,localhost",
             TPU_WORKER_ID=str(index),
             MEGASCALE_COORDINATOR_ADDRESS="localhost",  # else JAX asks Google's metadata server

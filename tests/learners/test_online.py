@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from podmeta.config.schema import OnlineActorCriticConfig, OnlineReinforceConfig
@@ -145,6 +145,7 @@ def test_it_learns_which_action_pays_in_which_context(config, continuous):
     st.sampled_from(list(CONFIGS)),
     st.lists(st.floats(-2, 2), min_size=len(RuleNumbers._fields), max_size=len(RuleNumbers._fields)),
 )
+@example("online_actor_critic", [2.0] * len(RuleNumbers._fields))
 def test_no_deviation_makes_the_rule_absurd(name, deviations):
     config = CONFIGS[name]
     numbers = rule_numbers(config, RuleNumbers(*map(jnp.float32, deviations)))

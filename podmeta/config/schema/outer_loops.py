@@ -24,6 +24,17 @@ class ScheduleConfig:
     )
 
 
+def _average_decay() -> Any:
+    """The key of the moving average of θ, which every outer loop has."""
+    return option(
+        0.0,
+        "decay per update of a moving average of θ, which becomes θ at the last update of a job or stage; 0: none; "
+        "1: the mean of all updates",
+        minimum=0,
+        maximum=1,
+    )
+
+
 @dataclasses.dataclass
 class OuterLoopConfig:
     """What podmeta knows of every outer loop's config: how the work of an update divides into slots.
@@ -102,13 +113,7 @@ class EvolutionConfig(OuterLoopConfig):
     optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
     learning_rate: float = option(0.03, "learning rate", above=0)
     learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    average_decay: float = option(
-        0.0,
-        "decay per update of a moving average of θ, which becomes θ at the last update of a job or stage; 0: none; "
-        "1: the mean of all updates",
-        minimum=0,
-        maximum=1,
-    )
+    average_decay: float = _average_decay()
     weight_decay: float = option(0.0, "θ shrinks by learning_rate * weight_decay per update", minimum=0)
 
 
@@ -130,13 +135,7 @@ class GradientConfig(OuterLoopConfig):
     optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
     learning_rate: float = option(0.001, "learning rate", above=0)
     learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    average_decay: float = option(
-        0.0,
-        "decay per update of a moving average of θ, which becomes θ at the last update of a job or stage; 0: none; "
-        "1: the mean of all updates",
-        minimum=0,
-        maximum=1,
-    )
+    average_decay: float = _average_decay()
 
 
 @dataclasses.dataclass

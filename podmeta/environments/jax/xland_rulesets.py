@@ -2,8 +2,8 @@
 
 After Nikulin et al., "XLand-MiniGrid: Scalable Meta-Reinforcement Learning Environments in JAX" (2023, arXiv
 2312.12044), section 2. A rule set is a goal, such as to hold a red ball; production rules, such as that a blue key next
-to a grey star turns into a red ball; and the objects that lie on the grid at the start of an episode. The agent is told
-nothing of it but the reward for reaching the goal.
+to a grey star turns into a red ball; and the objects that lie on the grid at the start of an episode. The agent
+learns of it only by the reward for reaching the goal.
 """
 
 import bz2

@@ -1,4 +1,4 @@
-"""What goes wrong in one environment of a batch is told with the batch's name, the place and the env step."""
+"""What goes wrong in one environment of a batch is reported with the batch's name, the place and the env step."""
 
 import re
 

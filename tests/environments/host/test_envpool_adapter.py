@@ -1,4 +1,4 @@
-"""Pools of envpool: what they show and take, Atari's memory, and what is told of a wrong config."""
+"""Pools of envpool: what they show and take, Atari's memory, and how they refuse a wrong config."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Gymnasium environments: against gymnasium's own vector environments, and what is told of a wrong config."""
+"""Gymnasium environments: against gymnasium's own vector environments, and how they refuse a wrong config."""
 
 import gymnasium
 import numpy as np
