@@ -2,8 +2,10 @@
 
 TYPE_CHECKING = False  # what type checkers take for True; the module `typing` would take longer to import than this one
 if TYPE_CHECKING:
-    from podmeta.agent import load_agent as load_agent
-    from podmeta.environments.bridge.from_gymnasium import from_gymnasium as from_gymnasium
+    from podmeta.agent import load_agent
+    from podmeta.environments.bridge.from_gymnasium import from_gymnasium
+
+__all__ = ["__version__", "from_gymnasium", "load_agent"]
 
 __version__ = "0.1.0"
 

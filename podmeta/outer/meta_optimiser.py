@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from podmeta.config.schema import EvolutionConfig, GradientConfig
+from podmeta.config.schema import MetaOptimiserConfig
 from podmeta.learners.base import MetaParams
 from podmeta.outer.base import Metrics
 from podmeta.outer.optimisers import check_optimiser, make_optimiser, make_schedule_factor
@@ -39,7 +39,7 @@ class MetaOptimiser(NamedTuple):
       weight_decay: θ shrinks by learning rate x weight_decay per step.
     """
 
-    config: EvolutionConfig | GradientConfig
+    config: MetaOptimiserConfig
     num_updates: int
     first_update: int
     max_gradient_norm: float = 0.0

@@ -13,25 +13,25 @@ from podmeta.config.schema.architectures import (
     AnakinConfig,
     SebulbaConfig,
 )
-from podmeta.config.schema.environments import (
-    BanditConfig,
-    BraxConfig,
+from podmeta.config.schema.environments import EnvironmentConfig
+from podmeta.config.schema.host_environments import (
     BsuiteConfig,
-    ContextualBanditConfig,
     DmControlConfig,
-    EnvironmentConfig,
     EnvpoolConfig,
     FactoryConfig,
-    GridWorldConfig,
     GymnasiumConfig,
-    GymnaxConfig,
     HostEnvironmentConfig,
+    PythonEnvironmentConfig,
+)
+from podmeta.config.schema.jax_environments import (
+    BanditConfig,
+    BraxConfig,
+    ContextualBanditConfig,
+    GridWorldConfig,
+    GymnaxConfig,
     LinearControlConfig,
-    MixtureConfig,
-    MixtureEntryConfig,
     ObjectGridWorldConfig,
     OscillatorConfig,
-    PythonEnvironmentConfig,
     RandomMDPConfig,
     TabularMDPConfig,
     XLandConfig,
@@ -53,11 +53,13 @@ from podmeta.config.schema.learners import (
     RecurrentConfig,
     SymmetricConfig,
 )
+from podmeta.config.schema.mixtures import MixtureConfig, MixtureEntryConfig
 from podmeta.config.schema.outer_loops import (
     ActorCriticConfig,
     DistillationConfig,
     EvolutionConfig,
     GradientConfig,
+    MetaOptimiserConfig,
     OuterLoopConfig,
     ScheduleConfig,
 )
@@ -89,6 +91,7 @@ __all__ = [
     "LearnerConfig",
     "LinearControlConfig",
     "LoggingConfig",
+    "MetaOptimiserConfig",
     "MixtureConfig",
     "MixtureEntryConfig",
     "ObjectGridWorldConfig",

@@ -24,17 +24,6 @@ class ScheduleConfig:
     )
 
 
-def _average_decay() -> Any:
-    """The key of the moving average of θ, which every outer loop has."""
-    return option(
-        0.0,
-        "decay per update of a moving average of θ, which becomes θ at the last update of a job or stage; 0: none; "
-        "1: the mean of all updates",
-        minimum=0,
-        maximum=1,
-    )
-
-
 @dataclasses.dataclass
 class OuterLoopConfig:
     """What podmeta knows of every outer loop's config: how the work of an update divides into slots.
@@ -52,7 +41,8 @@ class OuterLoopConfig:
     @property
     def size(self) -> int:
         """The value of `size_key`."""
-        return getattr(self, self.size_key)
+        size: int = getattr(self, self.size_key)
+        return size
 
     @property
     def num_slots(self) -> int:
@@ -66,7 +56,25 @@ class OuterLoopConfig:
 
 
 @dataclasses.dataclass
-class EvolutionConfig(OuterLoopConfig):
+class MetaOptimiserConfig(OuterLoopConfig):
+    """How a gradient becomes a new θ, which is the same for all outer loops here: outer/meta_optimiser.py does it."""
+
+    name: str = option("", "")
+    optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
+    optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
+    learning_rate: float = option(0.001, "learning rate", above=0)
+    learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    average_decay: float = option(
+        0.0,
+        "decay per update of a moving average of θ, which becomes θ at the last update of a job or stage; 0: none; "
+        "1: the mean of all updates",
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclasses.dataclass
+class EvolutionConfig(MetaOptimiserConfig):
     """Antithetic evolution strategies (OpenAI-ES)."""
 
     size_key: ClassVar[str] = "population_size"
@@ -109,33 +117,23 @@ class EvolutionConfig(OuterLoopConfig):
         above=0,
         maximum=1,
     )
-    optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
-    optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
     learning_rate: float = option(0.03, "learning rate", above=0)
-    learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    average_decay: float = _average_decay()
     weight_decay: float = option(0.0, "θ shrinks by learning_rate * weight_decay per update", minimum=0)
 
 
 @dataclasses.dataclass
-class GradientConfig(OuterLoopConfig):
+class GradientConfig(MetaOptimiserConfig):
     """What outer loops that follow a gradient through the learner's own recurrence have in common."""
 
     size_key: ClassVar[str] = "num_lifetimes"
     slot_name: ClassVar[str] = "lifetimes"
 
-    name: str = option("", "")
     num_lifetimes: int = option(64, "lifetimes side by side, over all devices", minimum=1)
     unroll_length: int = option(100, "env steps of every lifetime per update; it divides lifetime_length", minimum=1)
     max_gradient_norm: float = option(1.0, "gradients are clipped to this norm; 0: not at all", minimum=0)
     remat_chunk: int = option(
         0, "env steps per chunk whose learner states are made again for the gradient, to save memory; 0: off", minimum=0
     )
-    optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
-    optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
-    learning_rate: float = option(0.001, "learning rate", above=0)
-    learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    average_decay: float = _average_decay()
 
 
 @dataclasses.dataclass
