@@ -6,10 +6,11 @@ second is refused.
 
 import dataclasses
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from podmeta.data_files import read_data
 from podmeta.errors import InputError
@@ -81,12 +82,12 @@ def literal(value: Any) -> Any:
 class _Loader(yaml.SafeLoader):
     """Reads YAML as OmegaConf writes it: without dates, with floats such as 1e-3, each key once, and no aliases."""
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "it has an alias (*)", self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for (key, _), number in zip(node.value, range(len(names)), strict=False):
             if key.value in names[:number]:
