@@ -1,1 +1,20 @@
-"""What `podmeta bench` runs."""
+"""What `podmeta bench` runs. The names stand here, without JAX; a benchmark's module is imported when it is run."""
+
+import importlib
+from collections.abc import Callable
+
+BENCHMARKS = {
+    "core": "the symmetric learner's step, fast form and plain form, against the machine's own GEMM",
+    "anakin": "env steps per second of whole updates, and what starting costs",
+    "sebulba": "env steps per second of whole runs, and of their parts alone",
+    "agent": "the time an agent of a learned algorithm takes for a step",
+    "memory": "the memory of an actor-critic update, with and without checkpointed chunks",
+    "scaling": "what it costs to spread an update over more devices and processes of this machine",
+}
+"""What each benchmark measures. `name` is the function `bench_name` of the module `podmeta.benchmarks.name`."""
+
+
+def load_benchmark(name: str) -> Callable[[], None]:
+    """The benchmark of a name, which prints JSON lines."""
+    benchmark: Callable[[], None] = getattr(importlib.import_module(f"podmeta.benchmarks.{name}"), f"bench_{name}")
+    return benchmark

@@ -66,6 +66,10 @@ class Suite(NamedTuple):
         on_host = isinstance(environment, HostEnvironmentConfig)
         return (self.num_host_tasks if on_host else self.num_tasks) or default
 
+    def without_numbers_of_tasks(self) -> "Suite":
+        """The suite on as many tasks as the job says."""
+        return self._replace(num_tasks=0, num_host_tasks=0)
+
 
 def experiment_suite(job: JobConfig) -> Suite:
     """The meta-tests that a job's own `evaluation.settings` ask for."""

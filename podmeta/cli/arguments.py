@@ -1,0 +1,125 @@
+"""What the parsers of all commands share. Flags are argparse's; all other words are left to the command.
+
+Nothing here imports JAX or Hydra, so that help and a wrong flag answer at once.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn, TypeAlias
+
+from rich.console import Console
+
+from podmeta.distributed.signals import Interruption
+from podmeta.errors import InputError
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that raises InputError where argparse would print its usage and exit.
+
+    Args:
+      prog: the words that begin the command, such as "podmeta train".
+      usage: the whole form of the command.
+      description: the beginning of the help.
+      more: makes the end of the help. It is called only where help is asked for.
+    """
+
+    def __init__(self, prog: str, usage: str, description: str, more: Callable[[], str] = str) -> None:
+        super().__init__(
+            prog=prog,
+            usage=usage,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self._more = more
+
+    def format_help(self) -> str:
+        """The help, its end included."""
+        return super().format_help() + self._more()
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the error that argparse has found.
+
+        Raises:
+          InputError: always.
+        """
+        raise InputError(f"{message}. `{self.prog} --help` shows what it takes")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
+"""What a command adds its parser to."""
+
+
+class Call(NamedTuple):
+    """A command as the user has called it.
+
+    Attributes:
+      flags: its flags, by name.
+      words: its other words in their order, such as KEY=VALUE.
+      again: the whole command, to paste into a shell.
+      interruption: says what is safe at Ctrl-C. A command changes that as it goes on.
+      console: where warnings go, and whatever else is no result.
+    """
+
+    flags: argparse.Namespace
+    words: list[str]
+    again: str
+    interruption: Interruption
+    console: Console
+
+    def tell(self, line: str) -> None:
+        """Shows a line."""
+        self.console.print(line, markup=False)
+
+    def warn(self, line: str) -> None:
+        """Shows a warning of one line."""
+        self.tell(f"warning: {line}")
+
+
+def add_trust(parser: CommandParser, what_it_allows: str) -> None:
+    """Adds the flag by which a user trusts what somebody else's files say, so that code that they name may run."""
+    parser.add_argument("--trust", action="store_true", help=what_it_allows)
+
+
+def split_words(words: Sequence[str], keys: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Sorts out the words KEY=VALUE of a command's own keys.
+
+    Args:
+      words: all words.
+      keys: the keys.
+
+    Returns:
+      The values by key, each key's in their order, and all other words.
+    """
+    values: dict[str, list[str]] = {key: [] for key in keys}
+    others = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key in values and equals:
+            values[key].append(value)
+        else:
+            others.append(word)
+    return values, others
+
+
+def at_most_one(key: str, values: Sequence[str]) -> str | None:
+    """The value of a key that may be left out.
+
+    Raises:
+      InputError: it is given twice.
+    """
+    if len(values) > 1:
+        raise InputError(f"{key}= is given twice: {key}={values[0]} and {key}={values[1]}. Give it once")
+    return values[0] if values else None
+
+
+def local_path(key: str, path: str) -> Path:
+    """The path of a KEY=PATH word.
+
+    Raises:
+      InputError: it cannot be one of this machine's file system.
+    """
+    from podmeta.config.paths import check_local
+
+    return Path(check_local(key, path))

@@ -1,0 +1,44 @@
+"""`podmeta export`: a learned algorithm of a run."""
+
+from podmeta.cli.arguments import Call, Commands, at_most_one, local_path, split_words
+from podmeta.errors import InputError
+
+_USAGE = "podmeta export run=DIR to=FILE.npz [instance=N] [description=TEXT] [limits=TEXT]"
+_KEYS = ("run", "to", "instance", "description", "limits")
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command's parser."""
+    commands.add_parser(
+        "export",
+        usage=_USAGE,
+        help="make a learned algorithm of a finished run: θ and a card",
+        description="Writes θ of a run to FILE.npz, and its card beside it. instance=N is one of several instances.",
+    ).set_defaults(run=export)
+
+
+def export(call: Call) -> None:
+    """Writes θ and its card.
+
+    Raises:
+      InputError: a word is wrong, the directory holds no run, or a file cannot be written.
+    """
+    given, others = split_words(call.words, _KEYS)
+    if others:
+        raise InputError(f"{others[0]!r} is not understood: {_USAGE}")
+    values = {key: at_most_one(key, given[key]) or "" for key in _KEYS}
+    for key in ("run", "to"):
+        if not values[key]:
+            raise InputError(f"{key}= is missing: {_USAGE}")
+    instance = values["instance"] or "0"
+    if not instance.isdecimal():
+        raise InputError(f"instance={instance} is not a number: {_USAGE}")
+    run_path, target = local_path("run", values["run"]), local_path("to", values["to"])
+    from podmeta.training.export import export_run
+
+    card, notes = export_run(run_path, target, int(instance), values["description"], values["limits"], call.warn)
+    for note in notes:
+        call.warn(note)
+    call.tell(f"wrote {target} and its card {target.with_suffix('.json')}")
+    if not card.results:
+        call.warn("the card has no results: podmeta evaluate run=… gives the run some")

@@ -1,0 +1,50 @@
+"""`podmeta play`: one lifetime of a learned algorithm."""
+
+from podmeta.cli.arguments import Call, Commands, at_most_one, split_words
+from podmeta.cli.console import PlainConsole
+from podmeta.errors import InputError
+
+_DESCRIPTION = """\
+Lets a learned algorithm live one lifetime, and draws what it earns.
+
+  agent        one of `podmeta list`, or an .npz file of `podmeta export`
+  environment  as `podmeta train` takes it, such as bandit or gymnasium/CartPole-v1"""
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command's parser."""
+    commands.add_parser(
+        "play",
+        usage="podmeta play agent=NAME environment=NAME[/ID] [environment.KEY=VALUE ...] [seed=N]",
+        help="let a learned algorithm live one lifetime, and draw what it earns",
+        description=_DESCRIPTION,
+    ).set_defaults(run=play)
+
+
+def play(call: Call) -> None:
+    """Plays the lifetime and draws it.
+
+    Raises:
+      InputError: a word is wrong, or the algorithm does not fit the environment.
+      PodmetaError: the environment does not answer.
+    """
+    given, overrides = split_words(call.words, ("agent",))
+    agent = at_most_one("agent", given["agent"])
+    if agent is None:
+        raise InputError("name the learned algorithm: podmeta play agent=NAME; `podmeta list` prints which there are")
+    from podmeta.cli.devices import set_up
+    from podmeta.config.compose import compose_job
+    from podmeta.config.schema import MixtureConfig
+
+    job = compose_job(overrides)
+    if isinstance(job.environment, MixtureConfig):
+        raise InputError("environment=mixture is several environments: name one to play in")
+    set_up(job, call)
+    from podmeta.agent import load_agent
+    from podmeta.evaluation.play import open_dm_environment, show_lifetime
+    from podmeta.evaluation.play import play as play_lifetime
+
+    algorithm = load_agent(agent)
+    with open_dm_environment(job.environment, job.seed) as environment:
+        lifetime = play_lifetime(algorithm, environment, job.environment.lifetime_length, job.seed)
+        show_lifetime(lifetime, PlainConsole())

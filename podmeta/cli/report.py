@@ -1,0 +1,36 @@
+"""`podmeta report`: one page about runs."""
+
+from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_words
+from podmeta.errors import InputError
+
+_DEFAULT_TARGET = "report.html"
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command's parser."""
+    parser = commands.add_parser(
+        "report",
+        usage="podmeta report DIR DIR ... [to=FILE.html] [--trust]",
+        help="write one page about runs, which opens from disk",
+        description=f"Writes one page (default: {_DEFAULT_TARGET}) that needs no network.",
+    )
+    add_trust(parser, "draw lifetimes also where the config of somebody else's run names a file for it")
+    parser.set_defaults(run=report)
+
+
+def report(call: Call) -> None:
+    """Writes the page.
+
+    Raises:
+      InputError: a directory holds no run, a file of a run is damaged, or the page cannot be written.
+    """
+    given, run_paths = split_words(call.words, ("to",))
+    if not run_paths:
+        raise InputError("name the run directories: podmeta report runs/a runs/b")
+    paths = [local_path("run", path) for path in run_paths]
+    target = local_path("to", at_most_one("to", given["to"]) or _DEFAULT_TARGET)
+    from podmeta.evaluation.report.page import write_report
+
+    for note in write_report(paths, target, call.warn, trust=call.flags.trust):
+        call.warn(note)
+    call.tell(f"wrote {target}")
