@@ -82,10 +82,10 @@ def literal(value: Any) -> Any:
 class _Loader(yaml.SafeLoader):
     """Reads YAML as OmegaConf writes it: without dates, with floats such as 1e-3, each key once, and no aliases."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: yaml.Node | int | None) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "it has an alias (*)", self.peek_event().start_mark)
-        return super().compose_node(parent, index)
+        return super().compose_node(parent, index)  # type: ignore[arg-type]  # the stubs know the items of lists only
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
