@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def make_commands(num_processes: int, port: int, job: list[str]) -> list[list[str]]:
     """The command line of every process."""
-    start = [sys.executable, "-u", "-m", "podmeta.cli", "train", *job]
+    start = [sys.executable, "-u", "-m", "podmeta", "train", *job]
     together = [f"distributed.coordinator_address=127.0.0.1:{port}", f"distributed.num_processes={num_processes}"]
     return [[*start, *together, f"distributed.process_id={index}"] for index in range(num_processes)]
 

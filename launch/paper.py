@@ -139,7 +139,7 @@ def _do_what_is_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str])
     """Runs every command that is left. Returns the exit code where one stops before its end, else None."""
     for command in commands_left(runs, seeds, overrides):
         print(shlex.join(["podmeta", *command]), flush=True)
-        code, _ = run_child([sys.executable, "-m", "podmeta.cli", *command])
+        code, _ = run_child([sys.executable, "-m", "podmeta", *command])
         if code != 0:
             return code if code > 0 else 128 - code
         if command in commands_left(runs, seeds, overrides):

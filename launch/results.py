@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     for experiment in experiments:
         command = sweep_command(experiment, options.num_seeds or NUM_SEEDS[experiment], options.runs)
         print(shlex.join(["podmeta", *command]), flush=True)
-        code, stopped_by = run_child([sys.executable, "-m", "podmeta.cli", *command])
+        code, stopped_by = run_child([sys.executable, "-m", "podmeta", *command])
         if code != 0:
             return code if code > 0 else 128 - code
         if stopped_by is not None:

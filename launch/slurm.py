@@ -43,7 +43,7 @@ class Training:
         # SLURM sends submitit's signal to every process of the job, and podmeta would end at it without a checkpoint.
         with Lifeline() as lifeline:
             self._process = lifeline.start(
-                [sys.executable, "-u", "-m", "podmeta.cli", "train", *self.overrides],
+                [sys.executable, "-u", "-m", "podmeta", "train", *self.overrides],
                 preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
             )
             code = _wait(self._process)

@@ -80,7 +80,7 @@ def run_sweep(runs: list[SweepRun], tell: Callable[[str], None]) -> str | None:
         if run.is_done():
             continue
         tell(f"run {number + 1} of {len(runs)}: {' '.join(run.swept)}")
-        command = [sys.executable, "-m", "podmeta.cli", "train", *run.overrides, path_override("run_dir", run.run_path)]
+        command = [sys.executable, "-m", "podmeta", "train", *run.overrides, path_override("run_dir", run.run_path)]
         code, stopped = run_child(command)
         if stopped is not None:
             if code == 130:

@@ -7,7 +7,7 @@ import podmeta
 
 PACKAGE = Path(podmeta.__file__).parent
 ROOMS = (
-    ("cli",),
+    ("__main__", "cli"),
     ("benchmarks", "evaluation", "planning", "sweep"),
     ("agent",),
     ("training",),

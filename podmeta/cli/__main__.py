@@ -1,4 +1,4 @@
-"""Lets `python -m podmeta.cli` stand for `podmeta`."""
+"""Lets `python -m podmeta.cli`, which was there before `python -m podmeta`, go on working."""
 
 import sys
 

@@ -103,6 +103,24 @@ def split_words(words: Sequence[str], keys: Sequence[str]) -> tuple[dict[str, li
     return values, others
 
 
+def split_directories(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tells run directories from overrides.
+
+    Args:
+      words: both, such as runs/first and seed=1.
+
+    Returns:
+      The words that are no overrides, for a slash or the end comes before any equals sign; and the overrides. Hydra's
+      +KEY and ~KEY are overrides too.
+    """
+    directories: list[str] = []
+    overrides: list[str] = []
+    for word in words:
+        is_override = "=" in word.partition("/")[0] or word.startswith(("+", "~"))
+        (overrides if is_override else directories).append(word)
+    return directories, overrides
+
+
 def at_most_one(key: str, values: Sequence[str]) -> str | None:
     """The value of a key that may be left out.
 

@@ -3,6 +3,7 @@
 import shlex
 import traceback
 
+from podmeta import __version__
 from podmeta.cli import bench, compare, evaluate, export, list_, plan, play, report, train
 from podmeta.cli.arguments import Call, CommandParser
 from podmeta.cli.console import PlainConsole
@@ -22,6 +23,7 @@ def make_parser() -> CommandParser:
         description="podmeta meta-trains reinforcement learning algorithms.",
         more=lambda: "\n`podmeta COMMAND --help` shows more about a command.\n",
     )
+    parser.add_argument("--version", action="version", version=f"podmeta {__version__}")
     commands = parser.add_subparsers(prog="podmeta", title="commands", metavar="COMMAND", dest="command", required=True)
     for command in COMMANDS:
         command.add_parser(commands)
@@ -60,7 +62,7 @@ def run(arguments: list[str], interruption: Interruption) -> int:
 def _run(arguments: list[str], interruption: Interruption, console: PlainConsole) -> None:
     try:
         flags, words = make_parser().parse_known_args(arguments)
-    except SystemExit:  # argparse has printed the help
+    except SystemExit:  # argparse has printed the help or the version
         return
     stray = next((word for word in words if word.startswith("-")), None)
     if stray is not None:

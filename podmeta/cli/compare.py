@@ -26,7 +26,8 @@ def compare(call: Call) -> None:
     Raises:
       InputError: a directory holds no run, or a file of a run is damaged.
     """
-    given, run_paths = split_words(call.words, ("suite",))
+    given, others = split_words(call.words, ("run", "suite"))
+    run_paths = [*given["run"], *others]
     if not run_paths:
         raise InputError("name the run directories: podmeta compare runs/symmetric_* runs/recurrent_*")
     paths = [local_path("run", path) for path in run_paths]

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_words
+from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_directories, split_words
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
 _USAGE = """\
-podmeta evaluate run=DIR [suite=NAME] [beside=DIR] [evaluation.num_tasks=N]
+podmeta evaluate DIR [suite=NAME] [beside=DIR] [evaluation.num_tasks=N]
                         [evaluation.settings=[{num_arms: 20}]] [--trust]
        podmeta evaluate agent=NAME|FILE.npz suite=NAME [to=DIR] [evaluation.num_tasks=N]
                         [evaluation.seed=N] [--trust]"""
@@ -45,10 +45,12 @@ def evaluate(call: Call) -> None:
     Raises:
       InputError: a word is wrong, or what is named cannot be tested so.
     """
-    given, overrides = split_words(call.words, _WORDS)
+    given, others = split_words(call.words, _WORDS)
+    directories, overrides = split_directories(others)
+    given["run"] += directories
     if len(given["run"]) + len(given["agent"]) != 1:
         raise InputError(
-            "name the run directory or the agent, and one of them only: podmeta evaluate run=runs/…, or podmeta "
+            "name one run directory or one agent: podmeta evaluate run=runs/…, or podmeta "
             "evaluate agent=NAME suite=NAME"
         )
     if given["agent"]:

@@ -1,9 +1,9 @@
 """`podmeta export`: a learned algorithm of a run."""
 
-from podmeta.cli.arguments import Call, Commands, at_most_one, local_path, split_words
+from podmeta.cli.arguments import Call, Commands, at_most_one, local_path, split_directories, split_words
 from podmeta.errors import InputError
 
-_USAGE = "podmeta export run=DIR to=FILE.npz [instance=N] [description=TEXT] [limits=TEXT]"
+_USAGE = "podmeta export DIR to=FILE.npz [instance=N] [description=TEXT] [limits=TEXT]"
 _KEYS = ("run", "to", "instance", "description", "limits")
 
 
@@ -24,12 +24,14 @@ def export(call: Call) -> None:
       InputError: a word is wrong, the directory holds no run, or a file cannot be written.
     """
     given, others = split_words(call.words, _KEYS)
-    if others:
-        raise InputError(f"{others[0]!r} is not understood: {_USAGE}")
+    directories, stray = split_directories(others)
+    if stray:
+        raise InputError(f"{stray[0]!r} is not understood: {_USAGE}")
+    given["run"] += directories
     values = {key: at_most_one(key, given[key]) or "" for key in _KEYS}
-    for key in ("run", "to"):
+    for key, what in (("run", "the run directory"), ("to", "to=")):
         if not values[key]:
-            raise InputError(f"{key}= is missing: {_USAGE}")
+            raise InputError(f"{what} is missing: {_USAGE}")
     instance = values["instance"] or "0"
     if not instance.isdecimal():
         raise InputError(f"instance={instance} is not a number: {_USAGE}")

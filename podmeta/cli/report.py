@@ -24,7 +24,8 @@ def report(call: Call) -> None:
     Raises:
       InputError: a directory holds no run, a file of a run is damaged, or the page cannot be written.
     """
-    given, run_paths = split_words(call.words, ("to",))
+    given, others = split_words(call.words, ("run", "to"))
+    run_paths = [*given["run"], *others]
     if not run_paths:
         raise InputError("name the run directories: podmeta report runs/a runs/b")
     paths = [local_path("run", path) for path in run_paths]

@@ -1,32 +1,42 @@
 """`podmeta train`: meta-trains a job, or a sweep of jobs, then meta-tests it."""
 
+import dataclasses
 from pathlib import Path
 
-from podmeta.cli.arguments import Call, Commands
+from podmeta.cli.arguments import Call, Commands, add_trust
 from podmeta.cli.console import PlainConsole
-from podmeta.errors import PodmetaError
+from podmeta.config.schema import JobConfig
+from podmeta.errors import InputError, PodmetaError
+
+_USAGE = """\
+podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] [--multirun] [--cfg job]
+       podmeta train run_dir=DIR [--trust]"""
 
 _DESCRIPTION = """\
 Meta-trains a job, then meta-tests it.
 
 Keys are Hydra overrides: outer.learning_rate=0.01 environment.num_arms=10 devices.cpu=4 run_dir=my_run
-The same command with the same run_dir goes on where the run stopped."""
+The same command with the same run_dir goes on where the run stopped. So does run_dir=DIR alone, by the config of the
+run there."""
 
 
 def add_parser(commands: Commands) -> None:
     """Adds the command's parser."""
     parser = commands.add_parser(
         "train",
-        usage="podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] [--multirun]",
+        usage=_USAGE,
         help="meta-train, then meta-test",
         description=_DESCRIPTION,
         more=_choices,
     )
     parser.add_argument(
+        "-m",
         "--multirun",
         action="store_true",
         help="sweep values with commas: outer.learning_rate=0.01,0.03 seed=0,1,2 are six runs",
     )
+    parser.add_argument("-c", "--cfg", choices=("job",), help="print the composed job as YAML, and train nothing")
+    add_trust(parser, "go on with somebody else's run_dir=DIR, whose config names code such as environment.factory")
     parser.set_defaults(run=train)
 
 
@@ -37,19 +47,59 @@ def train(call: Call) -> None:
       InputError: a word is wrong, or the job does not fit the machine.
       PodmetaError: it failed while running.
     """
-    if call.flags.multirun:
+    if call.flags.cfg and call.flags.multirun:
+        raise InputError("--cfg job prints one job: leave out --multirun, and give every key one value")
+    if call.flags.cfg:
+        _print_job(call)
+    elif call.flags.multirun:
         _sweep(call)
     else:
         _train(call)
 
 
+def _make_job(call: Call) -> JobConfig:
+    """The job that the words describe; of `run_dir=` alone, the job of the run there, which goes on."""
+    from podmeta.config.compose import compose_job
+
+    run_path = _run_alone(call.words)
+    if run_path is None:
+        return compose_job(call.words)
+    from podmeta.storage.trust import read_run
+
+    if not (run_path / "config.yaml").exists():
+        raise InputError(
+            f"{run_path} holds no run to go on with, because it has no config.yaml. To start one there: podmeta train "
+            f"experiment=NAME run_dir={run_path}"
+        )
+    run = read_run(run_path, call.words, call.flags.trust)
+    run.check_whole()
+    return dataclasses.replace(run.job, resume="auto")
+
+
+def _run_alone(words: list[str]) -> Path | None:
+    """The run directory, where the words say nothing of the job but that, and the machine that it is to run on."""
+    from podmeta.config.compose import MACHINE_KEYS
+    from podmeta.config.paths import split_paths
+
+    keys = {word.partition("=")[0].partition(".")[0] for word in words}
+    if "run_dir" not in keys or not keys <= {"run_dir", *MACHINE_KEYS}:
+        return None
+    _, paths = split_paths(words)
+    return Path(paths["run_dir"])
+
+
+def _print_job(call: Call) -> None:
+    from podmeta.config.compose import job_to_yaml
+
+    print(job_to_yaml(_make_job(call)), end="")
+
+
 def _train(call: Call) -> None:
     from podmeta.cli.devices import set_up
-    from podmeta.config.compose import compose_job
     from podmeta.config.paths import to_paste
     from podmeta.config.suites import experiment_suite
 
-    job = compose_job(call.words)
+    job = _make_job(call)
     set_up(job, call)
     from podmeta.distributed.processes import is_first
     from podmeta.evaluation.done import is_tested

@@ -20,6 +20,9 @@ from podmeta.config.shorthand import expand_overrides
 from podmeta.config.validate import check_known, check_lists, validate_environment, validate_job
 from podmeta.errors import InputError
 
+MACHINE_KEYS = ("distributed", "devices", "compilation_cache_dir")
+"""Keys about the machine that a run was made on, which another command must not take from it."""
+
 
 def compose_job(overrides: list[str]) -> JobConfig:
     """Composes and validates a job.
@@ -95,7 +98,7 @@ def job_from_content(written: bytes, path: Path, overrides: list[str]) -> JobCon
     content = parse_run_config(written, str(path))
     if not all(isinstance(content.get(group), dict) for group in GROUPS):
         raise InputError(f"{path} is not the config of a run")
-    content = {key: value for key, value in content.items() if key not in _OF_THE_MACHINE}
+    content = {key: value for key, value in content.items() if key not in MACHINE_KEYS}
     overrides, paths = split_paths(overrides)
     try:
         schema = OmegaConf.structured(JobConfig)
@@ -114,10 +117,6 @@ def job_from_content(written: bytes, path: Path, overrides: list[str]) -> JobCon
         raise InputError(explain_overrides(error, overrides)) from error
     except OmegaConfBaseException as error:
         raise InputError(f"{path}: {explain_overrides(error, [])}") from error
-
-
-_OF_THE_MACHINE = ("distributed", "devices", "compilation_cache_dir")
-"""Keys about the machine that a run was made on, which another command must not take from it."""
 
 
 def _as_hydra_writes(override: str) -> str:

@@ -12,16 +12,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from podmeta.config.compose import job_from_content
 from podmeta.config.paths import split_paths
-from podmeta.config.resolve import EvaluationSetting
+from podmeta.config.resolve import EvaluationSetting, evaluation_settings
 from podmeta.config.run_config import read_config_file
 from podmeta.config.schema import JobConfig
 from podmeta.config.schema.environments import texts_in
 from podmeta.config.shorthand import split_reference
+from podmeta.config.stages import environments_of, stages_of
 from podmeta.errors import InputError
 from podmeta.storage.signature import is_signed
 
 _GROUPS = ("environment", "stages", "evaluation")
 _MAX_TEXT = 200  # characters
+_CURE = "repeat the key on the command line, or add --trust"
 
 
 class RunJob(NamedTuple):
@@ -41,11 +43,22 @@ class RunJob(NamedTuple):
     is_trusted: bool
     own_texts: frozenset[str]
 
-    def check(self, settings: Iterable[EvaluationSetting]) -> None:
+    def check_whole(self) -> None:
+        """Checks that all environments of the job may be made, those of its meta-test included.
+
+        Raises:
+          InputError: one names code, and the run is not the user's.
+        """
+        trained = [environment for stage in stages_of(self.job) for environment in environments_of(stage.environment)]
+        settings = [EvaluationSetting(environment, {}) for environment in trained]
+        self.check([*settings, *evaluation_settings(self.job)], cure="add --trust")
+
+    def check(self, settings: Iterable[EvaluationSetting], cure: str = _CURE) -> None:
         """Checks that environments may be made.
 
         Args:
           settings: what the run is to be tested in.
+          cure: what a user who trusts the run is to do.
 
         Raises:
           InputError: one names code, and the run is not the user's.
@@ -54,8 +67,7 @@ class RunJob(NamedTuple):
         if named is not None:
             raise InputError(
                 f"{self.run_path}: {named} names code to run or a file to open, and the run is not one that you have "
-                "started, or its config.yaml has changed. If you trust it, repeat the key on the command line, or add "
-                "--trust"
+                f"started, or its config.yaml has changed. If you trust it, {cure}"
             )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.cli.arguments import CommandParser, at_most_one, split_words
+from podmeta.cli.arguments import CommandParser, at_most_one, split_directories, split_words
 from podmeta.errors import InputError
 
 WORD = st.text(st.characters(codec="utf-8"), min_size=1)
@@ -20,6 +20,18 @@ def test_every_word_is_a_value_or_among_the_others_in_the_order_given(words):
     assert others == [word for word in words if not word.startswith(("run=", "to="))]
     for key in KEYS:
         assert [f"{key}={value}" for value in values[key]] == [word for word in words if word.startswith(f"{key}=")]
+
+
+@pytest.mark.parametrize("word", ["runs/first", "/runs/a=b", "first", ".", "runs/a/", "läufe/θ"])
+def test_a_word_without_an_equals_sign_before_its_first_slash_is_a_directory(word):
+    assert split_directories([word, "seed=1"]) == ([word], ["seed=1"])
+
+
+@pytest.mark.parametrize(
+    "word", ["seed=1", "run_dir=/a/b", "environment=gymnasium/CartPole-v1", "+a.b=1", "~a", "evaluation.settings=[{}]"]
+)
+def test_any_other_word_is_an_override(word):
+    assert split_directories([word]) == ([], [word])
 
 
 def test_a_key_that_is_given_twice_is_refused_with_both_values():

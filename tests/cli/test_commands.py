@@ -1,7 +1,11 @@
 """The commands together: flags, words, and errors in one line."""
 
+import subprocess
+import sys
+
 import pytest
 
+import podmeta
 from podmeta.cli import main
 from podmeta.cli.commands import COMMANDS, make_parser
 
@@ -40,9 +44,20 @@ def test_a_wrong_flag_is_refused_in_one_line(arguments, parts, capsys):
     assert [part for part in parts if part not in said] == [], said
 
 
-def test_words_keep_their_order_around_flags_and_may_be_anything_that_does_not_begin_with_a_dash():
+def test_the_version_is_the_packages(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"podmeta {podmeta.__version__}\n"
+
+
+def test_python_runs_the_package_as_the_command():
+    done = subprocess.run([sys.executable, "-m", "podmeta", "--version"], capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stdout) == (0, f"podmeta {podmeta.__version__}\n")
+
+
+@pytest.mark.parametrize("flag", ["-m", "--multirun"])
+def test_words_keep_their_order_around_flags_and_may_be_anything_that_does_not_begin_with_a_dash(flag):
     words = ["seed=-1", "+environment.options={a: -2}", "~stages", "learner.hidden_layers=[1, 2]", "a--b", "x y", "="]
-    flags, others = make_parser().parse_known_args(["train", *words[:2], "--multirun", *words[2:]])
+    flags, others = make_parser().parse_known_args(["train", *words[:2], flag, *words[2:]])
     assert others == words and flags.multirun
 
 

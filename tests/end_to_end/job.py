@@ -41,7 +41,7 @@ class Command:
     """The `podmeta` command in one folder, with no environment variables but these."""
 
     def __init__(
-        self, variables: dict[str, str], folder: Path, program: Sequence[str] = (sys.executable, "-m", "podmeta.cli")
+        self, variables: dict[str, str], folder: Path, program: Sequence[str] = (sys.executable, "-m", "podmeta")
     ) -> None:
         self.variables = variables
         self.folder = folder

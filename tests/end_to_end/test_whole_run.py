@@ -6,6 +6,7 @@ import math
 import os
 import pty
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,15 @@ def test_a_finished_run_is_finished(podmeta, finished_run):
     )
     assert f"nothing left to train: update {NUM_UPDATES} is done" in said and "going on" not in said
     assert (finished_run / "checkpoints").stat().st_mtime_ns == modified
+
+
+def test_run_dir_alone_goes_on_to_the_end_of_the_runs_own_job(podmeta, finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / f"step_{NUM_UPDATES}")
+    (tmp_path / "run" / "summary.json").unlink()
+    podmeta.succeeds("train", f"run_dir={tmp_path / 'run'}")
+    assert checkpoint_steps(tmp_path / "run")[-1] == NUM_UPDATES
+    assert digest(tmp_path / "run") == digest(finished_run)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["evaluate", "-h"], ["bench", "--help"]])
