@@ -1,6 +1,5 @@
 """Sources of `dm_env.Environment`s, one at a time: bsuite, dm_control, and factories of the user's own."""
 
-import importlib
 import inspect
 import itertools
 import traceback
@@ -12,7 +11,7 @@ import dm_env
 
 from podmeta.environments.contract import in_words
 from podmeta.environments.host.single import SingleEnvironment
-from podmeta.environments.imports import import_extra, near
+from podmeta.environments.imports import import_extra, import_own_module, near
 from podmeta.errors import InputError
 
 
@@ -111,13 +110,13 @@ def factory_environment(factory: str, options: Mapping[str, Any]) -> SingleEnvir
 def _import_module(module: str, factory: str) -> ModuleType:
     """The module of a factory."""
     try:
-        return importlib.import_module(module)
+        return import_own_module(module)
     except (Exception, SystemExit) as error:  # whatever the user's module may raise
         parents = [*itertools.accumulate(module.split("."), lambda parent, child: f"{parent}.{child}")]
         if isinstance(error, ModuleNotFoundError) and error.name in parents:
             raise InputError(
-                f"environment.factory={factory}: {module} cannot be imported ({error}): run podmeta where Python finds "
-                "it, or add its folder to PYTHONPATH"
+                f"environment.factory={factory}: {module} cannot be imported ({error}): run podmeta in the folder "
+                "that holds it, or add that to PYTHONPATH"
             ) from error
         raise InputError(
             f"environment.factory={factory}: {module} failed when it was imported: {_told(error, module)}"

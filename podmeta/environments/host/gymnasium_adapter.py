@@ -4,7 +4,6 @@ Each is stepped by itself, without gymnasium's vector environments and their thr
 observation is lost, and the start of a lifetime can reset one environment with a seed and leave the others alone.
 """
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ import dm_env
 
 from podmeta.environments.contract import in_words
 from podmeta.environments.host.single import SingleEnvironment
-from podmeta.environments.imports import import_extra, near
+from podmeta.environments.imports import import_extra, import_own_module, near
 from podmeta.errors import InputError
 
 
@@ -44,7 +43,7 @@ def _make(id: str, options: Mapping[str, Any]) -> Any:
     module, _, name = id.rpartition(":")
     try:
         if module:
-            importlib.import_module(module)
+            import_own_module(module)
         if name not in gymnasium.registry:
             raise InputError(
                 f"environment.id: gymnasium has no {name!r}. {near(name, gymnasium.registry)} Write an environment "
