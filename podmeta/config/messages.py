@@ -9,6 +9,33 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from podmeta.config.presets import list_options
 from podmeta.config.schema import schema_fields
 
+_MOST_SUGGESTED = 3
+_ALSO_CALLED = {
+    "num_updates": ("total_timesteps", "timesteps", "total_steps", "max_steps", "iterations", "generations", "epochs"),
+    "run_dir": ("output_dir", "save_dir", "log_dir", "logdir"),
+    "experiment_name": ("exp_name",),
+    "init_from": ("load", "load_from", "pretrained"),
+    "devices": ("device",),
+    "environment": ("env", "env_name"),
+    "environment.id": ("env_id",),
+    "environment.lifetime_length": ("episode_length", "trial_length", "horizon"),
+    "evaluation": ("eval", "test"),
+    "evaluation.num_tasks": ("eval_episodes", "num_eval_episodes"),
+    "learner": ("agent", "policy", "model", "network"),
+    "learner.hidden_size": ("hidden_dim", "hidden_units", "num_hidden"),
+    "outer": ("algo", "algorithm", "optimizer"),
+    "outer.learning_rate": ("lr",),
+    "outer.population_size": ("num_envs", "n_envs", "popsize", "pop_size", "population"),
+    "outer.num_lifetimes": ("num_envs", "n_envs", "batch_size"),
+    "outer.unroll_length": ("num_steps", "n_steps", "rollout_length"),
+    "outer.noise_std": ("sigma", "std"),
+    "outer.discount": ("gamma",),
+    "outer.entropy_cost": ("ent_coef", "entropy_coef"),
+    "architecture.actor_threads": ("num_actors", "num_workers"),
+    "logging": ("log",),
+}
+"""By key, what it is called elsewhere."""
+
 HOW_TO_OVERRIDE = "Write KEY=VALUE, with quotes around it where the value has brackets, braces or commas"
 
 
@@ -48,7 +75,7 @@ def explain(error: Exception, keys: Iterable[str], where_to_look: str, prefix: s
     if not key:
         return str(error).splitlines()[0]
     if "not in" in message or "is not in struct" in message:
-        return f"unknown config key {prefix + key!r}.{_nearest(key, keys)} {where_to_look}"
+        return f"unknown config key {prefix + key!r}.{_did_you_mean(_similar_keys(key, keys))} {where_to_look}"
     return f"{prefix}{key}: {message}"
 
 
@@ -62,9 +89,20 @@ def _misfit_of_preset(key: str, overrides: list[str]) -> str:
 
 def no_such_choice(key: str, name: str, choices: Iterable[str]) -> str:
     """That a choice does not exist, with the nearest and all that do."""
-    return f"{key}={name} does not exist.{_nearest(name, choices)} Choose one of: {', '.join(choices)}"
+    return f"{key}={name} does not exist.{_did_you_mean(_nearest(name, choices))} Choose one of: {', '.join(choices)}"
 
 
-def _nearest(word: str, choices: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(dict.fromkeys(choices)), n=3)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
+def _similar_keys(key: str, keys: Iterable[str]) -> list[str]:
+    """What the user may have meant: the same name in another place, what others call it, or the nearest spelling."""
+    known, name = list(dict.fromkeys(keys)), key.rpartition(".")[2]
+    elsewhere = [each for each in known if each.rpartition(".")[2] == name]
+    called_so = [each for each in known if name in _ALSO_CALLED.get(each, ())]
+    return (elsewhere + called_so)[:_MOST_SUGGESTED] or _nearest(key, known)
+
+
+def _nearest(word: str, choices: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(word, list(dict.fromkeys(choices)), n=_MOST_SUGGESTED)
+
+
+def _did_you_mean(names: list[str]) -> str:
+    return f" Did you mean {' or '.join(names)}?" if names else ""
