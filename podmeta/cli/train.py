@@ -1,6 +1,7 @@
 """`podmeta train`: meta-trains a job, or a sweep of jobs, then meta-tests it."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 from podmeta.cli.arguments import Call, Commands, add_trust
@@ -9,7 +10,7 @@ from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError, PodmetaError
 
 _USAGE = """\
-podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] [--multirun] [--cfg job]
+podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] [--multirun] [--cfg job] [--dry-run]
        podmeta train run_dir=DIR [--trust]"""
 
 _DESCRIPTION = """\
@@ -36,6 +37,11 @@ def add_parser(commands: Commands) -> None:
         help="sweep values with commas: outer.learning_rate=0.01,0.03 seed=0,1,2 are six runs",
     )
     parser.add_argument("-c", "--cfg", choices=("job",), help="print the composed job as YAML, and train nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="build and compile the job, print what it would train and need, and train nothing",
+    )
     add_trust(parser, "go on with somebody else's run_dir=DIR, whose config names code such as environment.factory")
     parser.set_defaults(run=train)
 
@@ -47,10 +53,13 @@ def train(call: Call) -> None:
       InputError: a word is wrong, or the job does not fit the machine.
       PodmetaError: it failed while running.
     """
-    if call.flags.cfg and call.flags.multirun:
-        raise InputError("--cfg job prints one job: leave out --multirun, and give every key one value")
+    if call.flags.multirun and (call.flags.cfg or call.flags.dry_run):
+        flag = "--cfg job" if call.flags.cfg else "--dry-run"
+        raise InputError(f"{flag} is for one job: leave out --multirun, and give every key one value")
     if call.flags.cfg:
         _print_job(call)
+    elif call.flags.dry_run:
+        _dry_run(call)
     elif call.flags.multirun:
         _sweep(call)
     else:
@@ -66,9 +75,9 @@ def _make_job(call: Call) -> JobConfig:
         return compose_job(call.words)
     from podmeta.storage.trust import read_run
 
-    if not (run_path / "config.yaml").exists():
+    if not os.path.lexists(run_path / "config.yaml"):
         raise InputError(
-            f"{run_path} holds no run to go on with, because it has no config.yaml. To start one there: podmeta train "
+            f"{run_path} holds no run to go on with, for no config.yaml is found there. To start one: podmeta train "
             f"experiment=NAME run_dir={run_path}"
         )
     run = read_run(run_path, call.words, call.flags.trust)
@@ -85,7 +94,7 @@ def _run_alone(words: list[str]) -> Path | None:
     if "run_dir" not in keys or not keys <= {"run_dir", *MACHINE_KEYS}:
         return None
     _, paths = split_paths(words)
-    return Path(paths["run_dir"])
+    return Path(paths["run_dir"]) if paths.get("run_dir") else None
 
 
 def _print_job(call: Call) -> None:
@@ -128,6 +137,21 @@ def _train(call: Call) -> None:
             f"θ and what the meta-test has measured so far are in {result.run_path}; to go on: {test_again}"
         )
         evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, PlainConsole())
+
+
+def _dry_run(call: Call) -> None:
+    from podmeta.cli.devices import set_up
+
+    job = _make_job(call)
+    set_up(job, call)
+    from podmeta.evaluation.run import check_settings
+    from podmeta.planning.dry_run import dry_run
+    from podmeta.planning.report import dry_run_as_table
+
+    if job.evaluation.enabled:
+        check_settings(job)
+    PlainConsole().print(dry_run_as_table(dry_run(job, call.tell)))
+    call.tell("nothing was trained, and no run directory was made")
 
 
 def _sweep(call: Call) -> None:

@@ -227,7 +227,7 @@ def compile_costs(job: JobConfig, devices: Sequence[jax.Device], platform: str) 
     module = parse_module(text)
     return Costs(
         env_steps=program.env_steps_per_update,
-        memory=_memory(compiled),
+        memory=memory_of(compiled),
         flops=count_flops(trace(on_one)),
         hbm_traffic_bytes=memory_traffic(module, _HBM_SPACES[platform]) / num_updates,
         collectives=_per_update(module, num_updates),
@@ -249,7 +249,7 @@ def memory_needed(job: JobConfig, devices: Sequence[jax.Device], platform: str) 
         return program.run(state, job.architecture.updates_per_call)
 
     try:
-        return _memory(compile_for(devices, run, DEVICE_AXIS, shapes, options)).total
+        return memory_of(compile_for(devices, run, DEVICE_AXIS, shapes, options)).total
     except TooLittleMemoryError as error:
         return None if error.needed_bytes is None else round(error.needed_bytes * _LAYOUT_FACTOR)
 
@@ -319,7 +319,8 @@ def _sized(job: JobConfig, size: int) -> JobConfig:
     return dataclasses.replace(job, outer=outer)
 
 
-def _memory(compiled: jax.stages.Compiled) -> Memory:
+def memory_of(compiled: jax.stages.Compiled) -> Memory:
+    """What a compiled program needs of each device's memory."""
     stats = compiled.memory_analysis()
     assert stats is not None  # every platform here gives them
     return Memory(

@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
+from podmeta.planning.dry_run import DryRun
 from podmeta.planning.plan import Plan
 
 
@@ -74,6 +75,33 @@ def plan_as_table(plan: Plan) -> Table:
     for fit in plan.tried[1:]:
         needed = "" if fit.needed_bytes is None else f", needs about {_bytes(fit.needed_bytes)}"
         table.add_row(f"  {fit.size:,}", f"{'fits' if fit.fits else 'does not fit'}{needed}")
+    return table
+
+
+def dry_run_as_table(dry_run: DryRun) -> Table:
+    """What a job would train, for a person."""
+    table = Table(show_header=False)
+    for name, value in (
+        ("experiment", dry_run.experiment_name),
+        ("learner", f"{dry_run.learner}, {dry_run.num_meta_params:,} parameters (θ)"),
+        ("instances", f"{dry_run.num_instances:,}"),
+        ("outer loop", dry_run.outer),
+        ("architecture", dry_run.architecture),
+        ("devices", "\n".join(dry_run.devices)),
+    ):
+        table.add_row(name, value)
+    for stage in dry_run.stages:
+        table.add_section()
+        table.add_row(stage.name, "\n".join(stage.environments))
+        table.add_row("updates", f"{stage.num_updates:,}")
+        table.add_row("env steps per update", f"{stage.env_steps_per_update:,}")
+        if stage.memory is None:
+            table.add_row("memory", "not known before actors and learner run")
+        else:
+            table.add_row("memory per device", _bytes(stage.memory.total))
+            for part in stage.memory._fields:
+                table.add_row(f"  {part}", _bytes(getattr(stage.memory, part)))
+            table.add_row("compiled in", f"{stage.compile_seconds:.1f} s")
     return table
 
 

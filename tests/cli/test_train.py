@@ -78,6 +78,11 @@ def test_run_dir_alone_needs_a_run_there(name, refused, tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("word", ["run_dir", "run_dir.x=1", "+run_dir=a"])
+def test_what_names_no_run_dir_is_an_override_like_any_other(word, refused):
+    assert "run_dir" in refused(word)
+
+
 CODE = ("environment.factory=os:mkdir", "environment.lifetime_length=10", "architecture=sebulba")
 NAMING_CODE = {
     "trained": CODE,
