@@ -50,7 +50,7 @@ def evaluate(call: Call) -> None:
     given["run"] += directories
     if len(given["run"]) + len(given["agent"]) != 1:
         raise InputError(
-            "name one run directory or one agent: podmeta evaluate run=runs/…, or podmeta "
+            "name the run directory or the agent, and one of them only: podmeta evaluate run=runs/…, or podmeta "
             "evaluate agent=NAME suite=NAME"
         )
     if given["agent"]:
