@@ -4,13 +4,15 @@ Read off the compiled program, so that nothing runs: its arguments (trajectories
 temporaries in between, as XLA's memory analysis tells them.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from podmeta.architectures.anakin import Rollout
 from podmeta.benchmarks.measure import report
 from podmeta.config.compose import compose_job
-from podmeta.config.schema import JobConfig
+from podmeta.config.schema import BanditConfig, EnvironmentConfig, JobConfig, RecurrentConfig, SymmetricConfig
 from podmeta.inner_loop import build_inner_loop
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.registry import make_outer_loop
@@ -38,11 +40,13 @@ def _measure(learner: str, unroll_length: int, remat_chunk: int) -> None:
             f"outer.remat_chunk={remat_chunk}",
         ]
     )
+    assert isinstance(job.learner, SymmetricConfig | RecurrentConfig)
+    assert isinstance(job.environment, BanditConfig)
     setting = {
         "learner": learner,
         "hidden_size": job.learner.hidden_size,
         "num_arms": job.environment.num_arms,
-        "num_lifetimes": job.outer.num_lifetimes,
+        "num_lifetimes": job.outer.size,
         "unroll_length": unroll_length,
         "remat_chunk": remat_chunk,
     }
@@ -51,12 +55,13 @@ def _measure(learner: str, unroll_length: int, remat_chunk: int) -> None:
 
 def update_bytes(job: JobConfig) -> int:
     """The bytes that an actor-critic update of a job on one environment needs at its peak. It is only compiled."""
+    assert isinstance(job.environment, EnvironmentConfig)
     inner_loop = build_inner_loop(job.learner, job.environment)
     entry = Entry(job.environment.name, inner_loop, lifetimes=1, weight=1.0)
     outer_loop = make_outer_loop(job.outer, (entry,), num_updates=1, first_update=0)
     rollout, slots = Rollout(outer_loop), jnp.arange(outer_loop.num_slots)
 
-    def unroll() -> tuple:
+    def unroll() -> tuple[Any, ...]:
         settings = InstanceSettings(jnp.uint32(0), jnp.float32(job.outer.learning_rate), jnp.float32(0.0))
         state = outer_loop.init(settings)
         lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(state, slots)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import dm_env
 import jax
 import numpy as np
+from dm_env import specs
 
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.architectures.sebulba.actor_programs import make_actor_programs
@@ -29,7 +30,7 @@ from podmeta.architectures.sebulba.layout import make_layout
 from podmeta.architectures.sebulba.session import SebulbaSession
 from podmeta.benchmarks.measure import report
 from podmeta.config.compose import compose_job
-from podmeta.config.schema import JobConfig
+from podmeta.config.schema import JobConfig, SebulbaConfig
 from podmeta.config.stages import environments_of
 from podmeta.distributed.devices import join_shards, map_over_devices, replicate, set_up_devices
 from podmeta.environments.host.base import HostEnvironment
@@ -102,6 +103,11 @@ def _program(job: JobConfig) -> Sebulba:
     return program
 
 
+def _architecture(job: JobConfig) -> SebulbaConfig:
+    assert isinstance(job.architecture, SebulbaConfig)
+    return job.architecture
+
+
 def _environments(job: JobConfig, num_environments: int) -> HostEnvironment:
     (config,) = environments_of(job.environment)
     assert lives_on_host(config)
@@ -120,7 +126,7 @@ def _repeatedly(step: Callable[[], Any], seconds: float) -> float:
 
 def _by_actors(job: JobConfig, make_step: Callable[[int], Callable[[], Any]]) -> float:
     """Calls per second of all actors' threads, each on its cores, of the steps that are made for them there."""
-    num_actors = job.architecture.actor_threads
+    num_actors = _architecture(job).actor_threads
     rates: list[float] = []
     ready = threading.Barrier(num_actors)
 
@@ -131,7 +137,7 @@ def _by_actors(job: JobConfig, make_step: Callable[[int], Callable[[], Any]]) ->
         ready.wait()
         rates.append(_repeatedly(step, SECONDS_OF_A_PART))
 
-    by_actor = enumerate(cores_of_actors(num_actors, job.architecture.actor_cores))
+    by_actor = enumerate(cores_of_actors(num_actors, _architecture(job).actor_cores))
     threads = [threading.Thread(target=actor, args=arguments) for arguments in by_actor]
     for thread in threads:
         thread.start()
@@ -143,14 +149,15 @@ def _by_actors(job: JobConfig, make_step: Callable[[int], Callable[[], Any]]) ->
 def _environment_rate(job: JobConfig, in_programs: bool) -> float:
     """As many batches as there are actors, each stepped by a thread of its own with random actions."""
     num_environments = _program(job).entry_actors[0].num_lifetimes
-    threads = job.architecture.actor_threads
+    threads = _architecture(job).actor_threads
     batches = [_environments(job, num_environments) for _ in range(threads)]
 
     def stepper(index: int) -> Callable[[], Any]:
         environment, number = batches[index], np.random.default_rng(index)
         timestep = environment.reset(np.ones(num_environments, bool), np.arange(num_environments, dtype=np.uint32))
-        size = (STEPS_OF_A_CALL, num_environments)
-        actions = number.integers(environment.action_spec().num_values, size=size, dtype=np.int32)
+        size, spec = (STEPS_OF_A_CALL, num_environments), environment.action_spec()
+        assert isinstance(spec, specs.DiscreteArray)
+        actions = number.integers(spec.num_values, size=size, dtype=np.int32)
         compiled = environment.compiled_step() if in_programs else None
         if compiled is None:
             return lambda: [environment.step(each) for each in actions]
@@ -226,11 +233,11 @@ def _learner_rate(job: JobConfig) -> float:
 
 def _whole_rate(job: JobConfig) -> float:
     """A run, from its second call on, for some seconds."""
-    sebulba, layout = _program(job), make_layout(job.architecture, 1)
+    sebulba, layout = _program(job), make_layout(_architecture(job), 1)
     (entry_actor,) = sebulba.entry_actors
     state = jax.device_get(sebulba.init(instance_settings(job)))
     session = SebulbaSession(
-        sebulba, job.architecture, layout, state, lambda: [_environments(job, entry_actor.num_lifetimes)]
+        sebulba, _architecture(job), layout, state, lambda: [_environments(job, entry_actor.num_lifetimes)]
     )
     try:
         session.advance(2, lambda: False)

@@ -15,7 +15,7 @@ from podmeta.config.paths import split_paths
 from podmeta.config.presets import hydra_over_presets
 from podmeta.config.resolve import evaluation_settings, resolve_job
 from podmeta.config.run_config import literal, parse_run_config, read_config_file
-from podmeta.config.schema import GROUPS, JobConfig, open_keys
+from podmeta.config.schema import GROUPS, JobConfig, loose, open_keys
 from podmeta.config.shorthand import expand_overrides
 from podmeta.config.validate import check_known, check_lists, validate_environment, validate_job
 from podmeta.errors import InputError
@@ -101,12 +101,12 @@ def job_from_content(written: bytes, path: Path, overrides: list[str]) -> JobCon
     content = {key: value for key, value in content.items() if key not in MACHINE_KEYS}
     overrides, paths = split_paths(overrides)
     try:
-        schema = OmegaConf.structured(JobConfig)
+        schema = OmegaConf.structured(loose(JobConfig))
         members = {group: _member(group, content[group]) for group in GROUPS}
         for group, member in members.items():
-            check_lists(member, content[group], f"{path}: {group}.")
+            check_lists(loose(member), content[group], f"{path}: {group}.")
         config = OmegaConf.merge(
-            schema, {group: OmegaConf.structured(member) for group, member in members.items()}, literal(content)
+            schema, {group: OmegaConf.structured(loose(member)) for group, member in members.items()}, literal(content)
         )
         for override in OverridesParser.create().parse_overrides(overrides):
             if override.is_delete() or override.is_sweep_override():

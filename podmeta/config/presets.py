@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from podmeta.config.schema import GROUPS, EnvironmentConfig, JobConfig, MixtureConfig
+from podmeta.config.schema import GROUPS, EnvironmentConfig, JobConfig, MixtureConfig, loose
 
 
 def config_directory() -> Path:
@@ -50,12 +50,13 @@ def environment_preset(name: str) -> EnvironmentConfig | MixtureConfig:
 def hydra_over_presets() -> Iterator[None]:
     """Hydra, ready to compose the presets."""
     store = ConfigStore.instance()
-    store.store(name="job_schema", node=JobConfig)
+    store.store(name="job_schema", node=loose(JobConfig))
     for group, members in GROUPS.items():
         for name, schema in members.items():
-            store.store(group=group, name=f"{name}_schema", node=schema)
+            node = loose(schema)
+            store.store(group=group, name=f"{name}_schema", node=node)
             if not (config_directory() / group / f"{name}.yaml").exists():
-                store.store(group=group, name=name, node=schema)  # its defaults are its preset
+                store.store(group=group, name=name, node=node)  # its defaults are its preset
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
         yield

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from podmeta.config.presets import list_options
-from podmeta.config.schema import GROUPS, EnvironmentConfig, JobConfig, MixtureEntryConfig, StageConfig
+from podmeta.config.schema import GROUPS, EnvironmentConfig, JobConfig, MixtureEntryConfig, StageConfig, section_of
 
 _INTRODUCTION = """# Config keys
 
@@ -28,7 +28,7 @@ def _lines() -> Iterator[str]:
     yield _INTRODUCTION
     yield from _section("Job", "", _fields(JobConfig))
     for field in _fields(JobConfig):
-        if _is_section(field):
+        if section_of(field):
             yield from _section(f"Job: {field.name}", _summary(field.type), _fields(field.type), f"{field.name}.")
     for group, members in GROUPS.items():
         yield f"## {group.capitalize()}\n"
@@ -52,9 +52,9 @@ def _section(
     if summary:
         yield f"{summary}\n"
     for field in fields:
-        if _is_section(field) and not prefix:
+        if section_of(field) and not prefix:
             continue  # has a section of its own
-        if _is_section(field):
+        if section_of(field):
             for inner in _fields(field.type):
                 yield from _entry(f"{prefix}{field.name}.{inner.name}", inner)
         else:
@@ -86,10 +86,6 @@ def _facts(field: dataclasses.Field[Any]) -> Iterator[str]:
 
 def _fields(schema: Any) -> list[dataclasses.Field[Any]]:
     return list(dataclasses.fields(schema))
-
-
-def _is_section(field: dataclasses.Field[Any]) -> bool:
-    return isinstance(field.type, type) and dataclasses.is_dataclass(field.type)
 
 
 def _summary(schema: Any) -> str:

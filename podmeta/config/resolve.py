@@ -23,7 +23,9 @@ from podmeta.config.schema import (
     JobConfig,
     MixtureConfig,
     MixtureEntryConfig,
+    OuterLoopConfig,
     StageConfig,
+    loose,
 )
 from podmeta.config.shorthand import split_reference
 from podmeta.config.validate import check_lists
@@ -58,6 +60,12 @@ class EvaluationSetting(NamedTuple):
 def resolve_job(job: JobConfig) -> JobConfig:
     """The job with its mixtures and stages typed and whole, and its number of updates.
 
+    Args:
+      job: as Hydra has composed it, an instance of `loose(JobConfig)`.
+
+    Returns:
+      A `JobConfig` proper.
+
     Raises:
       InputError: an entry or a stage is wrong; the message names its index and key.
     """
@@ -66,7 +74,8 @@ def resolve_job(job: JobConfig) -> JobConfig:
     if num_updates == -1:
         num_updates = sum(stage.num_updates for stage in stages) if stages else _DEFAULT_NUM_UPDATES
     environment = _with_whole_entries(job.environment, "environment.")
-    return dataclasses.replace(job, environment=environment, stages=stages, num_updates=num_updates)
+    whole = {"environment": environment, "stages": stages, "num_updates": num_updates}
+    return JobConfig(**(vars(job) | whole))
 
 
 def evaluation_settings(job: JobConfig) -> list[EvaluationSetting]:
@@ -134,31 +143,35 @@ def _named_environment(reference: Any, where: str) -> EnvironmentConfig | Mixtur
 
 
 def _with_whole_entries(environment: Any, prefix: str) -> EnvironmentConfig | MixtureConfig:
-    """A mixture with its entries typed; any other environment, or a mixture that is whole already, as it is."""
-    if not isinstance(environment, MixtureConfig) or environment.is_whole:
+    """A mixture with its entries typed; any other environment as it is."""
+    if not isinstance(environment, MixtureConfig):
         return environment
-    wheres = [f"{prefix}entries[{index}]" for index in range(len(environment.entries))]
-    entries = [_entry(described, where) for described, where in zip(environment.entries, wheres, strict=True)]
-    labels = [entry.label or label for entry, label in zip(entries, _labels(environment.entries), strict=True)]
+    if environment.is_whole:
+        return MixtureConfig(environment.name, environment.entries)
+    descriptions: list[Any] = list(environment.entries)
+    wheres = [f"{prefix}entries[{index}]" for index in range(len(descriptions))]
+    entries = [_entry(described, where) for described, where in zip(descriptions, wheres, strict=True)]
+    labels = [entry.label or label for entry, label in zip(entries, _labels(descriptions), strict=True)]
     for index, label in enumerate(labels):
         if label in labels[:index]:
             raise InputError(
                 f"{wheres[index]} has the same label as {wheres[labels.index(label)]}, {label}: give it another"
             )
     entries = [dataclasses.replace(entry, label=label) for entry, label in zip(entries, labels, strict=True)]
-    return dataclasses.replace(environment, entries=entries)
+    return MixtureConfig(environment.name, entries)
 
 
 def _entry(described: Any, where: str) -> MixtureEntryConfig:
     described = _mapping(described, where)
     if described.get("environment") is None:
         raise InputError(f"{where} has no environment: name one, as in {_EXAMPLE}")
-    own = {key: value for key, value in described.items() if key in _ENTRY_KEYS}
+    keys = {key: value for key, value in described.items() if key in _ENTRY_KEYS}
     rest = {key: value for key, value in described.items() if key not in _ENTRY_KEYS}
     environment = _environment(rest, None, where, _ENTRY_KEYS)
     if isinstance(environment, MixtureConfig):
         raise InputError(f"{where} is itself a mixture: put its entries here instead")
-    return dataclasses.replace(_merged(MixtureEntryConfig, own, _ENTRY_KEYS, where), environment=environment)
+    own = _merged(MixtureEntryConfig, keys, _ENTRY_KEYS, where)
+    return MixtureEntryConfig(environment, own.lifetimes, own.weight, own.label)
 
 
 def _labels(entries: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -181,13 +194,14 @@ def _stage(described: Any, job: JobConfig, where: str) -> StageConfig:
     rest = {key: value for key, value in described.items() if key not in _STAGE_KEYS}
     environment = _environment(rest, job.environment, where, _STAGE_KEYS)
     changes = _mapping(described.get("outer", {}), f"{where}.outer")
-    whole, name = job.outer, changes.get("name", job.outer.name)
-    if name != whole.name:  # the other outer loop, from its own defaults
+    whole: OuterLoopConfig | type = job.outer
+    name = changes.get("name", job.outer.name)
+    if name != job.outer.name:  # the other outer loop, from its own defaults
         if not isinstance(name, str) or name not in GROUPS["outer"]:
             raise InputError(no_such_choice(f"{where}.outer.name", str(name), GROUPS["outer"]))
         whole = GROUPS["outer"][name]
     outer = _merged(whole, changes, _keys(whole), f"{where}.outer")
-    return dataclasses.replace(own, environment=environment, outer=outer)
+    return StageConfig(environment, own.num_updates, outer)
 
 
 def _mapping(described: Any, where: str) -> Mapping[str, Any]:
@@ -198,9 +212,11 @@ def _mapping(described: Any, where: str) -> Mapping[str, Any]:
 
 def _merged(whole: Any, changes: Mapping[str, Any], keys: Iterable[str], where: str) -> Any:
     """A copy of a config, or of a dataclass's defaults, with some keys changed."""
-    check_lists(whole if isinstance(whole, type) else type(whole), changes, f"{where}.")
+    schema = loose(whole if isinstance(whole, type) else type(whole))
+    check_lists(schema, changes, f"{where}.")
+    before = schema if isinstance(whole, type) else schema(**vars(literal(whole)))
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(literal(whole)), literal(dict(changes))))
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(before), literal(dict(changes))))
     except OmegaConfBaseException as error:
         raise InputError(explain(error, keys, f"The keys are {', '.join(keys)}", f"{where}.")) from error
 

@@ -84,7 +84,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: yaml.Node | int | None) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "it has an alias (*)", self.peek_event().start_mark)
+            raise yaml.composer.ComposerError(None, None, "it has an alias (*)", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         return super().compose_node(parent, index)  # type: ignore[arg-type]  # the stubs know the items of lists only
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

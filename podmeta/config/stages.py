@@ -1,8 +1,8 @@
 """The stages of a job: where each begins and ends. A job without stages is one stage."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from podmeta.config.schema import EnvironmentConfig, JobConfig, MixtureConfig
+from podmeta.config.schema import EnvironmentConfig, JobConfig, MixtureConfig, OuterLoopConfig
 
 
 class Stage(NamedTuple):
@@ -22,8 +22,8 @@ class Stage(NamedTuple):
     first_update: int
     end: int
     num_updates: int
-    environment: Any
-    outer: Any
+    environment: EnvironmentConfig | MixtureConfig
+    outer: OuterLoopConfig
     name: str
 
 

@@ -2,12 +2,13 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
 from podmeta.config.resolve import resolve_job
-from podmeta.config.schema import JobConfig, LearnerConfig, MixtureConfig
+from podmeta.config.schema import JobConfig, LearnerConfig, MixtureConfig, loose
 from podmeta.config.suites import Suite
 from podmeta.errors import InputError
 from podmeta.inner_loop import build_inner_loop
@@ -25,14 +26,14 @@ def agent_job(pretrained: Pretrained, job: JobConfig) -> JobConfig:
     Raises:
       InputError: an environment on the card does not exist.
     """
-    entries = [
+    entries: list[Any] = [
         {"environment": described, "label": f"{described.get('name')}_{index}"}
         for index, described in enumerate(pretrained.card.trained_on)
     ]
     try:
         return resolve_job(
             dataclasses.replace(
-                job, learner=as_agent(pretrained.learner_config), environment=MixtureConfig(entries=entries)
+                job, learner=as_agent(pretrained.learner_config), environment=loose(MixtureConfig)(entries=entries)
             )
         )
     except InputError as error:

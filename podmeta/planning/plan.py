@@ -13,7 +13,7 @@ import jax
 
 from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.base import DEVICE_AXIS, TrainingState
-from podmeta.config.schema import JobConfig, OuterLoopConfig
+from podmeta.config.schema import JobConfig
 from podmeta.config.stages import stages_of
 from podmeta.distributed.devices import TooLittleMemoryError, absent_gpus, absent_tpus, compile_for
 from podmeta.errors import InputError
@@ -307,7 +307,7 @@ def _devices(topology: Topology) -> Sequence[jax.Device]:
 
 def _division(job: JobConfig, num_devices: int) -> tuple[int, int, str, int]:
     """The size per device to plan, what it must be a multiple of, its key, and its value in the job."""
-    outer: OuterLoopConfig = job.outer
+    outer = job.outer
     unit = outer.slot_size * outer.slots_multiple
     per_device = -(-outer.size // (num_devices * unit)) * unit
     return per_device, unit, f"outer.{outer.size_key}", outer.size
@@ -315,8 +315,8 @@ def _division(job: JobConfig, num_devices: int) -> tuple[int, int, str, int]:
 
 def _sized(job: JobConfig, size: int) -> JobConfig:
     """The job with another size of the work of an update, such as its population."""
-    outer = dataclasses.replace(job.outer, **{job.outer.size_key: size})
-    return dataclasses.replace(job, outer=outer)
+    changes: dict[str, Any] = {job.outer.size_key: size}
+    return dataclasses.replace(job, outer=dataclasses.replace(job.outer, **changes))
 
 
 def memory_of(compiled: jax.stages.Compiled) -> Memory:

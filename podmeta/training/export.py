@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import jax
 
 from podmeta.config.compose import job_from_yaml
-from podmeta.config.schema import EnvironmentConfig, JobConfig, LearnerConfig, MixtureConfig
-from podmeta.config.stages import stages_of
+from podmeta.config.schema import EnvironmentConfig, JobConfig, LearnerConfig
+from podmeta.config.stages import environments_of, stages_of
 from podmeta.errors import InputError
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
@@ -150,8 +150,7 @@ def _trained_on(job: JobConfig) -> Iterator[dict[str, Any]]:
     """Every environment that the job trains on, by its name and the keys that differ from their defaults."""
     known: list[dict[str, Any]] = []
     for stage in stages_of(job):
-        in_mixture = isinstance(stage.environment, MixtureConfig)
-        for environment in [e.environment for e in stage.environment.entries] if in_mixture else [stage.environment]:
+        for environment in environments_of(stage.environment):
             described = _brief(environment)
             if described not in known:
                 known.append(described)

@@ -12,7 +12,7 @@ from podmeta.architectures.sebulba.functions import Sebulba
 from podmeta.architectures.sebulba.layout import make_layout
 from podmeta.architectures.sebulba.session import SebulbaSession
 from podmeta.architectures.session import Session
-from podmeta.config.schema import JobConfig
+from podmeta.config.schema import JobConfig, SebulbaConfig
 from podmeta.config.stages import Stage, environments_of
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.environments.host.registry import lives_on_host, make_host_environment
@@ -36,6 +36,7 @@ def _open_sebulba(job: JobConfig, stage: Stage, program: Sebulba, state: Trainin
     def make_environments() -> list[HostEnvironment]:
         return [make_host_environment(config, number) for config, number in zip(configs, num_lifetimes, strict=True)]
 
+    assert isinstance(job.architecture, SebulbaConfig)
     layout = make_layout(job.architecture, jax.local_device_count())
     return SebulbaSession(program, job.architecture, layout, state, make_environments)
 

@@ -53,6 +53,7 @@ from podmeta.config.schema.learners import (
     RecurrentConfig,
     SymmetricConfig,
 )
+from podmeta.config.schema.loose import loose, section_of
 from podmeta.config.schema.mixtures import MixtureConfig, MixtureEntryConfig
 from podmeta.config.schema.outer_loops import (
     ActorCriticConfig,
@@ -109,8 +110,10 @@ __all__ = [
     "SymmetricConfig",
     "TabularMDPConfig",
     "XLandConfig",
+    "loose",
     "open_keys",
     "schema_fields",
+    "section_of",
 ]
 
 GROUPS: dict[str, dict[str, type]] = {
@@ -155,8 +158,9 @@ def schema_fields() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
     def below(prefix: str, schema: type) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
         for field in dataclasses.fields(schema):
             yield prefix + field.name, field
-            if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
-                yield from below(f"{prefix}{field.name}.", field.type)
+            section = section_of(field)
+            if section is not None:
+                yield from below(f"{prefix}{field.name}.", section)
 
     yield from below("", JobConfig)
     for group, members in GROUPS.items():

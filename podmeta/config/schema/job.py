@@ -3,7 +3,12 @@
 import dataclasses
 from typing import Any
 
+from podmeta.config.schema.architectures import AnakinConfig, SebulbaConfig
+from podmeta.config.schema.environments import EnvironmentConfig
+from podmeta.config.schema.learners import LearnerConfig
+from podmeta.config.schema.mixtures import MixtureConfig
 from podmeta.config.schema.option import option
+from podmeta.config.schema.outer_loops import OuterLoopConfig
 
 
 @dataclasses.dataclass
@@ -78,24 +83,24 @@ class StageConfig:
     another outer loop than the job's takes over, whose other keys have their defaults.
     """
 
-    environment: Any = option(None, "what is learnt")
+    environment: EnvironmentConfig | MixtureConfig = option(None, "what is learnt")
     num_updates: int = option(0, "updates of the stage", minimum=1)
-    outer: Any = option({}, "keys of the outer loop that change for this stage")
+    outer: OuterLoopConfig = option({}, "keys of the outer loop that change for this stage")
 
 
 @dataclasses.dataclass
 class JobConfig:
-    """A whole job."""
+    """A whole job. The rest of podmeta sees it typed; Hydra composes it by `loose`."""
 
-    learner: Any = option("???", "what learns inside a lifetime")
-    environment: Any = option("???", "what is learnt")
-    outer: Any = option("???", "what changes θ")
-    architecture: Any = option("???", "where it runs")
+    learner: LearnerConfig = option("???", "what learns inside a lifetime")
+    environment: EnvironmentConfig | MixtureConfig = option("???", "what is learnt")
+    outer: OuterLoopConfig = option("???", "what changes θ")
+    architecture: AnakinConfig | SebulbaConfig = option("???", "where it runs")
     seed: int = option(0, "the seed of everything", minimum=0, maximum=2**32 - 1)
     num_updates: int = option(
         -1, "updates of θ: ES generations or gradient steps; -1: those of all stages, or 100 without stages", minimum=-1
     )
-    stages: list[Any] = option(
+    stages: list[StageConfig] = option(
         [], "a curriculum: a list of such as {environment: bandit, num_updates: 100}, one after the other"
     )
     init_from: str = option("", "a run directory, or an .npz file of a θ, whose θ the job starts from")

@@ -1,8 +1,8 @@
 """The keys of mixtures of environments."""
 
 import dataclasses
-from typing import Any
 
+from podmeta.config.schema.environments import EnvironmentConfig
 from podmeta.config.schema.option import option
 
 
@@ -13,7 +13,7 @@ class MixtureEntryConfig:
     `environment` is a preset's name, and the keys of the environment that change stand beside it.
     """
 
-    environment: Any = option(None, "the environment")
+    environment: EnvironmentConfig = option(None, "the environment")
     lifetimes: int = option(
         0,
         "lifetimes of it per member (evolution) or per slot (actor-critic); "
@@ -29,7 +29,9 @@ class MixtureConfig:
     """Several environments in every update, of any sizes and lengths."""
 
     name: str = option("mixture", "mixture")
-    entries: list[Any] = option([], "the environments: a list of such as {environment: bandit, num_arms: 10}")
+    entries: list[MixtureEntryConfig] = option(
+        [], "the environments: a list of such as {environment: bandit, num_arms: 10}"
+    )
 
     @property
     def is_whole(self) -> bool:

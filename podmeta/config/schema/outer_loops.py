@@ -38,6 +38,9 @@ class OuterLoopConfig:
     slot_size: ClassVar[int] = 1
     slot_name: ClassVar[str] = "slots"
 
+    name: str = option("", "")
+    learning_rate: float = option(0.001, "learning rate", above=0)
+
     @property
     def size(self) -> int:
         """The value of `size_key`."""
@@ -59,10 +62,8 @@ class OuterLoopConfig:
 class MetaOptimiserConfig(OuterLoopConfig):
     """How a gradient becomes a new θ, which is the same for all outer loops here: outer/meta_optimiser.py does it."""
 
-    name: str = option("", "")
     optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
     optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
-    learning_rate: float = option(0.001, "learning rate", above=0)
     learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
     average_decay: float = option(
         0.0,

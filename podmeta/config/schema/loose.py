@@ -1,0 +1,33 @@
+"""The schema as Hydra composes it, before the names and descriptions in it have become configs."""
+
+import copy
+import dataclasses
+import functools
+import typing
+from typing import Any, TypeVar
+
+Schema = TypeVar("Schema")
+
+
+def section_of(field: "dataclasses.Field[Any]") -> type | None:
+    """The dataclass whose keys the field of a schema holds; None where the field is itself a key."""
+    kind = field.type
+    return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) and not field.metadata else None
+
+
+@functools.cache
+def loose(schema: type[Schema]) -> type[Schema]:
+    """A dataclass in which every key that holds configs may hold anything; the same one where there is no such key.
+
+    OmegaConf refuses unions of dataclasses, and a user writes names and changes in their place. A subclass, so that
+    all else holds of its instances; `resolve.py` makes instances of `schema` from them.
+    """
+    fields = []
+    for field in dataclasses.fields(schema):  # type: ignore[arg-type]  # a dataclass, which no type says
+        inner = typing.get_args(field.type)
+        if section_of(field) is None and any(dataclasses.is_dataclass(kind) for kind in (field.type, *inner)):
+            fields.append((field.name, list[Any] if typing.get_origin(field.type) is list else Any, copy.copy(field)))
+    if not fields:
+        return schema
+    namespace = {"__module__": schema.__module__, "__doc__": schema.__doc__}
+    return dataclasses.make_dataclass(schema.__name__, fields, bases=(schema,), namespace=namespace)
