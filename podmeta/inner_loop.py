@@ -141,7 +141,7 @@ class InnerLoop(NamedTuple):
 
 
 def make_inner_loop(
-    environment: Environment,
+    environment: Environment[Any, Any],
     learner: Learner,
     policy: Policy,
     lifetime_length: int,
@@ -221,7 +221,7 @@ def make_inner_loop(
 
 
 def policy_step(
-    learner_step: Callable,
+    learner_step: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]],
     policy: Policy,
     make_learner_input: MakeLearnerInput,
     meta_params: MetaParams,

@@ -115,7 +115,7 @@ class Rollout(NamedTuple):
         """Whether the lifetimes of an entry go on across updates."""
         return self.outer_loop.unrolls_per_lifetime[index] > 1
 
-    def _over_members(self, function: Callable, *arguments: SlotLifetimes) -> Any:
+    def _over_members(self, function: Callable[..., Any], *arguments: SlotLifetimes) -> Any:
         """Maps a function of member and arguments over the members. Where θ itself acts it is called once."""
         if self.outer_loop.num_members == 0:
             return function(jnp.int32(0), *arguments)
@@ -168,7 +168,7 @@ def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int, 
     return Anakin(init, run, outer_loop.env_steps_per_update * num_instances)
 
 
-def _over_instances(update: Callable, num_instances: int) -> Callable:
+def _over_instances(update: Callable[..., Any], num_instances: int) -> Callable[..., Any]:
     """Maps an update over instances. A single one goes without an axis, which would only cost speed."""
     if num_instances > 1:
         return jax.vmap(update, in_axes=(0, 1), out_axes=(0, 1, 0))

@@ -92,7 +92,12 @@ def _seconds(
 
 
 def _rolled(
-    learner: Learner, step: Callable, num_members: int, num_lifetimes: int, observation_size: int, num_actions: int
+    learner: Learner,
+    step: Callable[..., Any],
+    num_members: int,
+    num_lifetimes: int,
+    observation_size: int,
+    num_actions: int,
 ) -> Callable[[], jax.Array]:
     """Steps the lifetimes of every member side by side, `NUM_STEPS` times, their logits fed back as previous action."""
     meta_params = jax.vmap(learner.init)(jax.random.split(make_key(0), num_members))

@@ -47,7 +47,7 @@ def measure(job: JobConfig) -> Measurement:
     state = to_devices(jax.device_get(program.init(instance_settings(job))), num_devices)
     update = map_over_devices(lambda state: program.run(state, UPDATES_PER_CALL), DEVICE_AXIS, num_devices)
     compiled = update.lower(state).compile()
-    exchanges = collectives(parse_module(compiled.as_text()))
+    exchanges = collectives(parse_module(compiled.as_text() or ""))
 
     seconds = _best_seconds(lambda state: compiled(state)[0], state)
     return Measurement(

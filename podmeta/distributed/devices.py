@@ -10,17 +10,29 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import numpy as np
 from jax.experimental import topologies
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
+from jaxtyping import PyTree
 
 from podmeta.arithmetic import ARITHMETIC
 from podmeta.distributed.libtpu import WITHOUT_A_TPU
 from podmeta.errors import InputError, PodmetaError
+
+Tree = TypeVar("Tree")
+
+
+@runtime_checkable
+class MappedFunction(Protocol):
+    """What `map_over_devices` makes, which is lowered and compiled before it is called."""
+
+    def lower(self, *arguments: PyTree) -> jax.stages.Lowered:
+        """Traces and lowers it for arguments of these shapes and types."""
 
 
 def set_up_devices(num_cpu_devices: int) -> None:
@@ -80,7 +92,9 @@ def explained_memory_errors(cure: str) -> Iterator[None]:
         raise PodmetaError(f"the devices have too little memory ({message}): {cure}") from error
 
 
-def map_over_devices(function: Callable, axis_name: str, num_devices: int, *, donate: bool = True) -> Any:
+def map_over_devices(
+    function: Callable[..., Any], axis_name: str, num_devices: int, *, donate: bool = True
+) -> MappedFunction:
     """Compiles a function to run on `num_devices` devices of every process; arguments carry a leading device axis.
 
     Collectives inside it speak of `axis_name`. With `donate` the first argument's buffers are given up to the result.
@@ -173,9 +187,9 @@ class TooLittleMemoryError(Exception):
 
 def compile_for(
     devices: Sequence[jax.Device],
-    function: Callable,
+    function: Callable[..., Any],
     axis_name: str,
-    shapes: Any,
+    shapes: PyTree,
     compiler_options: dict[str, str] | None = None,
 ) -> jax.stages.Compiled:
     """What `map_over_devices` would run on `devices`, compiled for arguments of these shapes. They may be absent.
@@ -192,7 +206,7 @@ def compile_for(
         raise TooLittleMemoryError(str(error)) from error
 
 
-def shapes_on_devices(replicated: Any, divided: Any, num_devices: int) -> tuple[Any, Any]:
+def shapes_on_devices(replicated: PyTree, divided: PyTree, num_devices: int) -> tuple[PyTree, PyTree]:
     """Shapes and types of what `replicate` and `divide` make of trees of these shapes."""
     return (
         jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((num_devices, *leaf.shape), leaf.dtype), replicated),
@@ -203,21 +217,21 @@ def shapes_on_devices(replicated: Any, divided: Any, num_devices: int) -> tuple[
     )
 
 
-def replicate(tree: Any, axis_name: str, num_devices: int) -> Any:
+def replicate(tree: Tree, axis_name: str, num_devices: int) -> Tree:
     """A copy of every leaf on every device, along a new leading axis, laid out as `map_over_devices` returns it."""
     return jax.tree.map(
         lambda leaf: _put(np.broadcast_to(np.asarray(leaf), (num_devices, *np.shape(leaf))), axis_name), tree
     )
 
 
-def divide(tree: Any, axis_name: str, num_devices: int) -> Any:
+def divide(tree: Tree, axis_name: str, num_devices: int) -> Tree:
     """Divides the leading axis of every leaf over the devices: [n, ...] becomes [d, n / d, ...].
 
     Every process is given all n rows, and puts those of its own `num_devices` devices there.
     """
     first, total = jax.process_index() * num_devices, jax.process_count() * num_devices
 
-    def divided(leaf: Any) -> jax.Array:
+    def divided(leaf: ArrayLike) -> jax.Array:
         # The rows of each device are counted, not left to -1: a leaf without elements, such as no walls, has rows too.
         shape = np.shape(leaf)
         by_device = np.asarray(leaf).reshape(total, shape[0] // total, *shape[1:])
@@ -226,7 +240,7 @@ def divide(tree: Any, axis_name: str, num_devices: int) -> Any:
     return jax.tree.map(divided, tree)
 
 
-def join(tree: Any) -> Any:
+def join(tree: Tree) -> Tree:
     """What `divide` has divided, whole again and on the host.
 
     It is a collective: in a job of several processes, all must call it at once.
@@ -235,17 +249,17 @@ def join(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), whole)
 
 
-def unreplicate(tree: Any) -> Any:
+def unreplicate(tree: Tree) -> Tree:
     """The copy of this process's first device, on the host."""
     return jax.tree.map(lambda leaf: np.asarray(leaf)[0], local_copy(tree, 0))
 
 
-def local_copy(tree: Any, index: int) -> Any:
+def local_copy(tree: Tree, index: int) -> Tree:
     """The copy [1, ...] of one of this process's devices, where it is. Nothing moves."""
     return jax.tree.map(lambda leaf: leaf.addressable_data(index), tree)
 
 
-def join_shards(shards: Sequence[Any], axis_name: str) -> Any:
+def join_shards(shards: Sequence[Tree], axis_name: str) -> Tree:
     """Trees of arrays [1, ...], one on each of this process's first devices, as one tree of arrays [d, ...].
 
     Nothing moves. In a job of several processes the d devices are those of all, and each process holds its own rows.

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import dm_env
 import jax
@@ -29,7 +30,7 @@ def make_host_rollout(environment_config: HostEnvironmentConfig, inner_loop: Inn
     """
 
     @functools.cache
-    def programs(num_environments: int) -> tuple[EntryActor, Callable]:
+    def programs(num_environments: int) -> tuple[EntryActor, Callable[..., Any]]:
         actor = _make_actor(environment_config, inner_loop, num_environments)
         return actor, jax.jit(actor.act, donate_argnums=1)
 
@@ -38,7 +39,7 @@ def make_host_rollout(environment_config: HostEnvironmentConfig, inner_loop: Inn
         num = batches.shape[1]
         actor, act = programs(num)
 
-        def rollout_batch(environment: HostEnvironment, batch: Key[Array, "num"]) -> tuple:
+        def rollout_batch(environment: HostEnvironment, batch: Key[Array, "num"]) -> tuple[Any, ...]:
             timestep = environment.reset(np.ones(num, bool), np.asarray(environment_seeds(batch)))
             state = actor.init(meta_params, batch, timestep)
             for _ in range(inner_loop.lifetime_length):
@@ -68,7 +69,7 @@ def trace_on_host(environment_config: HostEnvironmentConfig, inner_loop: InnerLo
     one = np.ones(1, np.float32)
     timestep = dm_env.TimeStep(one.astype(np.int32), one, one, np.zeros((1, *observation.shape), observation.dtype))
 
-    def lifetime(meta_params: MetaParams, keys: Key[Array, "1"], timestep: dm_env.TimeStep) -> tuple:
+    def lifetime(meta_params: MetaParams, keys: Key[Array, "1"], timestep: dm_env.TimeStep) -> tuple[Any, ...]:
         state, _ = actor.act(meta_params, actor.init(meta_params, keys, timestep), timestep)
         return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(1, jnp.int32)).experience)
 

@@ -46,7 +46,7 @@ def make_recurrent_learner(
     def network(state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         return RecurrentNetwork(config, num_actions, num_policy_channels)(state, learner_input)
 
-    transformed = hk.without_apply_rng(hk.transform(network))
+    transformed: hk.Transformed = hk.without_apply_rng(hk.transform(network))
 
     def initial_state(meta_params: MetaParams, key: PRNGKeyArray) -> LearnerState:
         del meta_params, key

@@ -104,10 +104,12 @@ class ActorCritic(GradientLoop):
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
-        def step(state: ActorCriticState, chosen: Int[Array, "minibatch_size"]) -> tuple[ActorCriticState, tuple]:
+        def step(
+            state: ActorCriticState, chosen: Int[Array, "minibatch_size"]
+        ) -> tuple[ActorCriticState, tuple[Metrics, Metrics]]:
             return self._step(state, jax.tree.map(lambda leaf: leaf[chosen], summaries), axis_name)
 
-        def epoch(state: ActorCriticState, epoch_key: Array) -> tuple[ActorCriticState, tuple]:
+        def epoch(state: ActorCriticState, epoch_key: Array) -> tuple[ActorCriticState, tuple[Metrics, Metrics]]:
             order = jnp.arange(num_slots)
             if self.config.num_minibatches > 1:
                 order = jax.random.permutation(epoch_key, num_slots)

@@ -80,12 +80,11 @@ class MetaOptimiser(NamedTuple):
         """
         done = update - self.first_update
         learning_rate = learning_rate * make_schedule_factor(self.config.learning_rate_schedule, self.num_updates)(done)
-        averaged = self.config.average_decay > 0
-        inner_state = optimiser_state.optimiser if averaged else optimiser_state
+        inner_state = optimiser_state.optimiser if isinstance(optimiser_state, AveragedState) else optimiser_state
         changes, inner_state = self._optimiser(learning_rate).update(gradient, inner_state, meta_params)
         kept = 1.0 - learning_rate * self.weight_decay if self.weight_decay else 1.0
         meta_params = jax.tree.map(lambda leaf, change: kept * leaf + change, meta_params, changes)
-        if averaged:
+        if isinstance(optimiser_state, AveragedState):
             meta_params, average = self._averaged(meta_params, optimiser_state.average, done)
             inner_state = AveragedState(inner_state, average)
         metrics = {

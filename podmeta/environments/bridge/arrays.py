@@ -108,6 +108,7 @@ class ActionDecoder:
         is_box = isinstance(spec, specs.BoundedArray) and not isinstance(spec, specs.DiscreteArray)
         if is_box and np.prod(spec.shape) == 0:
             raise InputError(f"{name} takes actions of shape {spec.shape}, and so has none to choose from")
+        self.spec: specs.DiscreteArray | specs.BoundedArray
         if isinstance(spec, specs.DiscreteArray):
             self.spec = specs.DiscreteArray(spec.num_values, np.int32, "action")
         elif is_box and np.issubdtype(spec.dtype, np.floating):
@@ -193,8 +194,7 @@ def _encoded_spec(spec: specs.Array) -> specs.BoundedArray:
 
 
 def _as_float(spec: specs.Array, shape: tuple[int, ...]) -> specs.BoundedArray:
-    bounded = isinstance(spec, specs.BoundedArray)
-    ends = (spec.minimum, spec.maximum) if bounded else (-np.inf, np.inf)
+    ends = (spec.minimum, spec.maximum) if isinstance(spec, specs.BoundedArray) else (-np.inf, np.inf)
     with np.errstate(over="ignore"):  # beyond float32 is infinite
         minimum, maximum = (np.broadcast_to(end, spec.shape).astype(np.float32).reshape(shape) for end in ends)
     return specs.BoundedArray(shape, np.float32, minimum, maximum, spec.name)

@@ -11,7 +11,7 @@ from podmeta.environments.bridge.spaces import action_spec_of, observation_spec_
 from podmeta.environments.contract import ContractError, number, shown
 
 
-def from_gymnasium(environment: gymnasium.Env, seed: int) -> "GymnasiumAsDmEnv":
+def from_gymnasium(environment: gymnasium.Env[Any, Any], seed: int) -> "GymnasiumAsDmEnv":
     """A Gymnasium environment through dm_env's interface, which is what an agent's `step` takes and gives.
 
     Args:
@@ -33,7 +33,7 @@ class GymnasiumAsDmEnv(dm_env.Environment):
       name: what messages call it.
     """
 
-    def __init__(self, environment: gymnasium.Env, seed: int, name: str) -> None:
+    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, name: str) -> None:
         self._environment = environment
         self._observation_spec = observation_spec_of(environment.observation_space, name)
         self._action_spec = action_spec_of(environment.action_space, name)
@@ -94,7 +94,7 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         return self._action_spec
 
     @property
-    def unwrapped(self) -> gymnasium.Env:
+    def unwrapped(self) -> gymnasium.Env[Any, Any]:
         """The environment inside all its wrappers."""
         return self._environment.unwrapped
 

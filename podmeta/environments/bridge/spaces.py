@@ -1,5 +1,7 @@
 """Gymnasium's spaces as dm_env specs. envpool describes its environments by them too."""
 
+from typing import Any
+
 from dm_env import specs
 from gymnasium import Space, spaces
 
@@ -7,7 +9,7 @@ from podmeta.environments.bridge.arrays import ObservationSpec
 from podmeta.errors import InputError
 
 
-def observation_spec_of(space: Space, name: str) -> ObservationSpec:
+def observation_spec_of(space: Space[Any], name: str) -> ObservationSpec:
     """The spec of a space of observations, or the dictionary or tuple of specs of one that is made of several.
 
     Args:
@@ -34,7 +36,7 @@ def observation_spec_of(space: Space, name: str) -> ObservationSpec:
     )
 
 
-def action_spec_of(space: Space, name: str) -> specs.BoundedArray:
+def action_spec_of(space: Space[Any], name: str) -> specs.BoundedArray:
     """The spec of a space of actions; of a discrete one, counted from 0; of several, a `BoundedArray` of integers.
 
     Args:

@@ -114,7 +114,7 @@ class EnvpoolEnvironments(HostEnvironment):
     def close(self) -> None:
         """Does nothing: the pool's threads end when nobody holds it any more."""
 
-    def _next(self, before: dm_env.TimeStep, stepped: tuple) -> dm_env.TimeStep:
+    def _next(self, before: dm_env.TimeStep, stepped: tuple[Any, ...]) -> dm_env.TimeStep:
         """The time step after `before`, of what the pool gave; for arrays of NumPy and those in a program."""
         observations, rewards, terminated, truncated, info = stepped
         starting = before.step_type == _LAST

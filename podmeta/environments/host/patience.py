@@ -28,8 +28,8 @@ class EnvironmentThread:
 
     def __init__(self, name: str, timeout_s: float = TIMEOUT_S) -> None:
         self._name, self._timeout_s = name, timeout_s
-        self._calls: queue.SimpleQueue = queue.SimpleQueue()
-        self._results: queue.SimpleQueue = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
         self._has_hung = False
         threading.Thread(target=self._work, name=f"environment {name}", daemon=True).start()
 

@@ -5,6 +5,7 @@ modes near the middle, others for driving one out, so only the reward tells whic
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import dm_env
@@ -330,7 +331,9 @@ class LinearControl(Environment[LinearControlTask, LinearControlState]):
             linear=jnp.where(is_side, to_the_right, 0.0),
         )
         typical = draws.uniform(-_TYPICAL, _TYPICAL, (32, 2, num_modes))
-        values = jax.vmap(lambda at: _values_of_pushes(dynamics, teacher, at[0], at[1] * dynamics.speeds, pushes))
+        values: Callable[[Array], Array] = jax.vmap(
+            lambda at: _values_of_pushes(dynamics, teacher, at[0], at[1] * dynamics.speeds, pushes)
+        )
         gap = jnp.mean(advantage_gap(values(typical)))
         return jax.tree.map(lambda part: part / gap, teacher)
 

@@ -11,10 +11,10 @@ import dm_env
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xminigrid
 from dm_env import specs
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, PRNGKeyArray
 from xminigrid.core.constants import NUM_COLORS, NUM_TILES
+from xminigrid.registration import make
 from xminigrid.types import RuleSet, State, TimeStep
 
 from podmeta.config.schema import XLandConfig
@@ -25,7 +25,7 @@ from podmeta.errors import InputError
 from podmeta.keys import make_key
 
 
-class XLandEnvironment(Environment[RuleSet, State]):
+class XLandEnvironment(Environment[RuleSet, State[Any]]):
     """One of the XLand-MiniGrid grids; a rule set drawn for every lifetime is the task.
 
     At the start of an episode the objects of the rule set, the agent and the doors stand at random. Reaching the goal
@@ -47,7 +47,7 @@ class XLandEnvironment(Environment[RuleSet, State]):
         self._rulesets = None
         if config.benchmark:
             self._rulesets = load_rulesets(config.benchmark, config.first_ruleset, config.num_rulesets)
-        self._xland, parameters = xminigrid.make(config.id, view_size=config.view_size)
+        self._xland, parameters = make(config.id, view_size=config.view_size)
         self._parameters = parameters.replace(max_steps=config.episode_length or parameters.max_steps)
         self._state_types = leaf_types(jax.eval_shape(self._first_step, make_key(0)))
 
@@ -73,20 +73,22 @@ class XLandEnvironment(Environment[RuleSet, State]):
         index = jax.random.randint(key, (), 0, len(self._rulesets.goal))
         return jax.tree.map(lambda part: jnp.asarray(part)[index], self._rulesets)
 
-    def reset(self, key: PRNGKeyArray, task: RuleSet) -> tuple[State, dm_env.TimeStep]:
+    def reset(self, key: PRNGKeyArray, task: RuleSet) -> tuple[State[Any], dm_env.TimeStep]:
         """Starts an episode: doors, objects and agent anew."""
         timestep = self._xland.reset(self._parameters.replace(ruleset=task), key)
-        return self._kept(timestep.state), restart(self._one_hot(timestep.observation))
+        return self._kept(timestep.state), restart(self._one_hot(timestep))
 
-    def step(self, key: PRNGKeyArray, task: RuleSet, state: State, action: Action) -> tuple[State, dm_env.TimeStep]:
+    def step(
+        self, key: PRNGKeyArray, task: RuleSet, state: State[Any], action: Action
+    ) -> tuple[State[Any], dm_env.TimeStep]:
         """Moves the agent, and makes what the rules make of it."""
         del key, task  # the state holds the rules, and nothing is random between resets
         after = self._xland.step(self._parameters, _at(state), action)
         truncated = after.state.step_num == self._parameters.max_steps
-        observation = self._one_hot(after.observation)
+        observation = self._one_hot(after)
         return self._kept(after.state), transition(after.reward, observation, after.discount == 0, truncated)
 
-    def _kept(self, state: State) -> State:
+    def _kept(self, state: State[Any]) -> State[Any]:
         """The state without its key, which XLand only uses to start the next episode, and no checkpoint could hold."""
         return cast(state.replace(key=()), self._state_types)
 
@@ -95,11 +97,14 @@ class XLandEnvironment(Environment[RuleSet, State]):
         timestep = self._xland.reset(self._parameters.replace(ruleset=self.sample_task(task_key)), reset_key)
         return self._xland.step(self._parameters, timestep, 0).state.replace(key=())
 
-    def _one_hot(self, tiles: UInt8[Array, "height width 2"]) -> Float[Array, "height width channels"]:
+    def _one_hot(self, timestep: TimeStep[Any]) -> Float[Array, "height width channels"]:
+        tiles = timestep.observation  # [height, width, 2]
+        assert isinstance(tiles, jax.Array)  # only XLand's wrappers make dictionaries of it
         kinds, colours = jax.nn.one_hot(tiles[..., 0], NUM_TILES), jax.nn.one_hot(tiles[..., 1], NUM_COLORS)
         return jnp.concatenate([kinds, colours], axis=-1)
 
 
-def _at(state: State) -> TimeStep:
+def _at(state: State[Any]) -> TimeStep[Any]:
     """A time step as XLand's step wants it, which looks at nothing but the state."""
-    return TimeStep(state=state, step_type=None, reward=None, discount=None, observation=None)
+    nothing: Any = None
+    return TimeStep(state=state, step_type=nothing, reward=nothing, discount=nothing, observation=nothing)

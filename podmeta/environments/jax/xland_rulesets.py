@@ -86,7 +86,7 @@ def load_rulesets(path: str, first: int, number: int) -> RuleSet:
     try:
         with bz2.open(path, "rb") as file:
             benchmark = _ArraysAlone(file).load()
-        rulesets = RuleSet(*(_as_bytes(benchmark[part]) for part in ("goals", "rules", "init_tiles")))
+        rulesets = RuleSet(*(_as_bytes(benchmark[part]) for part in ("goals", "rules", "init_tiles")))  # type: ignore[arg-type]  # arrays of NumPy do
     except FileNotFoundError as error:
         raise InputError(f"environment.benchmark={path} does not exist: give the path of a benchmark file") from error
     except Exception as error:  # pickle raises a different one for every way in which a file is none
@@ -121,7 +121,9 @@ _OF_ARRAYS = {
 }
 
 
-def _as_numpy(make: Callable[..., np.ndarray], arguments: tuple, state: tuple, of_jax: dict[str, Any]) -> np.ndarray:
+def _as_numpy(
+    make: Callable[..., np.ndarray], arguments: tuple[Any, ...], state: tuple[Any, ...], of_jax: dict[str, Any]
+) -> np.ndarray:
     """What a pickled array of JAX holds, by the arguments that JAX pickles it with."""
     del of_jax
     array = make(*arguments)

@@ -117,7 +117,7 @@ def flat_observation(timestep: dm_env.TimeStep) -> Shaped[Any, "*batch observati
 
 def real_spec(spec: specs.Array) -> specs.Array:
     """A spec of bytes as one of real numbers, which is what they become when they are multiplied."""
-    if spec.dtype != np.uint8:
+    if spec.dtype != np.uint8 or not isinstance(spec, specs.BoundedArray):
         return spec
     ends = (spec.minimum.astype(np.float32), spec.maximum.astype(np.float32))
     return specs.BoundedArray(spec.shape, np.float32, *ends, spec.name)

@@ -87,11 +87,13 @@ def is_bernoulli_bandit(environment_config: EnvironmentConfig) -> TypeGuard[Band
 def arm_probabilities(environment_config: BanditConfig) -> Callable[[PRNGKeyArray], Float[Array, "num_arms"]]:
     """The arm probabilities that a learner meets in the lifetime of a key, padding left out."""
     inner_loop = random_inner_loop(environment_config)
-    probabilities: Callable = make_environment(environment_config).expected_rewards
+    expected_rewards = make_environment(environment_config).expected_rewards
 
     def draw(key: PRNGKeyArray) -> Float[Array, "num_arms"]:
         lifetime = inner_loop.reset(None, key)
-        return probabilities(lifetime.task, lifetime.environment_state)[: environment_config.num_arms]
+        probabilities = expected_rewards(lifetime.task, lifetime.environment_state)
+        assert probabilities is not None  # every bandit knows them
+        return probabilities[: environment_config.num_arms]
 
     return draw
 

@@ -7,7 +7,7 @@ yardstick of what gradient descent reaches in the long run.
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dm_env
 import jax
@@ -145,12 +145,12 @@ def _rollout_on_host(
     @jax.jit
     def update(
         states: ActorCriticState, actor_state: ActorState, learner_state: LearnerState, timestep: dm_env.TimeStep
-    ) -> tuple[ActorCriticState, tuple]:
+    ) -> tuple[ActorCriticState, tuple[Any, ...]]:
         first_step = states.update * trainer.unroll
         trajectory = actor.finish(actor_state, learner_state, timestep, first_step)
         return jax.vmap(trainer.update)(states, trajectory), jax.vmap(measure)(trajectory.experience)
 
-    def rollout(batch: Key[Array, "num"]) -> tuple:
+    def rollout(batch: Key[Array, "num"]) -> tuple[Any, ...]:
         states = jax.jit(jax.vmap(trainer.init))(batch)
         timestep = environment.reset(np.ones(num, bool), np.asarray(environment_seeds(batch)))
         actor_state = actor.init(states.meta_params, batch, timestep)

@@ -67,8 +67,8 @@ def see_lifetime(record: RunRecord, warn: Warn) -> SeenLifetime | None:
     inner_loop = build_inner_loop(record.job.learner, environment_config)
 
     @jax.jit
-    def rollout(key: jax.Array) -> tuple:
-        def step(lifetime: LifetimeState, _: None) -> tuple:
+    def rollout(key: jax.Array) -> tuple[Any, ...]:
+        def step(lifetime: LifetimeState, _: None) -> tuple[LifetimeState, tuple[Any, ...]]:
             after, experience = inner_loop.unroll(meta_params, lifetime, 1)
             action = inner_loop.policy.encode(experience.action[0])
             return after, (lifetime.environment_state, action, experience.reward[0], experience.episode_end[0])
