@@ -56,7 +56,7 @@ from podmeta.learners.pair_memory import (
 BASE = OnlineActorCriticConfig(annealing=0.2)
 """The hand-written rule that `learner.base=actor_critic` adds, before θ changes its numbers."""
 
-_FADE = 0.01  # per env step, before θ changes it: the LSTMs help at first, and the base goes on learning
+_FADE = 0.002  # per env step, before θ changes it: the LSTMs help at first, and the base goes on learning
 _CRITIC_HORIZON_RATE = 0.1  # 1 - discount of the critic, before θ changes it
 
 
@@ -329,9 +329,13 @@ class SymmetricNetwork(hk.Module):
         return jax.lax.stop_gradient((learned, error))
 
     def _share(self, num_steps: Float[Array, ""]) -> Float[Array, ""]:
-        """κ, the share of the LSTMs in the policy: 1 at the first env step unless θ says otherwise, then fading."""
-        fade = _FADE * jnp.exp(DEVIATION_SCALE * _number("readout_fade"))
-        return jnp.exp(DEVIATION_SCALE * _number("readout_share")) * jax.lax.rsqrt(1.0 + fade * num_steps)
+        """κ, the share of the LSTMs in the policy: 1 at the first env step unless θ says otherwise, then fading.
+
+        Evolution tunes the fade. Gradients would take it away, because the LSTMs know the tasks of training better than
+        those that they will meet.
+        """
+        fade = _FADE * jnp.exp(DEVIATION_SCALE * jax.lax.stop_gradient(_number("readout_fade")))
+        return jnp.exp(DEVIATION_SCALE * _number("readout_share")) / (1.0 + fade * num_steps)
 
 
 def _number(name: str) -> Float[Array, ""]:
