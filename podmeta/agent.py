@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from podmeta.arithmetic import own_arithmetic
 from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
+from podmeta.environments.bridge.foreign_specs import ActionSpec
 from podmeta.environments.contract import ContractError, check_follows, checked_scalars
 from podmeta.errors import InputError
 from podmeta.inner_loop import make_learner_input
@@ -81,7 +82,7 @@ class LearnedAlgorithm:
         return self._pretrained.card
 
     @own_arithmetic()
-    def reset(self, observation_spec: ObservationSpec, action_spec: Any, seed: int) -> "Agent":
+    def reset(self, observation_spec: ObservationSpec, action_spec: ActionSpec, seed: int) -> "Agent":
         """An agent at the beginning of a lifetime, which knows nothing of its task.
 
         Args:
@@ -100,7 +101,7 @@ class LearnedAlgorithm:
         return Agent(program, program.state_at_birth(checked_seed(seed)), _Previous(None, True))
 
     @own_arithmetic()
-    def load(self, path: str | Path, observation_spec: ObservationSpec, action_spec: Any) -> "Agent":
+    def load(self, path: str | Path, observation_spec: ObservationSpec, action_spec: ActionSpec) -> "Agent":
         """The agent that `Agent.save` has saved, in the middle of its lifetime. It goes on as if nothing had been.
 
         Args:
@@ -122,7 +123,7 @@ class LearnedAlgorithm:
             raise InputError(f"{path} holds no agent that can go on here: {reason(error)}") from error
         return Agent(program, state, _UNKNOWN)
 
-    def _program(self, observation_spec: ObservationSpec, action_spec: Any) -> "_Program":
+    def _program(self, observation_spec: ObservationSpec, action_spec: ActionSpec) -> "_Program":
         key = repr((observation_spec, action_spec))
         if key not in self._programs:
             self._programs[key] = _Program(self._pretrained, observation_spec, action_spec)
@@ -159,7 +160,7 @@ class Agent:
     def __copy__(self) -> "Agent":
         return Agent(self._program, self._state, self._previous)  # a step makes a new state, and changes none
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Agent":
+    def __deepcopy__(self, memo: dict[int, object]) -> "Agent":
         return self.__copy__()
 
     def __reduce__(self) -> str:
@@ -169,7 +170,7 @@ class Agent:
         )
 
     @own_arithmetic()
-    def step(self, timestep: dm_env.TimeStep) -> Any:
+    def step(self, timestep: dm_env.TimeStep) -> np.ndarray | np.number:
         """Takes in a time step, learns from its reward, and acts.
 
         Every observation component is divided by the largest magnitude it has had in this lifetime, whether or not θ
@@ -212,7 +213,7 @@ class Agent:
 class _Program:
     """The compiled step of a learned algorithm on one pair of specs."""
 
-    def __init__(self, pretrained: Pretrained, observation_spec: ObservationSpec, action_spec: Any) -> None:
+    def __init__(self, pretrained: Pretrained, observation_spec: ObservationSpec, action_spec: ActionSpec) -> None:
         self._encode = ObservationEncoder(observation_spec, "the environment")
         self._decode = ActionDecoder(action_spec, "the environment")
         _check_observations(self._encode.spec)

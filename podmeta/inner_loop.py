@@ -14,7 +14,7 @@ from dm_env import specs
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt32
 
 from podmeta.config.schema import EnvironmentConfig, LearnerConfig
-from podmeta.environments.base import Environment, is_first, is_last, is_truncated, step_or_reset
+from podmeta.environments.base import AnyEnvironment, is_first, is_last, is_truncated, step_or_reset
 from podmeta.environments.host.registry import lives_on_host, patient_host_environment
 from podmeta.environments.registry import make_environment
 from podmeta.keys import make_key, wrap_key
@@ -141,7 +141,7 @@ class InnerLoop(NamedTuple):
 
 
 def make_inner_loop(
-    environment: Environment[Any, Any],
+    environment: AnyEnvironment,
     learner: Learner,
     policy: Policy,
     lifetime_length: int,

@@ -18,13 +18,13 @@ ROOMS = (
     ("inner_loop",),
     ("environments", "learners"),
     ("config",),
-    ("arithmetic", "data_files", "keys", "seeds", "streams", "utf8"),
+    ("arithmetic", "data_files", "keys", "seeds", "streams", "utf8", "value_types"),
     ("errors",),
 )
 """From the top down: a room may import from rooms below it, and from its own. Rooms of one line stand side by side."""
 
 LEVELS = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
-SIDE_BY_SIDE = {("benchmarks", "planning"), ("sweep", "evaluation")}
+SIDE_BY_SIDE = {("__main__", "cli"), ("benchmarks", "planning"), ("sweep", "evaluation")}
 """Imports between rooms of one line that are allowed."""
 
 

@@ -3,17 +3,18 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 import jax
 
+from podmeta.value_types import Json
 
-def report(name: str, setting: dict[str, Any], value: float, unit: str) -> None:
+
+def report(name: str, setting: dict[str, Json], value: float, unit: str) -> None:
     """Prints one JSON line. The name of a ratio ends in `_speedup`."""
     print(json.dumps({"name": name, "setting": setting, "value": round(value, 4), "unit": unit}), flush=True)
 
 
-def best_seconds(function: Callable[[], Any], repeats: int = 5) -> float:
+def best_seconds(function: Callable[[], object], repeats: int = 5) -> float:
     """The shortest of some calls, after one that is not counted: other work on the machine only ever adds."""
     jax.block_until_ready(function())
     times = []

@@ -3,12 +3,12 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
 from podmeta.errors import InputError
+from podmeta.value_types import Json
 
 PATH_KEYS = ("run_dir", "init_from", "compilation_cache_dir")
 """Config keys whose values are paths, which Hydra does not read."""
@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _QUOTES = ("'", '"')
 
 
-def split_paths(overrides: list[str]) -> tuple[list[str], dict[str, Any]]:
+def split_paths(overrides: list[str]) -> tuple[list[str], dict[str, Json]]:
     """The overrides that Hydra is to read, and by path key the path, a str.
 
     A value within quotes may be written for Hydra, and loses them.
@@ -26,7 +26,7 @@ def split_paths(overrides: list[str]) -> tuple[list[str], dict[str, Any]]:
       InputError: a path is an address such as gs://…, or is not text in the encoding of this machine.
     """
     for_hydra: list[str] = []
-    paths: dict[str, Any] = {}
+    paths: dict[str, Json] = {}
     for override in overrides:
         key, equals, value = override.partition("=")
         if key in PATH_KEYS and equals:

@@ -30,6 +30,7 @@ from podmeta.config.schema import (
 from podmeta.config.shorthand import split_reference
 from podmeta.config.validate import check_lists
 from podmeta.errors import InputError
+from podmeta.value_types import Json
 
 SCORED_BY, FAILURES = "scored_by", "failures"
 """The key that a setting of a suite may have besides those of its environment, and its one value."""
@@ -49,7 +50,7 @@ class EvaluationSetting(NamedTuple):
     """
 
     environment: EnvironmentConfig
-    changes: dict[str, Any]
+    changes: dict[str, Json]
 
     @property
     def scored_by_failures(self) -> bool:
@@ -83,7 +84,7 @@ def evaluation_settings(job: JobConfig) -> list[EvaluationSetting]:
     return settings_of(job, job.evaluation.settings, "evaluation.settings")
 
 
-def settings_of(job: JobConfig, descriptions: Sequence[Any], where: str) -> list[EvaluationSetting]:
+def settings_of(job: JobConfig, descriptions: Sequence[Json], where: str) -> list[EvaluationSetting]:
     """The meta-tests that are described, of a job. A mixture is tested on every entry, a curriculum as its last stage.
 
     Args:

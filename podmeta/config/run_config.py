@@ -14,13 +14,14 @@ import yaml
 
 from podmeta.data_files import read_data
 from podmeta.errors import InputError
+from podmeta.value_types import Json
 
 _MAX_BYTES = 2**20
 _MAX_DEPTH = 50
 _LARGEST_INTEGER = 2**63 - 1
 
 
-def read_run_config(path: Path) -> dict[str, Any]:
+def read_run_config(path: Path) -> dict[str, Json]:
     """The config that a run directory's `config.yaml` holds: dictionaries, lists, texts, numbers, booleans and None.
 
     Raises:
@@ -42,7 +43,7 @@ def read_config_file(path: Path) -> bytes:
         raise InputError(f"{path}: {problem}. Name the directory of a run, which holds that file") from error
 
 
-def parse_run_config(content: bytes | str, source: str) -> dict[str, Any]:
+def parse_run_config(content: bytes | str, source: str) -> dict[str, Json]:
     """The same of text.
 
     Args:
@@ -67,7 +68,7 @@ def parse_run_config(content: bytes | str, source: str) -> dict[str, Any]:
     return value
 
 
-def literal(value: Any) -> Any:
+def literal(value: Json) -> Json:
     """A config in which every text stands for itself: OmegaConf reads more into a dollar before a brace."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: literal(getattr(value, field.name)) for field in dataclasses.fields(value)}

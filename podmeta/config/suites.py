@@ -13,6 +13,7 @@ from podmeta.config.resolve import FAILURES, SCORED_BY, EvaluationSetting, evalu
 from podmeta.config.schema import BanditConfig, EnvironmentConfig, HostEnvironmentConfig, JobConfig
 from podmeta.config.validate import validate_environment
 from podmeta.errors import InputError
+from podmeta.value_types import Json
 
 EXPERIMENT = "experiment"
 REPORTING_SEED = 20_261_127
@@ -95,7 +96,7 @@ def load_suite(name: str, job: JobConfig) -> Suite:
     return Suite(name, settings, config.references, config.scale_observations, config.num_tasks, config.num_host_tasks)
 
 
-def _described_settings(job: JobConfig, descriptions: Sequence[Any], where: str) -> Iterator[EvaluationSetting]:
+def _described_settings(job: JobConfig, descriptions: Sequence[Json], where: str) -> Iterator[EvaluationSetting]:
     """The settings that are described, by the environment's keys and by how they are scored."""
     for described in descriptions:
         score = {key: value for key, value in described.items() if key == SCORED_BY}
@@ -106,7 +107,7 @@ def _described_settings(job: JobConfig, descriptions: Sequence[Any], where: str)
             yield EvaluationSetting(environment, changes | score)
 
 
-def row_setting(setting: EvaluationSetting, instance: int | None) -> dict[str, Any]:
+def row_setting(setting: EvaluationSetting, instance: int | None) -> dict[str, Json]:
     """What tells the rows of a meta-test from those of its neighbours in the suite.
 
     Args:

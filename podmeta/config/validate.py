@@ -18,8 +18,10 @@ from podmeta.config.schema import (
     OuterLoopConfig,
     StageConfig,
 )
+from podmeta.config.schema.loose import Dataclass
 from podmeta.config.stages import Stage, stages_of
 from podmeta.errors import InputError
+from podmeta.value_types import Json
 
 _LARGEST_INTEGER = 2**31 - 1
 """Unless a key says otherwise: what JAX's integers hold."""
@@ -94,7 +96,7 @@ def check_division(outer: OuterLoopConfig, num_parties: int, num_devices: int, p
         )
 
 
-def check_known(config: Any, prefix: str = "") -> None:
+def check_known(config: Dataclass, prefix: str = "") -> None:
     """Checks that a config holds no key that its schema has not, as Hydra lets a user add with `+`.
 
     Raises:
@@ -105,7 +107,7 @@ def check_known(config: Any, prefix: str = "") -> None:
         raise InputError(f"unknown config key {prefix + min(unknown)!r}, which the schema does not have: take it away")
 
 
-def check_fields(config: Any, prefix: str) -> None:
+def check_fields(config: Dataclass, prefix: str) -> None:
     """Checks every value of a config by itself, against what its schema allows.
 
     Args:
@@ -123,13 +125,13 @@ def check_fields(config: Any, prefix: str) -> None:
             continue
         in_list = isinstance(value, list)
         for index, element in enumerate(value if in_list else [value]):
-            if dataclasses.is_dataclass(element):
+            if dataclasses.is_dataclass(element) and not isinstance(element, type):
                 check_fields(element, f"{key}[{index}]." if in_list else f"{key}.")
             else:
                 _check_value(key, element, dict(field.metadata))
 
 
-def check_lists(schema: type, content: Mapping[str, Any], prefix: str) -> None:
+def check_lists(schema: type, content: Mapping[str, Json], prefix: str) -> None:
     """Checks that lists of numbers or words are lists, and hold no list or mapping, which OmegaConf lets through.
 
     Args:

@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import jax
 import numpy as np
@@ -93,7 +93,7 @@ def explained_memory_errors(cure: str) -> Iterator[None]:
 
 
 def map_over_devices(
-    function: Callable[..., Any], axis_name: str, num_devices: int, *, donate: bool = True
+    function: Callable[..., PyTree], axis_name: str, num_devices: int, *, donate: bool = True
 ) -> MappedFunction:
     """Compiles a function to run on `num_devices` devices of every process; arguments carry a leading device axis.
 
@@ -187,7 +187,7 @@ class TooLittleMemoryError(Exception):
 
 def compile_for(
     devices: Sequence[jax.Device],
-    function: Callable[..., Any],
+    function: Callable[..., PyTree],
     axis_name: str,
     shapes: PyTree,
     compiler_options: dict[str, str] | None = None,

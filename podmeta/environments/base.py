@@ -79,6 +79,10 @@ class Environment(abc.ABC, Generic[Task, EnvironmentState]):
         return None
 
 
+AnyEnvironment = Environment[Any, Any]
+"""An environment, whatever its tasks and states are."""
+
+
 def restart(observation: Float[Array, "..."]) -> dm_env.TimeStep:
     """A FIRST time step. Reward 0 and discount 1 stand for dm_env's None: a traced step has one structure."""
     return _time_step(dm_env.StepType.FIRST, 0.0, 1.0, observation)

@@ -46,7 +46,7 @@ Scalars = tuple[int, float, float]
 """The step type, reward (0 at FIRST) and discount (1 at FIRST; 0 or 1 at LAST) of a time step."""
 
 
-def checked_scalars(timestep: Any) -> Scalars:
+def checked_scalars(timestep: object) -> Scalars:
     """The step type, reward and discount of a time step.
 
     Raises:
@@ -90,7 +90,7 @@ def _checked_scalars(timestep: Any) -> Scalars:
     return step_type, reward, discount
 
 
-def number(what: str, value: Any) -> float:
+def number(what: str, value: object) -> float:
     """The real number that a value is, which may be an array of shape () or (1,).
 
     Args:
@@ -106,7 +106,7 @@ def number(what: str, value: Any) -> float:
     return float(array.reshape(()))
 
 
-def real_array(what: str, value: Any) -> Shaped[np.ndarray, "..."]:
+def real_array(what: str, value: object) -> Shaped[np.ndarray, "..."]:
     """An array of a value that holds real numbers or truth values.
 
     Args:
@@ -199,7 +199,7 @@ def check_numbers(timestep: dm_env.TimeStep) -> None:
             raise FaultyEnvironmentError(index, _large_reward(reward[index]))
 
 
-def check_distinct(environments: Sequence[Any]) -> None:
+def check_distinct(environments: Sequence[object]) -> None:
     """That no environment of a batch is another one.
 
     Raises:
@@ -214,7 +214,7 @@ def check_distinct(environments: Sequence[Any]) -> None:
             )
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as messages show it, in one short line."""
     try:
         text = repr(value)

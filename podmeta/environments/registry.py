@@ -20,7 +20,7 @@ from podmeta.config.schema import (
     TabularMDPConfig,
     XLandConfig,
 )
-from podmeta.environments.base import Environment
+from podmeta.environments.base import AnyEnvironment
 from podmeta.environments.imports import import_extra
 from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.environments.jax.contextual_bandit import ContextualBandit
@@ -33,25 +33,25 @@ from podmeta.environments.jax.tabular_mdp import TabularMDP
 from podmeta.environments.jax.transformed import transformed
 from podmeta.errors import InputError
 
-MakeEnvironment = Callable[[Any], Environment[Any, Any]]
+MakeEnvironment = Callable[[Any], AnyEnvironment]
 """Makes an environment, without transforms, from its config. Raises an InputError where a key does not fit."""
 
 
-def _gymnax(config: GymnaxConfig) -> Environment[Any, Any]:
+def _gymnax(config: GymnaxConfig) -> AnyEnvironment:
     # Importing gymnax takes seconds (it brings matplotlib), which only its own jobs should wait for.
     from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
 
     return GymnaxEnvironment(config.id, config.parameters, config.fixed_task, config.options)
 
 
-def _xland(config: XLandConfig) -> Environment[Any, Any]:
+def _xland(config: XLandConfig) -> AnyEnvironment:
     import_extra("xminigrid", "xland")
     from podmeta.environments.jax.xland_adapter import XLandEnvironment
 
     return XLandEnvironment(config)
 
 
-def _brax(config: BraxConfig) -> Environment[Any, Any]:
+def _brax(config: BraxConfig) -> AnyEnvironment:
     import_extra("brax", "brax")
     from podmeta.environments.jax.brax_adapter import BraxEnvironment
 
@@ -86,7 +86,7 @@ def register_environment(name: str, config: type[EnvironmentConfig], make: MakeE
 
 
 @own_arithmetic()
-def make_environment(config: EnvironmentConfig) -> Environment[Any, Any]:
+def make_environment(config: EnvironmentConfig) -> AnyEnvironment:
     """The environment that `config` describes, in the transforms that it asks for.
 
     Raises:

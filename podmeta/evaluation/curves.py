@@ -1,18 +1,19 @@
 """Learning curves inside lifetimes, as numbers."""
 
-from typing import Any
-
 import numpy as np
 
 from podmeta.evaluation.meta_test import headline_metric, metric_values
 from podmeta.evaluation.rollouts import Lifetimes
 from podmeta.evaluation.statistics import mean_interval
 from podmeta.storage.run_files import CurveRow
+from podmeta.value_types import Json
 
 NUM_POINTS = 20
 
 
-def curve_rows(suite: str, setting: dict[str, Any], environment: str, measured: dict[str, Lifetimes]) -> list[CurveRow]:
+def curve_rows(
+    suite: str, setting: dict[str, Json], environment: str, measured: dict[str, Lifetimes]
+) -> list[CurveRow]:
     """One curve per algorithm, over `NUM_POINTS` stretches of the lifetime (fewer where it is shorter)."""
     metric = headline_metric(measured)
     rows = []

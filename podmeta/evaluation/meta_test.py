@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -31,6 +30,7 @@ from podmeta.inner_loop import InnerLoop, build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.storage.run_files import EvaluationRow
+from podmeta.value_types import Json
 
 STEP_TIME = "microseconds_per_step"
 """The metric of a learner's time for an env step; see `podmeta.evaluation.step_time`."""
@@ -98,7 +98,7 @@ def meta_test(
 
 def tabulate(
     suite: str,
-    setting: dict[str, Any],
+    setting: dict[str, Json],
     environment: str,
     measured: dict[str, Lifetimes],
     observations_matter: bool = True,

@@ -1,12 +1,12 @@
 """What rows of meta-tests are about, in words."""
 
-from typing import Any
+from podmeta.value_types import Json
 
 LEARNS_FROM_REWARD = "learns_from_reward"
 """The metric of a learner's verdict, 1 for yes and 0 for no; see `podmeta.evaluation.verdict`."""
 
 
-def setting_key(suite: str, environment: str, setting: dict[str, Any]) -> str:
+def setting_key(suite: str, environment: str, setting: dict[str, Json]) -> str:
     """A setting in words, which tells it from all others."""
     fields = {"environment": environment, **setting}
     name = str(fields.pop("environment"))

@@ -7,7 +7,6 @@ asks for.
 
 import dataclasses
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from podmeta.errors import InputError
 from podmeta.inner_loop import InnerLoop
 from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
-from podmeta.outer.base import OuterLoop, Trajectory
+from podmeta.outer.base import OuterLoop, OuterState, Trajectory
 from podmeta.outer.meta_optimiser import MetaOptimiser
 
 _LIFETIMES = 1  # what a key is for; subclasses number their own purposes from 2
@@ -39,17 +38,19 @@ class GradientLoop(OuterLoop):
         """By entry, the same for all."""
         return (self.config.unroll_length,) * len(self.entries)
 
-    def draw(self, state: Any, slot: Int[Array, ""]) -> tuple[()]:
+    def draw(self, state: OuterState, slot: Int[Array, ""]) -> tuple[()]:
         """Nothing."""
         del state, slot
         return ()
 
-    def actor_params(self, state: Any, draw: tuple[()], member: Int[Array, ""]) -> MetaParams:
+    def actor_params(self, state: OuterState, draw: tuple[()], member: Int[Array, ""]) -> MetaParams:
         """θ itself."""
         del draw, member
         return state.meta_params
 
-    def lifetime_keys(self, state: Any, update: Int[Array, ""], slot: Int[Array, ""]) -> tuple[Key[Array, "_"], ...]:
+    def lifetime_keys(
+        self, state: OuterState, update: Int[Array, ""], slot: Int[Array, ""]
+    ) -> tuple[Key[Array, "_"], ...]:
         """By entry, the keys [lifetimes] of the lifetimes of a slot that begin with an update."""
         root = jax.random.fold_in(make_key(state.settings.seed), _LIFETIMES)
         slot_key = jax.random.fold_in(jax.random.fold_in(root, update), slot)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from podmeta.config.schema import ScheduleConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
+from podmeta.value_types import Json
 
 
 def make_schedule_factor(config: ScheduleConfig, num_updates: int) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
@@ -35,7 +36,7 @@ def make_schedule_factor(config: ScheduleConfig, num_updates: int) -> Callable[[
 
 
 def make_optimiser(
-    name: str, arguments: dict[str, Any]
+    name: str, arguments: dict[str, Json]
 ) -> Callable[[Float[Array, ""] | float], optax.GradientTransformation]:
     """The optax optimiser of that name, as a function of its learning rate, which may be traced.
 
@@ -54,7 +55,7 @@ def make_optimiser(
     return lambda learning_rate: constructor(learning_rate=learning_rate, **arguments)
 
 
-def check_optimiser(name: str, arguments: dict[str, Any], meta_params: MetaParams) -> None:
+def check_optimiser(name: str, arguments: dict[str, Json], meta_params: MetaParams) -> None:
     """Tries an optimiser on the shapes of a θ and its gradient, so that nothing fails once training has begun.
 
     Args:
@@ -75,7 +76,7 @@ def check_optimiser(name: str, arguments: dict[str, Any], meta_params: MetaParam
     )
 
 
-def _failure(name: str, arguments: dict[str, Any], meta_params: MetaParams) -> str | None:
+def _failure(name: str, arguments: dict[str, Json], meta_params: MetaParams) -> str | None:
     """The first line of what goes wrong in a step of an optimiser, if anything does. Nothing is computed."""
 
     def step(learning_rate: Float[Array, ""], meta_params: MetaParams) -> tuple[MetaParams, Any, MetaParams, Any]:

@@ -6,9 +6,10 @@ from rich.table import Table
 
 from podmeta.planning.dry_run import DryRun
 from podmeta.planning.plan import Plan
+from podmeta.value_types import Json
 
 
-def plan_as_dict(plan: Plan) -> dict[str, Any]:
+def plan_as_dict(plan: Plan) -> dict[str, Json]:
     """The plan as one JSON object. All that is per device or chip says so; sizes are in bytes and times in seconds."""
     product, costs, roofline = plan.topology.product, plan.costs, plan.roofline
     report: dict[str, Any] = {

@@ -22,8 +22,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from podmeta.errors import InputError, PodmetaError
+from podmeta.learners.base import MetaParams
 from podmeta.storage.checkpoint_files import (
     ARRAYS,
     CHECKSUMS,
@@ -71,7 +73,7 @@ class RestoredCheckpoint(NamedTuple):
     """
 
     step: int
-    tree: Any
+    tree: PyTree
     metadata: CheckpointMetadata
     warnings: list[str]
 
@@ -113,7 +115,7 @@ class Checkpoints:
             elif entry.name.startswith(TEMPORARY_PREFIX):
                 _delete(entry)
 
-    def save(self, step: int, tree: Any, metadata: CheckpointMetadata) -> None:
+    def save(self, step: int, tree: PyTree, metadata: CheckpointMetadata) -> None:
         """Saves a checkpoint and then deletes those that are too old. It is on the disk when this returns.
 
         Args:
@@ -146,7 +148,7 @@ class Checkpoints:
         self._known_broken.discard(step)
         self._delete_old(step)
 
-    def restore_latest(self, target: Any) -> RestoredCheckpoint | None:
+    def restore_latest(self, target: PyTree) -> RestoredCheckpoint | None:
         """Restores the newest checkpoint that is good.
 
         Args:
@@ -221,7 +223,7 @@ class Checkpoints:
                 (self.directory / step_name(step)).rename(doomed)
                 _delete(doomed)
 
-    def _restore(self, step: int, target: Any) -> tuple[Any, CheckpointMetadata]:
+    def _restore(self, step: int, target: PyTree) -> tuple[Any, CheckpointMetadata]:
         path = self.directory / step_name(step)
         manifest = read_manifest(self.directory, step)
         form = _fitting(path, without_ended_lifetimes(manifest.arrays, _describe(target)), target)
@@ -239,7 +241,7 @@ class Checkpoints:
         return part, manifest.metadata
 
 
-def meta_params_sha256(meta_params: Any) -> str:
+def meta_params_sha256(meta_params: MetaParams) -> str:
     """SHA-256 of θ, as hexadecimal digits: of the bytes of its leaves, in the order of `jax.tree.leaves`.
 
     Bytes are little-endian and C-contiguous, so equal θ have equal digests on any machine.
@@ -250,7 +252,7 @@ def meta_params_sha256(meta_params: Any) -> str:
     return digest.hexdigest()
 
 
-def sha256_by_instance(meta_params: Any) -> list[str]:
+def sha256_by_instance(meta_params: MetaParams) -> list[str]:
     """The `meta_params_sha256` of every instance of θ, [num_instances, ...]."""
     by_leaf = jax.device_get(meta_params)
     num_instances = len(jax.tree.leaves(by_leaf)[0])
@@ -265,7 +267,7 @@ def _delete(path: Path) -> None:
             path.unlink()
 
 
-def _write(directory: Path, step: int, tree: Any, metadata: CheckpointMetadata) -> None:
+def _write(directory: Path, step: int, tree: PyTree, metadata: CheckpointMetadata) -> None:
     tree = jax.tree.map(np.asarray, jax.device_get(tree))
     manifest = encode(Manifest(step, metadata, _describe(tree, with_content=True)))
     directory.mkdir()
@@ -291,13 +293,13 @@ def _read_good_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarr
     return arrays
 
 
-def _num_bytes(tree: Any) -> int:
+def _num_bytes(tree: PyTree) -> int:
     """The most that a checkpoint takes on the disk."""
     leaves = jax.tree.leaves(tree)
     return _OVERHEAD_BYTES + sum(leaf.nbytes + _OVERHEAD_BYTES_PER_ARRAY for leaf in leaves)
 
 
-def _differences(saved: list[SavedArray], target: Any) -> list[str]:
+def _differences(saved: list[SavedArray], target: PyTree) -> list[str]:
     """A line for every array that a checkpoint holds and the target does not, or the other way round."""
     there = {array.path: f"{array.dtype}{array.shape}" for array in saved}
     now = {array.path: f"{array.dtype}{array.shape}" for array in _describe(target)}
@@ -308,7 +310,7 @@ def _differences(saved: list[SavedArray], target: Any) -> list[str]:
     ]
 
 
-def _fitting(path: Path, saved: list[SavedArray], target: Any) -> Any:
+def _fitting(path: Path, saved: list[SavedArray], target: PyTree) -> Any:
     """The form of the target that the checkpoint holds: today's or an earlier version's."""
     differences = _differences(saved, target)
     if not differences:
@@ -330,7 +332,7 @@ def _fitting(path: Path, saved: list[SavedArray], target: Any) -> Any:
     )
 
 
-def _describe(tree: Any, with_content: bool = False) -> list[SavedArray]:
+def _describe(tree: PyTree, with_content: bool = False) -> list[SavedArray]:
     """Path, shape and dtype of every leaf, and with its content a SHA-256 over all of it."""
     return [
         _describe_array(jax.tree_util.keystr(path), leaf, with_content)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from podmeta.outer.value_statistics import ValueStatistics
 from podmeta.storage.checkpoint_files import SavedArray
@@ -34,7 +35,7 @@ def without_ended_lifetimes(saved: list[SavedArray], target: list[SavedArray]) -
     return [array for array in saved if array.path in wanted or not array.path.startswith(_LIFETIMES)]
 
 
-def in_earlier_form(target: Any) -> Any:
+def in_earlier_form(target: PyTree) -> PyTree:
     """The tree in which an earlier version has saved what is `target` today."""
 
     def earlier(node: Any) -> Any:
@@ -43,7 +44,7 @@ def in_earlier_form(target: Any) -> Any:
     return jax.tree.map(earlier, target, is_leaf=_is_statistics)
 
 
-def in_todays_form(tree: Any) -> Any:
+def in_todays_form(tree: PyTree) -> PyTree:
     """The tree of today, of NumPy arrays, from one in the earlier form."""
 
     def todays(node: Any) -> Any:

@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from podmeta.config.schema.loose import Dataclass
 from podmeta.data_files import read_data
 from podmeta.errors import InputError
 from podmeta.storage.files import reason
+from podmeta.value_types import Json
 
 T = TypeVar("T")
 Warn = Callable[[str], None]
@@ -118,7 +120,7 @@ def damaged_line(path: Path, number: int, problem: object, cure: str) -> InputEr
     return InputError(f"{path}:{number} is damaged: {problem}. {cure}")
 
 
-def parse_object(content: bytes) -> dict[str, Any]:
+def parse_object(content: bytes) -> dict[str, Json]:
     """Parses a JSON object more strictly than `json.loads` does.
 
     NaN and infinities, keys given twice, numbers beyond those of our files, deep nesting and halves of surrogate pairs
@@ -148,7 +150,7 @@ def parse_object(content: bytes) -> dict[str, Any]:
     return value
 
 
-def decode(kind: type[T], content: Mapping[str, Any]) -> T:
+def decode(kind: type[T], content: Mapping[str, Json]) -> T:
     """A dataclass from a JSON object.
 
     Fields may be of the types int, float, str, bool, Any, dict[str, X], list[X], another dataclass, and unions of them.
@@ -172,7 +174,7 @@ def decode(kind: type[T], content: Mapping[str, Any]) -> T:
     return kind(**values)
 
 
-def encode(value: Any) -> dict[str, Any]:
+def encode(value: Dataclass) -> dict[str, Json]:
     """The JSON object of a dataclass, from which `decode` makes the same again. Defaults are left out."""
     content = {
         field.name: _plain(getattr(value, field.name))

@@ -6,15 +6,18 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
+
+from podmeta.value_types import AnyArray
 
 
-def by_path(tree: Any) -> dict[str, Any]:
+def by_path(tree: PyTree) -> dict[str, AnyArray]:
     """The leaves of a tree, in order, by their path, whose parts are joined by slashes."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-def to_npz(tree: Any) -> bytes:
+def to_npz(tree: PyTree) -> bytes:
     """The content of an .npz file. Equal trees make equal files."""
     content = io.BytesIO()
     np.savez(content, **by_path(jax.device_get(tree)))
@@ -34,7 +37,7 @@ def from_npz(content: bytes) -> dict[str, np.ndarray]:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def nested(arrays: Mapping[tuple[str, ...], np.ndarray]) -> dict[str, Any]:
+def nested(arrays: Mapping[tuple[str, ...], np.ndarray]) -> PyTree:
     """The tree of nested dictionaries whose leaves are these arrays.
 
     Args:
@@ -80,7 +83,7 @@ def differences(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple
     return different[0] + (f", and {len(different) - 1} more differ" if len(different) > 1 else "")
 
 
-def filled(target: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def filled(target: PyTree, arrays: Mapping[str, np.ndarray]) -> PyTree:
     """The tree of the target's structure and types whose leaves are these arrays.
 
     Args:

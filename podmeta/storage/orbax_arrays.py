@@ -10,12 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 
 from podmeta.storage.checkpoint_files import SavedArray
 from podmeta.storage.tree_paths import path_keys
 
 
-def write_arrays(path: Path, tree: Any) -> None:
+def write_arrays(path: Path, tree: PyTree) -> None:
     """Writes a tree of NumPy arrays into a new folder."""
     with _orbax() as orbax:
         orbax.save(path, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
@@ -35,7 +36,7 @@ def read_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
     }
 
 
-def _without_empty_arrays(tree: Any) -> Any:
+def _without_empty_arrays(tree: PyTree) -> Any:
     # Orbax refuses arrays of size zero. They hold nothing that the manifest does not tell.
     return jax.tree.map(lambda leaf: leaf if leaf.size else None, tree)
 

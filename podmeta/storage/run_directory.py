@@ -27,6 +27,7 @@ from podmeta.storage.files import delete_old_temporaries, open_without_following
 from podmeta.storage.json_files import encode
 from podmeta.storage.run_files import ENVIRONMENT, FILES, METRICS, SUMMARY, Provenance
 from podmeta.storage.signature import sign
+from podmeta.value_types import Json
 
 CHANGEABLE_KEYS = (
     "run_dir",
@@ -231,7 +232,7 @@ def _with_new_defaults(path: Path) -> dict[str, Any]:
         return written
 
 
-def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def differing_keys(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[tuple[str, Json, Json]]:
     """Where two nested configs differ: `(dotted key, old value, new value)`, sorted by key.
 
     Lists are compared whole. A key that one side lacks has the value `ABSENT` there.

@@ -21,6 +21,7 @@ from podmeta.storage.json_files import Warn
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import metrics_up_to
 from podmeta.training.weights_and_biases import WeightsAndBiases
+from podmeta.value_types import Json
 
 _SECONDS_BETWEEN_FLUSHES = 10.0
 
@@ -64,7 +65,7 @@ class MetricsWriter:
             self._file = _open_to_append(self._path)
         self._tensorboard = _TensorBoard(run_directory.tensorboard_path, resumed_update) if tensorboard else None
 
-    def write(self, row: Mapping[str, Any]) -> None:
+    def write(self, row: Mapping[str, Json]) -> None:
         """Writes one row: `update`, and any numbers, arrays of them (as lists) or texts.
 
         Raises:

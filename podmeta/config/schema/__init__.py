@@ -152,10 +152,10 @@ GROUPS: dict[str, dict[str, type]] = {
 """The dataclass behind every `name` of every config group."""
 
 
-def schema_fields() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+def schema_fields() -> Iterator[tuple[str, dataclasses.Field[object]]]:
     """Every key of the schema, dotted, and its field. Members of a group that share a key each have their own."""
 
-    def below(prefix: str, schema: type) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    def below(prefix: str, schema: type) -> Iterator[tuple[str, dataclasses.Field[object]]]:
         for field in dataclasses.fields(schema):
             yield prefix + field.name, field
             section = section_of(field)

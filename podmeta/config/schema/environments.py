@@ -1,12 +1,12 @@
 """The keys that all environments share."""
 
 import dataclasses
-from typing import Any
 
 from podmeta.config.schema.option import option
+from podmeta.value_types import Json
 
 
-def texts_in(value: Any, key: str) -> dict[str, str]:
+def texts_in(value: Json, key: str) -> dict[str, str]:
     """The texts in a value of mappings and lists, each by the key of its place, without empty ones."""
     if isinstance(value, str):
         return {key: value} if value else {}

@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 Schema = TypeVar("Schema")
 
 
-def section_of(field: "dataclasses.Field[Any]") -> type | None:
+@typing.runtime_checkable
+class Dataclass(typing.Protocol):
+    """An instance of any dataclass."""
+
+    __dataclass_fields__: typing.ClassVar[dict[str, "dataclasses.Field[Any]"]]
+
+
+def section_of(field: "dataclasses.Field[object]") -> type | None:
     """The dataclass whose keys the field of a schema holds; None where the field is itself a key."""
     kind = field.type
     return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) and not field.metadata else None

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 from dm_env import specs
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, PyTree, Shaped, UInt8
 
-from podmeta.environments.bridge.foreign_specs import as_dm_env_spec
+from podmeta.environments.bridge.foreign_specs import ActionSpec, as_dm_env_spec
 from podmeta.environments.contract import ContractError, real_array, shown
 from podmeta.errors import InputError
+from podmeta.value_types import AnyArray
 
 MOST_COMBINATIONS = 1000
 """As many actions at most may several discrete ones make together."""
@@ -63,7 +64,9 @@ class ObservationEncoder:
         """Whether another encoder's observations have the same parts, shapes and dtypes. Bounds may differ."""
         return _layout(self.source) == _layout(other.source)
 
-    def __call__(self, observation: Any, batch: tuple[int, ...] = ()) -> Float[Any, "..."] | UInt8[Any, "..."]:
+    def __call__(
+        self, observation: PyTree, batch: tuple[int, ...] = ()
+    ) -> Float[AnyArray, "..."] | UInt8[AnyArray, "..."]:
         """Encodes one observation, or a `batch` of (B,) of them, whose arrays have a leading axis.
 
         Raises:
@@ -101,7 +104,7 @@ class ActionDecoder:
       InputError: the environment takes something else, or nothing.
     """
 
-    def __init__(self, spec: Any, name: str):
+    def __init__(self, spec: ActionSpec, name: str):
         spec = as_dm_env_spec(spec, name, "action")
         self.source = spec
         self._sizes: Shaped[np.ndarray, "*shape"] | None = None  # of several discrete actions, how many each has
@@ -122,7 +125,9 @@ class ActionDecoder:
                 "choose another"
             )
 
-    def __call__(self, actions: Shaped[Any, "*batch_and_action"], batch: tuple[int, ...] = ()) -> Shaped[Any, "..."]:
+    def __call__(
+        self, actions: Shaped[AnyArray, "*batch_and_action"], batch: tuple[int, ...] = ()
+    ) -> Shaped[AnyArray, "..."]:
         """Decodes one action, or a `batch` of (B,) of them, which may be an array in a program of JAX."""
         source = self.source
         if self._sizes is not None:

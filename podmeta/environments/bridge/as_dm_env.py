@@ -1,7 +1,5 @@
 """A functional environment as a `dm_env.Environment`: with state, on the host, in NumPy."""
 
-from typing import Any
-
 import dm_env
 import jax
 import numpy as np
@@ -9,9 +7,10 @@ from dm_env import specs
 from jaxtyping import PRNGKeyArray
 
 from podmeta.arithmetic import own_arithmetic
-from podmeta.environments.base import Environment
+from podmeta.environments.base import AnyEnvironment
 from podmeta.keys import make_key
 from podmeta.seeds import checked_seed
+from podmeta.value_types import AnyArray
 
 
 class DmEnvAdapter(dm_env.Environment):
@@ -28,7 +27,7 @@ class DmEnvAdapter(dm_env.Environment):
     """
 
     @own_arithmetic()
-    def __init__(self, environment: Environment[Any, Any], seed: int):
+    def __init__(self, environment: AnyEnvironment, seed: int):
         self._environment = environment
         self._key = make_key(checked_seed(seed))
         self._sample_task = jax.jit(environment.sample_task)
@@ -50,7 +49,7 @@ class DmEnvAdapter(dm_env.Environment):
         return dm_env.restart(np.asarray(timestep.observation))
 
     @own_arithmetic()
-    def step(self, action: Any) -> dm_env.TimeStep:
+    def step(self, action: AnyArray) -> dm_env.TimeStep:
         """Advances the episode, or starts one (ignoring `action`) where none is under way."""
         if not self._episode_under_way:
             return self.reset()

@@ -9,8 +9,16 @@ from dm_env import specs
 from podmeta.environments.contract import shown
 from podmeta.errors import InputError
 
+ObservationSpec = Any
+"""A spec of dm_env's or a space of another library's, or a dictionary or tuple of them."""
 
-def as_dm_env_spec(spec: Any, name: str, kind: str = "observation") -> Any:
+ActionSpec = Any
+"""A spec of dm_env's, or a space of another library's."""
+
+
+def as_dm_env_spec(
+    spec: ObservationSpec | ActionSpec, name: str, kind: str = "observation"
+) -> ObservationSpec | ActionSpec:
     """A spec, or a dictionary or tuple of them, as dm_env's.
 
     Whatever has a shape, a dtype and, where it is bounded, a minimum and a maximum or a number of values, is taken for

@@ -9,9 +9,13 @@ from dm_env import specs
 from podmeta.environments.bridge.arrays import ObservationSpec
 from podmeta.environments.bridge.spaces import action_spec_of, observation_spec_of
 from podmeta.environments.contract import ContractError, number, shown
+from podmeta.value_types import AnyArray
+
+GymnasiumEnvironment = gymnasium.Env[Any, Any]
+"""An environment, whatever it shows and takes."""
 
 
-def from_gymnasium(environment: gymnasium.Env[Any, Any], seed: int) -> "GymnasiumAsDmEnv":
+def from_gymnasium(environment: GymnasiumEnvironment, seed: int) -> "GymnasiumAsDmEnv":
     """A Gymnasium environment through dm_env's interface, which is what an agent's `step` takes and gives.
 
     Args:
@@ -33,7 +37,7 @@ class GymnasiumAsDmEnv(dm_env.Environment):
       name: what messages call it.
     """
 
-    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, name: str) -> None:
+    def __init__(self, environment: GymnasiumEnvironment, seed: int, name: str) -> None:
         self._environment = environment
         self._observation_spec = observation_spec_of(environment.observation_space, name)
         self._action_spec = action_spec_of(environment.action_space, name)
@@ -60,7 +64,7 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         """Makes the next reset, and all that is random after it, follow from `seed`."""
         self._next_seed = seed
 
-    def step(self, action: Any) -> dm_env.TimeStep:
+    def step(self, action: AnyArray) -> dm_env.TimeStep:
         """Advances the episode, or starts one (ignoring `action`) where none is under way.
 
         Raises:
@@ -94,7 +98,7 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         return self._action_spec
 
     @property
-    def unwrapped(self) -> gymnasium.Env[Any, Any]:
+    def unwrapped(self) -> GymnasiumEnvironment:
         """The environment inside all its wrappers."""
         return self._environment.unwrapped
 

@@ -1,13 +1,12 @@
 """A batch of one host environment as a `dm_env.Environment`."""
 
-from typing import Any
-
 import dm_env
 import numpy as np
 from dm_env import specs
 
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.seeds import checked_seed
+from podmeta.value_types import AnyArray
 
 
 class HostAsDmEnv(dm_env.Environment):
@@ -39,7 +38,7 @@ class HostAsDmEnv(dm_env.Environment):
         self._begun = True
         return _single(self._environment.reset(np.ones(1, bool), np.array([self._seed], np.uint32)))
 
-    def step(self, action: Any) -> dm_env.TimeStep:
+    def step(self, action: AnyArray) -> dm_env.TimeStep:
         """Advances the episode, or starts one (ignoring `action`) where it has ended; the lifetime, before all."""
         if not self._begun:
             return self.reset()

@@ -8,8 +8,11 @@ from gymnasium import Space, spaces
 from podmeta.environments.bridge.arrays import ObservationSpec
 from podmeta.errors import InputError
 
+AnySpace = Space[Any]
+"""A space, whatever its elements are."""
 
-def observation_spec_of(space: Space[Any], name: str) -> ObservationSpec:
+
+def observation_spec_of(space: AnySpace, name: str) -> ObservationSpec:
     """The spec of a space of observations, or the dictionary or tuple of specs of one that is made of several.
 
     Args:
@@ -36,7 +39,7 @@ def observation_spec_of(space: Space[Any], name: str) -> ObservationSpec:
     )
 
 
-def action_spec_of(space: Space[Any], name: str) -> specs.BoundedArray:
+def action_spec_of(space: AnySpace, name: str) -> specs.BoundedArray:
     """The spec of a space of actions; of a discrete one, counted from 0; of several, a `BoundedArray` of integers.
 
     Args:

@@ -13,6 +13,7 @@ from podmeta.environments.contract import in_words
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.environments.imports import import_extra, import_own_module, near
 from podmeta.errors import InputError
+from podmeta.value_types import Json
 
 
 def bsuite_environment(id: str) -> SingleEnvironment:
@@ -62,7 +63,7 @@ def dm_control_environment(id: str) -> SingleEnvironment:
     return SingleEnvironment(suite.load(*tasks[id]), reseeded)
 
 
-def factory_environment(factory: str, options: Mapping[str, Any]) -> SingleEnvironment:
+def factory_environment(factory: str, options: Mapping[str, Json]) -> SingleEnvironment:
     """The environment that a function of the user's returns.
 
     Args:
@@ -135,7 +136,7 @@ def _told(error: BaseException, module: str) -> str:
 
 
 def _made_by(
-    make: Callable[..., dm_env.Environment], options: Mapping[str, Any], takes_seed: bool
+    make: Callable[..., dm_env.Environment], options: Mapping[str, Json], takes_seed: bool
 ) -> SingleEnvironment:
     """What `make` makes: anew for every lifetime with its seed, or once and for all."""
     if not takes_seed:

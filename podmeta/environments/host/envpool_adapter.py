@@ -15,6 +15,7 @@ from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.host.base import Actions, CompiledStep, HostEnvironment
 from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError
+from podmeta.value_types import Json
 
 _FIRST, _MID, _LAST = (np.int32(step_type) for step_type in dm_env.StepType)
 _OWN_OPTIONS = {"num_envs", "batch_size", "seed", "env_seed", "base_path", "gym_reset_return_info", "max_num_players"}
@@ -40,7 +41,7 @@ class EnvpoolEnvironments(HostEnvironment):
       InputError: envpool is not installed, or an argument does not fit.
     """
 
-    def __init__(self, id: str, observation: str, options: Mapping[str, Any], num_environments: int):
+    def __init__(self, id: str, observation: str, options: Mapping[str, Json], num_environments: int):
         super().__init__(f"envpool {id}", num_environments)
         self._envpool = import_extra("envpool", "envpool")
         # Only now: it imports gymnasium, which comes with envpool.
@@ -148,7 +149,7 @@ def _without_warnings_of_bounds() -> Iterator[None]:
         yield
 
 
-def _make_spec(envpool: Any, id: str, options: Mapping[str, Any]) -> Any:
+def _make_spec(envpool: Any, id: str, options: Mapping[str, Json]) -> Any:
     """envpool's description of an environment with these options, each of which it must have."""
     known = envpool.list_all_envs()
     if id not in known:

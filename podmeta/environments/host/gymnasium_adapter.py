@@ -13,9 +13,10 @@ from podmeta.environments.contract import in_words
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.environments.imports import import_extra, import_own_module, near
 from podmeta.errors import InputError
+from podmeta.value_types import Json
 
 
-def gymnasium_environment(id: str, options: Mapping[str, Any]) -> SingleEnvironment:
+def gymnasium_environment(id: str, options: Mapping[str, Json]) -> SingleEnvironment:
     """Any environment that gymnasium has registered, seeded anew for every lifetime.
 
     Args:
@@ -36,7 +37,7 @@ def gymnasium_environment(id: str, options: Mapping[str, Any]) -> SingleEnvironm
     return SingleEnvironment(GymnasiumAsDmEnv(environment, seed=0, name=f"gymnasium {id}"), reseeded)
 
 
-def _make(id: str, options: Mapping[str, Any]) -> Any:
+def _make(id: str, options: Mapping[str, Json]) -> Any:
     gymnasium = import_extra("gymnasium", "gymnasium")
     if id.startswith("ALE/"):
         import_extra("ale_py", "gymnasium")  # importing it registers its environments

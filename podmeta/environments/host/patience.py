@@ -33,7 +33,7 @@ class EnvironmentThread:
         self._has_hung = False
         threading.Thread(target=self._work, name=f"environment {name}", daemon=True).start()
 
-    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    def call(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Calls a function in the thread.
 
         Raises:

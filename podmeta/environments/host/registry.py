@@ -4,7 +4,7 @@ import contextlib
 import functools
 import importlib.util
 import os
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from podmeta.config.schema import (
     BsuiteConfig,
@@ -32,7 +32,7 @@ from podmeta.environments.host.transformed import transformed
 from podmeta.errors import InputError
 
 
-def lives_on_host(config: Any) -> TypeGuard[HostEnvironmentConfig]:
+def lives_on_host(config: object) -> TypeGuard[HostEnvironmentConfig]:
     """Whether an environment lives on the host, where `make_host_environment` makes it."""
     return isinstance(config, HostEnvironmentConfig)
 

@@ -1,11 +1,12 @@
 """One environment that steps in Python. Batches of them are made in inline.py and processes.py."""
 
 from collections.abc import Callable
-from typing import Any
 
 import dm_env
 
 from podmeta.environments.bridge.arrays import ObservationSpec
+from podmeta.environments.bridge.foreign_specs import ActionSpec
+from podmeta.value_types import AnyArray
 
 
 class SingleEnvironment:
@@ -25,7 +26,7 @@ class SingleEnvironment:
         self._for_lifetime = for_lifetime
 
     @property
-    def core(self) -> Any:
+    def core(self) -> object:
         """The environment, out of Gymnasium's wrappers: the same object stands for the same episodes."""
         return getattr(self._environment, "unwrapped", self._environment)
 
@@ -33,16 +34,16 @@ class SingleEnvironment:
         """What it shows: a dm_env spec, or a dictionary or tuple of them."""
         return self._environment.observation_spec()
 
-    def action_spec(self) -> Any:
+    def action_spec(self) -> ActionSpec:
         """The dm_env spec of what it takes."""
         return self._environment.action_spec()
 
-    def begin_lifetime(self, seed: int) -> Any:
+    def begin_lifetime(self, seed: int) -> object:
         """Takes the environment of the next lifetime, and starts an episode. What it returns may be no time step."""
         self._environment = self._for_lifetime(self._environment, seed)
         return self._environment.reset()
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: AnyArray) -> object:
         """Steps the environment, which by dm_env's contract starts the next episode after a LAST time step.
 
         What it returns may be no time step.

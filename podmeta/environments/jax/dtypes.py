@@ -1,12 +1,11 @@
 """What the adapters to environments of other libraries share."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 
-def leaf_types(shapes: Any) -> Any:
+def leaf_types(shapes: PyTree) -> PyTree:
     """The data type of every leaf, such as of a stepped state.
 
     A reset state may hold Python or weakly typed numbers where a stepped state holds arrays. `select` and `scan` need
@@ -15,6 +14,6 @@ def leaf_types(shapes: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.dtype, shapes)
 
 
-def cast(tree: Any, types: Any) -> Any:
+def cast(tree: PyTree, types: PyTree) -> PyTree:
     """A copy of `tree` with leaves of the given types, none of them weak."""
     return jax.tree.map(lambda leaf, dtype: jnp.asarray(leaf, dtype), tree, types)

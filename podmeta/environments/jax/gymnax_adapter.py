@@ -25,6 +25,7 @@ from podmeta.environments.imports import near
 from podmeta.environments.jax.dtypes import cast, leaf_types
 from podmeta.errors import InputError
 from podmeta.keys import make_key
+from podmeta.value_types import Json
 
 GymnaxState = Any  # the gymnax environment's own pytree of arrays
 
@@ -54,9 +55,9 @@ class GymnaxEnvironment(Environment[Array | tuple[()], GymnaxState]):
     def __init__(
         self,
         id: str,
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, Json],
         fixed_task: bool = False,
-        options: Mapping[str, Any] = MappingProxyType({}),
+        options: Mapping[str, Json] = MappingProxyType({}),
     ):
         self._gymnax, defaults = _make(id, options)
         self._parameters = _with_parameters(id, defaults, parameters)
@@ -134,7 +135,7 @@ class GymnaxEnvironment(Environment[Array | tuple[()], GymnaxState]):
         return jnp.asarray(observation, jnp.float32).reshape(space.shape)
 
 
-def _make(id: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
+def _make(id: str, options: Mapping[str, Json]) -> tuple[Any, Any]:
     """The gymnax environment of that id and with these options, and its default parameters."""
     if id not in gymnax.registered_envs:
         known = gymnax.registered_envs

@@ -7,16 +7,16 @@ import dm_env
 import jax
 import jax.numpy as jnp
 from dm_env import specs
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from podmeta.config.schema import EnvironmentConfig
-from podmeta.environments.base import Action, Environment, EnvironmentState
+from podmeta.environments.base import Action, AnyEnvironment, Environment, EnvironmentState
 from podmeta.environments.specs import EnvironmentSpecs
 from podmeta.environments.transforms.base import Draw, Memory, RandomSource, Transform
 from podmeta.environments.transforms.order import transforms_of
 
 
-def transformed(environment: Environment[Any, Any], config: EnvironmentConfig) -> Environment[Any, Any]:
+def transformed(environment: AnyEnvironment, config: EnvironmentConfig) -> AnyEnvironment:
     """An environment in the transforms that a config asks for.
 
     Raises:
@@ -27,7 +27,7 @@ def transformed(environment: Environment[Any, Any], config: EnvironmentConfig) -
     return environment
 
 
-def specs_of(environment: Environment[Any, Any]) -> EnvironmentSpecs:
+def specs_of(environment: AnyEnvironment) -> EnvironmentSpecs:
     """What an environment shows and takes."""
     return EnvironmentSpecs(environment.observation_spec(), environment.action_spec(), environment.episodes_end)
 
@@ -64,7 +64,7 @@ class Transformed(Environment[TransformedTask, EnvironmentState]):
       transform: the transform, made for its specs.
     """
 
-    def __init__(self, environment: Environment[Any, EnvironmentState], transform: Transform):
+    def __init__(self, environment: Environment[PyTree, EnvironmentState], transform: Transform):
         self._environment = environment
         self._transform = transform
 

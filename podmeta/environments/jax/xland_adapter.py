@@ -24,8 +24,11 @@ from podmeta.environments.jax.xland_rulesets import generate_ruleset, load_rules
 from podmeta.errors import InputError
 from podmeta.keys import make_key
 
+XLandState = State[Any]
+"""A state of XLand's. What it could carry for a variant of the environment is not used."""
 
-class XLandEnvironment(Environment[RuleSet, State[Any]]):
+
+class XLandEnvironment(Environment[RuleSet, XLandState]):
     """One of the XLand-MiniGrid grids; a rule set drawn for every lifetime is the task.
 
     At the start of an episode the objects of the rule set, the agent and the doors stand at random. Reaching the goal
@@ -73,14 +76,14 @@ class XLandEnvironment(Environment[RuleSet, State[Any]]):
         index = jax.random.randint(key, (), 0, len(self._rulesets.goal))
         return jax.tree.map(lambda part: jnp.asarray(part)[index], self._rulesets)
 
-    def reset(self, key: PRNGKeyArray, task: RuleSet) -> tuple[State[Any], dm_env.TimeStep]:
+    def reset(self, key: PRNGKeyArray, task: RuleSet) -> tuple[XLandState, dm_env.TimeStep]:
         """Starts an episode: doors, objects and agent anew."""
         timestep = self._xland.reset(self._parameters.replace(ruleset=task), key)
         return self._kept(timestep.state), restart(self._one_hot(timestep))
 
     def step(
-        self, key: PRNGKeyArray, task: RuleSet, state: State[Any], action: Action
-    ) -> tuple[State[Any], dm_env.TimeStep]:
+        self, key: PRNGKeyArray, task: RuleSet, state: XLandState, action: Action
+    ) -> tuple[XLandState, dm_env.TimeStep]:
         """Moves the agent, and makes what the rules make of it."""
         del key, task  # the state holds the rules, and nothing is random between resets
         after = self._xland.step(self._parameters, _at(state), action)
@@ -88,7 +91,7 @@ class XLandEnvironment(Environment[RuleSet, State[Any]]):
         observation = self._one_hot(after)
         return self._kept(after.state), transition(after.reward, observation, after.discount == 0, truncated)
 
-    def _kept(self, state: State[Any]) -> State[Any]:
+    def _kept(self, state: XLandState) -> XLandState:
         """The state without its key, which XLand only uses to start the next episode, and no checkpoint could hold."""
         return cast(state.replace(key=()), self._state_types)
 
@@ -104,7 +107,7 @@ class XLandEnvironment(Environment[RuleSet, State[Any]]):
         return jnp.concatenate([kinds, colours], axis=-1)
 
 
-def _at(state: State[Any]) -> TimeStep[Any]:
+def _at(state: XLandState) -> TimeStep[Any]:
     """A time step as XLand's step wants it, which looks at nothing but the state."""
     nothing: Any = None
     return TimeStep(state=state, step_type=nothing, reward=nothing, discount=nothing, observation=nothing)

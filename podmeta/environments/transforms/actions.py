@@ -1,7 +1,6 @@
 """Transforms of actions."""
 
 import itertools
-from typing import Any
 
 import numpy as np
 from dm_env import specs
@@ -11,6 +10,7 @@ from podmeta.environments.specs import EnvironmentSpecs, count_actions
 from podmeta.environments.transforms.base import Action, Draw, RandomSource, Transform
 from podmeta.environments.transforms.observations import num_permutations, num_signs
 from podmeta.errors import InputError
+from podmeta.value_types import AnyArray
 
 _MOST_COMBINATIONS = 1000  # of the values of a box's components
 
@@ -39,11 +39,11 @@ class PermutedActions(Transform):
         """The permutations."""
         return num_permutations(count_actions(self.inside.action))
 
-    def draw(self, random: RandomSource) -> Int[Any, "num_actions"]:
+    def draw(self, random: RandomSource) -> Int[AnyArray, "num_actions"]:
         """A permutation, uniform over all."""
         return random.permutation(count_actions(self.inside.action))
 
-    def inner_action(self, drawn: Int[Any, "*batch num_actions"], action: Action) -> Action:
+    def inner_action(self, drawn: Int[AnyArray, "*batch num_actions"], action: Action) -> Action:
         """Looks up a discrete action, or moves the components of a continuous one."""
         namespace = drawn.__array_namespace__()
         if self._is_discrete:
@@ -51,8 +51,8 @@ class PermutedActions(Transform):
         return namespace.take_along_axis(action, namespace.argsort(drawn, axis=-1), axis=-1)
 
     def by_outer_action(
-        self, drawn: Int[Any, "*batch num_actions"], inside: Float[Any, "*batch num_actions"]
-    ) -> Float[Any, "*batch num_actions"]:
+        self, drawn: Int[AnyArray, "*batch num_actions"], inside: Float[AnyArray, "*batch num_actions"]
+    ) -> Float[AnyArray, "*batch num_actions"]:
         """Those inside, permuted like the actions."""
         return inside.__array_namespace__().take_along_axis(inside, drawn, axis=-1)
 
@@ -126,10 +126,10 @@ class FlippedActionSigns(Transform):
         """Either sign for every component."""
         return num_signs(count_actions(self.inside.action))
 
-    def draw(self, random: RandomSource) -> Float[Any, "num_actions"]:
+    def draw(self, random: RandomSource) -> Float[AnyArray, "num_actions"]:
         """The sign of each component."""
         return random.signs(count_actions(self.inside.action))
 
-    def inner_action(self, drawn: Float[Any, "*batch num_actions"], action: Action) -> Action:
+    def inner_action(self, drawn: Float[AnyArray, "*batch num_actions"], action: Action) -> Action:
         """Multiplies the action by its signs."""
         return action * drawn

@@ -14,29 +14,30 @@ from dm_env import specs
 from jaxtyping import Float, Int, Shaped
 
 from podmeta.environments.specs import EnvironmentSpecs
+from podmeta.value_types import AnyArray
 
 Memory = Any  # arrays that a transform keeps in an episode, as a tuple; () where it keeps nothing
 Draw = Any  # an array of what a transform draws for one lifetime; () where it draws nothing
-Action = Int[Any, "*batch"] | Float[Any, "*batch num_actions"]
+Action = Int[AnyArray, "*batch"] | Float[AnyArray, "*batch num_actions"]
 
 
 class RandomSource(abc.ABC):
     """Where a transform's random numbers come from: a key of JAX, or a generator of NumPy. A draw asks once."""
 
     @abc.abstractmethod
-    def permutation(self, size: int) -> Int[Any, "size"]:
+    def permutation(self, size: int) -> Int[AnyArray, "size"]:
         """A permutation, uniform over all."""
 
     @abc.abstractmethod
-    def signs(self, size: int) -> Float[Any, "size"]:
+    def signs(self, size: int) -> Float[AnyArray, "size"]:
         """-1.0 or 1.0, equally likely."""
 
     @abc.abstractmethod
-    def uniform(self, size: int) -> Float[Any, "size"]:
+    def uniform(self, size: int) -> Float[AnyArray, "size"]:
         """Numbers from [0, 1)."""
 
     @abc.abstractmethod
-    def normal(self, rows: int, columns: int) -> Float[Any, "rows columns"]:
+    def normal(self, rows: int, columns: int) -> Float[AnyArray, "rows columns"]:
         """A matrix of standard normal numbers."""
 
 
@@ -91,26 +92,26 @@ class Transform:
         return memory, self.outer_timestep(drawn, timestep)
 
     def by_outer_action(
-        self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]
-    ) -> Float[Any, "*batch num_actions"]:
+        self, drawn: Draw, inside: Float[AnyArray, "*batch num_inner_actions"]
+    ) -> Float[AnyArray, "*batch num_actions"]:
         """Numbers of every action, from those of the actions inside."""
         del drawn
         return inside
 
     def expected_rewards(
-        self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]
-    ) -> Float[Any, "*batch num_actions"] | None:
+        self, drawn: Draw, inside: Float[AnyArray, "*batch num_inner_actions"]
+    ) -> Float[AnyArray, "*batch num_actions"] | None:
         """The expected reward of every action, from those of the actions inside; None where it is not known."""
         return self.by_outer_action(drawn, inside)
 
     def expected_advantages(
-        self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]
-    ) -> Float[Any, "*batch num_actions"] | None:
+        self, drawn: Draw, inside: Float[AnyArray, "*batch num_inner_actions"]
+    ) -> Float[AnyArray, "*batch num_actions"] | None:
         """The expected advantage of every action, from those inside; None where the teacher no longer applies."""
         return self.by_outer_action(drawn, inside)
 
 
-def flat_observation(timestep: dm_env.TimeStep) -> Shaped[Any, "*batch observation_size"]:
+def flat_observation(timestep: dm_env.TimeStep) -> Shaped[AnyArray, "*batch observation_size"]:
     """The observations of a time step, each in one row."""
     return timestep.observation.reshape(*timestep.step_type.shape, -1)
 

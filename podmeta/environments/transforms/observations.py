@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import dm_env
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int
 from podmeta.environments.specs import EnvironmentSpecs, num_components
 from podmeta.environments.transforms.base import Draw, RandomSource, Transform, flat_observation, real_spec
 from podmeta.errors import InputError
+from podmeta.value_types import AnyArray
 
 _MOST_BITS = 64  # of what is counted: beyond it, tasks are too many to count
 LARGEST_PROJECTION = 1024  # components of an observation: its matrix then has 4 MiB per lifetime
@@ -35,11 +35,13 @@ class PermutedObservations(Transform):
         """The permutations."""
         return num_permutations(num_components(self.inside.observation))
 
-    def draw(self, random: RandomSource) -> Int[Any, "observation_size"]:
+    def draw(self, random: RandomSource) -> Int[AnyArray, "observation_size"]:
         """A permutation, uniform over all."""
         return random.permutation(num_components(self.inside.observation))
 
-    def outer_timestep(self, drawn: Int[Any, "*batch observation_size"], timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+    def outer_timestep(
+        self, drawn: Int[AnyArray, "*batch observation_size"], timestep: dm_env.TimeStep
+    ) -> dm_env.TimeStep:
         """Permutes the observation."""
         namespace = timestep.observation.__array_namespace__()
         permuted = namespace.take_along_axis(flat_observation(timestep), drawn, axis=-1)
@@ -65,12 +67,12 @@ class FlippedObservationSigns(Transform):
         """Either sign for every component."""
         return num_signs(num_components(self.inside.observation))
 
-    def draw(self, random: RandomSource) -> Float[Any, "observation_size"]:
+    def draw(self, random: RandomSource) -> Float[AnyArray, "observation_size"]:
         """The sign of each component."""
         return random.signs(num_components(self.inside.observation))
 
     def outer_timestep(
-        self, drawn: Float[Any, "*batch observation_size"], timestep: dm_env.TimeStep
+        self, drawn: Float[AnyArray, "*batch observation_size"], timestep: dm_env.TimeStep
     ) -> dm_env.TimeStep:
         """Multiplies the observation by its signs."""
         return timestep._replace(observation=timestep.observation * drawn.reshape(timestep.observation.shape))
@@ -151,7 +153,7 @@ class ProjectedObservations(Transform):
         """Too many to count, but for a single component."""
         return 2 if self._kind == "orthonormal" and self._size == 1 else math.inf
 
-    def draw(self, random: RandomSource) -> Float[Any, "observation_size observation_size"]:
+    def draw(self, random: RandomSource) -> Float[AnyArray, "observation_size observation_size"]:
         """The matrix."""
         matrix = random.normal(self._size, self._size)
         if self._kind == "gaussian":
@@ -162,7 +164,7 @@ class ProjectedObservations(Transform):
         return q * namespace.sign(namespace.diagonal(r))
 
     def outer_timestep(
-        self, drawn: Float[Any, "*batch observation_size observation_size"], timestep: dm_env.TimeStep
+        self, drawn: Float[AnyArray, "*batch observation_size observation_size"], timestep: dm_env.TimeStep
     ) -> dm_env.TimeStep:
         """Multiplies the observation by the matrix."""
         projected = (drawn @ flat_observation(timestep).astype(np.float32)[..., None])[..., 0]

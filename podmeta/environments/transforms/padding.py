@@ -1,7 +1,5 @@
 """Padding: several environments get one size of observation and action, for learners whose θ is tied to sizes."""
 
-from typing import Any
-
 import dm_env
 import numpy as np
 from dm_env import specs
@@ -10,6 +8,7 @@ from jaxtyping import Float, Int
 from podmeta.environments.specs import ActionSpec, EnvironmentSpecs, count_actions, num_components
 from podmeta.environments.transforms.base import Action, Draw, Transform, flat_observation
 from podmeta.errors import InputError
+from podmeta.value_types import AnyArray
 
 
 class Padded(Transform):
@@ -49,7 +48,9 @@ class Padded(Transform):
             action=_padded_action(action, self._num_actions) if self._num_actions else action,
         )
 
-    def inner_action(self, drawn: Draw, action: Action) -> Int[Any, "*batch"] | Float[Any, "*batch num_inner_actions"]:
+    def inner_action(
+        self, drawn: Draw, action: Action
+    ) -> Int[AnyArray, "*batch"] | Float[AnyArray, "*batch num_inner_actions"]:
         """The discrete action modulo the number inside; the first components of a box."""
         del drawn
         return action % self._num_inner_actions if self._is_discrete else action[..., : self._num_inner_actions]
@@ -64,8 +65,8 @@ class Padded(Transform):
         return timestep._replace(observation=namespace.concat([flat_observation(timestep), zeros], axis=-1))
 
     def by_outer_action(
-        self, drawn: Draw, inside: Float[Any, "*batch num_inner_actions"]
-    ) -> Float[Any, "*batch num_actions"]:
+        self, drawn: Draw, inside: Float[AnyArray, "*batch num_inner_actions"]
+    ) -> Float[AnyArray, "*batch num_actions"]:
         """Those inside, once more for every action that does the same."""
         del drawn
         return inside[..., np.arange(self._num_actions) % self._num_inner_actions] if self._num_actions else inside

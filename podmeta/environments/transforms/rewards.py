@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import dm_env
 import numpy as np
@@ -12,6 +11,7 @@ from podmeta.environments.contract import FIRST, LAST
 from podmeta.environments.specs import EnvironmentSpecs
 from podmeta.environments.transforms.base import Draw, Memory, RandomSource, Transform
 from podmeta.errors import InputError
+from podmeta.value_types import AnyArray
 
 
 class FailureReward(Transform):
@@ -35,11 +35,11 @@ class FailureReward(Transform):
         failed = (timestep.step_type == LAST) & (timestep.discount == 0)
         return timestep._replace(reward=-failed.astype(np.float32))
 
-    def expected_rewards(self, drawn: Draw, inside: Float[Any, "*batch num_actions"]) -> None:
+    def expected_rewards(self, drawn: Draw, inside: Float[AnyArray, "*batch num_actions"]) -> None:
         """Not known, whatever the environment inside knows of its own rewards."""
         del drawn, inside
 
-    def expected_advantages(self, drawn: Draw, inside: Float[Any, "*batch num_actions"]) -> None:
+    def expected_advantages(self, drawn: Draw, inside: Float[AnyArray, "*batch num_actions"]) -> None:
         """Not known: the teacher inside is after other rewards."""
         del drawn, inside
 
@@ -76,7 +76,7 @@ class RescaledRewards(Transform):
             return math.inf
         return 2 if self._flips_sign else 1
 
-    def draw(self, random: RandomSource) -> Float[Any, "2"]:
+    def draw(self, random: RandomSource) -> Float[AnyArray, "2"]:
         """The factor and the offset."""
         uniform = random.uniform(3)
         namespace = uniform.__array_namespace__()
@@ -86,20 +86,20 @@ class RescaledRewards(Transform):
         offset = least + uniform[2] * (most - least)
         return namespace.stack([factor, offset]).astype(np.float32)
 
-    def outer_timestep(self, drawn: Float[Any, "*batch 2"], timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+    def outer_timestep(self, drawn: Float[AnyArray, "*batch 2"], timestep: dm_env.TimeStep) -> dm_env.TimeStep:
         """Rescales the reward."""
         rescaled = drawn[..., 0] * timestep.reward + drawn[..., 1]
         return timestep._replace(reward=rescaled * (timestep.step_type != FIRST))
 
     def expected_rewards(
-        self, drawn: Float[Any, "*batch 2"], inside: Float[Any, "*batch num_actions"]
-    ) -> Float[Any, "*batch num_actions"]:
+        self, drawn: Float[AnyArray, "*batch 2"], inside: Float[AnyArray, "*batch num_actions"]
+    ) -> Float[AnyArray, "*batch num_actions"]:
         """Those inside, rescaled."""
         return drawn[..., :1] * inside + drawn[..., 1:]
 
     def expected_advantages(
-        self, drawn: Float[Any, "*batch 2"], inside: Float[Any, "*batch num_actions"]
-    ) -> Float[Any, "*batch num_actions"] | None:
+        self, drawn: Float[AnyArray, "*batch 2"], inside: Float[AnyArray, "*batch num_actions"]
+    ) -> Float[AnyArray, "*batch num_actions"] | None:
         """Those inside, if the best actions stay the best: a sign changes that, and an offset may if episodes end."""
         del drawn
         has_offset = self._offset != (0.0, 0.0) and self.inside.episodes_end
@@ -133,7 +133,7 @@ class DelayedRewards(Transform):
         paid = namespace.where(timestep.step_type == LAST, due.sum(axis=-1), due[..., 0])
         return (due[..., 1:],), timestep._replace(reward=paid)
 
-    def expected_rewards(self, drawn: Draw, inside: Float[Any, "*batch num_actions"]) -> None:
+    def expected_rewards(self, drawn: Draw, inside: Float[AnyArray, "*batch num_actions"]) -> None:
         """Not known: a reward is not that of the action before it."""
         del drawn, inside
 
@@ -175,7 +175,7 @@ class AccumulatedRewards(Transform):
         paid = namespace.where(pays, total, np.float32(0))
         return (total - paid, num_steps * ~pays), timestep._replace(reward=paid)
 
-    def expected_rewards(self, drawn: Draw, inside: Float[Any, "*batch num_actions"]) -> None:
+    def expected_rewards(self, drawn: Draw, inside: Float[AnyArray, "*batch num_actions"]) -> None:
         """Not known: a reward is not that of the action before it."""
         del drawn, inside
 
