@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import dm_env
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, Shaped, UInt32
 
 from podmeta.architectures.sebulba.packing import Packed, pack, unpack
 from podmeta.inner_loop import ActorOutput, Experience, LifetimeState, action_noise, policy_step
@@ -143,10 +143,13 @@ class EntryActor(NamedTuple):
     def finish(
         self, state: ActorState, learner_state: LearnerState, timestep: dm_env.TimeStep, first_step: Int[Array, "num"]
     ) -> Trajectory:
-        """The trajectory [num, ...] of an unroll that began with these learner states and ends at this time step."""
+        """The trajectory [num, ...] of an unroll that began with these learner states and ends at this time step.
 
-        def shifted(leaf: Array, last: Array) -> Array:
-            return jnp.append(leaf[1:], last[None], axis=0).swapaxes(0, 1)
+        The time step may be NumPy's, as an environment gives it.
+        """
+
+        def shifted(leaf: Shaped[Array, "time num"], last: Shaped[ArrayLike, "num"]) -> Shaped[Array, "num time"]:
+            return jnp.append(leaf[1:], jnp.asarray(last)[None], axis=0).swapaxes(0, 1)
 
         records: Record = unpack(state.records)
         learner_input, learner_output, action = jax.tree.map(
