@@ -5,6 +5,7 @@ another in a scan, and nothing touches the host in between. The caller maps the 
 `DEVICE_AXIS`; each device finds its own share of the slots from its index.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,22 +26,6 @@ from podmeta.outer.base import (
     Trajectory,
 )
 from podmeta.outer.staggering import unrolls_done
-
-
-class Anakin(NamedTuple):
-    """The program of one device.
-
-    Attributes:
-      init: (settings [num_instances], θ [num_instances, ...] or None for a fresh one) -> the state, with the slots of
-        all devices.
-      run: (state with this device's slots, num_updates) -> (such a state, metrics [num_updates, num_instances]); under
-        the axis DEVICE_AXIS.
-      env_steps_per_update: env steps of all devices and instances in one update.
-    """
-
-    init: Callable[..., TrainingState]
-    run: Callable[[TrainingState, int], tuple[TrainingState, Metrics]]
-    env_steps_per_update: int
 
 
 class Rollout(NamedTuple):
@@ -122,50 +107,67 @@ class Rollout(NamedTuple):
         return jax.vmap(function)(jnp.arange(self.outer_loop.num_members), *arguments)
 
 
-def make_anakin(outer_loop: OuterLoop, *, num_instances: int, num_devices: int, rows_at_once: int = 0) -> Anakin:
-    """Builds the program that runs an outer loop on `num_devices` devices.
+@dataclasses.dataclass(frozen=True, eq=False)  # compared by identity, so that JAX can hash its methods
+class Anakin:
+    """The program that runs an outer loop, of one device.
 
-    Args:
+    Attributes:
       outer_loop: the outer loop; its slots must divide over the devices.
       num_instances: independent meta-learners side by side.
-      num_devices: devices the program is mapped over.
+      num_devices: devices of all processes that the program is mapped over.
       rows_at_once: slots of a device that are rolled out side by side, the others after them; 0: all.
-
-    Returns:
-      The program of one device.
     """
-    rollout = Rollout(outer_loop)
-    num_local_slots = outer_loop.num_slots // num_devices
 
-    def unroll(
-        outer: OuterState, slots: Int[Array, "num_local_slots"], lifetimes: SlotLifetimes
-    ) -> tuple[SlotLifetimes, Draw, Summaries]:
-        if rows_at_once in range(1, num_local_slots):
-            return jax.lax.map(lambda slot: rollout.unroll(outer, *slot), (slots, lifetimes), batch_size=rows_at_once)
-        return jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(outer, slots, lifetimes)
+    outer_loop: OuterLoop
+    num_instances: int
+    num_devices: int
+    rows_at_once: int = 0
 
-    def update(outer: OuterState, lifetimes: SlotLifetimes) -> tuple[OuterState, SlotLifetimes, Metrics]:
-        slots = jax.lax.axis_index(DEVICE_AXIS) * num_local_slots + jnp.arange(num_local_slots)
-        lifetimes, draws, summaries = unroll(outer, slots, lifetimes)
-        outer, metrics = outer_loop.update(outer, draws, summaries, DEVICE_AXIS)
-        return outer, lifetimes, metrics
+    @property
+    def env_steps_per_update(self) -> int:
+        """Env steps of all devices and instances in one update."""
+        return self.outer_loop.env_steps_per_update * self.num_instances
 
-    over_instances = _over_instances(update, num_instances)
+    def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
+        """The state before the first update, with the slots of all devices.
 
-    def run(state: TrainingState, num_updates: int) -> tuple[TrainingState, Metrics]:
+        Args:
+          settings: [num_instances] of the instances.
+          meta_params: [num_instances, ...] θ; None for a fresh one.
+        """
+        outer = jax.vmap(self.outer_loop.init)(settings, meta_params)
+        slots = jnp.arange(self.outer_loop.num_slots)
+        over_instances = jax.vmap(Rollout(self.outer_loop).init, in_axes=(0, None))
+        return TrainingState(outer, jax.vmap(over_instances, in_axes=(None, 0))(outer, slots))
+
+    def run(self, state: TrainingState, num_updates: int) -> tuple[TrainingState, Metrics]:
+        """Updates of a state with this device's slots, under DEVICE_AXIS.
+
+        Returns:
+          Such a state, and the metrics [num_updates, num_instances].
+        """
+        over_instances = _over_instances(self._update, self.num_instances)
+
         def step(state: TrainingState, _: None) -> tuple[TrainingState, Metrics]:
             outer, lifetimes, metrics = over_instances(state.outer, state.lifetimes)
             return TrainingState(outer, lifetimes), metrics
 
         return jax.lax.scan(step, state, length=num_updates)
 
-    def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
-        outer = jax.vmap(outer_loop.init)(settings, meta_params)
-        slots = jnp.arange(outer_loop.num_slots)
-        over_instances = jax.vmap(rollout.init, in_axes=(0, None))
-        return TrainingState(outer, jax.vmap(over_instances, in_axes=(None, 0))(outer, slots))
+    def _update(self, outer: OuterState, lifetimes: SlotLifetimes) -> tuple[OuterState, SlotLifetimes, Metrics]:
+        num_local_slots = self.outer_loop.num_slots // self.num_devices
+        slots = jax.lax.axis_index(DEVICE_AXIS) * num_local_slots + jnp.arange(num_local_slots)
+        lifetimes, draws, summaries = self._unroll(outer, slots, lifetimes)
+        outer, metrics = self.outer_loop.update(outer, draws, summaries, DEVICE_AXIS)
+        return outer, lifetimes, metrics
 
-    return Anakin(init, run, outer_loop.env_steps_per_update * num_instances)
+    def _unroll(
+        self, outer: OuterState, slots: Int[Array, "num_local_slots"], lifetimes: SlotLifetimes
+    ) -> tuple[SlotLifetimes, Draw, Summaries]:
+        unroll = Rollout(self.outer_loop).unroll
+        if self.rows_at_once in range(1, len(slots)):
+            return jax.lax.map(lambda slot: unroll(outer, *slot), (slots, lifetimes), batch_size=self.rows_at_once)
+        return jax.vmap(unroll, in_axes=(None, 0, 0))(outer, slots, lifetimes)
 
 
 def _over_instances(update: Callable[..., Any], num_instances: int) -> Callable[..., Any]:

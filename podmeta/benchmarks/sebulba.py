@@ -13,7 +13,7 @@ import dataclasses
 import statistics
 import threading
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import dm_env
@@ -23,8 +23,8 @@ from dm_env import specs
 
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.architectures.sebulba.actor_programs import make_actor_programs
-from podmeta.architectures.sebulba.cores import cores_of_actors, keep_to
-from podmeta.architectures.sebulba.fast_dispatch import quickly_called
+from podmeta.architectures.sebulba.cpu_tuning.cores import SharedCores
+from podmeta.architectures.sebulba.cpu_tuning.fast_dispatch import quickly_called
 from podmeta.architectures.sebulba.functions import Sebulba
 from podmeta.architectures.sebulba.layout import make_layout
 from podmeta.architectures.sebulba.session import SebulbaSession
@@ -130,15 +130,16 @@ def _by_actors(job: JobConfig, make_step: Callable[[int], Callable[[], Any]]) ->
     rates: list[float] = []
     ready = threading.Barrier(num_actors)
 
-    def actor(index: int, cores: Set[int]) -> None:
-        keep_to(cores)
+    cores = SharedCores(num_actors, _architecture(job).actor_cores)
+
+    def actor(index: int) -> None:
+        cores.keep_actor(index)
         step = make_step(index)
         step()  # which compiles it
         ready.wait()
         rates.append(_repeatedly(step, SECONDS_OF_A_PART))
 
-    by_actor = enumerate(cores_of_actors(num_actors, _architecture(job).actor_cores))
-    threads = [threading.Thread(target=actor, args=arguments) for arguments in by_actor]
+    threads = [threading.Thread(target=actor, args=(index,)) for index in range(num_actors)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from dm_env import specs
 
-from podmeta.architectures.anakin import Anakin, make_anakin
+from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.base import TrainingState
 from podmeta.architectures.sebulba.functions import Sebulba, make_sebulba
 from podmeta.architectures.sebulba.layout import check_layout, make_layout
@@ -120,7 +120,7 @@ def _program(job: JobConfig, stage: Stage, entries: tuple[Entry, ...], num_devic
 
 def _on_anakin(config: AnakinConfig, stage: Stage, outer_loop: OuterLoop, num_devices: int) -> Anakin:
     del stage
-    return make_anakin(
+    return Anakin(
         outer_loop,
         num_instances=config.num_instances,
         num_devices=num_devices * jax.process_count(),

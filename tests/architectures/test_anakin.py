@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from podmeta.architectures.anakin import make_anakin
+from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.anakin_session import from_devices, to_devices
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.config.schema import BanditConfig, EvolutionConfig, RecurrentConfig
@@ -42,7 +42,7 @@ def make_program(num_devices, num_instances, unroll_length, rows_at_once=0):
     """The program, with the fitness and the noise of every member among its metrics."""
     config = EvolutionConfig(population_size=POPULATION_SIZE, unroll_length=unroll_length)
     observed = ObservedEvolution(config, (ENTRY,), UPDATES_PER_CALL * CALLS, first_update=0)
-    return make_anakin(observed, num_instances=num_instances, num_devices=num_devices, rows_at_once=rows_at_once)
+    return Anakin(observed, num_instances, num_devices, rows_at_once)
 
 
 @functools.cache

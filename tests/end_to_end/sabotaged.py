@@ -1,6 +1,6 @@
 """The `podmeta` command with a fault in one of Sebulba's own parts: sabotaged PART CALLS ARGUMENTS...
 
-PART is a method below podmeta.architectures.sebulba, e.g. actor_rollout.ActorRollout.unroll; its CALLS-th call fails.
+PART is a method below podmeta.architectures.sebulba, e.g. actor_rollout.ActorRollout.begin; its CALLS-th call fails.
 Or it is compiled_step, and the CALLS-th env step that programs do in pools of envpool never ends; or update, and what
 never ends is the program of the update after CALLS, which makes the file that UPDATING names.
 """

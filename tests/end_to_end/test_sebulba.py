@@ -95,7 +95,7 @@ def test_a_fault_of_an_environment_ends_the_job_with_a_checkpoint(podmeta: Comma
 @pytest.mark.parametrize(
     ("part", "where"),
     [
-        ("actor_rollout.ActorRollout.unroll", "actor "),
+        ("actor_rollout.ActorRollout.begin", "actor "),
         pytest.param("learner_thread.LearnerThread.publish", "", marks=pytest.mark.long),
     ],
 )

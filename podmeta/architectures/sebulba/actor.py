@@ -1,21 +1,25 @@
 """One actor: a thread that rolls out its slots, on its own batches of host environments and one actor device."""
 
+import itertools
 import threading
-from collections.abc import Callable, Sequence, Set
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import dm_env
 import jax
 import numpy as np
 from jaxtyping import Bool
 
 from podmeta.architectures.sebulba.actor_programs import ActorPrograms
-from podmeta.architectures.sebulba.actor_rollout import ENVIRONMENT, INFERENCE, QUEUE, ActorRollout
-from podmeta.architectures.sebulba.clock import Clock
-from podmeta.architectures.sebulba.cores import keep_to
+from podmeta.architectures.sebulba.actor_rollout import ActorRollout
+from podmeta.architectures.sebulba.clock import ENVIRONMENT, INFERENCE, QUEUE, Clock
+from podmeta.architectures.sebulba.cpu_tuning.compiled_unroll import CompiledUnroll, compile_unroll
+from podmeta.architectures.sebulba.cpu_tuning.cores import SharedCores
 from podmeta.architectures.sebulba.entry_actor import ActorState
 from podmeta.architectures.sebulba.pipeline import Pipeline, Published, Unroll
 from podmeta.distributed.shutdown import AbandonableThread
 from podmeta.environments.host.base import HostEnvironment
+from podmeta.learners.base import LearnerState, MetaParams
 
 Starts = tuple[Bool[np.ndarray, "_"], ...]  # by entry, in which lifetimes one begins
 
@@ -26,12 +30,12 @@ class Place(NamedTuple):
     Attributes:
       device: its own.
       learner_devices: of this process, one for each shard.
-      cores: the CPU's cores that its thread is kept to, and the threads that its environments start.
+      cores: the CPU's cores, as the actors and the learner share them.
     """
 
     device: jax.Device
     learner_devices: Sequence[jax.Device]
-    cores: Set[int]
+    cores: SharedCores
 
 
 class Actor(AbandonableThread):
@@ -77,15 +81,14 @@ class Actor(AbandonableThread):
         self._first = first
         self._slots = programs.sebulba.slots[index]
         self._device_slots = jax.device_put(self._slots, place.device)
-        self._rollouts: list[ActorRollout] = []
 
     def run(self) -> None:
         """The thread."""
         try:
-            keep_to(self._place.cores)  # so are the threads of a pool, which its first reset starts
-            self.prepare()
+            self._place.cores.keep_actor(self._index)  # so are the threads of a pool, which its first reset starts
+            rollouts = self.prepare()
             self.is_prepared.set()
-            self._act()
+            self.act(rollouts)
         except BaseException as error:  # no thread dies unseen
             self._pipeline.fail(self.description, error)
 
@@ -99,70 +102,101 @@ class Actor(AbandonableThread):
         """Seconds for which it has been waiting for an environment to answer."""
         return self.clock.running_for(ENVIRONMENT)
 
-    def prepare(self) -> None:
-        """Makes the environments, starts the first lifetimes, and compiles the programs."""
-        with self.clock.spending(ENVIRONMENT):
-            self.environments = tuple(self._make_environments())
-        by_entry = zip(self._programs.entries, self._programs.sebulba.entry_actors, self.environments, strict=True)
-        self._rollouts = [ActorRollout(*of_entry, self.clock) for of_entry in by_entry]
-        meta_params, keys, seeds = self._programs.actor_params(
-            self._first.state, self._first.version, self._device_slots
-        )
-        starting = zip(self._rollouts, keys, seeds, strict=True)
-        states = tuple(rollout.start(meta_params, keys, np.asarray(seeds)) for rollout, keys, seeds in starting)
-        _, _, states, learner_states = self._begin(
-            self._first, self._first.version, states, self._starts(self._first.version)
-        )
-        warmed_up = tuple(
-            rollout.warm_up(meta_params, states[index], device=self._place.device, staggered=self._is_staggered(index))
-            for index, rollout in enumerate(self._rollouts)
-        )
-        jax.block_until_ready(self._finish(warmed_up, learner_states, self._first.version))
-
-    def _act(self) -> None:
-        update = self._first.version
-        while True:
+    def act(self, rollouts: Sequence[ActorRollout]) -> None:
+        """Infers, steps and appends until the unroll of an update is done, hands it over, and begins the next."""
+        for update in itertools.count(self._first.version):
             with self.clock.spending(QUEUE):
                 published = self._pipeline.newest(self._place.device, update)
             if published is None:
                 return
-            self._pipeline.hand_over(self._index, self._unroll(published, update))
-            update += 1
+            meta_params, learner_states, num_cut_off = self._begin(rollouts, published, update)
+            for rollout in rollouts:
+                while rollout.position < rollout.unroll_length and not self._pipeline.stopped:
+                    if rollout.compiled_unroll is not None:  # the same in one program, which counts its time itself
+                        rollout.run_compiled_unroll(rollout.compiled_unroll, meta_params)
+                        continue
+                    with self.clock.spending(INFERENCE):
+                        actions = rollout.infer_and_append(meta_params)
+                    with self.clock.spending(ENVIRONMENT):
+                        rollout.step(actions)
+            shards, returns = self._finish(rollouts, learner_states, update)
+            self._pipeline.hand_over(self._index, Unroll(published.version, shards, returns, num_cut_off))
 
-    def _unroll(self, published: Published, update: int) -> Unroll:
-        """Unrolls every lifetime of every entry for one update."""
+    def prepare(self) -> list[ActorRollout]:
+        """Makes the environments, starts the first lifetimes, and compiles the programs. Returns the rollouts."""
+        programs, update = self._programs, self._first.version
+        with self.clock.spending(ENVIRONMENT):
+            self.environments = tuple(self._make_environments())
+        meta_params, keys, seeds = programs.actor_params(self._first.state, update, self._device_slots)
+        with self.clock.spending(ENVIRONMENT):
+            timesteps = tuple(
+                environment.reset(np.ones(environment.num_environments, bool), np.asarray(of_entry))
+                for environment, of_entry in zip(self.environments, seeds, strict=True)
+            )
+
+        def initial_states() -> tuple[ActorState, ...]:
+            by_entry = zip(programs.entries, keys, timesteps, strict=True)
+            return tuple(entry.init(meta_params, *arguments) for entry, *arguments in by_entry)
+
+        def begun() -> tuple[tuple[ActorState, ...], tuple[LearnerState, ...]]:
+            starts = self._starts(update)
+            return programs.begin(self._first.state, update, self._device_slots, initial_states(), starts)[2:]
+
+        # Every program runs once, on states that are given up.
+        states, learner_states = begun()
+        compiled_unrolls = self._compiled_unrolls(meta_params, begun()[0], timesteps)
+        warmed_up = tuple(
+            entry.act(meta_params, state, timestep)[0] if compiled_unroll is None else state
+            for entry, state, timestep, compiled_unroll in zip(
+                programs.entries, states, timesteps, compiled_unrolls, strict=True
+            )
+        )
+        first_steps = programs.sebulba.first_steps(update, self._slots)
+        jax.block_until_ready(programs.finish(warmed_up, learner_states, timesteps, first_steps))
+        by_entry = zip(programs.entries, self.environments, initial_states(), timesteps, compiled_unrolls, strict=True)
+        return [ActorRollout(*of_entry) for of_entry in by_entry]
+
+    def _begin(
+        self, rollouts: Sequence[ActorRollout], published: Published, update: int
+    ) -> tuple[MetaParams, tuple[LearnerState, ...], int]:
+        """Begins an unroll of every entry.
+
+        Returns:
+          The θ that acts, the learner states by entry, and how many episodes are cut off by lifetimes that begin.
+        """
         starts = self._starts(update)
         with self.clock.spending(INFERENCE):
-            states = tuple(rollout.state for rollout in self._rollouts)
-            meta_params, seeds, states, learner_states = self._begin(published, update, states, starts)
+            meta_params, seeds, states, learner_states = self._programs.begin(
+                published.state, update, self._device_slots, tuple(rollout.state for rollout in rollouts), starts
+            )
         num_cut_off = 0
-        for rollout, state, entry_starts, entry_seeds in zip(self._rollouts, states, starts, seeds, strict=True):
-            rollout.state = state
+        for rollout, state, entry_starts, entry_seeds in zip(rollouts, states, starts, seeds, strict=True):
+            rollout.begin(state)
             if entry_starts.any() and update > self._first.version:  # before the first, `prepare` has started them
-                num_cut_off += rollout.restart(entry_starts, np.asarray(entry_seeds))
-            rollout.unroll(meta_params, lambda: self._pipeline.stopped)
+                with self.clock.spending(ENVIRONMENT):
+                    num_cut_off += rollout.restart(entry_starts, np.asarray(entry_seeds))
+        return meta_params, learner_states, num_cut_off
+
+    def _finish(
+        self, rollouts: Sequence[ActorRollout], learner_states: tuple[LearnerState, ...], update: int
+    ) -> tuple[tuple[Any, ...], list[float]]:
+        """By learner device, what must travel of an unroll; and the returns of the episodes that ended in it."""
         with self.clock.spending(INFERENCE):
-            states = tuple(rollout.state for rollout in self._rollouts)
-            shards, rewards = self._finish(states, learner_states, update)
+            shards, rewards = self._programs.finish(
+                tuple(rollout.state for rollout in rollouts),
+                learner_states,
+                tuple(rollout.timestep for rollout in rollouts),
+                self._programs.sebulba.first_steps(update, self._slots),
+            )
             placed = zip(shards, self._place.learner_devices, strict=True)
             # To ask for a shard to be where it is costs as much as to make it.
             shards = tuple(
                 shard if device == self._place.device else jax.device_put(shard, device) for shard, device in placed
             )
         returns: list[float] = []
-        for rollout, (entry_rewards, episode_ends) in zip(self._rollouts, rewards, strict=True):
+        for rollout, (entry_rewards, episode_ends) in zip(rollouts, rewards, strict=True):
             returns += rollout.returns.add(np.asarray(entry_rewards), np.asarray(episode_ends))
-        return Unroll(published.version, shards, returns, num_cut_off)
-
-    def _begin(self, published: Published, update: int, states: tuple[ActorState, ...], starts: Starts) -> tuple:
-        """The program `begin`, which the states are given up to."""
-        return self._programs.begin(published.state, update, self._device_slots, states, starts)
-
-    def _finish(self, states: tuple[ActorState, ...], learner_states: tuple, update: int) -> tuple:
-        """The program `finish`, of the lifetimes as they are after the unroll of an update."""
-        timesteps = tuple(rollout.timestep for rollout in self._rollouts)
-        first_steps = self._programs.sebulba.first_steps(update, self._slots)
-        return self._programs.finish(states, learner_states, timesteps, first_steps)
+        return shards, returns
 
     def _starts(self, update: int) -> Starts:
         """By entry, where a lifetime begins with an update. With an actor's first update, all do."""
@@ -170,8 +204,19 @@ class Actor(AbandonableThread):
             return tuple(np.ones(environment.num_environments, bool) for environment in self.environments)
         return tuple(steps == 0 for steps in self._programs.sebulba.first_steps(update, self._slots))
 
-    def _is_staggered(self, index: int) -> bool:
-        """Whether an entry's lifetimes never start all at once after the first update."""
-        num_unrolls = self._programs.sebulba.outer_loop.unrolls_per_lifetime[index]
-        by_update = [self._programs.sebulba.first_steps(update, self._slots)[index] for update in range(num_unrolls)]
-        return all(steps.any() for steps in by_update)
+    def _compiled_unrolls(
+        self, meta_params: MetaParams, states: tuple[ActorState, ...], timesteps: tuple[dm_env.TimeStep, ...]
+    ) -> tuple[CompiledUnroll | None, ...]:
+        """By entry, the program that steps its environments; None where there can be none. The states are given up."""
+        by_entry = zip(
+            self._programs.entries,
+            self.environments,
+            self._programs.sebulba.is_staggered(self._slots),
+            states,
+            timesteps,
+            strict=True,
+        )
+        return tuple(
+            compile_unroll(entry, environment, self._place.device, is_staggered, self.clock, (meta_params, *arguments))
+            for entry, environment, is_staggered, *arguments in by_entry
+        )

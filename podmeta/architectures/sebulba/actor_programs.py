@@ -16,14 +16,21 @@ class CompiledEntry(NamedTuple):
     """The programs of an `EntryActor`, compiled when they are first called on a device.
 
     Attributes:
+      entry_actor: what they are made of.
       init, act: its own.
       act_alone: (θ that acts, state, time step [num, ...], position) -> (state, time step): `unroll`, in environments
         that take no time, to see how long inference takes in a program.
     """
 
+    entry_actor: EntryActor
     init: Callable
     act: Callable
     act_alone: Callable
+
+    @property
+    def unroll_length(self) -> int:
+        """Env steps of an unroll."""
+        return self.entry_actor.unroll_length
 
 
 class ActorPrograms(NamedTuple):
@@ -87,6 +94,7 @@ def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
 
 def _compiled_entry(entry_actor: EntryActor) -> CompiledEntry:
     return CompiledEntry(
+        entry_actor,
         jax.jit(entry_actor.init),
         jax.jit(entry_actor.act, donate_argnums=1),
         jax.jit(functools.partial(entry_actor.unroll, _turned), donate_argnums=1),

@@ -3,6 +3,11 @@
 import time
 from types import TracebackType
 
+QUEUE, INFERENCE, ENVIRONMENT = "queue", "inference", "environment"
+"""What an actor spends its time on."""
+DATA, UPDATE = "data", "update"
+"""What the learner spends its time on: waiting for data, and updating."""
+
 
 class Clock:
     """Adds up the seconds that a thread spends on each of a few activities. Another thread may look at it.

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, Shaped, UInt32
 
-from podmeta.architectures.sebulba.packing import Packed, pack, unpack
+from podmeta.architectures.sebulba.cpu_tuning.packing import Packed, pack, unpack
 from podmeta.inner_loop import ActorOutput, Experience, LifetimeState, action_noise, policy_step
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.policies import Action, Noise

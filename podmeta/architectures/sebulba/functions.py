@@ -10,8 +10,7 @@ devices. Learner device d holds the d-th run of slots, as on Anakin; each actor 
 own process, so that no experience travels between processes.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -32,26 +31,32 @@ from podmeta.outer.base import (
 from podmeta.outer.staggering import unrolls_done
 
 
-class Sebulba(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)  # compared by identity, so that JAX can hash its methods
+class Sebulba:
     """The programs of actors and learner.
 
     Attributes:
       outer_loop: the outer loop.
-      init: (settings [1], θ [1, ...] or None for a fresh one) -> the state.
       entry_actors: by entry.
-      slots: [num_actors, slots of an actor] which slots each actor of this process rolls out.
-      shards: (trajectories by entry) -> what must travel, by learner device: [1, …] of its run of the actor's slots.
-      update: (outer state, by actor what has travelled to this device) -> (outer state, metrics); under DEVICE_AXIS.
-      env_steps_per_update: env steps of all actors, of all processes, in one update.
+      slots: which slots each actor of this process rolls out.
+      num_learner_devices: devices of this process that the update is mapped over.
+      slots_per_shard: slots of one actor that one learner device updates by.
     """
 
     outer_loop: OuterLoop
-    init: Callable[..., TrainingState]
     entry_actors: tuple[EntryActor, ...]
     slots: Int[np.ndarray, "num_actors num_slots"]
-    shards: Callable[[tuple[Trajectory, ...]], tuple[Summaries, ...]]
-    update: Callable[[OuterState, tuple[Summaries, ...]], tuple[OuterState, Metrics]]
-    env_steps_per_update: int
+    num_learner_devices: int
+    slots_per_shard: int
+
+    @property
+    def env_steps_per_update(self) -> int:
+        """Env steps of all actors, of all processes, in one update."""
+        return self.outer_loop.env_steps_per_update
+
+    def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
+        """The state before the first update, by settings [1] and θ [1, ...], or None for a fresh one."""
+        return TrainingState(jax.vmap(self.outer_loop.init)(settings, meta_params), ())
 
     def actor_params(self, outer: OuterState, slots: Int[Array, "num_slots"]) -> MetaParams:
         """The θ that acts: [num_slots * num_members, ...], or θ itself where there are no members."""
@@ -81,6 +86,37 @@ class Sebulba(NamedTuple):
             for num, unroll_length, num_unrolls in by_entry
         )
 
+    def is_staggered(self, slots: Int[np.ndarray, "num_slots"]) -> tuple[bool, ...]:
+        """By entry, whether some lifetime of these slots goes on through every update but an actor's first."""
+        num_updates = max(self.outer_loop.unrolls_per_lifetime)
+        first_steps = [self.first_steps(update, slots) for update in range(num_updates)]
+        return tuple(all(steps.any() for steps in by_update) for by_update in zip(*first_steps, strict=True))
+
+    def shards(self, trajectories: tuple[Trajectory, ...]) -> tuple[Summaries, ...]:
+        """What must travel of an actor's trajectories by entry: by learner device, [1, ...] of its run of slots."""
+        members = (self.outer_loop.num_members,) if self.outer_loop.num_members else ()
+        num_slots = self.num_learner_devices * self.slots_per_shard
+        by_slot = tuple(
+            jax.tree.map(
+                lambda leaf, n=entry.lifetimes: leaf.reshape(num_slots, *members, n, *leaf.shape[1:]), of_entry
+            )
+            for entry, of_entry in zip(self.outer_loop.entries, trajectories, strict=True)
+        )
+        summaries = jax.vmap(self.outer_loop.summarise)(by_slot)
+        divided = jax.tree.map(
+            lambda leaf: leaf.reshape(self.num_learner_devices, self.slots_per_shard, *leaf.shape[1:]), summaries
+        )
+        devices = range(self.num_learner_devices)
+        return tuple(jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], divided) for i in devices)
+
+    def update(self, outer: OuterState, by_actor: tuple[Summaries, ...]) -> tuple[OuterState, Metrics]:
+        """One update of a learner device, under DEVICE_AXIS, by what has travelled to it from each actor."""
+        slots_per_device = self.slots_per_shard * len(self.slots)
+        slots = jax.lax.axis_index(DEVICE_AXIS) * slots_per_device + jnp.arange(slots_per_device)
+        summaries = jax.tree.map(lambda *parts: jnp.concatenate(parts), *by_actor)
+        draws = jax.vmap(self.outer_loop.draw, in_axes=(None, 0))(outer, slots)
+        return self.outer_loop.update(outer, draws, summaries, DEVICE_AXIS)
+
 
 def make_sebulba(
     outer_loop: OuterLoop,
@@ -102,53 +138,19 @@ def make_sebulba(
     Returns:
       The programs.
     """
-    slots_per_device = outer_loop.num_slots // (num_processes * num_learner_devices)
-    slots_per_shard = slots_per_device // num_actors
+    slots_per_shard = outer_loop.num_slots // (num_processes * num_learner_devices * num_actors)
     num_slots = slots_per_shard * num_learner_devices
     all_slots = np.arange(outer_loop.num_slots, dtype=np.int32)
     by_device = all_slots.reshape(num_processes, num_learner_devices, num_actors, slots_per_shard)[process]
-    members = (outer_loop.num_members,) if outer_loop.num_members else ()
-
-    def init(settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
-        return TrainingState(jax.vmap(outer_loop.init)(settings, meta_params), ())
-
-    def shards(trajectories: tuple[Trajectory, ...]) -> tuple[Summaries, ...]:
-        by_slot = tuple(
-            jax.tree.map(
-                lambda leaf, n=entry.lifetimes: leaf.reshape(num_slots, *members, n, *leaf.shape[1:]), of_entry
-            )
-            for entry, of_entry in zip(outer_loop.entries, trajectories, strict=True)
-        )
-        summaries = jax.vmap(outer_loop.summarise)(by_slot)
-        divided = jax.tree.map(
-            lambda leaf: leaf.reshape(num_learner_devices, slots_per_shard, *leaf.shape[1:]), summaries
-        )
-        devices = range(num_learner_devices)
-        return tuple(jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], divided) for i in devices)
-
-    def update(outer: OuterState, by_actor: tuple[Summaries, ...]) -> tuple[OuterState, Metrics]:
-        slots = jax.lax.axis_index(DEVICE_AXIS) * slots_per_device + jnp.arange(slots_per_device)
-        summaries = jax.tree.map(lambda *parts: jnp.concatenate(parts), *by_actor)
-        draws = jax.vmap(outer_loop.draw, in_axes=(None, 0))(outer, slots)
-        return outer_loop.update(outer, draws, summaries, DEVICE_AXIS)
-
-    num_members = num_slots * outer_loop.num_members
     entry_actors = tuple(
         EntryActor(
             entry,
-            num_slots * max(outer_loop.num_members, 1) * entry.lifetimes,
-            unroll_length,
-            num_members,
-            outer_loop.uses_actor_outputs,
+            num_lifetimes=num_slots * max(outer_loop.num_members, 1) * entry.lifetimes,
+            unroll_length=unroll_length,
+            num_members=num_slots * outer_loop.num_members,
+            uses_actor_outputs=outer_loop.uses_actor_outputs,
         )
         for entry, unroll_length in zip(outer_loop.entries, outer_loop.unroll_lengths, strict=True)
     )
-    return Sebulba(
-        outer_loop=outer_loop,
-        init=init,
-        entry_actors=entry_actors,
-        slots=by_device.transpose(1, 0, 2).reshape(num_actors, num_slots),
-        shards=shards,
-        update=update,
-        env_steps_per_update=outer_loop.env_steps_per_update,
-    )
+    slots = by_device.transpose(1, 0, 2).reshape(num_actors, num_slots)
+    return Sebulba(outer_loop, entry_actors, slots, num_learner_devices, slots_per_shard)

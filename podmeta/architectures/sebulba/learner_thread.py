@@ -9,22 +9,20 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
 from podmeta.architectures.base import DEVICE_AXIS
-from podmeta.architectures.sebulba.clock import Clock
-from podmeta.architectures.sebulba.cores import move_threads
+from podmeta.architectures.sebulba.clock import DATA, UPDATE, Clock
+from podmeta.architectures.sebulba.cpu_tuning.cores import SharedCores
 from podmeta.architectures.sebulba.functions import Sebulba
 from podmeta.architectures.sebulba.layout import Layout
 from podmeta.architectures.sebulba.pipeline import Pipeline, Unroll
 from podmeta.distributed.devices import join_shards, local_copy, map_over_devices, replicate, unreplicate
 from podmeta.distributed.shutdown import AbandonableThread
 from podmeta.outer.base import OuterState
-
-DATA, UPDATE = "data", "update"  # what it spends its time on: waiting for data, and updating
 
 MetricsRow = dict[str, np.ndarray | np.floating]  # of one update, by name
 
@@ -69,8 +67,7 @@ class LearnerThread(AbandonableThread):
         layout: Layout,
         outer: OuterState,
         pipeline: Pipeline,
-        compiling_cores: Set[int],
-        updating_cores: Set[int],
+        cores: SharedCores,
     ) -> None:
         """Puts the state on the learner devices.
 
@@ -79,8 +76,7 @@ class LearnerThread(AbandonableThread):
           layout: which devices learn and which act.
           outer: the outer loop's state to go on from, on the host.
           pipeline: where unrolls come from and θ goes to.
-          compiling_cores: where the threads are that compile.
-          updating_cores: where those of them are to go that update.
+          cores: the CPU's cores, as the actors and the learner share them.
         """
         super().__init__("learner")
         self.clock = Clock(DATA, UPDATE)
@@ -93,7 +89,7 @@ class LearnerThread(AbandonableThread):
         self._layout = layout
         self._pipeline = pipeline
         self._version = int(outer.update)
-        self._cores = compiling_cores, updating_cores
+        self._cores = cores
         self._requests: queue.SimpleQueue[UpdateRequest | None] = queue.SimpleQueue()
         self._current: UpdateRequest | None = None
         self._committing = threading.Lock()
@@ -166,7 +162,7 @@ class LearnerThread(AbandonableThread):
             self._compiled_update = self._update.lower(self.device_state, by_actor).compile()
             self.compile_seconds += time.perf_counter() - start
             # Only now, for compiling uses all cores; from here on the learner's threads would take those of actors.
-            move_threads(*self._cores)
+            self._cores.keep_others()
         with self.clock.spending(UPDATE):
             device_state, metrics = jax.block_until_ready(self._compiled_update(self.device_state, by_actor))
         return device_state, unreplicate(metrics)

@@ -6,6 +6,7 @@ a stop that is requested, an actor that has failed, an environment that does not
 
 import contextlib
 import functools
+import threading
 import time
 import traceback
 from collections import deque
@@ -18,12 +19,12 @@ import numpy as np
 from podmeta.architectures.base import TrainingState
 from podmeta.architectures.sebulba.actor import Actor, Place
 from podmeta.architectures.sebulba.actor_programs import make_actor_programs
-from podmeta.architectures.sebulba.actor_rollout import ENVIRONMENT, INFERENCE, QUEUE
 from podmeta.architectures.sebulba.bottleneck import advise
-from podmeta.architectures.sebulba.cores import available_cores, cores_of_actors, cores_of_others, move_threads
+from podmeta.architectures.sebulba.clock import DATA, ENVIRONMENT, INFERENCE, QUEUE, UPDATE
+from podmeta.architectures.sebulba.cpu_tuning.cores import SharedCores
 from podmeta.architectures.sebulba.functions import Sebulba
 from podmeta.architectures.sebulba.layout import Layout
-from podmeta.architectures.sebulba.learner_thread import DATA, UPDATE, LearnerThread, UpdateRequest
+from podmeta.architectures.sebulba.learner_thread import LearnerThread, UpdateRequest
 from podmeta.architectures.sebulba.pipeline import Pipeline, Published
 from podmeta.architectures.session import Advance
 from podmeta.config.schema import SebulbaConfig
@@ -73,15 +74,14 @@ class SebulbaSession:
         self._layout = layout
         self._sebulba = sebulba
         self._make_environments = make_environments
-        self._actor_cores = cores_of_actors(layout.num_actors, config.actor_cores)
-        self._all_cores, self._other_cores = available_cores(), cores_of_others(self._actor_cores)
+        self._cores = SharedCores(layout.num_actors, config.actor_cores)
         self._failure: SessionError | None = None
         self._left_an_update = False
         self._returns: deque[float] = deque(maxlen=EPISODES_AVERAGED)
         self._pipeline = Pipeline(layout.num_actors, 0 if sebulba.outer_loop.requires_on_policy else config.max_lag)
         outer = jax.tree.map(lambda leaf: leaf[0], state.outer)
         self._first_update = int(outer.update)
-        self._learner = LearnerThread(sebulba, layout, outer, self._pipeline, self._all_cores, self._other_cores)
+        self._learner = LearnerThread(sebulba, layout, outer, self._pipeline, self._cores)
         self._actors: list[Actor] = []
         self._seconds_to_start = 0.0
 
@@ -107,10 +107,8 @@ class SebulbaSession:
             self._start(stop_requested)
             self._seconds_to_start = time.perf_counter() - start
         request = self._learner.begin(num_updates)
-        while not request.ended.wait(_LOOK_EVERY_S):
-            if self._is_to_end(stop_requested):
-                self._left_an_update = not request.ended.wait(_UPDATE_TIMEOUT_S)
-                break
+        if not self._wait_for(request.ended, stop_requested):
+            self._left_an_update = not request.ended.wait(_UPDATE_TIMEOUT_S)
         self._learner.leave()
         self._failure = self._failure or self._what_failed(request)
         if self._failure is not None and not request.rows:
@@ -144,7 +142,7 @@ class SebulbaSession:
         deadline = time.monotonic() + _CLOSE_TIMEOUT_S
         for closer in closers:
             closer.join(max(0.0, deadline - time.monotonic()))
-        move_threads(self._other_cores, self._all_cores)
+        self._cores.release_others()
         shares = self._shares()
         return advise(shares.actors, shares.learner) if shares.learner[UPDATE] > 0 else None
 
@@ -154,25 +152,27 @@ class SebulbaSession:
         programs = make_actor_programs(self._sebulba)
         states = self._learner.on_actor_devices()
         for index, device in enumerate(self._layout.device_of_actors()):
-            place = Place(device, self._layout.learner_devices(), self._actor_cores[index])
+            place = Place(device, self._layout.learner_devices(), self._cores)
             first = Published(self._first_update, states[device])
             actor = Actor(index, programs, self._make_environments, self._pipeline, place, first)
             self._actors.append(actor)
             actor.start()
-            while not actor.is_prepared.wait(_LOOK_EVERY_S):
-                if self._is_to_end(stop_requested):
-                    if self._pipeline.fault is not None and isinstance(self._pipeline.fault.error, InputError):
-                        raise self._pipeline.fault.error
-                    return
+            if not self._wait_for(actor.is_prepared, stop_requested):
+                if self._pipeline.fault is not None and isinstance(self._pipeline.fault.error, InputError):
+                    raise self._pipeline.fault.error
+                return
         self._learner.publish()
 
-    def _is_to_end(self, stop_requested: Callable[[], bool]) -> bool:
-        """Whether the stage is to end before its time; if so, stops all threads."""
-        is_to_end = stop_requested() or self._pipeline.fault is not None
-        self._failure = None if is_to_end else self._stuck()
-        if is_to_end or self._failure is not None:
-            self._pipeline.stop()
-        return is_to_end or self._failure is not None
+    def _wait_for(self, event: threading.Event, stop_requested: Callable[[], bool]) -> bool:
+        """Waits for an event. False where the stage is to end before it: then all threads have been asked to stop."""
+        while not event.wait(_LOOK_EVERY_S):
+            is_to_end = stop_requested() or self._pipeline.fault is not None
+            stuck = None if is_to_end else self._stuck()
+            if is_to_end or stuck is not None:
+                self._failure = stuck
+                self._pipeline.stop()
+                return False
+        return True
 
     def _stuck(self) -> SessionError | None:
         """What there is to say of an environment that does not answer."""

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.architectures.sebulba import actor_rollout
 from podmeta.architectures.sebulba.actor import Actor, Place
 from podmeta.architectures.sebulba.actor_programs import make_actor_programs
-from podmeta.architectures.sebulba.actor_rollout import ENVIRONMENT, INFERENCE, EpisodeReturns
+from podmeta.architectures.sebulba.actor_rollout import EpisodeReturns
+from podmeta.architectures.sebulba.clock import ENVIRONMENT, INFERENCE
+from podmeta.architectures.sebulba.cpu_tuning import compiled_unroll
+from podmeta.architectures.sebulba.cpu_tuning.cores import SharedCores
 from podmeta.architectures.sebulba.pipeline import Pipeline, Published
 from podmeta.config.compose import compose_job
 from podmeta.config.stages import environments_of
@@ -51,35 +53,51 @@ def test_returns_are_those_of_the_episodes_that_ended_however_they_are_cut_into_
     np.testing.assert_allclose(sorted(ended), sorted(expected), atol=1e-9)
 
 
-def prepared(outer):
-    """An actor whose lifetimes have started, and the state by which it acts."""
+class OneState(Pipeline):
+    """A pipeline that publishes one state for some updates, and keeps what is handed over."""
+
+    def __init__(self, state, num_updates):
+        super().__init__(num_actors=1, max_lag=0)
+        self.unrolls = []
+        self._state, self._num_updates = state, num_updates
+
+    def newest(self, device, update):
+        return Published(0, self._state) if update < self._num_updates else None
+
+    def hand_over(self, actor, unroll):
+        self.unrolls.append(jax.device_get(unroll))
+
+
+def prepared(outer, num_updates):
+    """An actor for some updates, its rollouts at their first env step, and its pipeline."""
     job = compose_job([*JOB, *outer, "architecture.actor_threads=1"])
     sebulba, (config,) = build_program(job, num_devices=1), environments_of(job.environment)
     environment = make_host_environment(config, sebulba.entry_actors[0].num_lifetimes)
     device = jax.local_devices()[0]
     state = jax.device_put(sebulba.outer_loop.actor_view(sebulba.init(instance_settings(job)).outer), device)
-    pipeline = Pipeline(num_actors=1, max_lag=0)
+    pipeline = OneState(state, num_updates)
     programs = make_actor_programs(sebulba)
-    place = Place(device, learner_devices=[device], cores=frozenset({0}))
+    place = Place(device, learner_devices=[device], cores=SharedCores(num_actors=1, num_cores=0))
     actor = Actor(0, programs, lambda: [environment], pipeline, place, first=Published(0, state))
-    actor.prepare()
-    return actor, pipeline, state
+    return actor, actor.prepare(), pipeline
 
 
-def unrolls(actor, state, number):
-    return [jax.device_get(actor._unroll(Published(0, state), update)) for update in range(number)]
+def unrolls(outer, num_updates):
+    actor, rollouts, pipeline = prepared(outer, num_updates)
+    actor.act(rollouts)
+    return pipeline.unrolls
 
 
 def test_in_a_program_and_step_by_step_the_same_is_lived(monkeypatch):
-    actor, _, state = prepared(ACTOR_CRITIC)
+    actor, rollouts, pipeline = prepared(ACTOR_CRITIC, num_updates=4)
     with monkeypatch.context() as patched:
         patched.setattr(EnvpoolEnvironments, "step", lambda *_: pytest.fail("stepped from Python"))
-        in_program = unrolls(actor, state, 4)
+        actor.act(rollouts)
     assert actor.clock.seconds[INFERENCE] > 0 and actor.clock.seconds[ENVIRONMENT] > 0
     monkeypatch.setattr(EnvpoolEnvironments, "compiled_step", lambda _: None)
-    step_by_step = unrolls(prepared(ACTOR_CRITIC)[0], state, 4)
-    assert any(unroll.episode_returns for unroll in in_program)
-    for lived, expected in zip(in_program, step_by_step, strict=True):
+    step_by_step = unrolls(ACTOR_CRITIC, num_updates=4)
+    assert any(unroll.episode_returns for unroll in pipeline.unrolls)
+    for lived, expected in zip(pipeline.unrolls, step_by_step, strict=True):
         assert lived.episode_returns == expected.episode_returns
         close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)  # noqa: E731
         jax.tree.map(close, lived.shards, expected.shards)
@@ -88,22 +106,21 @@ def test_in_a_program_and_step_by_step_the_same_is_lived(monkeypatch):
 
 
 def test_it_does_not_matter_how_often_a_program_is_looked_at(monkeypatch):
-    actor, _, state = prepared(ACTOR_CRITIC)
-    monkeypatch.setattr(actor_rollout, "_LOOK_EVERY_S", 0.0)
-    at_every_step = unrolls(actor, state, 2)
-    assert actor._rollouts[0]._steps_at_once == 1
-    monkeypatch.setattr(actor_rollout, "_LOOK_EVERY_S", 1e6)
-    actor, _, state = prepared(ACTOR_CRITIC)
-    seldom = unrolls(actor, state, 2)
-    assert actor._rollouts[0]._steps_at_once > UNROLL_LENGTH
-    jax.tree.map(np.testing.assert_array_equal, at_every_step, seldom)
+    by_interval = []
+    for interval_s in (0.0, 1e6):
+        monkeypatch.setattr(compiled_unroll, "_LOOK_EVERY_S", interval_s)
+        actor, rollouts, pipeline = prepared(ACTOR_CRITIC, num_updates=2)
+        actor.act(rollouts)
+        by_interval.append((rollouts[0].compiled_unroll.steps_at_once, pipeline.unrolls))
+    (always, at_every_step), (seldom, at_once) = by_interval
+    assert always == 1 and seldom > UNROLL_LENGTH
+    jax.tree.map(np.testing.assert_array_equal, at_every_step, at_once)
 
 
 def test_lifetimes_that_start_all_at_once_again_live_step_by_step(monkeypatch):
     """Their pool is made anew every time, and a program could only step the one for which it was compiled."""
     monkeypatch.setattr(EnvpoolEnvironments, "compiled_step", lambda _: pytest.fail("asked for a compiled step"))
-    actor, _, state = prepared(EVOLUTION)
-    first, second = unrolls(actor, state, 2)
+    first, second = unrolls(EVOLUTION, num_updates=2)
     assert first.episode_returns and second.episode_returns
 
 
@@ -121,16 +138,16 @@ def test_a_fault_in_a_program_is_told_with_its_place(monkeypatch):
         return sound._replace(step=failing_step)
 
     monkeypatch.setattr(EnvpoolEnvironments, "compiled_step", failing)
-    actor, _, state = prepared(ACTOR_CRITIC)
+    actor, rollouts, _ = prepared(ACTOR_CRITIC, num_updates=3)
     where = r"^envpool CartPole-v1: at env step \d+, environment 2 of 6 gave nan"
     with pytest.raises(PodmetaError, match=where) as fault:
-        unrolls(actor, state, 3)
-    assert np.isnan(actor._rollouts[0].timestep.reward).nonzero()[0].tolist() == [2]
-    assert f"env step {int(actor._rollouts[0].state.position)}," in str(fault.value)  # it is in the first unroll
+        actor.act(rollouts)
+    assert np.isnan(rollouts[0].timestep.reward).nonzero()[0].tolist() == [2]
+    assert f"env step {rollouts[0].position}," in str(fault.value)  # it is in the first unroll
 
 
 def test_an_actor_stops_in_the_middle_of_an_unroll():
-    actor, pipeline, state = prepared(ACTOR_CRITIC)
+    actor, rollouts, pipeline = prepared(ACTOR_CRITIC, num_updates=1)
     pipeline.stop()
-    actor._unroll(Published(0, state), 0)
-    assert int(actor._rollouts[0].state.position) == 0
+    actor.act(rollouts)
+    assert rollouts[0].position == int(rollouts[0].state.position) == 0

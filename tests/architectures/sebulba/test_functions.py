@@ -10,9 +10,9 @@ import pytest
 
 from podmeta.architectures.anakin import Rollout
 from podmeta.architectures.base import DEVICE_AXIS
+from podmeta.architectures.sebulba.cpu_tuning.packing import unpack
 from podmeta.architectures.sebulba.entry_actor import environment_seeds
 from podmeta.architectures.sebulba.functions import make_sebulba
-from podmeta.architectures.sebulba.packing import unpack
 from podmeta.config.schema import (
     ActorCriticConfig,
     ContextualBanditConfig,

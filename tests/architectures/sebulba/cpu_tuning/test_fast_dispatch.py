@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from podmeta.architectures.sebulba.fast_dispatch import quickly_called
+from podmeta.architectures.sebulba.cpu_tuning.fast_dispatch import quickly_called
 from podmeta.environments.host.envpool_adapter import EnvpoolEnvironments
 
 NUM, STEPS = 3, 40

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.architectures.sebulba.packing import pack, unpack
+from podmeta.architectures.sebulba.cpu_tuning.packing import pack, unpack
 
 SHAPES = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 LEAVES = st.tuples(SHAPES, st.sampled_from(["float32", "int32", "uint8", "bool"]))
