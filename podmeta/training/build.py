@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,19 +11,16 @@ from dm_env import specs
 
 from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.base import TrainingState
-from podmeta.architectures.sebulba.functions import Sebulba, make_sebulba
-from podmeta.architectures.sebulba.layout import check_layout, make_layout
-from podmeta.config.schema import AnakinConfig, EnvironmentConfig, JobConfig, MixtureConfig, SebulbaConfig
+from podmeta.architectures.registry import Program, architecture_of
+from podmeta.config.schema import EnvironmentConfig, JobConfig, MixtureConfig
 from podmeta.config.stages import Stage, stage_that_made, stages_of
 from podmeta.distributed.devices import shapes_on_devices
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.errors import InputError
 from podmeta.inner_loop import build_inner_loop, environment_specs
 from podmeta.keys import make_key
-from podmeta.outer.base import Entry, InstanceSettings, OuterLoop
+from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.registry import make_outer_loop
-
-Program = Anakin | Sebulba
 
 
 class PlacedEntry(NamedTuple):
@@ -105,45 +101,14 @@ def device_state_shapes(job: JobConfig, program: Anakin, num_devices: int) -> Tr
 
 def _on_one_device(job: JobConfig) -> JobConfig:
     """The job as one device does it, which changes no shape of its state."""
-    if isinstance(job.architecture, AnakinConfig):
-        return job
-    return dataclasses.replace(
-        job, architecture=dataclasses.replace(job.architecture, actor_devices=0, learner_devices=1)
-    )
+    on_one_device = architecture_of(job.architecture).on_one_device(job.architecture)
+    return dataclasses.replace(job, architecture=on_one_device)
 
 
 def _program(job: JobConfig, stage: Stage, entries: tuple[Entry, ...], num_devices: int) -> Program:
     """The outer loop of a stage on the job's architecture."""
     outer_loop = make_outer_loop(stage.outer, entries, stage.num_updates, stage.first_update)
-    return _ON_ARCHITECTURE[type(job.architecture)](job.architecture, stage, outer_loop, num_devices)
-
-
-def _on_anakin(config: AnakinConfig, stage: Stage, outer_loop: OuterLoop, num_devices: int) -> Anakin:
-    del stage
-    return Anakin(
-        outer_loop,
-        num_instances=config.num_instances,
-        num_devices=num_devices * jax.process_count(),
-        rows_at_once=config.rows_at_once,
-    )
-
-
-def _on_sebulba(config: SebulbaConfig, stage: Stage, outer_loop: OuterLoop, num_devices: int) -> Sebulba:
-    layout = make_layout(config, num_devices)
-    check_layout(layout, stage.outer, jax.process_count())
-    return make_sebulba(
-        outer_loop,
-        num_actors=layout.num_actors,
-        num_learner_devices=layout.num_learner_devices,
-        process=jax.process_index(),
-        num_processes=jax.process_count(),
-    )
-
-
-_ON_ARCHITECTURE: dict[type, Callable[[Any, Stage, OuterLoop, int], Program]] = {
-    AnakinConfig: _on_anakin,
-    SebulbaConfig: _on_sebulba,
-}
+    return architecture_of(job.architecture).build(job.architecture, stage.outer, outer_loop, num_devices)
 
 
 def _placed_entries(job: JobConfig, stage: Stage) -> list[PlacedEntry]:
@@ -181,7 +146,7 @@ def _placed_entry(
 def _check_architecture(job: JobConfig, environment: EnvironmentConfig) -> None:
     """Anakin compiles its environments; Sebulba steps those of the host."""
     on_host = lives_on_host(environment)
-    if on_host == isinstance(job.architecture, AnakinConfig):
+    if on_host != architecture_of(job.architecture).steps_host_environments:
         where = "lives on the host" if on_host else "is compiled for the devices"
         needed = "sebulba" if on_host else "anakin"
         raise InputError(f"environment.name={environment.name} {where}: set architecture={needed}")

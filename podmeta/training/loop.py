@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from podmeta.architectures.base import TrainingState
+from podmeta.architectures.registry import Program
 from podmeta.architectures.session import Advance, MetricsByUpdate, Session
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.paths import to_paste
@@ -28,7 +29,7 @@ from podmeta.errors import InputError, PodmetaError, SessionError
 from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.storage.run_directory import make_run_path
 from podmeta.storage.run_files import Summary
-from podmeta.training.build import Program, build_programs, instance_settings
+from podmeta.training.build import build_programs, instance_settings
 from podmeta.training.meta_params import load_meta_params
 from podmeta.training.run_logger import NoRecords, Progress, Records, Row, open_records
 from podmeta.training.schedules import earlier_job, schedule_changes
