@@ -217,6 +217,8 @@ class Actor(AbandonableThread):
             strict=True,
         )
         return tuple(
-            compile_unroll(entry, environment, self._place.device, is_staggered, self.clock, (meta_params, *arguments))
-            for entry, environment, is_staggered, *arguments in by_entry
+            compile_unroll(
+                entry, environment, self._place.device, is_staggered, self.clock, (meta_params, state, timestep)
+            )
+            for entry, environment, is_staggered, state, timestep in by_entry
         )
