@@ -8,13 +8,14 @@ import jax
 
 from podmeta.architectures.anakin import Anakin
 from podmeta.architectures.base import DEVICE_AXIS
+from podmeta.architectures.registry import Program
 from podmeta.config.schema import EnvironmentConfig, JobConfig
 from podmeta.config.stages import Stage, environments_of, stages_of
 from podmeta.config.validate import validate_devices
 from podmeta.distributed.devices import TooLittleMemoryError, compile_for, describe_devices, shapes_on_devices
 from podmeta.errors import InputError, PodmetaError
 from podmeta.planning.plan import Memory, memory_of
-from podmeta.training.build import Program, build_programs, instance_settings, num_instances
+from podmeta.training.build import build_programs, instance_settings, num_instances
 
 
 class DryStage(NamedTuple):
