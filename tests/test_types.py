@@ -9,11 +9,8 @@ import podmeta
 PACKAGE = Path(podmeta.__file__).parent
 
 ALLOWED = {
-    "architectures/sebulba/actor_rollout.py: ActorRollout.start": "θ of any learner",
-    "architectures/sebulba/actor_rollout.py: ActorRollout.unroll": "θ of any learner",
-    "architectures/sebulba/actor_rollout.py: ActorRollout.warm_up": "θ of any learner",
-    "architectures/sebulba/packing.py: pack": "any pytree",
-    "architectures/sebulba/packing.py: unpack": "any pytree",
+    "architectures/sebulba/cpu_tuning/packing.py: pack": "any pytree",
+    "architectures/sebulba/cpu_tuning/packing.py: unpack": "any pytree",
     "cli/console.py: PlainConsole.__init__": "passes on what rich's Console takes",
     "cli/console.py: PlainConsole.render_str": "passes on what rich's Console takes",
     "config/schema/option.py: option": "as dataclasses.field, it stands for a value of the key's own type",

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import jax
 
@@ -25,7 +25,11 @@ MakeEnvironments = Callable[[Sequence[int]], list[HostEnvironment]]
 """By entry, how many environments -> a batch of them."""
 
 
-class Architecture(abc.ABC):
+Config = TypeVar("Config", bound=AnakinConfig | SebulbaConfig)
+OwnProgram = TypeVar("OwnProgram", bound=Program)
+
+
+class Architecture(abc.ABC, Generic[Config, OwnProgram]):
     """What a job needs of an architecture. `config` is its own, and `program` one that it has built.
 
     Attributes:
@@ -35,11 +39,13 @@ class Architecture(abc.ABC):
     steps_host_environments: ClassVar[bool]
 
     @abc.abstractmethod
-    def on_one_device(self, config: Any) -> Any:
+    def on_one_device(self, config: Config) -> Config:
         """The config of the same job on one device, which changes no shape of its state."""
 
     @abc.abstractmethod
-    def build(self, config: Any, outer_config: OuterLoopConfig, outer_loop: OuterLoop, num_devices: int) -> Program:
+    def build(
+        self, config: Config, outer_config: OuterLoopConfig, outer_loop: OuterLoop, num_devices: int
+    ) -> OwnProgram:
         """The program of an outer loop on `num_devices` devices of each process.
 
         Raises:
@@ -48,12 +54,12 @@ class Architecture(abc.ABC):
 
     @abc.abstractmethod
     def open_session(
-        self, config: Any, program: Any, state: TrainingState, make_environments: MakeEnvironments
+        self, config: Config, program: OwnProgram, state: TrainingState, make_environments: MakeEnvironments
     ) -> Session:
         """Begins a stage, or goes on with it, from a state."""
 
 
-class AnakinArchitecture(Architecture):
+class AnakinArchitecture(Architecture[AnakinConfig, Anakin]):
     """Environments and learner in one compiled program."""
 
     steps_host_environments = False
@@ -77,7 +83,7 @@ class AnakinArchitecture(Architecture):
         return AnakinSession(program, state, jax.local_device_count())
 
 
-class SebulbaArchitecture(Architecture):
+class SebulbaArchitecture(Architecture[SebulbaConfig, Sebulba]):
     """Actor threads that step host environments, and a learner thread."""
 
     steps_host_environments = True
@@ -109,12 +115,15 @@ class SebulbaArchitecture(Architecture):
         return SebulbaSession(program, config, layout, state, lambda: make_environments(sizes))
 
 
-_ARCHITECTURES: Mapping[type, Architecture] = {
+SomeArchitecture = Architecture[Any, Any]
+"""One of them; which, only its config says."""
+
+_ARCHITECTURES: Mapping[type, SomeArchitecture] = {
     AnakinConfig: AnakinArchitecture(),
     SebulbaConfig: SebulbaArchitecture(),
 }
 
 
-def architecture_of(config: Any) -> Architecture:
+def architecture_of(config: AnakinConfig | SebulbaConfig) -> SomeArchitecture:
     """The architecture that a config chooses."""
     return _ARCHITECTURES[type(config)]
