@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 from pathlib import Path
 
 from podmeta.cli.arguments import Call, Commands, add_trust
@@ -122,8 +123,8 @@ def _train(call: Call) -> None:
     result = train_job(job, call.tell)
     if result.stopped_by is not None:
         call.tell(
-            f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved: "
-            f"to go on, give the same command with {to_paste('run_dir', result.run_path)}"
+            f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved. "
+            f"To go on: {_go_on(result.run_path, call.words)}"
         )
     elif job.evaluation.enabled and is_first():
         test_again = f"podmeta evaluate {to_paste('run', result.run_path)}"
@@ -137,6 +138,14 @@ def _train(call: Call) -> None:
             f"θ and what the meta-test has measured so far are in {result.run_path}; to go on: {test_again}"
         )
         evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, PlainConsole())
+
+
+def _go_on(run_path: Path, words: list[str]) -> str:
+    """The command that goes on with a run, on as many devices as its words chose."""
+    from podmeta.config.paths import path_override
+
+    devices = [word for word in words if word.startswith("devices.")]
+    return shlex.join(["podmeta", "train", path_override("run_dir", run_path), *devices])
 
 
 def _dry_run(call: Call) -> None:

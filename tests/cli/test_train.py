@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from podmeta.cli import main
+from podmeta.cli import main, train
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.storage.signature import sign
 
@@ -117,3 +117,14 @@ def test_a_run_of_ones_own_needs_none(overrides, capsys, tmp_path):
 def test_a_run_of_somebody_else_that_names_no_code_needs_none(capsys, tmp_path):
     run = make_run(tmp_path / "theirs", "experiment=bandit", own=False)
     assert printed_job(capsys, f"run_dir={run}")["run_dir"] == str(run)
+
+
+@pytest.mark.parametrize(
+    ("path", "words", "told"),
+    [
+        ("/runs/a", ["experiment=bandit", "seed=1"], "podmeta train run_dir=/runs/a"),
+        ("/runs/a b", ["experiment=bandit", "devices.cpu=2"], "podmeta train 'run_dir=/runs/a b' devices.cpu=2"),
+    ],
+)
+def test_the_command_that_goes_on_names_the_run_and_its_devices(path, words, told):
+    assert train._go_on(Path(path), words) == told
