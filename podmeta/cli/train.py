@@ -74,6 +74,7 @@ def _make_job(call: Call) -> JobConfig:
     run_path = _run_alone(call.words)
     if run_path is None:
         return compose_job(call.words)
+    from podmeta.config.run_config import parse_run_config
     from podmeta.storage.trust import read_run
 
     if not os.path.lexists(run_path / "config.yaml"):
@@ -83,6 +84,10 @@ def _make_job(call: Call) -> JobConfig:
         )
     run = read_run(run_path, call.words, call.flags.trust)
     run.check_whole()
+    if run.is_trusted:  # as many CPU devices as before, or θ would not be the same to the last bit
+        devices = parse_run_config(run.written, str(run_path / "config.yaml")).get("devices")
+        if isinstance(devices, dict) and "cpu" in devices:
+            run = read_run(run_path, [f"devices.cpu={devices['cpu']}", *call.words], call.flags.trust)
     return dataclasses.replace(run.job, resume="auto")
 
 

@@ -56,7 +56,7 @@ def test_run_dir_alone_takes_the_job_of_the_run(word, capsys, tmp_path):
     job = printed_job(capsys, word.format(run))
     assert (job["experiment_name"], job["seed"], Path(job["run_dir"])) == ("bandit", 5, run)
     assert job["resume"] == "auto"
-    assert job["devices"]["cpu"] == 0, "the machine is not the run's to say"
+    assert job["devices"]["cpu"] == 3, "with another number of devices, θ would differ in its last bits"
 
 
 def test_run_dir_alone_goes_on_where_the_run_is_now(capsys, tmp_path):
@@ -115,8 +115,9 @@ def test_a_run_of_ones_own_needs_none(overrides, capsys, tmp_path):
 
 
 def test_a_run_of_somebody_else_that_names_no_code_needs_none(capsys, tmp_path):
-    run = make_run(tmp_path / "theirs", "experiment=bandit", own=False)
-    assert printed_job(capsys, f"run_dir={run}")["run_dir"] == str(run)
+    run = make_run(tmp_path / "theirs", "experiment=bandit", "devices.cpu=3", own=False)
+    job = printed_job(capsys, f"run_dir={run}")
+    assert job["run_dir"] == str(run) and job["devices"]["cpu"] == 0
 
 
 @pytest.mark.parametrize(
