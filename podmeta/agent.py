@@ -22,8 +22,8 @@ from dm_env import specs
 from jaxtyping import Array, Float, Int, UInt32
 
 from podmeta.arithmetic import own_arithmetic
-from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
-from podmeta.environments.bridge.foreign_specs import ActionSpec
+from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder
+from podmeta.environments.bridge.foreign_specs import ActionSpec, ObservationSpec
 from podmeta.environments.contract import ContractError, check_follows, checked_scalars
 from podmeta.errors import InputError
 from podmeta.inner_loop import make_learner_input

@@ -11,7 +11,7 @@ import dm_env
 import jax
 import jax.numpy as jnp
 from dm_env import specs
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree, UInt32
 
 from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.environments.base import AnyEnvironment, is_first, is_last, is_truncated, step_or_reset
@@ -39,8 +39,8 @@ class LifetimeState(NamedTuple):
 
     key_data: UInt32[Array, "2"]
     num_steps: Int[Array, ""]
-    task: Any
-    environment_state: Any
+    task: PyTree
+    environment_state: PyTree
     timestep: dm_env.TimeStep
     previous_action: Float[Array, "num_actions"]
     learner_state: LearnerState

@@ -1,12 +1,14 @@
 """What both architectures share: the axis over devices, and the state that a job carries and a checkpoint holds."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
+
+from jaxtyping import PyTree
 
 from podmeta.outer.base import OuterState
 
 DEVICE_AXIS = "devices"
 
-SlotLifetimes = Any
+SlotLifetimes: TypeAlias = PyTree
 """By entry, the lifetimes of one slot that go on across updates; () for an entry that every update begins anew."""
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from omegaconf import OmegaConf
 
@@ -35,7 +35,7 @@ class SuiteConfig:
       num_host_tasks: the same where the environment lives on the host.
     """
 
-    settings: list[Any] = dataclasses.field(default_factory=list)
+    settings: list[Json] = dataclasses.field(default_factory=list)
     references: list[str] = dataclasses.field(default_factory=list)
     lifetime_factor: int = 1
     scale_observations: bool = False

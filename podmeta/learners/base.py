@@ -5,13 +5,13 @@ loop. Everything is unbatched; whoever rolls a learner adds batch axes with `vma
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
 
-MetaParams = Any  # θ: nested dictionaries of arrays, the learning algorithm
-LearnerState = Any  # a pytree of arrays: what changes inside a lifetime, and holds the policy
+MetaParams: TypeAlias = PyTree  # θ: nested dictionaries of arrays, the learning algorithm
+LearnerState: TypeAlias = PyTree  # a pytree of arrays: what changes inside a lifetime, and holds the policy
 
 
 class LearnerInput(NamedTuple):

@@ -8,19 +8,22 @@ outer loop summarises the trajectories where they were made, and updates θ with
 import abc
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, UInt32
+from jaxtyping import Array, Float, Int, Key, PyTree, UInt32
 
+from podmeta.config.schema import OuterLoopConfig
 from podmeta.inner_loop import Experience, InnerLoop
 from podmeta.keys import make_key
 from podmeta.learners.base import LearnerInput, LearnerState, MetaParams
 
-OuterState = Any  # all that an outer loop carries from one update to the next, θ included as `meta_params`
-Draw = Any  # what a slot draws from the seed, such as noise
-Summaries = Any  # what slots contribute to an update, [num_slots, ...]
+OuterState: TypeAlias = (
+    PyTree  # all that an outer loop carries from one update to the next, θ included as `meta_params`
+)
+Draw: TypeAlias = PyTree  # what a slot draws from the seed, such as noise
+Summaries: TypeAlias = PyTree  # what slots contribute to an update, [num_slots, ...]
 Metrics = dict[str, Array]  # by name, as in metrics.jsonl; each []
 
 _META_PARAMS = 0  # what the key of a fresh θ is for; outer loops number their own purposes from 1
@@ -86,7 +89,7 @@ class OuterLoop(abc.ABC):
       requires_on_policy: whether the θ that acts must have seen the update before the one its lifetimes serve.
     """
 
-    config: Any
+    config: OuterLoopConfig
     entries: tuple[Entry, ...]
     num_updates: int
     first_update: int

@@ -1,17 +1,17 @@
 """The perturbations of evolution: noise on θ, of full or of low rank."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from podmeta.learners.base import MetaParams
 from podmeta.learners.linear import LowRankMatrix
 
-Perturbation = Any  # a pytree like θ, with Factors in the place of matrices perturbed at low rank
+Perturbation: TypeAlias = PyTree  # a pytree like θ, with Factors in the place of matrices perturbed at low rank
 
 
 class Factors(NamedTuple):

@@ -48,7 +48,7 @@ class Line(NamedTuple):
 
     number: int
     text: str
-    content: dict[str, Any]
+    content: dict[str, Json]
 
 
 def read_object(path: Path, kind: type[T], cure: str) -> T:

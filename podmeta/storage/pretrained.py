@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -21,6 +21,7 @@ from podmeta.learners.base import MetaParams
 from podmeta.storage.files import reason, write_atomically
 from podmeta.storage.json_files import read_object
 from podmeta.storage.named_arrays import filled, from_npz, to_npz
+from podmeta.value_types import Json
 
 FORMAT = 1
 
@@ -50,8 +51,8 @@ class Card:
 
     description: str
     limits: str
-    learner: dict[str, Any]
-    trained_on: list[dict[str, Any]]
+    learner: dict[str, Json]
+    trained_on: list[dict[str, Json]]
     command: str
     seed: int
     revision: str | None
@@ -60,7 +61,7 @@ class Card:
     num_updates: int
     env_steps: int
     seconds: float
-    results: list[dict[str, Any]]
+    results: list[dict[str, Json]]
     meta_params_sha256: str
     file_sha256: str
     format: int = FORMAT

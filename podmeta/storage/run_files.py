@@ -9,7 +9,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from podmeta.config.paths import to_paste
 from podmeta.storage.files import write_atomically
@@ -22,6 +22,7 @@ from podmeta.storage.json_files import (
     read_lines,
     read_object,
 )
+from podmeta.value_types import Json
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class MetricsRow:
     seconds: float
     env_steps_per_second: float
     fitness_mean: float | list[float]
-    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
     def fitness_by_instance(self) -> list[float]:
         """The fitness of every instance, also where there is one."""
@@ -78,7 +79,7 @@ class EvaluationRow:
 
     suite: str
     environment: str
-    setting: dict[str, Any]
+    setting: dict[str, Json]
     algorithm: str
     metric: str
     mean: float
@@ -89,7 +90,7 @@ class EvaluationRow:
     meta_params_sha256: str = ""
     evaluation_seed: int = -1
     tasks: str = ""
-    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_instance(self.setting)
@@ -108,7 +109,7 @@ class CurveRow:
 
     suite: str
     environment: str
-    setting: dict[str, Any]
+    setting: dict[str, Json]
     algorithm: str
     metric: str
     steps: list[int]
@@ -119,7 +120,7 @@ class CurveRow:
     update: int = -1
     meta_params_sha256: str = ""
     evaluation_seed: int = -1
-    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_instance(self.setting)
@@ -152,9 +153,9 @@ class Summary:
     env_steps_per_second: float | None
     num_meta_params: int
     meta_params_sha256: str | list[str]
-    learner: dict[str, Any]
+    learner: dict[str, Json]
     instance_seeds: list[int] | None = None
-    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
     def sha256_by_instance(self) -> tuple[str, ...]:
         """The digest of every instance's θ, also where there is one."""
@@ -193,7 +194,7 @@ class Provenance:
     git: GitState | None
     variables: dict[str, str]
     packages: dict[str, str]
-    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +208,7 @@ class TestedAgent:
 
     name: str
     meta_params_sha256: str
-    others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
 
 def read_metrics(run_path: Path, warn: Warn = warnings.warn) -> list[MetricsRow]:
@@ -299,7 +300,7 @@ def to_json_lines(rows: Sequence[EvaluationRow | CurveRow]) -> str:
     return "".join(json.dumps(encode(row), allow_nan=False) + "\n" for row in rows)
 
 
-def _check_instance(setting: dict[str, Any]) -> None:
+def _check_instance(setting: dict[str, Json]) -> None:
     """Checks that a setting counts the instance of θ from 0, where a run has several."""
     instance = setting.get("instance", 0)
     if type(instance) is not int or instance < 0:

@@ -26,6 +26,7 @@ from podmeta.distributed.devices import explained_memory_errors, num_devices_of_
 from podmeta.distributed.processes import check_alike, from_first, gather, largest
 from podmeta.distributed.signals import StopRequest
 from podmeta.errors import InputError, PodmetaError, SessionError
+from podmeta.learners.base import MetaParams
 from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.storage.run_directory import make_run_path
 from podmeta.storage.run_files import Summary
@@ -50,7 +51,7 @@ class TrainingResult(NamedTuple):
 
     run_path: Path
     update: int
-    meta_params: Any
+    meta_params: MetaParams
     stopped_by: str | None
 
 

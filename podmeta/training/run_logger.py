@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
@@ -25,8 +25,9 @@ from podmeta.storage.run_files import SUMMARY, Summary, read_provenance, read_su
 from podmeta.training.build import state_shapes
 from podmeta.training.metrics import MetricsWriter
 from podmeta.training.progress import ProgressDisplay, show_progress
+from podmeta.value_types import Json
 
-Row = Mapping[str, Any]  # one line of metrics.jsonl
+Row = Mapping[str, Json]  # one line of metrics.jsonl
 
 
 class Progress(NamedTuple):

@@ -7,7 +7,6 @@ in `configs/` name presets and hold only what differs from the defaults of these
 import dataclasses
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 from podmeta.config.schema.architectures import (
     AnakinConfig,
@@ -64,6 +63,7 @@ from podmeta.config.schema.outer_loops import (
     OuterLoopConfig,
     ScheduleConfig,
 )
+from podmeta.value_types import Json
 
 __all__ = [
     "GROUPS",
@@ -171,4 +171,4 @@ def schema_fields() -> Iterator[tuple[str, dataclasses.Field[object]]]:
 @functools.cache
 def open_keys() -> frozenset[str]:
     """The keys that hold a mapping in which the schema leaves open which keys there are."""
-    return frozenset(key for key, field in schema_fields() if field.type == dict[str, Any])
+    return frozenset(key for key, field in schema_fields() if field.type == dict[str, Json])

@@ -1,10 +1,10 @@
 """The keys of environments that live on the host."""
 
 import dataclasses
-from typing import Any
 
 from podmeta.config.schema.environments import EnvironmentConfig, texts_in
 from podmeta.config.schema.option import option
+from podmeta.value_types import Json
 
 
 @dataclasses.dataclass
@@ -28,7 +28,7 @@ class EnvpoolConfig(HostEnvironmentConfig):
     else_gymnasium: bool = option(
         False, "where envpool is not installed, take gymnasium's environment of the same id, without the options"
     )
-    options: dict[str, Any] = option(
+    options: dict[str, Json] = option(
         {}, "envpool's own options for the environment, such as num_threads (0: one per core), frame_skip, reward_clip"
     )
 
@@ -59,7 +59,7 @@ class GymnasiumConfig(PythonEnvironmentConfig):
     id: str = option(
         "CartPole-v1", "the environment's gymnasium id; my_module:MyEnvironment-v0 imports my_module first"
     )
-    options: dict[str, Any] = option({}, "arguments of gymnasium.make, such as max_episode_steps")
+    options: dict[str, Json] = option({}, "arguments of gymnasium.make, such as max_episode_steps")
 
     def code_texts(self) -> dict[str, str]:
         """An id with a module, and texts among the options."""
@@ -92,7 +92,7 @@ class FactoryConfig(PythonEnvironmentConfig):
         "my_module:make_env, a function that returns a dm_env.Environment. Where it takes a seed, it is called for "
         "every lifetime, and may draw a task from the seed; else once",
     )
-    options: dict[str, Any] = option({}, "further arguments of the factory")
+    options: dict[str, Json] = option({}, "further arguments of the factory")
 
     def code_texts(self) -> dict[str, str]:
         """The function, and texts among its arguments."""

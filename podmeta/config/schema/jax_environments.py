@@ -1,10 +1,10 @@
 """The keys of environments in JAX."""
 
 import dataclasses
-from typing import Any
 
 from podmeta.config.schema.environments import EnvironmentConfig, texts_in
 from podmeta.config.schema.option import option
+from podmeta.value_types import Json
 
 
 @dataclasses.dataclass
@@ -182,8 +182,8 @@ class GymnaxConfig(EnvironmentConfig):
 
     name: str = option("gymnax", "gymnax")
     id: str = option("CartPole-v1", "the environment's gymnax id")
-    parameters: dict[str, Any] = option({}, "gymnax environment parameters to change, such as max_steps_in_episode")
-    options: dict[str, Any] = option({}, "arguments of gymnax.make, such as size or is_slippery")
+    parameters: dict[str, Json] = option({}, "gymnax environment parameters to change, such as max_steps_in_episode")
+    options: dict[str, Json] = option({}, "arguments of gymnax.make, such as size or is_slippery")
     fixed_task: bool = option(
         False, "the goal that MetaMaze-misc, PointRobot-misc or Reacher-misc draws per episode is drawn per lifetime"
     )

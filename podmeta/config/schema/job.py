@@ -1,7 +1,6 @@
 """The keys of a job and of its stages."""
 
 import dataclasses
-from typing import Any
 
 from podmeta.config.schema.architectures import AnakinConfig, SebulbaConfig
 from podmeta.config.schema.environments import EnvironmentConfig
@@ -9,6 +8,7 @@ from podmeta.config.schema.learners import LearnerConfig
 from podmeta.config.schema.mixtures import MixtureConfig
 from podmeta.config.schema.option import option
 from podmeta.config.schema.outer_loops import OuterLoopConfig
+from podmeta.value_types import Json
 
 
 @dataclasses.dataclass
@@ -60,7 +60,7 @@ class EvaluationConfig:
 
     enabled: bool = option(True, "meta-test when training ends")
     num_tasks: int = option(1000, "lifetimes per setting, each on a task drawn anew", minimum=2)
-    settings: list[Any] = option(
+    settings: list[Json] = option(
         [{}],
         "one meta-test per entry: keys changed in the environment trained on, such as {num_arms: 10}, or in a preset, "
         "such as {environment: bandit, num_arms: 10}; {} is the environment itself, or every entry of a mixture",

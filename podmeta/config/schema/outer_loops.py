@@ -1,9 +1,10 @@
 """The keys of outer loops."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from podmeta.config.schema.option import option
+from podmeta.value_types import Json
 
 
 @dataclasses.dataclass
@@ -63,7 +64,7 @@ class MetaOptimiserConfig(OuterLoopConfig):
     """How a gradient becomes a new θ, which is the same for all outer loops here: outer/meta_optimiser.py does it."""
 
     optimiser: str = option("adam", "any optax optimiser that takes a learning rate, by its name in optax")
-    optimiser_arguments: dict[str, Any] = option({}, "its further arguments, such as b1")
+    optimiser_arguments: dict[str, Json] = option({}, "its further arguments, such as b1")
     learning_rate_schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
     average_decay: float = option(
         0.0,

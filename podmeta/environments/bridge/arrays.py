@@ -7,15 +7,13 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Float, PyTree, Shaped, UInt8
 
-from podmeta.environments.bridge.foreign_specs import ActionSpec, as_dm_env_spec
+from podmeta.environments.bridge.foreign_specs import ActionSpec, ObservationSpec, as_dm_env_spec
 from podmeta.environments.contract import ContractError, real_array, shown
 from podmeta.errors import InputError
 from podmeta.value_types import AnyArray
 
 MOST_COMBINATIONS = 1000
 """As many actions at most may several discrete ones make together."""
-
-ObservationSpec = Any  # a dm_env spec, or a dictionary or tuple of them
 
 
 class ObservationEncoder:

@@ -6,7 +6,7 @@ import dm_env
 import gymnasium
 from dm_env import specs
 
-from podmeta.environments.bridge.arrays import ObservationSpec
+from podmeta.environments.bridge.foreign_specs import ObservationSpec
 from podmeta.environments.bridge.spaces import action_spec_of, observation_spec_of
 from podmeta.environments.contract import ContractError, number, shown
 from podmeta.value_types import AnyArray

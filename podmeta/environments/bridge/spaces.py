@@ -5,7 +5,7 @@ from typing import Any
 from dm_env import specs
 from gymnasium import Space, spaces
 
-from podmeta.environments.bridge.arrays import ObservationSpec
+from podmeta.environments.bridge.foreign_specs import ObservationSpec
 from podmeta.errors import InputError
 
 AnySpace = Space[Any]

@@ -8,12 +8,14 @@ ignores its action and gives a FIRST time step with reward 0 and discount 1, and
 import abc
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dm_env
 import numpy as np
 from dm_env import specs
 from jaxtyping import Bool, Float, Int, Shaped, UInt32
+
+from podmeta.value_types import AnyArray
 
 Actions = Int[np.ndarray, "B"] | Float[np.ndarray, "B num_actions"]
 
@@ -27,7 +29,7 @@ class CompiledStep(NamedTuple):
         from Python. It raises a PodmetaError where an environment failed in the last step.
     """
 
-    step: Callable[[dm_env.TimeStep, Any], dm_env.TimeStep]
+    step: Callable[[dm_env.TimeStep, AnyArray], dm_env.TimeStep]
     has_stepped: Callable[[int, dm_env.TimeStep], None]
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Bool, UInt32
 
-from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder, ObservationSpec
+from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder
+from podmeta.environments.bridge.foreign_specs import ObservationSpec
 from podmeta.environments.host.base import Actions, CompiledStep, HostEnvironment
 from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import dm_env
 
-from podmeta.environments.bridge.arrays import ObservationSpec
-from podmeta.environments.bridge.foreign_specs import ActionSpec
+from podmeta.environments.bridge.foreign_specs import ActionSpec, ObservationSpec
 from podmeta.value_types import AnyArray
 
 

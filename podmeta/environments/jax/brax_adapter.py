@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from dm_env import specs
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from podmeta.environments.base import Action, Environment, restart, transition
 from podmeta.environments.jax.dtypes import cast, leaf_types
@@ -28,7 +28,7 @@ class BraxState(NamedTuple):
       steps: [] steps taken in this episode.
     """
 
-    body: Any
+    body: PyTree
     steps: Int[Array, ""]
 
 

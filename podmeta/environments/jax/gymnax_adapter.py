@@ -9,7 +9,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import dm_env
 import gymnax
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from dm_env import specs
 from gymnax.environments import spaces
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from podmeta.environments.base import Action, Environment, restart, transition
 from podmeta.environments.imports import near
@@ -27,7 +27,7 @@ from podmeta.errors import InputError
 from podmeta.keys import make_key
 from podmeta.value_types import Json
 
-GymnaxState = Any  # the gymnax environment's own pytree of arrays
+GymnaxState: TypeAlias = PyTree  # the gymnax environment's own pytree of arrays
 
 
 TASK_FIELDS = {"MetaMaze-misc": "goal", "PointRobot-misc": "goal", "Reacher-misc": "goal_xy"}

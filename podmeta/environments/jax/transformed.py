@@ -40,7 +40,7 @@ class TransformedTask(NamedTuple):
       drawn: what the transform drew; () where it draws nothing.
     """
 
-    inner: Any
+    inner: PyTree
     drawn: Draw
 
 
@@ -52,7 +52,7 @@ class TransformedState(NamedTuple):
       memory: what the transform keeps in the episode.
     """
 
-    inner: Any
+    inner: PyTree
     memory: Memory
 
 

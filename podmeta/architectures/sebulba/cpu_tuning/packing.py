@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, PyTree, Shaped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Packed:
     structure: Any
 
 
-def pack(tree: Any) -> Packed:
+def pack(tree: PyTree) -> Packed:
     """Packs a tree whose leaves are all [num, ...]."""
     leaves, structure = jax.tree.flatten(tree)
     dtypes = sorted({leaf.dtype for leaf in leaves}, key=str)
@@ -54,7 +54,7 @@ def pack(tree: Any) -> Packed:
     return Packed(tuple(map(_joined, by_dtype)), tuple(places), structure)
 
 
-def unpack(packed: Packed) -> Any:
+def unpack(packed: Packed) -> PyTree:
     """The tree, behind whatever leading axes the arrays have now."""
     leaves = []
     for leaf in packed.leaves:
