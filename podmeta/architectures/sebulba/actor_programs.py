@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import dm_env
 import jax
+from jaxtyping import PyTree
 
 from podmeta.architectures.sebulba.entry_actor import EntryActor, environment_seeds
 from podmeta.architectures.sebulba.functions import Sebulba
@@ -23,9 +24,9 @@ class CompiledEntry(NamedTuple):
     """
 
     entry_actor: EntryActor
-    init: Callable
-    act: Callable
-    act_alone: Callable
+    init: Callable[..., PyTree]
+    act: Callable[..., PyTree]
+    act_alone: Callable[..., PyTree]
 
     @property
     def unroll_length(self) -> int:
@@ -48,22 +49,22 @@ class ActorPrograms(NamedTuple):
 
     sebulba: Sebulba
     entries: tuple[CompiledEntry, ...]
-    actor_params: Callable
-    begin: Callable
-    finish: Callable
+    actor_params: Callable[..., PyTree]
+    begin: Callable[..., PyTree]
+    finish: Callable[..., PyTree]
 
 
 def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
     """The programs of all actors."""
 
-    def actor_params(copy: OuterState, update: Any, slots: Any) -> tuple[Any, tuple, tuple]:
+    def actor_params(copy: OuterState, update: Any, slots: Any) -> tuple[Any, tuple[PyTree, ...], tuple[PyTree, ...]]:
         state = jax.tree.map(lambda leaf: leaf[0], copy)
         keys = sebulba.lifetime_keys(state, update, slots)
         return sebulba.actor_params(state, slots), keys, tuple(environment_seeds(of_entry) for of_entry in keys)
 
     def begin(
-        copy: OuterState, update: Any, slots: Any, states: tuple, starts: tuple
-    ) -> tuple[Any, tuple, tuple, tuple]:
+        copy: OuterState, update: Any, slots: Any, states: tuple[PyTree, ...], starts: tuple[PyTree, ...]
+    ) -> tuple[Any, tuple[PyTree, ...], tuple[PyTree, ...], tuple[PyTree, ...]]:
         meta_params, keys, seeds = actor_params(copy, update, slots)
         by_entry = zip(sebulba.entry_actors, states, keys, starts, strict=True)
         begun = [entry_actor.begin(meta_params, *arguments) for entry_actor, *arguments in by_entry]
@@ -74,7 +75,12 @@ def make_actor_programs(sebulba: Sebulba) -> ActorPrograms:
             tuple(learner_state for _, learner_state in begun),
         )
 
-    def finish(states: tuple, learner_states: tuple, timesteps: tuple, first_steps: tuple) -> tuple:
+    def finish(
+        states: tuple[PyTree, ...],
+        learner_states: tuple[PyTree, ...],
+        timesteps: tuple[PyTree, ...],
+        first_steps: tuple[PyTree, ...],
+    ) -> tuple[PyTree, ...]:
         ended = zip(sebulba.entry_actors, states, learner_states, timesteps, first_steps, strict=True)
         trajectories = tuple(entry_actor.finish(*arguments) for entry_actor, *arguments in ended)
         experiences = [trajectory.experience for trajectory in trajectories]

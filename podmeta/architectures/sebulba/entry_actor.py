@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import dm_env
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, Shaped, UInt32
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree, Shaped, UInt32
 
 from podmeta.architectures.sebulba.cpu_tuning.packing import Packed, pack, unpack
 from podmeta.inner_loop import ActorOutput, Experience, LifetimeState, action_noise, policy_step
@@ -172,12 +172,14 @@ class EntryActor(NamedTuple):
         final_input = jax.vmap(self.entry.inner_loop.make_learner_input)(timestep, state.lifetimes.previous_action)
         return Trajectory(learner_state, experience, final_input, first_step)
 
-    def _over_lifetimes(self, function: Callable, meta_params: MetaParams, *arguments: Any) -> Any:
+    def _over_lifetimes(self, function: Callable[..., PyTree], meta_params: MetaParams, *arguments: Any) -> Any:
         """Maps a function of θ and one lifetime over the lifetimes, each with the θ of its member."""
         if self.num_members == 0:
             return jax.vmap(lambda *one: function(meta_params, *one))(*arguments)
         by_member = jax.tree.map(lambda leaf: leaf.reshape(self.num_members, -1, *leaf.shape[1:]), arguments)
-        over_members = jax.vmap(lambda member, several: jax.vmap(lambda one: function(member, *one))(several))
+        over_members: Callable[..., PyTree] = jax.vmap(
+            lambda member, several: jax.vmap(lambda one: function(member, *one))(several)
+        )
         results = over_members(meta_params, by_member)
         return jax.tree.map(lambda leaf: leaf.reshape(self.num_lifetimes, *leaf.shape[2:]), results)
 
@@ -189,7 +191,7 @@ class EntryActor(NamedTuple):
             num_steps=jnp.zeros((), jnp.int32),
             task=(),
             environment_state=(),
-            timestep=(),
+            timestep=(),  # type: ignore[arg-type]  # the host holds it
             previous_action=jnp.zeros(self.entry.inner_loop.policy.num_actions),
             learner_state=self.entry.inner_loop.initial_state(meta_params, learner_key),
         )
@@ -207,7 +209,8 @@ class EntryActor(NamedTuple):
         )
         kept = actor_output if self.uses_actor_outputs else None
         record = Record(kept, timestep.step_type, timestep.reward, timestep.discount)
-        return record, jax.vmap(inner_loop.policy.to_environment)(actor_output.action), lifetimes._replace(timestep=())
+        lifetimes = lifetimes._replace(timestep=())  # type: ignore[arg-type]  # the host holds it
+        return record, jax.vmap(inner_loop.policy.to_environment)(actor_output.action), lifetimes
 
     def _noise(self, lifetimes: LifetimeState) -> Noise:
         """The noise [unroll_length, num, ...] of the actions of an unroll."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.architectures.sebulba.clock import DATA, UPDATE, Clock
@@ -84,7 +85,7 @@ class LearnerThread(AbandonableThread):
         self.device_state: OuterState = replicate(outer, DEVICE_AXIS, layout.num_learner_devices)
         # Nothing is donated: the state before an update that fails or is left must outlive it.
         self._update = map_over_devices(sebulba.update, DEVICE_AXIS, layout.num_learner_devices, donate=False)
-        self._compiled_update: Callable | None = None
+        self._compiled_update: Callable[..., PyTree] | None = None
         self._actor_view = sebulba.outer_loop.actor_view
         self._layout = layout
         self._pipeline = pipeline

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import dm_env
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from podmeta.architectures.sebulba.actor_programs import CompiledEntry
 from podmeta.architectures.sebulba.clock import ENVIRONMENT, INFERENCE, Clock
@@ -96,7 +97,7 @@ class CompiledUnroll:
 
 
 def _seconds_to_act(
-    act_alone: Callable, meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep
+    act_alone: Callable[..., PyTree], meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep
 ) -> float:
     """How long inference takes for one env step in a program. The state is given up."""
     state, _ = act_alone(meta_params, state, timestep, 0)

@@ -7,9 +7,12 @@ from typing import Any
 
 import jax
 from jax import export
+from jaxtyping import PyTree
 
 
-def quickly_called(function: Callable, arguments: tuple, donate_argnums: int | tuple[int, ...]) -> Callable:
+def quickly_called(
+    function: Callable[..., PyTree], arguments: tuple[PyTree, ...], donate_argnums: int | tuple[int, ...]
+) -> Callable[..., PyTree]:
     """Compiles a function, when it is first called, without telling JAX of its effects.
 
     Knowing of effects, JAX calls a program by way of Python that takes five times as long (0.15 ms instead of 0.03 for
