@@ -4,20 +4,29 @@ TYPE_CHECKING = False  # what type checkers take for True; the module `typing` w
 if TYPE_CHECKING:
     from podmeta.agent import load_agent
     from podmeta.environments.bridge.from_gymnasium import from_gymnasium
+    from podmeta.runs import compose, load_run, train
 
-__all__ = ["__version__", "from_gymnasium", "load_agent"]
+__all__ = ["__version__", "compose", "from_gymnasium", "load_agent", "load_run", "train"]
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "compose": "podmeta.runs",
+    "from_gymnasium": "podmeta.environments.bridge.from_gymnasium",
+    "load_agent": "podmeta.agent",
+    "load_run": "podmeta.runs",
+    "train": "podmeta.runs",
+}
 
 
 def __getattr__(name: str) -> object:
     """What a user calls, imported when it is asked for: `import podmeta` by itself must not bring JAX."""
-    if name == "load_agent":
-        from podmeta.agent import load_agent
+    if name not in _MODULES:
+        raise AttributeError(f"module 'podmeta' has no attribute {name!r}")
+    from importlib import import_module
 
-        return load_agent
-    if name == "from_gymnasium":
-        from podmeta.environments.bridge.from_gymnasium import from_gymnasium
+    return getattr(import_module(_MODULES[name]), name)
 
-        return from_gymnasium
-    raise AttributeError(f"module 'podmeta' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return __all__

@@ -35,6 +35,7 @@ from podmeta.seeds import checked_seed
 from podmeta.storage.files import reason, write_atomically
 from podmeta.storage.named_arrays import filled, from_npz, to_npz
 from podmeta.storage.pretrained import Card, Pretrained, load_pretrained
+from podmeta.training.export import learned_algorithm_of
 
 _LARGEST_GRID = 1000  # components; what has three axes and more of them is taken for an image
 _META_PARAMS_SHA256 = "meta_params_sha256"
@@ -56,17 +57,19 @@ class AgentState(NamedTuple):
     learner_state: LearnerState
 
 
-def load_agent(source: str) -> "LearnedAlgorithm":
+def load_agent(source: str | Path) -> "LearnedAlgorithm":
     """A learned algorithm, from which `reset` makes agents.
 
     Args:
-      source: the name of one that ships with podmeta (`podmeta list` tells them), or the path of an .npz file that
-        `podmeta export` has made.
+      source: the name of one that ships with podmeta (`podmeta list` prints them), the path of an .npz file that
+        `podmeta export` has made, or a run directory.
 
     Raises:
       InputError: there is none of that name, or a file is missing or damaged.
     """
-    return LearnedAlgorithm(load_pretrained(source))
+    if Path(source, "config.yaml").exists():
+        return LearnedAlgorithm(learned_algorithm_of(Path(source)))
+    return LearnedAlgorithm(load_pretrained(str(source)))
 
 
 class LearnedAlgorithm:

@@ -8,6 +8,7 @@ import podmeta
 PACKAGE = Path(podmeta.__file__).parent
 ROOMS = (
     ("__main__", "cli"),
+    ("runs",),
     ("benchmarks", "evaluation", "planning", "sweep"),
     ("agent",),
     ("training",),

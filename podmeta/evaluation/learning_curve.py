@@ -1,7 +1,9 @@
 """The picture of a meta-test: learning curves inside the lifetime."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -10,6 +12,10 @@ from podmeta.evaluation.meta_test import headline_metric, metric_values
 from podmeta.evaluation.rollouts import Lifetimes
 from podmeta.evaluation.statistics import t_half_width
 from podmeta.storage.files import write_atomically
+from podmeta.storage.run_files import CurveRow
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {
@@ -34,6 +40,32 @@ def draw_learning_curves(path: Path, curves: dict[str, dict[str, Lifetimes]], ti
 
     with mpl.rc_context({"text.parse_math": False}):  # names are text, also those with dollars
         _draw_figure(path, curves, title)
+
+
+def plot_curves(curves: Sequence[CurveRow]) -> "Figure":
+    """A figure of learning curves: one panel per setting, means with 95% intervals against the env step.
+
+    Args:
+      curves: rows of `learning_curves.jsonl`, one at least.
+    """
+    from matplotlib.figure import Figure
+
+    panels: dict[str, list[CurveRow]] = {}
+    for row in curves:
+        setting = ", ".join(f"{key}={value}" for key, value in row.setting.items())
+        panels.setdefault(f"{row.environment}: {setting}", []).append(row)
+    figure = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
+    for axes, (title, rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for row in rows:
+            colour = COLOURS.get(row.algorithm)
+            (line,) = axes.plot(row.steps, row.mean, label=row.algorithm, color=colour)
+            axes.fill_between(row.steps, row.low, row.high, color=line.get_color(), alpha=0.2, linewidth=0)
+        axes.set_title(title, fontsize="small", parse_math=False)
+        axes.set_xlabel(f"env step of the lifetime ({rows[0].num_tasks:,} tasks)")
+        axes.set_ylabel(f"{rows[0].metric} per env step")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize="small")
+    return figure
 
 
 def _draw_figure(path: Path, curves: dict[str, dict[str, Lifetimes]], title: str) -> None:

@@ -22,12 +22,13 @@ from podmeta.storage.checkpoints import sha256_by_instance
 from podmeta.storage.json_files import Warn, encode
 from podmeta.storage.meta_params_id import MetaParamsId, current_rows, summary_of
 from podmeta.storage.named_arrays import by_path, differences
-from podmeta.storage.pretrained import Card, save_pretrained
+from podmeta.storage.pretrained import Card, Pretrained, save_pretrained
 from podmeta.storage.run_files import (
     EVALUATION,
     EvaluationRow,
     Summary,
     read_evaluation,
+    read_metrics,
     read_provenance,
     read_summary,
 )
@@ -78,37 +79,97 @@ def export_run(
     """
     if target.suffix != ".npz":
         raise InputError(f"to={target} must end in .npz: the card goes beside it and ends in .json")
+    restored = _restore(run_path, instance, warn)
+    summary = _summary(run_path, restored)
+    rows, notes = current_rows(read_evaluation(run_path, warn), restored.identity, run_path / EVALUATION)
+    card = dataclasses.replace(
+        _card(run_path, restored, summary.env_steps, summary.seconds),
+        description=description,
+        limits=limits,
+        results=_results(rows, instance),
+    )
+    save_pretrained(target, restored.meta_params, card)
+    return Exported(card, notes)
+
+
+def learned_algorithm_of(run_path: Path, instance: int = 0, warn: Warn = warnings.warn) -> Pretrained:
+    """The learned algorithm that a run holds, also where it has not ended. Its card has no results.
+
+    Args:
+      run_path: the run directory.
+      instance: which of several instances.
+      warn: shows the user a warning.
+
+    Raises:
+      InputError: the run has no checkpoint or no such instance, or one of its files is damaged.
+      PodmetaError: all checkpoints are broken.
+    """
+    restored = _restore(run_path, instance, warn)
+    rows = [row for row in read_metrics(run_path, warn) if row.update <= restored.identity.update]
+    card = _card(run_path, restored, rows[-1].env_steps if rows else 0, restored.seconds)
+    return Pretrained(run_path.resolve().name, card, restored.job.learner, by_path(restored.meta_params))
+
+
+class _Restored(NamedTuple):
+    """One instance of a run.
+
+    Attributes:
+      job: the run's config.
+      identity: which θ.
+      instance: which of several instances.
+      meta_params: θ.
+      seed: of the instance.
+      seconds: that training has taken.
+    """
+
+    job: JobConfig
+    identity: MetaParamsId
+    instance: int
+    meta_params: MetaParams
+    seed: int
+    seconds: float
+
+
+def _restore(run_path: Path, instance: int, warn: Warn) -> _Restored:
     job = job_from_yaml(run_path / "config.yaml", [])
     restored = restore_meta_params(run_path, warn)
     if not 0 <= instance < len(restored.seeds):
         raise InputError(f"instance={instance} does not exist: the run has {len(restored.seeds)}, counted from 0")
     _check_learner(job.learner, restored.meta_params, run_path)
     digests = tuple(sha256_by_instance(restored.meta_params))
-    exported = MetaParamsId(restored.update, digests, in_checkpoint=restored.metadata.meta_params_sha256 is not None)
-    summary = _summary(run_path, exported)
+    recorded = restored.metadata.meta_params_sha256 is not None
+    return _Restored(
+        job,
+        MetaParamsId(restored.update, digests, in_checkpoint=recorded),
+        instance,
+        jax.tree.map(lambda leaf: leaf[instance], restored.meta_params),
+        int(restored.seeds[instance]),
+        restored.metadata.seconds,
+    )
+
+
+def _card(run_path: Path, restored: _Restored, env_steps: int, seconds: float) -> Card:
+    """What the files of a run say of how θ came to be, without results."""
     provenance = read_provenance(run_path)
-    meta_params = jax.tree.map(lambda leaf: leaf[instance], restored.meta_params)
-    rows, notes = current_rows(read_evaluation(run_path, warn), exported, run_path / EVALUATION)
-    git = provenance.git
-    card = Card(
-        description=description,
-        limits=limits,
-        learner=dataclasses.asdict(job.learner),
-        trained_on=list(_trained_on(job)),
+    git, digests = provenance.git, restored.identity.sha256
+    assert digests is not None
+    return Card(
+        description="",
+        limits="",
+        learner=dataclasses.asdict(restored.job.learner),
+        trained_on=list(_trained_on(restored.job)),
         command=_command(provenance.command_line),
-        seed=int(restored.seeds[instance]),
+        seed=restored.seed,
         revision=git.revision + ("+" if git.dirty else "") if git else None,
         versions={name: provenance.packages[name] for name in _PACKAGES if name in provenance.packages},
         devices=provenance.devices,
-        num_updates=summary.num_updates,
-        env_steps=summary.env_steps,
-        seconds=summary.seconds,
-        results=_results(rows, instance),
-        meta_params_sha256=digests[instance],
+        num_updates=restored.identity.update,
+        env_steps=env_steps,
+        seconds=seconds,
+        results=[],
+        meta_params_sha256=digests[restored.instance],
         file_sha256="",
     )
-    save_pretrained(target, meta_params, card)
-    return Exported(card, notes)
 
 
 def _check_learner(config: LearnerConfig, meta_params: MetaParams, run_path: Path) -> None:
@@ -133,16 +194,16 @@ def _check_learner(config: LearnerConfig, meta_params: MetaParams, run_path: Pat
         )
 
 
-def _summary(run_path: Path, exported: MetaParamsId) -> Summary:
+def _summary(run_path: Path, restored: _Restored) -> Summary:
     """The summary of the θ that is exported."""
-    summary = summary_of(run_path, exported)
+    summary = summary_of(run_path, restored.identity)
     if summary is not None:
         return summary
-    earlier = read_summary(run_path)
+    earlier, update = read_summary(run_path), restored.identity.update
     reason = f"its summary.json is of update {earlier.num_updates:,}" if earlier else "it has no summary.json"
     raise InputError(
-        f"{run_path} has not ended at its newest θ, of update {exported.update:,}: {reason}. Give the run's command "
-        f"once more; with num_updates={exported.update} it ends where it is"
+        f"{run_path} has not ended at its newest θ, of update {update:,}: {reason}. Give the run's command once more; "
+        f"with num_updates={update} it ends where it is"
     )
 
 

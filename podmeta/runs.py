@@ -1,0 +1,300 @@
+"""Runs as Python objects: training, reading and testing them in a notebook or a script.
+
+    run = podmeta.train("experiment=bandit", "num_updates=100")
+    run.metrics["fitness_mean"]
+    run.evaluate("in_distribution").plot()
+    agent = run.agent().reset(environment.observation_spec(), environment.action_spec(), seed=0)
+
+The overrides are those of the command line, and so are the run directory and what it holds.
+"""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
+from rich.console import Console
+
+from podmeta.agent import LearnedAlgorithm
+from podmeta.config.compose import compose_job
+from podmeta.config.schema import JobConfig
+from podmeta.config.suites import experiment_suite, load_suite
+from podmeta.config.validate import validate_job
+from podmeta.distributed.compilation_cache import use_compilation_cache
+from podmeta.distributed.devices import set_up_devices
+from podmeta.distributed.initialise import start
+from podmeta.errors import InputError
+from podmeta.evaluation.learning_curve import plot_curves
+from podmeta.evaluation.run import check_settings, evaluate_run
+from podmeta.storage.meta_params_id import newest_meta_params, summary_of
+from podmeta.storage.run_files import CurveRow, EvaluationRow, MetricsRow, Summary, read_curves, read_metrics
+from podmeta.storage.trust import RunJob, read_run
+from podmeta.training.export import learned_algorithm_of
+from podmeta.training.loop import train as train_job
+from podmeta.training.meta_params import restore_meta_params
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+_SETTINGS = (
+    "jax_enable_x64",
+    "jax_numpy_dtype_promotion",
+    "jax_numpy_rank_promotion",
+    "jax_cpu_enable_async_dispatch",
+    "jax_enable_compilation_cache",
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
+"""JAX's settings that a job has its own values of."""
+
+
+def compose(*overrides: str) -> JobConfig:
+    """The job that overrides describe, as `podmeta train` takes them: "experiment=bandit", "outer.learning_rate=0.01".
+
+    Raises:
+      InputError: a key, a type, a value or a file is wrong; the message names it and the cure.
+    """
+    return compose_job(list(overrides))
+
+
+def train(*job: str | JobConfig) -> "Run":
+    """Meta-trains a job, from its start or from where its run directory stopped.
+
+    Progress goes to standard error. Ctrl-C ends training after the update that is under way, with a checkpoint, and
+    the run that is returned can be read, tested and continued: give the same job with `run_dir`. Outside the main
+    thread no signal stops it. JAX's settings are as before afterwards.
+
+    Args:
+      job: overrides, as `compose` takes them, or one job of `compose`, which may have been changed.
+
+    Returns:
+      The run.
+
+    Raises:
+      InputError: the job is wrong, or does not fit the machine or the run directory.
+      PodmetaError: training failed; the newest checkpoint is intact.
+    """
+    composed = _composed(job)
+    with _settings_of(composed):
+        if composed.evaluation.enabled:
+            check_settings(composed)
+        result = train_job(composed, _show)
+    if result.stopped_by is not None:
+        _show(f"stopped by {result.stopped_by} at update {result.update} of {composed.num_updates}")
+    return Run(result.run_path)
+
+
+def load_run(path: str | Path, trust: bool = False) -> "Run":
+    """A run that was trained before, by this program or by `podmeta train`.
+
+    Args:
+      path: the run directory.
+      trust: whether code may run that its config names, although somebody else has started the run; docs/security.md
+        says what that is.
+
+    Raises:
+      InputError: it is no run directory.
+    """
+    return Run(Path(path), trust)
+
+
+class Run:
+    """A run directory.
+
+    Args:
+      path: of it.
+      trust: see `load_run`.
+
+    Attributes:
+      path: the run directory, absolute.
+      job: its config.
+
+    Raises:
+      InputError: it is no run directory.
+    """
+
+    def __init__(self, path: Path, trust: bool = False) -> None:
+        self.path = path.absolute()
+        self._trust = trust
+        self.job = self._read().job
+
+    def __repr__(self) -> str:
+        newest = newest_meta_params(self.path)
+        update = 0 if newest is None else newest.update
+        return f"Run({str(self.path)!r}: {self.job.experiment_name}, update {update:,} of {self.job.num_updates:,})"
+
+    @property
+    def metrics(self) -> "Metrics":
+        """What training has measured so far.
+
+        Raises:
+          InputError: metrics.jsonl is damaged.
+        """
+        return Metrics(read_metrics(self.path))
+
+    @property
+    def summary(self) -> Summary | None:
+        """How the run ended; None before that, and after it has gone on.
+
+        Raises:
+          InputError: summary.json is damaged.
+        """
+        newest = newest_meta_params(self.path)
+        return None if newest is None else summary_of(self.path, newest)
+
+    def agent(self, instance: int = 0) -> LearnedAlgorithm:
+        """The learned algorithm of the newest checkpoint, from which `reset` makes agents.
+
+        Args:
+          instance: which of several instances.
+
+        Raises:
+          InputError: there is no checkpoint yet, or no such instance.
+        """
+        return LearnedAlgorithm(learned_algorithm_of(self.path, instance))
+
+    def evaluate(self, suite: str | None = None, *overrides: str) -> "Evaluation":
+        """Meta-tests the newest θ, prints a table, and adds the rows to the run directory.
+
+        Args:
+          suite: a suite of `podmeta evaluate`, such as "in_distribution"; None for the experiment's own settings.
+          overrides: keys to change, such as "evaluation.num_tasks=100".
+
+        Raises:
+          InputError: there is no checkpoint or no such suite, θ does not fit it, or it would run code that the config
+            of somebody else's run names.
+        """
+        run = self._read(overrides)
+        tests = experiment_suite(run.job) if suite is None else load_suite(suite, run.job)
+        if any(override.startswith("evaluation.num_tasks=") for override in overrides):
+            tests = tests.without_numbers_of_tasks()
+        run.check(tests.settings)
+        with _settings_of(run.job):
+            restored = restore_meta_params(self.path)
+            rows = evaluate_run(run.job, tests, restored.meta_params, restored.update, self.path, Console())
+        measured = {(row.environment, str(row.setting)) for row in rows}
+        curves = [
+            row
+            for row in read_curves(self.path)
+            if row.suite == tests.name and (row.environment, str(row.setting)) in measured
+        ]
+        return Evaluation(tests.name, rows, curves)
+
+    def _read(self, overrides: Sequence[str] = ()) -> RunJob:
+        return read_run(self.path, overrides, self._trust)
+
+
+class Metrics(Mapping[str, np.ndarray]):
+    """Metrics of training by name, each [num_rows], or [num_rows, num_instances]; NaN where a row has none.
+
+    `update` says which updates the rows are of.
+    """
+
+    def __init__(self, rows: Sequence[MetricsRow]) -> None:
+        self._rows = [
+            {key: value for key, value in vars(row).items() if key != "others"} | dict(row.others) for row in rows
+        ]
+        self._names = list(dict.fromkeys(name for row in self._rows for name in row))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        values = [row.get(name) for row in self._rows]
+        missing = next(([np.nan] * len(value) for value in values if isinstance(value, list)), np.nan)
+        return np.array([missing if value is None else value for value in values])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"Metrics({len(self._rows)} rows of {', '.join(self._names)})"
+
+    def to_pandas(self) -> "DataFrame":
+        """A data frame with a row per update, and a column per metric, or per metric and instance: NAME/instance_0."""
+        columns = {}
+        for name, values in self.items():
+            if values.ndim == 1:
+                columns[name] = values
+            else:
+                columns |= {f"{name}/instance_{index}": values[:, index] for index in range(values.shape[1])}
+        return _pandas_frame(columns)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a meta-test has measured.
+
+    Attributes:
+      suite: its name.
+      rows: a metric of an algorithm in a setting each, as in evaluation.jsonl.
+      curves: learning curves inside lifetimes, as in learning_curves.jsonl.
+    """
+
+    suite: str
+    rows: list[EvaluationRow]
+    curves: list[CurveRow]
+
+    def __repr__(self) -> str:
+        return f"Evaluation(suite={self.suite!r}, {len(self.rows)} rows)"
+
+    def to_pandas(self) -> "DataFrame":
+        """A data frame with a row per metric, algorithm and setting."""
+        rows = [
+            {key: value for key, value in vars(row).items() if key not in ("others", "setting")}
+            | {"setting": ", ".join(f"{key}={value}" for key, value in row.setting.items())}
+            for row in self.rows
+        ]
+        return _pandas_frame({name: [row[name] for row in rows] for name in (rows[0] if rows else {})})
+
+    def plot(self) -> "Figure":
+        """A figure of the learning curves inside lifetimes, one panel per setting, with 95% intervals."""
+        return plot_curves(self.curves)
+
+
+def _composed(given: Sequence[str | JobConfig]) -> JobConfig:
+    overrides = [each for each in given if isinstance(each, str)]
+    jobs = [each for each in given if not isinstance(each, str)]
+    if not jobs:
+        return compose(*overrides)
+    if len(jobs) > 1 or overrides:
+        raise InputError("train takes overrides, or one job: change a job with dataclasses.replace")
+    validate_job(jobs[0])
+    return jobs[0]
+
+
+@contextlib.contextmanager
+def _settings_of(job: JobConfig) -> Iterator[None]:
+    """JAX as the job needs it meanwhile."""
+    before = {name: jax.config.values[name] for name in _SETTINGS}
+    try:
+        start(job.distributed)
+        set_up_devices(job.devices.cpu)
+        for warning in use_compilation_cache(job.compilation_cache_dir):
+            _show(f"warning: {warning}")
+        compilation_cache.reset_cache()  # JAX looks at the setting once
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+
+
+def _pandas_frame(columns: Mapping[str, object]) -> "DataFrame":
+    try:
+        import pandas
+    except ImportError as error:
+        raise InputError("to_pandas needs pandas: pip install pandas") from error
+    return pandas.DataFrame(columns)
+
+
+_show = functools.partial(print, flush=True)
