@@ -178,7 +178,8 @@ def test_gradients_through_a_lifetime_are_finite(size):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
     silent = {name for name, leaf in gradient["symmetric"].items() if not np.any(leaf)}
     numbers = {f"base_{name}" for name in RuleNumbers._fields}
-    assert silent == numbers | {"base_setting"}  # no gradient flows through the hand-written rule
+    # No gradient flows through the hand-written rule, nor into the fade.
+    assert silent == numbers | {"base_setting", "readout_fade"}
 
 
 def test_a_low_rank_perturbation_is_the_matrix_it_stands_for():
