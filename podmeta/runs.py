@@ -69,7 +69,8 @@ def train(*job: str | JobConfig) -> "Run":
 
     Progress goes to standard error. Ctrl-C ends training after the update that is under way, with a checkpoint, and
     the run that is returned can be read, tested and continued: give the same job with `run_dir`. Outside the main
-    thread no signal stops it. JAX's settings are as before afterwards.
+    thread no signal stops it. JAX's settings are as before afterwards. Where JAX has started already, its devices are
+    taken, whatever `devices.cpu` says.
 
     Args:
       job: overrides, as `compose` takes them, or one job of `compose`, which may have been changed.
@@ -81,8 +82,7 @@ def train(*job: str | JobConfig) -> "Run":
       InputError: the job is wrong, or does not fit the machine or the run directory.
       PodmetaError: training failed; the newest checkpoint is intact.
     """
-    composed = _composed(job)
-    with _settings_of(composed):
+    with _settings_of(_composed(job)) as composed:
         if composed.evaluation.enabled:
             check_settings(composed)
         result = train_job(composed, _show)
@@ -176,9 +176,9 @@ class Run:
         if any(override.startswith("evaluation.num_tasks=") for override in overrides):
             tests = tests.without_numbers_of_tasks()
         run.check(tests.settings)
-        with _settings_of(run.job):
+        with _settings_of(run.job) as job:
             restored = restore_meta_params(self.path)
-            rows = evaluate_run(run.job, tests, restored.meta_params, restored.update, self.path, Console())
+            rows = evaluate_run(job, tests, restored.meta_params, restored.update, self.path, Console())
         measured = {(row.environment, str(row.setting)) for row in rows}
         curves = [
             row
@@ -273,16 +273,21 @@ def _composed(given: Sequence[str | JobConfig]) -> JobConfig:
 
 
 @contextlib.contextmanager
-def _settings_of(job: JobConfig) -> Iterator[None]:
-    """JAX as the job needs it meanwhile."""
+def _settings_of(job: JobConfig) -> Iterator[JobConfig]:
+    """JAX as the job needs it meanwhile. Yields the job, with the devices that JAX has started with if it has."""
     before = {name: jax.config.values[name] for name in _SETTINGS}
     try:
         start(job.distributed)
-        set_up_devices(job.devices.cpu)
+        try:
+            set_up_devices(job.devices.cpu)
+        except InputError:
+            set_up_devices(0)  # without a device, it fails again
+            _show(f"devices.cpu={job.devices.cpu}: JAX had started with {jax.local_device_count()}, which are used")
+            job = dataclasses.replace(job, devices=dataclasses.replace(job.devices, cpu=0))
         for warning in use_compilation_cache(job.compilation_cache_dir):
             _show(f"warning: {warning}")
         compilation_cache.reset_cache()  # JAX looks at the setting once
-        yield
+        yield job
     finally:
         for name, value in before.items():
             jax.config.update(name, value)

@@ -13,6 +13,7 @@ import pytest
 from dm_env import specs
 
 import podmeta
+from podmeta import runs
 from podmeta.errors import InputError
 from podmeta.runs import Evaluation, Metrics, Run
 from podmeta.storage.run_files import MetricsRow
@@ -126,7 +127,10 @@ def test_a_foreign_run_runs_no_code(run, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_every_public_name_is_there_and_documented():
-    assert dir(podmeta) == podmeta.__all__
-    for name in podmeta.__all__:
-        assert getattr(podmeta, name).__doc__
+def test_a_process_whose_jax_has_started_keeps_its_devices(tmp_path, run, monkeypatch):
+    """A preset may ask for another number of CPU devices. Every number ends at the same fitness."""
+    shown = []
+    monkeypatch.setattr(runs, "_show", shown.append)
+    other = podmeta.train(*JOB, "devices.cpu=2", f"run_dir={tmp_path / 'other'}")
+    assert "devices.cpu=2: JAX had started with 4, which are used" in shown
+    np.testing.assert_allclose(other.metrics["fitness_mean"], run.metrics["fitness_mean"])

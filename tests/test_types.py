@@ -48,10 +48,12 @@ def says_any(annotation: ast.expr) -> bool:
 
 
 def test_the_public_api_is_what_its_list_says():
-    assert all(hasattr(podmeta, name) for name in podmeta.__all__)
-    defined = {
-        name
+    for_type_checkers = {
+        alias.name
         for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")))
-        for name in ([alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else [])
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("podmeta.")
+        for alias in node.names
     }
-    assert defined | {"__version__"} == set(podmeta.__all__)
+    assert dir(podmeta) == podmeta.__all__
+    assert for_type_checkers | {"__version__"} == set(podmeta.__all__)
+    assert all(getattr(podmeta, name).__doc__ for name in podmeta.__all__)
