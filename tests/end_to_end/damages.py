@@ -8,7 +8,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def repeat_a_key(path: Path, chance: random.Random) -> None:
     _rewrite(path, lambda content: content.replace(b"{", b'{"update": 3, "step": 1, "update": 4, "step": 2, ', 1))
 
 
-def change_a_value(path: Path, chance: random.Random) -> None:
+def change_a_value(path: Path, chance: random.Random, values: Sequence[object] = ODD_VALUES) -> None:
     """Replaces, deletes or adds a value somewhere in JSON, JSON lines or YAML, whose text is otherwise sound."""
     if not path.is_file():
         return
@@ -95,15 +95,15 @@ def change_a_value(path: Path, chance: random.Random) -> None:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".yaml":
             value = yaml.safe_load(text)
-            _change_within(value, chance)
+            _change_within(value, chance, values)
             path.write_text(yaml.safe_dump(value), encoding="utf-8")
         elif path.suffix == ".jsonl":
             lines = [json.loads(line) for line in text.splitlines()]
-            _change_within(chance.choice(lines), chance)
+            _change_within(chance.choice(lines), chance, values)
             path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         else:
             value = json.loads(text)
-            _change_within(value, chance)
+            _change_within(value, chance, values)
             path.write_text(json.dumps(value), encoding="utf-8")
     except (ValueError, IndexError, RecursionError, yaml.YAMLError):  # an earlier damage has left no such text
         return
@@ -231,12 +231,12 @@ def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
         path.write_bytes(change(path.read_bytes()))
 
 
-def _change_within(value: Any, chance: random.Random) -> None:
+def _change_within(value: Any, chance: random.Random, values: Sequence[object]) -> None:
     """Changes one entry of a nested value."""
     parents = list(_parents(value))
     parent = chance.choice(parents)
     keys = list(parent) if isinstance(parent, dict) else list(range(len(parent)))
-    odd = chance.choice(ODD_VALUES)
+    odd = chance.choice(values)
     what = chance.random()
     if not keys or what < 0.1:
         if isinstance(parent, dict):
