@@ -110,8 +110,8 @@ def split_directories(words: Sequence[str]) -> tuple[list[str], list[str]]:
       words: both, such as runs/first and seed=1.
 
     Returns:
-      The words that are no overrides, for a slash or the end comes before any equals sign; and the overrides. Hydra's
-      +KEY and ~KEY are overrides too.
+      The words in which a slash or the end comes before any equals sign, and the overrides. Hydra's +KEY and ~KEY are
+      overrides too.
     """
     directories: list[str] = []
     overrides: list[str] = []

@@ -79,7 +79,7 @@ def _make_job(call: Call) -> JobConfig:
 
     if not os.path.lexists(run_path / "config.yaml"):
         raise InputError(
-            f"{run_path} holds no run to go on with, for no config.yaml is found there. To start one: podmeta train "
+            f"{run_path} holds no run to go on with: it has no config.yaml. To start one: podmeta train "
             f"experiment=NAME run_dir={run_path}"
         )
     run = read_run(run_path, call.words, call.flags.trust)
