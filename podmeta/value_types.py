@@ -7,3 +7,6 @@ Json = Any
 
 AnyArray = Any
 """An array of JAX or of NumPy, or a number, in functions that are written once for all of them."""
+
+AnyArrays = Any
+"""Arrays in dictionaries and tuples, where jaxtyping's PyTree would import JAX."""

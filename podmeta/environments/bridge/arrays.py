@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 from dm_env import specs
-from jaxtyping import Float, PyTree, Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from podmeta.environments.bridge.foreign_specs import ActionSpec, ObservationSpec, as_dm_env_spec
 from podmeta.environments.contract import ContractError, real_array, shown
 from podmeta.errors import InputError
-from podmeta.value_types import AnyArray
+from podmeta.value_types import AnyArray, AnyArrays
 
 MOST_COMBINATIONS = 1000
 """As many actions at most may several discrete ones make together."""
@@ -63,7 +63,7 @@ class ObservationEncoder:
         return _layout(self.source) == _layout(other.source)
 
     def __call__(
-        self, observation: PyTree, batch: tuple[int, ...] = ()
+        self, observation: AnyArrays, batch: tuple[int, ...] = ()
     ) -> Float[AnyArray, "..."] | UInt8[AnyArray, "..."]:
         """Encodes one observation, or a `batch` of (B,) of them, whose arrays have a leading axis.
 
