@@ -7,7 +7,6 @@ import json
 import pickle
 import random
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +37,7 @@ FUZZED = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-COMPILED = Path(jax.config.values["jax_compilation_cache_dir"] or sys.prefix)
+COMPILED = [Path(folder) for folder in (jax.config.values["jax_compilation_cache_dir"],) if folder]
 """Where these tests keep compiled programs, as the user's own settings would have it."""
 CHANGING = ("evaluate", "report", "export", "compare", "init_from", "sweep")
 """Readers of runs that belong to others. `train` goes on in a run of one's own."""
@@ -125,7 +124,7 @@ def test_a_hostile_run_has_nothing_done_outside(sound, secret, tracer, number):
     chance = random.Random(number)
     reader, run = chance.choice(CHANGING), copy_of(sound)
     done = [make_hostile(run, secret, chance), damages.damage_run(run, chance) if chance.random() < 0.3 else ""]
-    with unchanged_settings(), tracer.watch(sound.parent, COMPILED) as violations:
+    with unchanged_settings(), tracer.watch(sound.parent, *COMPILED) as violations:
         code, said = READERS[reader](run, sound)
     assert not violations, f"{reader} after {done}: {violations}\n{said}"
     assert problem_with(code, said) is None, f"{reader} after {done}: {code} {said}"
@@ -173,7 +172,7 @@ def make_agent_hostile(path: Path, secret: Path, chance: random.Random) -> str:
 
 
 @pytest.mark.parametrize(
-    "act", ["import", "process", "write", "read", "link"], ids=lambda act: f"the tracer sees a {act}"
+    "act", ["import", "process", "write", "read", "listing", "link"], ids=lambda act: f"the tracer sees a {act}"
 )
 def test_the_tracer_sees(act, tracer, secret, tmp_path):
     (tmp_path / "link").symlink_to(secret)
@@ -185,6 +184,8 @@ def test_the_tracer_sees(act, tracer, secret, tmp_path):
             pickle.loads(pickle.dumps(Call()))
         elif act == "write":
             secret.with_name("made").mkdir()
+        elif act == "listing":
+            list(secret.parent.iterdir())
         else:
             json.loads((secret if act == "read" else tmp_path / "link").read_text(encoding="utf-8"))
         (tmp_path / "own").write_text("", encoding="utf-8")

@@ -9,6 +9,7 @@ import site
 import sys
 import sysconfig
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ _READABLE = tuple(
             *filter(None, sys.path),
         ),
         Path(podmeta.__file__).parents[1],
-        *("/proc", "/sys", "/dev/null", "/dev/urandom"),
+        *("/proc", "/sys", "/dev"),
     )
 )
 """Where a command finds Python, its packages, podmeta with its configs, and the machine."""
@@ -61,7 +62,7 @@ class Tracer:
 
     def __init__(self) -> None:
         self._own: tuple[Path, ...] | None = None
-        self._is_judging = False
+        self._in_thread = threading.local()
         self.violations: list[str] = []
         sys.addaudithook(self._hook)
 
@@ -80,13 +81,13 @@ class Tracer:
             self._own = None
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self._own is None or self._is_judging:
+        if self._own is None or getattr(self._in_thread, "is_judging", False):
             return
-        self._is_judging = True  # resolving a path has events of its own
+        self._in_thread.is_judging = True  # resolving a path has events of its own
         try:
             problem = self._judge(event, arguments, self._own)
         finally:
-            self._is_judging = False
+            self._in_thread.is_judging = False
         if problem is not None:
             self.violations.append(problem)
 
@@ -100,6 +101,8 @@ class Tracer:
             return _judge_import(arguments[0])
         if event == "open":
             return _judge_open(*arguments, own)
+        if event in ("os.listdir", "os.scandir"):
+            return _judge_open(arguments[0] or ".", None, os.O_RDONLY, own)
         return None
 
 
