@@ -10,7 +10,6 @@ The overrides are those of the command line, and so are the run directory and wh
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +21,13 @@ from rich.console import Console
 
 from podmeta.agent import LearnedAlgorithm
 from podmeta.config.compose import compose_job
-from podmeta.config.schema import JobConfig
+from podmeta.config.schema import DevicesConfig, JobConfig
 from podmeta.config.suites import experiment_suite, load_suite
 from podmeta.config.validate import validate_job
-from podmeta.distributed.compilation_cache import use_compilation_cache
-from podmeta.distributed.devices import set_up_devices
-from podmeta.distributed.initialise import start
+from podmeta.distributed.set_up import set_up
 from podmeta.errors import InputError
 from podmeta.evaluation.learning_curve import plot_curves
-from podmeta.evaluation.run import check_settings, evaluate_run
+from podmeta.evaluation.run import evaluate_run
 from podmeta.storage.meta_params_id import newest_meta_params, summary_of
 from podmeta.storage.run_files import CurveRow, EvaluationRow, MetricsRow, Summary, read_curves, read_metrics
 from podmeta.storage.trust import RunJob, read_run
@@ -65,10 +62,11 @@ def compose(*overrides: str) -> JobConfig:
 
 
 def train(*job: str | JobConfig) -> "Run":
-    """Meta-trains a job, from its start or from where its run directory stopped.
+    """Meta-trains a job, from its start or from where its run directory stopped. `Run.evaluate` tests what came out.
 
     Progress goes to standard error. Ctrl-C ends training after the update that is under way, with a checkpoint, and
-    the run that is returned can be read, tested and continued: give the same job with `run_dir`. Outside the main
+    the run that is returned can be read, tested and continued: give the same job with `run_dir`. A second Ctrl-C ends
+    the whole process at once, as it does on the command line. Outside the main
     thread no signal stops it. JAX's settings are as before afterwards. Where JAX has started already, its devices are
     taken, whatever `devices.cpu` says.
 
@@ -83,8 +81,6 @@ def train(*job: str | JobConfig) -> "Run":
       PodmetaError: training failed; the newest checkpoint is intact.
     """
     with _settings_of(_composed(job)) as composed:
-        if composed.evaluation.enabled:
-            check_settings(composed)
         result = train_job(composed, _show)
     if result.stopped_by is not None:
         _show(f"stopped by {result.stopped_by} at update {result.update} of {composed.num_updates}")
@@ -173,8 +169,7 @@ class Run:
         """
         run = self._read(overrides)
         tests = experiment_suite(run.job) if suite is None else load_suite(suite, run.job)
-        if any(override.startswith("evaluation.num_tasks=") for override in overrides):
-            tests = tests.without_numbers_of_tasks()
+        tests = tests.sized_by(overrides)
         run.check(tests.settings)
         with _settings_of(run.job) as job:
             restored = restore_meta_params(self.path)
@@ -277,15 +272,14 @@ def _settings_of(job: JobConfig) -> Iterator[JobConfig]:
     """JAX as the job needs it meanwhile. Yields the job, with the devices that JAX has started with if it has."""
     before = {name: jax.config.values[name] for name in _SETTINGS}
     try:
-        start(job.distributed)
         try:
-            set_up_devices(job.devices.cpu)
+            set_up(job, _warn)
         except InputError:
-            set_up_devices(0)  # without a device, it fails again
-            _show(f"devices.cpu={job.devices.cpu}: JAX had started with {jax.local_device_count()}, which are used")
-            job = dataclasses.replace(job, devices=dataclasses.replace(job.devices, cpu=0))
-        for warning in use_compilation_cache(job.compilation_cache_dir):
-            _show(f"warning: {warning}")
+            if job.devices.cpu == 0:
+                raise
+            given, job = job.devices.cpu, dataclasses.replace(job, devices=DevicesConfig())
+            set_up(job, _warn)  # fails again, unless it was for the number of devices
+            _show(f"devices.cpu={given}: JAX had started with {jax.local_device_count()}, which are used")
         compilation_cache.reset_cache()  # JAX looks at the setting once
         yield job
     finally:
@@ -302,4 +296,9 @@ def _pandas_frame(columns: Mapping[str, object]) -> "DataFrame":
     return pandas.DataFrame(columns)
 
 
-_show = functools.partial(print, flush=True)
+def _show(line: str) -> None:
+    print(line, flush=True)
+
+
+def _warn(warning: str) -> None:
+    _show(f"warning: {warning}")

@@ -1,4 +1,4 @@
-"""Agents: what the learner inside is told, what comes out, and what they refuse."""
+"""Agents: the inputs of the learner inside, the actions, and what they refuse."""
 
 import copy
 import pickle
@@ -59,7 +59,7 @@ def random_timesteps(seed, number):
 
 
 def test_the_learner_is_told_what_training_tells_it(algorithm, monkeypatch, tmp_path):
-    """By a learner that keeps what it is told, and takes action 1 whatever comes."""
+    """By a learner that keeps its inputs and always takes action 1."""
 
     maker = registry._MAKERS[SymmetricConfig]
 

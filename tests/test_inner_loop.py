@@ -1,4 +1,4 @@
-"""Lifetimes on a scripted environment: what the learner is told when, and what it keeps."""
+"""Lifetimes on a scripted environment: the learner's inputs at every step, and what it keeps."""
 
 from typing import NamedTuple
 

@@ -16,7 +16,7 @@ import podmeta
 from podmeta import runs
 from podmeta.errors import InputError
 from podmeta.runs import Evaluation, Metrics, Run
-from podmeta.storage.run_files import MetricsRow
+from podmeta.storage.run_files import CurveRow, MetricsRow
 from tests.end_to_end.job import TINY
 
 JOB = (*TINY, "devices.cpu=4", "evaluation.settings=[{}]", "logging.progress=false", "num_updates=8")
@@ -75,6 +75,14 @@ def test_an_evaluation_is_rows_and_a_figure(run):
         run.evaluate("no_such_suite")
 
 
+def test_names_in_a_figure_are_text():
+    curve = CurveRow("s", "e", {"id": "$x^$"}, "$y^$", "regret", [1, 2], [0.0, 1.0], [0.0, 0.5], [0.0, 1.5], 8)
+    figure = Evaluation("s", [], [curve]).plot()
+    figure.canvas.draw()  # where matplotlib would parse formulas
+    axes = figure.axes[0]
+    assert axes.get_title() == "e: id=$x^$" and axes.get_legend().get_texts()[0].get_text() == "$y^$"
+
+
 def test_a_job_can_be_composed_changed_and_trained(tmp_path, run):
     job = podmeta.compose(*JOB, f"run_dir={tmp_path / 'changed'}")
     changed = podmeta.train(dataclasses.replace(job, num_updates=4))
@@ -122,7 +130,7 @@ def test_a_foreign_run_runs_no_code(run, tmp_path):
     config = (foreign / "config.yaml").read_text(encoding="utf-8")
     settings = json.dumps([{"environment": "factory", "factory": "os:mkdir", "options": {"path": str(tmp_path / "x")}}])
     (foreign / "config.yaml").write_text(config.replace("settings:\n  - {}", f"settings: {settings}"), encoding="utf-8")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="names code to run"):
         podmeta.load_run(foreign).evaluate()
     assert not (tmp_path / "x").exists()
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _RESULTS_IN_FILES = ("train", "evaluate", "report", "export")
 """Commands that have done their work even where what they print is lost."""
+
 _PRINT_ONLY = ("-c", "--cfg", "--dry-run")
 """Flags with which they only print."""
 
@@ -56,10 +57,9 @@ def _run_as_process(arguments: list[str], interruption: "Interruption") -> int:
     code = run(arguments, interruption)
     interruption.advice = "the command had come to its end"
     sys.stdout.flush()
-    is_lost = arguments[:1] not in [[name] for name in _RESULTS_IN_FILES] or any(
-        word.startswith(_PRINT_ONLY) for word in arguments
-    )
-    if output.error is not None and code == 0 and is_lost:
+    prints_only = any(word.startswith(_PRINT_ONLY) for word in arguments)
+    result_is_lost = prints_only or not set(arguments[:1]) & set(_RESULTS_IN_FILES)
+    if output.error is not None and code == 0 and result_is_lost:
         print(f"failed: the output could not be written: {output.error.strerror}", file=sys.stderr)
         code = 1
     _leave(code)

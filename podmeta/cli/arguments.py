@@ -4,7 +4,7 @@ Nothing here imports JAX or Hydra, so that help and a wrong flag answer at once.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
 
@@ -130,6 +130,12 @@ def at_most_one(key: str, values: Sequence[str]) -> str | None:
     if len(values) > 1:
         raise InputError(f"{key}= is given twice: {key}={values[0]} and {key}={values[1]}. Give it once")
     return values[0] if values else None
+
+
+def listing(title: str, described: Mapping[str, str]) -> str:
+    """Names with their descriptions in two columns below a title, for the end of a help."""
+    width = max(map(len, described))
+    return f"\n{title}\n" + "".join(f"  {name.ljust(width)}  {text}\n" for name, text in described.items())
 
 
 def local_path(key: str, path: str) -> Path:

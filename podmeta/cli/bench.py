@@ -1,7 +1,7 @@
 """`podmeta bench`: measures this machine."""
 
 from podmeta.benchmarks import BENCHMARKS, load_benchmark
-from podmeta.cli.arguments import Call, Commands
+from podmeta.cli.arguments import Call, Commands, listing
 from podmeta.errors import InputError
 
 
@@ -12,7 +12,7 @@ def add_parser(commands: Commands) -> None:
         usage="podmeta bench NAME",
         help=f"measure this machine: {', '.join(BENCHMARKS)}",
         description="Measures this machine, and prints JSON lines.",
-        more=_names,
+        more=lambda: listing("NAME", BENCHMARKS),
     ).set_defaults(run=bench)
 
 
@@ -25,8 +25,3 @@ def bench(call: Call) -> None:
     if len(call.words) != 1 or call.words[0] not in BENCHMARKS:
         raise InputError(f"name one benchmark: podmeta bench NAME, which is one of {', '.join(BENCHMARKS)}")
     load_benchmark(call.words[0])()
-
-
-def _names() -> str:
-    width = max(map(len, BENCHMARKS))
-    return "\nNAME\n" + "".join(f"  {name.ljust(width)}  {measured}\n" for name, measured in BENCHMARKS.items())

@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
-from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_directories, split_words
+from podmeta.cli.arguments import (
+    Call,
+    Commands,
+    add_trust,
+    at_most_one,
+    listing,
+    local_path,
+    split_directories,
+    split_words,
+)
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
@@ -22,8 +31,7 @@ beside= has the learner of another run meet the same tasks, such as MetaRNN's, w
 _WORDS = ("run", "agent", "suite", "to", "beside")
 """What the command takes besides keys of the config."""
 
-_NUM_TASKS = "evaluation.num_tasks"
-_KEYS_WITH_AGENT = (_NUM_TASKS, "evaluation.seed", "devices.cpu", "compilation_cache_dir")
+_KEYS_WITH_AGENT = ("evaluation.num_tasks", "evaluation.seed", "devices.cpu", "compilation_cache_dir")
 
 
 def add_parser(commands: Commands) -> None:
@@ -62,8 +70,8 @@ def evaluate(call: Call) -> None:
 def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str]) -> None:
     if given["to"]:
         raise InputError("to= is for agent=: the rows of a run go to its directory")
-    from podmeta.cli.devices import set_up
     from podmeta.config.suites import experiment_suite, load_suite
+    from podmeta.distributed.set_up import set_up
     from podmeta.storage.run_files import EVALUATION
     from podmeta.storage.trust import read_run
 
@@ -71,12 +79,11 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
     beside = [local_path("beside", path) for path in given["beside"]]
     run = read_run(run_path, overrides, call.flags.trust)
     job = run.job
-    suites = [load_suite(name, job) for name in given["suite"]] or [experiment_suite(job)]
-    if _gives_num_tasks(overrides):
-        suites = [suite.without_numbers_of_tasks() for suite in suites]
+    chosen = [load_suite(name, job) for name in given["suite"]] or [experiment_suite(job)]
+    suites = [suite.sized_by(overrides) for suite in chosen]
     for suite in suites:
         run.check(suite.settings)
-    set_up(job, call)
+    set_up(job, call.warn)
     from podmeta.evaluation.run import evaluate_run, load_companion
     from podmeta.training.meta_params import restore_meta_params
 
@@ -90,10 +97,10 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
 
 
 def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str]) -> None:
-    from podmeta.cli.devices import set_up
     from podmeta.config.compose import compose_job
     from podmeta.config.presets import list_options
     from podmeta.config.suites import load_suite
+    from podmeta.distributed.set_up import set_up
     from podmeta.storage.run_files import EVALUATION
     from podmeta.storage.trust import check_card
 
@@ -106,16 +113,14 @@ def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str
     if stray is not None:
         raise InputError(f"{stray!r} is not understood with agent=, which takes {', '.join(_KEYS_WITH_AGENT)}")
     settings = compose_job(overrides)
-    set_up(settings, call)
+    set_up(settings, call.warn)
     from podmeta.evaluation.agents import agent_job, agent_meta_params, open_folder
     from podmeta.evaluation.run import evaluate_run
     from podmeta.storage.pretrained import load_pretrained
 
     pretrained = load_pretrained(given["agent"][0])
     job = agent_job(pretrained, settings)
-    suite = load_suite(suite_name, job)
-    if _gives_num_tasks(overrides):
-        suite = suite.without_numbers_of_tasks()
+    suite = load_suite(suite_name, job).sized_by(overrides)
     if not call.flags.trust:
         check_card(pretrained.name, suite.settings)
     meta_params = agent_meta_params(pretrained, job.learner, suite)
@@ -125,15 +130,8 @@ def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str
     evaluate_run(job, suite, meta_params, pretrained.card.num_updates, path, PlainConsole(), goes_on=True)
 
 
-def _gives_num_tasks(overrides: list[str]) -> bool:
-    """Whether the command line says how many tasks there are, whatever the suite says."""
-    return any(override.partition("=")[0] == _NUM_TASKS for override in overrides)
-
-
 def _suites() -> str:
     """All suites, for the help."""
     from podmeta.config.presets import list_options
 
-    suites = list_options("evaluation")
-    width = max(map(len, suites))
-    return "\nsuite=\n" + "".join(f"  {name.ljust(width)}  {description}\n" for name, description in suites.items())
+    return listing("suite=", list_options("evaluation"))

@@ -32,14 +32,14 @@ def play(call: Call) -> None:
     agent = at_most_one("agent", given["agent"])
     if agent is None:
         raise InputError("name the learned algorithm: podmeta play agent=NAME; `podmeta list` prints which there are")
-    from podmeta.cli.devices import set_up
     from podmeta.config.compose import compose_job
     from podmeta.config.schema import MixtureConfig
+    from podmeta.distributed.set_up import set_up
 
     job = compose_job(overrides)
     if isinstance(job.environment, MixtureConfig):
         raise InputError("environment=mixture is several environments: name one to play in")
-    set_up(job, call)
+    set_up(job, call.warn)
     from podmeta.agent import load_agent
     from podmeta.evaluation.play import open_dm_environment, show_lifetime
     from podmeta.evaluation.play import play as play_lifetime

@@ -5,7 +5,7 @@ import os
 import shlex
 from pathlib import Path
 
-from podmeta.cli.arguments import Call, Commands, add_trust
+from podmeta.cli.arguments import Call, Commands, add_trust, listing
 from podmeta.cli.console import PlainConsole
 from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError, PodmetaError
@@ -110,12 +110,12 @@ def _print_job(call: Call) -> None:
 
 
 def _train(call: Call) -> None:
-    from podmeta.cli.devices import set_up
     from podmeta.config.paths import to_paste
     from podmeta.config.suites import experiment_suite
+    from podmeta.distributed.set_up import set_up
 
     job = _make_job(call)
-    set_up(job, call)
+    set_up(job, call.warn)
     from podmeta.distributed.processes import is_first
     from podmeta.evaluation.done import is_tested
     from podmeta.evaluation.run import check_files, check_settings, evaluate_run
@@ -154,10 +154,10 @@ def _go_on(run_path: Path, words: list[str]) -> str:
 
 
 def _dry_run(call: Call) -> None:
-    from podmeta.cli.devices import set_up
+    from podmeta.distributed.set_up import set_up
 
     job = _make_job(call)
-    set_up(job, call)
+    set_up(job, call.warn)
     from podmeta.evaluation.run import check_settings
     from podmeta.planning.dry_run import dry_run
     from podmeta.planning.report import dry_run_as_table
@@ -196,10 +196,4 @@ def _choices() -> str:
     from podmeta.config.presets import list_options
     from podmeta.config.schema import GROUPS
 
-    lines: list[str] = []
-    for group in ("experiment", *GROUPS):
-        options = list_options(group)
-        width = max(map(len, options))
-        lines += ["", f"{group}="]
-        lines += [f"  {name.ljust(width)}  {description}" for name, description in options.items()]
-    return "\n".join(lines) + "\n"
+    return "".join(listing(f"{group}=", list_options(group)) for group in ("experiment", *GROUPS))

@@ -67,9 +67,10 @@ class Suite(NamedTuple):
         on_host = isinstance(environment, HostEnvironmentConfig)
         return (self.num_host_tasks if on_host else self.num_tasks) or default
 
-    def without_numbers_of_tasks(self) -> "Suite":
-        """The suite on as many tasks as the job says."""
-        return self._replace(num_tasks=0, num_host_tasks=0)
+    def sized_by(self, overrides: Sequence[str]) -> "Suite":
+        """The suite, on as many tasks as the overrides say that the job was made with, if they do."""
+        is_given = any(override.partition("=")[0] == "evaluation.num_tasks" for override in overrides)
+        return self._replace(num_tasks=0, num_host_tasks=0) if is_given else self
 
 
 def experiment_suite(job: JobConfig) -> Suite:

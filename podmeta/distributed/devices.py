@@ -80,8 +80,12 @@ def describe_devices() -> list[str]:
     return [f"{device.device_kind} {device.id} ({device.platform})" for device in jax.local_devices()]
 
 
+LESS_MEMORY = "take fewer members or lifetimes, a smaller learner, shorter lifetimes, or more devices"
+"""The cure for too little memory."""
+
+
 @contextlib.contextmanager
-def explained_memory_errors(cure: str) -> Iterator[None]:
+def explained_memory_errors() -> Iterator[None]:
     """Turns XLA's error about a device without enough memory into a `PodmetaError` that says what to do."""
     try:
         yield
@@ -89,7 +93,7 @@ def explained_memory_errors(cure: str) -> Iterator[None]:
         message = str(error).splitlines()[0]
         if "RESOURCE_EXHAUSTED" not in message:
             raise
-        raise PodmetaError(f"the devices have too little memory ({message}): {cure}") from error
+        raise PodmetaError(f"the devices have too little memory ({message}): {LESS_MEMORY}") from error
 
 
 def map_over_devices(

@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Shaped
 
 from podmeta.evaluation.meta_test import headline_metric, metric_values
 from podmeta.evaluation.rollouts import Lifetimes
@@ -15,7 +16,10 @@ from podmeta.storage.files import write_atomically
 from podmeta.storage.run_files import CurveRow
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Values = Shaped[np.ndarray, "num_points"]
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {
@@ -36,9 +40,7 @@ def draw_learning_curves(path: Path, curves: dict[str, dict[str, Lifetimes]], ti
       curves: by setting, by algorithm, the lifetimes, of which the headline metric is drawn, added up over env steps.
       title: above all settings: which θ it is.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context({"text.parse_math": False}):  # names are text, also those with dollars
+    with _plain_text():
         _draw_figure(path, curves, title)
 
 
@@ -54,17 +56,14 @@ def plot_curves(curves: Sequence[CurveRow]) -> "Figure":
     for row in curves:
         setting = ", ".join(f"{key}={value}" for key, value in row.setting.items())
         panels.setdefault(f"{row.environment}: {setting}", []).append(row)
-    figure = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
-    for axes, (title, rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for row in rows:
-            colour = COLOURS.get(row.algorithm)
-            (line,) = axes.plot(row.steps, row.mean, label=row.algorithm, color=colour)
-            axes.fill_between(row.steps, row.low, row.high, color=line.get_color(), alpha=0.2, linewidth=0)
-        axes.set_title(title, fontsize="small", parse_math=False)
-        axes.set_xlabel(f"env step of the lifetime ({rows[0].num_tasks:,} tasks)")
-        axes.set_ylabel(f"{rows[0].metric} per env step")
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize="small")
+    with _plain_text():
+        figure = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
+        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, rows) in zip(all_axes, panels.items(), strict=True):
+            for row in rows:
+                _draw(axes, row.algorithm, *map(np.asarray, (row.steps, row.mean, row.low, row.high)))
+            _describe(axes, title, f"{rows[0].metric} per env step", rows[0].num_tasks)
+            axes.legend(frameon=False, fontsize="small")
     return figure
 
 
@@ -78,12 +77,11 @@ def _draw_figure(path: Path, curves: dict[str, dict[str, Lifetimes]], title: str
     for axes, (setting, measured) in zip(all_axes, curves.items(), strict=True):
         metric = headline_metric(measured)
         for algorithm, lifetimes in measured.items():
-            _draw(axes, algorithm, np.cumsum(metric_values(lifetimes, metric), axis=1))
-        num_tasks = len(lifetimes.rewards)
-        axes.set_title(setting, fontsize="small")
-        axes.set_xlabel(f"env step of the lifetime ({num_tasks:,} tasks)")
-        axes.set_ylabel(f"{metric} so far")
-        axes.grid(alpha=0.3)
+            totals = np.cumsum(metric_values(lifetimes, metric), axis=1)
+            mean, half_width = totals.mean(axis=0), t_half_width(totals)
+            steps = np.arange(1, totals.shape[1] + 1)
+            _draw(axes, algorithm, steps, mean, mean - half_width, mean + half_width)
+        _describe(axes, setting, f"{metric} so far", len(lifetimes.rewards))
     figure.suptitle(title, fontsize="small")
     all_axes[0].legend(frameon=False, fontsize="small")
     content = io.BytesIO()
@@ -91,9 +89,22 @@ def _draw_figure(path: Path, curves: dict[str, dict[str, Lifetimes]], title: str
     write_atomically(path, content.getvalue())
 
 
-def _draw(axes: object, algorithm: str, totals: Float[np.ndarray, "num_tasks lifetime_length"]) -> None:
-    steps = np.arange(1, totals.shape[1] + 1)
-    mean, half_width = totals.mean(axis=0), t_half_width(totals)
-    colour, width = COLOURS.get(algorithm, "#D55E00"), 2.4 if algorithm == "learner" else 1.3
-    axes.plot(steps, mean, label=algorithm, color=colour, linewidth=width)  # type: ignore[attr-defined]
-    axes.fill_between(steps, mean - half_width, mean + half_width, color=colour, alpha=0.2, linewidth=0)  # type: ignore[attr-defined]
+def _plain_text() -> AbstractContextManager[None]:
+    """Has matplotlib take the texts that are made meanwhile as they are: names may have dollars."""
+    import matplotlib as mpl
+
+    return mpl.rc_context({"text.parse_math": False})
+
+
+def _draw(axes: "Axes", algorithm: str, steps: Values, mean: Values, low: Values, high: Values) -> None:
+    """A curve and its interval, each [num_points]."""
+    width = 2.4 if algorithm == "learner" else 1.3
+    (line,) = axes.plot(steps, mean, label=algorithm, color=COLOURS.get(algorithm), linewidth=width)
+    axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+
+
+def _describe(axes: "Axes", title: str, measured: str, num_tasks: int) -> None:
+    axes.set_title(title, fontsize="small")
+    axes.set_xlabel(f"env step of the lifetime ({num_tasks:,} tasks)")
+    axes.set_ylabel(measured)
+    axes.grid(alpha=0.3)

@@ -12,7 +12,13 @@ from podmeta.architectures.registry import Program
 from podmeta.config.schema import EnvironmentConfig, JobConfig
 from podmeta.config.stages import Stage, environments_of, stages_of
 from podmeta.config.validate import validate_devices
-from podmeta.distributed.devices import TooLittleMemoryError, compile_for, describe_devices, shapes_on_devices
+from podmeta.distributed.devices import (
+    LESS_MEMORY,
+    TooLittleMemoryError,
+    compile_for,
+    describe_devices,
+    shapes_on_devices,
+)
 from podmeta.errors import InputError, PodmetaError
 from podmeta.planning.plan import Memory, memory_of
 from podmeta.training.build import build_programs, instance_settings, num_instances
@@ -119,8 +125,7 @@ def _memory_of_updates(job: JobConfig, stage: Stage, program: Anakin, num_device
         compiled = compile_for(jax.local_devices(), lambda state: program.run(state, num_updates), DEVICE_AXIS, shapes)
     except TooLittleMemoryError as error:
         raise PodmetaError(
-            f"{stage.name}: the devices have too little memory ({str(error).splitlines()[0]}): take fewer members or "
-            "lifetimes, a smaller learner, shorter lifetimes, or more devices"
+            f"{stage.name}: the devices have too little memory ({str(error).splitlines()[0]}): {LESS_MEMORY}"
         ) from error
     return memory_of(compiled)
 

@@ -36,8 +36,6 @@ from podmeta.training.run_logger import NoRecords, Progress, Records, Row, open_
 from podmeta.training.schedules import earlier_job, schedule_changes
 from podmeta.training.sessions import open_session
 
-_LESS_MEMORY = "take fewer members or lifetimes, a smaller learner, shorter lifetimes, or more devices"
-
 
 class TrainingResult(NamedTuple):
     """How training ended.
@@ -99,7 +97,7 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
                 # Seeds stay those that the run began with, even if this version derives others.
                 settings = instance_settings(job, stage.number)._replace(seed=state.outer.settings.seed)
                 state = jax.jit(program.init)(settings, state.outer.meta_params)
-            with explained_memory_errors(_LESS_MEMORY):
+            with explained_memory_errors():
                 session = open_session(job, stage, program, state)
             under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path)
             try:
@@ -175,7 +173,7 @@ class _StageUnderWay:
             num_updates = _updates_until_boundary(progress.update, self.stage, self.job)
             try:
                 # A process that stopped in the middle of these updates would leave the others waiting for it.
-                with explained_memory_errors(_LESS_MEMORY):
+                with explained_memory_errors():
                     advance = self.session.advance(num_updates, lambda: alone and stop_request.requested)
             except SessionError:
                 self.records.save(self.session.state(), progress)

@@ -1,4 +1,4 @@
-"""Several processes on this machine: what they are told, what they say, and how they end."""
+"""Several processes on this machine: their arguments, their output, and how they end."""
 
 import os
 import signal

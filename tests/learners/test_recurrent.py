@@ -30,7 +30,7 @@ def draw_script():
 
 
 def live(config, num_policy_channels=1):
-    """θ, what the cell was told [NUM_STEPS, num_inputs], and the outputs [NUM_STEPS, ...]."""
+    """θ, the cell's inputs [NUM_STEPS, num_inputs], and the outputs [NUM_STEPS, ...]."""
     learner = make_recurrent_learner(config, (OBSERVATION_SIZE,), NUM_ACTIONS, num_policy_channels)
     meta_params, script = draw_meta_params(learner), draw_script()
 

@@ -30,7 +30,7 @@ def size_of_meta_params(job):
 
 def test_it_says_what_would_be_trained_and_what_that_needs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("podmeta.cli.devices.set_up", lambda job, call: None)
+    monkeypatch.setattr("podmeta.distributed.set_up.set_up", lambda job, warn: None)
     monkeypatch.setenv("COLUMNS", "200")
     words = [*TINY, "num_updates=1400", f"run_dir={tmp_path / 'run'}"]
     assert main(["train", "--dry-run", *words]) == 0

@@ -79,7 +79,7 @@ def test_every_step_follows_the_rules(play, name, positions, seed):
 
 
 def test_an_episode_in_which_nothing_is_taken_is_truncated(play):
-    """Termination and truncation both occur where every object terminates, and are told apart."""
+    """Termination and truncation both occur where every object terminates, and their discounts differ."""
     length = MODES["sparse"].episode_length
     last = [
         (int(next_state.steps), next_timestep.discount, next_timestep.reward)

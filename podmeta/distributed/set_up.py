@@ -1,0 +1,24 @@
+"""Readies JAX for a job."""
+
+from collections.abc import Callable
+
+from podmeta.config.schema import JobConfig
+from podmeta.distributed.compilation_cache import use_compilation_cache
+from podmeta.distributed.devices import set_up_devices
+from podmeta.distributed.initialise import start
+
+
+def set_up(job: JobConfig, warn: Callable[[str], None]) -> None:
+    """Readies processes, devices and the compilation cache. It must come before anything touches a device.
+
+    Args:
+      job: says what it needs of the machine.
+      warn: shows the user a warning of one line.
+
+    Raises:
+      InputError: JAX finds no device, or had started with another number of them; or the processes do not meet.
+    """
+    start(job.distributed)
+    set_up_devices(job.devices.cpu)
+    for warning in use_compilation_cache(job.compilation_cache_dir):
+        warn(warning)
