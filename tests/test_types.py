@@ -9,8 +9,6 @@ import podmeta
 PACKAGE = Path(podmeta.__file__).parent
 
 ALLOWED = {
-    "architectures/sebulba/cpu_tuning/packing.py: Packed.arrays": "arrays, and whatever JAX puts in their place",
-    "architectures/sebulba/cpu_tuning/packing.py: Packed.structure": "the structure of any pytree",
     "cli/console.py: PlainConsole.__init__": "passes on what rich's Console takes",
     "cli/console.py: PlainConsole.render_str": "passes on what rich's Console takes",
     "config/schema/option.py: option": "as dataclasses.field, it stands for a value of the key's own type",

@@ -24,7 +24,6 @@ from dm_env import specs
 from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.architectures.sebulba.actor_programs import make_actor_programs
 from podmeta.architectures.sebulba.cpu_tuning.cores import SharedCores
-from podmeta.architectures.sebulba.cpu_tuning.fast_dispatch import quickly_called
 from podmeta.architectures.sebulba.functions import Sebulba
 from podmeta.architectures.sebulba.layout import make_layout
 from podmeta.architectures.sebulba.session import SebulbaSession
@@ -163,10 +162,9 @@ def _environment_rate(job: JobConfig, in_programs: bool) -> float:
         if compiled is None:
             return lambda: [environment.step(each) for each in actions]
 
-        def scanned(timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        @jax.jit
+        def several(timestep: dm_env.TimeStep) -> dm_env.TimeStep:
             return jax.lax.scan(lambda last, one: (compiled.step(last, one), None), timestep, actions)[0]
-
-        several = quickly_called(scanned, (timestep,), donate_argnums=())
 
         def steps() -> None:
             nonlocal timestep

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree, Shaped, UInt32
 
-from podmeta.architectures.sebulba.cpu_tuning.packing import Packed, pack, unpack
 from podmeta.inner_loop import ActorOutput, Experience, LifetimeState, action_noise, policy_step
 from podmeta.learners.base import LearnerState, MetaParams
 from podmeta.learners.policies import Action, Noise
@@ -49,7 +48,7 @@ class ActorState(NamedTuple):
 
     lifetimes: LifetimeState
     noise: Noise
-    records: Packed
+    records: Record
     position: Int[Array, ""]
 
 
@@ -75,8 +74,8 @@ class EntryActor(NamedTuple):
         lifetimes = self._over_lifetimes(self._lifetime, meta_params, keys)
         noise = self._noise(lifetimes)
 
-        def recorded(lifetimes: LifetimeState, noise: Noise) -> Packed:
-            return pack(self._policy_step(meta_params, lifetimes, noise, timestep)[0])
+        def recorded(lifetimes: LifetimeState, noise: Noise) -> Record:
+            return self._policy_step(meta_params, lifetimes, noise, timestep)[0]
 
         shapes = jax.eval_shape(recorded, lifetimes, noise[0])
         records = jax.tree.map(lambda leaf: jnp.zeros((self.unroll_length, *leaf.shape), leaf.dtype), shapes)
@@ -103,7 +102,7 @@ class EntryActor(NamedTuple):
         records = jax.tree.map(
             lambda growing, new: jax.lax.dynamic_update_index_in_dim(growing, new, state.position, axis=0),
             state.records,
-            pack(record),
+            record,
         )
         return state._replace(lifetimes=lifetimes, records=records, position=state.position + 1), actions
 
@@ -151,7 +150,7 @@ class EntryActor(NamedTuple):
         def shifted(leaf: Shaped[Array, "time num"], last: Shaped[ArrayLike, "num"]) -> Shaped[Array, "num time"]:
             return jnp.append(leaf[1:], jnp.asarray(last)[None], axis=0).swapaxes(0, 1)
 
-        records: Record = unpack(state.records)
+        records = state.records
         learner_input, learner_output, action = jax.tree.map(
             lambda leaf: leaf.swapaxes(0, 1), records.actor_output or (None, None, None)
         )

@@ -15,7 +15,6 @@ from jaxtyping import PyTree
 
 from podmeta.architectures.sebulba.actor_programs import CompiledEntry
 from podmeta.architectures.sebulba.clock import ENVIRONMENT, INFERENCE, Clock
-from podmeta.architectures.sebulba.cpu_tuning.fast_dispatch import quickly_called
 from podmeta.architectures.sebulba.entry_actor import ActorState
 from podmeta.environments.host.base import CompiledStep, HostEnvironment
 from podmeta.learners.base import MetaParams
@@ -67,7 +66,7 @@ class CompiledUnroll:
         self._compiled = compiled
         self._clock = clock
         unroll = functools.partial(programs.entry_actor.unroll, compiled.step)
-        self._program = quickly_called(unroll, (*arguments, np.int32(0)), donate_argnums=1)
+        self._program = jax.jit(unroll, donate_argnums=1)
         state, _ = self._program(meta_params, state, timestep, np.int32(0))
         # Its part of the program's time cannot be seen otherwise.
         self._seconds_to_act = _seconds_to_act(programs.act_alone, meta_params, state, timestep)
