@@ -35,6 +35,7 @@ from podmeta.seeds import checked_seed
 from podmeta.storage.files import reason, write_atomically
 from podmeta.storage.named_arrays import filled, from_npz, to_npz
 from podmeta.storage.pretrained import Card, Pretrained, load_pretrained
+from podmeta.storage.trust import check_card
 from podmeta.training.export import learned_algorithm_of
 
 _LARGEST_GRID = 1000  # components; what has three axes and more of them is taken for an image
@@ -57,19 +58,24 @@ class AgentState(NamedTuple):
     learner_state: LearnerState
 
 
-def load_agent(source: str | Path) -> "LearnedAlgorithm":
+def load_agent(source: str | Path, trust: bool = False) -> "LearnedAlgorithm":
     """A learned algorithm, from which `reset` makes agents.
 
     Args:
       source: the name of one that ships with podmeta (`podmeta list` prints them), the path of an .npz file that
         `podmeta export` has made, or a run directory.
+      trust: whether code may run that the file's card names as its learner, or the config of somebody else's run;
+        docs/security.md says what that is.
 
     Raises:
-      InputError: there is none of that name, or a file is missing or damaged.
+      InputError: there is none of that name, a file is missing or damaged, or it would run code of somebody else's.
     """
     if Path(source, "config.yaml").exists():
-        return LearnedAlgorithm(learned_algorithm_of(Path(source)))
-    return LearnedAlgorithm(load_pretrained(str(source)))
+        return LearnedAlgorithm(learned_algorithm_of(Path(source), trust=trust))
+    pretrained = load_pretrained(str(source))
+    if not trust:
+        check_card(pretrained.name, pretrained.learner_config)
+    return LearnedAlgorithm(pretrained)
 
 
 class LearnedAlgorithm:

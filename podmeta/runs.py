@@ -25,6 +25,7 @@ from podmeta.config.schema import DevicesConfig, JobConfig
 from podmeta.config.suites import experiment_suite, load_suite
 from podmeta.config.validate import validate_job
 from podmeta.distributed.set_up import set_up
+from podmeta.environments.kinds import with_known_kinds
 from podmeta.errors import InputError
 from podmeta.evaluation.learning_curve import plot_curves
 from podmeta.evaluation.run import evaluate_run
@@ -81,6 +82,7 @@ def train(*job: str | JobConfig) -> "Run":
       PodmetaError: training failed; the newest checkpoint is intact.
     """
     with _settings_of(_composed(job)) as composed:
+        composed = with_known_kinds(composed)
         result = train_job(composed, _show)
     if result.stopped_by is not None:
         _show(f"stopped by {result.stopped_by} at update {result.update} of {composed.num_updates}")
@@ -154,7 +156,7 @@ class Run:
         Raises:
           InputError: there is no checkpoint yet, or no such instance.
         """
-        return LearnedAlgorithm(learned_algorithm_of(self.path, instance))
+        return LearnedAlgorithm(learned_algorithm_of(self.path, instance, trust=self._trust))
 
     def evaluate(self, suite: str | None = None, *overrides: str) -> "Evaluation":
         """Meta-tests the newest θ, prints a table, and adds the rows to the run directory.

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.paths import path_override
-from podmeta.config.schema import JobConfig
+from podmeta.config.schema import FactoryConfig, JobConfig
+from podmeta.config.stages import environments_of, stages_of
 from podmeta.config.sweeps import expand_sweep
 from podmeta.distributed.children import run_child
 from podmeta.evaluation.done import is_done
@@ -50,7 +51,7 @@ def plan_sweep(overrides: list[str]) -> list[SweepRun]:
       InputError: a combination makes no sense, or the folder of a run holds a run with another config.
     """
     combinations = expand_sweep(overrides)
-    jobs = [compose_job(combination) for combination in combinations]
+    jobs = [_job_of(combination) for combination in combinations]
     base = Path(jobs[0].run_dir) if jobs[0].run_dir else make_run_path(jobs[0].experiment_name)
     shared = set.intersection(*map(set, combinations))
     runs = [
@@ -65,6 +66,19 @@ def plan_sweep(overrides: list[str]) -> list[SweepRun]:
     for run in runs:
         check_config(run.run_path, job_to_yaml(run.job))
     return runs
+
+
+def _job_of(overrides: list[str]) -> JobConfig:
+    """The job as its run will record it."""
+    job = compose_job(overrides)
+    learnt = [environment for stage in stages_of(job) for environment in environments_of(stage.environment)]
+    if not any(isinstance(environment, FactoryConfig) for environment in learnt):
+        return job
+    from podmeta.distributed.devices import set_up_for_absent_devices
+    from podmeta.environments.kinds import with_known_kinds
+
+    set_up_for_absent_devices()  # the devices are for the runs
+    return with_known_kinds(job, any(override.startswith("architecture=") for override in overrides))
 
 
 def run_sweep(runs: list[SweepRun], tell: Callable[[str], None]) -> str | None:

@@ -19,6 +19,7 @@ ROOMS = (
     ("inner_loop",),
     ("environments", "learners"),
     ("config",),
+    ("factories",),
     ("arithmetic", "data_files", "keys", "seeds", "streams", "utf8", "value_types"),
     ("errors",),
 )

@@ -90,7 +90,7 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
     call.interruption.advice = (
         f"the settings measured so far are in {run_path / EVALUATION}; to measure anew: {call.again}"
     )
-    companions = [load_companion(path, call.warn) for path in beside]
+    companions = [load_companion(path, call.warn, call.flags.trust) for path in beside]
     restored = restore_meta_params(run_path, call.warn)
     for suite in suites:
         evaluate_run(job, suite, restored.meta_params, restored.update, run_path, PlainConsole(), companions=companions)
@@ -122,7 +122,7 @@ def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str
     job = agent_job(pretrained, settings)
     suite = load_suite(suite_name, job).sized_by(overrides)
     if not call.flags.trust:
-        check_card(pretrained.name, suite.settings)
+        check_card(pretrained.name, pretrained.learner_config, suite.settings)
     meta_params = agent_meta_params(pretrained, job.learner, suite)
     path = local_path("to", to) if to else Path("evaluations", pretrained.name)
     open_folder(path, pretrained)

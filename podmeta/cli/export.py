@@ -1,20 +1,22 @@
 """`podmeta export`: a learned algorithm of a run."""
 
-from podmeta.cli.arguments import Call, Commands, at_most_one, local_path, split_directories, split_words
+from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_directories, split_words
 from podmeta.errors import InputError
 
-_USAGE = "podmeta export DIR to=FILE.npz [instance=N] [description=TEXT] [limits=TEXT]"
+_USAGE = "podmeta export DIR to=FILE.npz [instance=N] [description=TEXT] [limits=TEXT] [--trust]"
 _KEYS = ("run", "to", "instance", "description", "limits")
 
 
 def add_parser(commands: Commands) -> None:
     """Adds the command's parser."""
-    commands.add_parser(
+    parser = commands.add_parser(
         "export",
         usage=_USAGE,
         help="make a learned algorithm of a finished run: θ and a card",
         description="Writes θ of a run to FILE.npz, and its card beside it. instance=N is one of several instances.",
-    ).set_defaults(run=export)
+    )
+    add_trust(parser, "run code that the config of somebody else's run names as its learner")
+    parser.set_defaults(run=export)
 
 
 def export(call: Call) -> None:
@@ -38,7 +40,9 @@ def export(call: Call) -> None:
     run_path, target = local_path("run", values["run"]), local_path("to", values["to"])
     from podmeta.training.export import export_run
 
-    card, notes = export_run(run_path, target, int(instance), values["description"], values["limits"], call.warn)
+    card, notes = export_run(
+        run_path, target, int(instance), values["description"], values["limits"], call.warn, call.flags.trust
+    )
     for note in notes:
         call.warn(note)
     call.tell(f"wrote {target} and its card {target.with_suffix('.json')}")

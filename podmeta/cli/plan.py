@@ -47,6 +47,9 @@ def plan(call: Call) -> None:
     from podmeta.planning.report import plan_as_dict, plan_as_table
 
     set_up_for_absent_devices()
+    from podmeta.environments.kinds import with_known_kinds
+
+    job = with_known_kinds(job)
     planned = make_plan(job, topology, int(stage) if stage is not None else None, call.tell)
     if call.flags.json:
         print(json.dumps(plan_as_dict(planned)))

@@ -1,6 +1,6 @@
 """`podmeta play`: one lifetime of a learned algorithm."""
 
-from podmeta.cli.arguments import Call, Commands, at_most_one, split_words
+from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, split_words
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
@@ -13,12 +13,14 @@ Lets a learned algorithm live one lifetime, and draws what it earns.
 
 def add_parser(commands: Commands) -> None:
     """Adds the command's parser."""
-    commands.add_parser(
+    parser = commands.add_parser(
         "play",
-        usage="podmeta play agent=NAME environment=NAME[/ID] [environment.KEY=VALUE ...] [seed=N]",
+        usage="podmeta play agent=NAME environment=NAME[/ID] [environment.KEY=VALUE ...] [seed=N] [--trust]",
         help="let a learned algorithm live one lifetime, and draw what it earns",
         description=_DESCRIPTION,
-    ).set_defaults(run=play)
+    )
+    add_trust(parser, "run code that the card of somebody else's agent names as its learner")
+    parser.set_defaults(run=play)
 
 
 def play(call: Call) -> None:
@@ -41,10 +43,12 @@ def play(call: Call) -> None:
         raise InputError("environment=mixture is several environments: name one to play in")
     set_up(job, call.warn)
     from podmeta.agent import load_agent
+    from podmeta.environments.kinds import with_known_kind
     from podmeta.evaluation.play import open_dm_environment, show_lifetime
     from podmeta.evaluation.play import play as play_lifetime
 
-    algorithm = load_agent(agent)
-    with open_dm_environment(job.environment, job.seed) as environment:
-        lifetime = play_lifetime(algorithm, environment, job.environment.lifetime_length, job.seed)
+    environment_config = with_known_kind(job.environment)
+    algorithm = load_agent(agent, call.flags.trust)
+    with open_dm_environment(environment_config, job.seed) as environment:
+        lifetime = play_lifetime(algorithm, environment, environment_config.lifetime_length, job.seed)
         show_lifetime(lifetime, PlainConsole())

@@ -17,6 +17,7 @@ from podmeta.config.resolve import evaluation_settings, resolve_job
 from podmeta.config.run_config import literal, parse_run_config, read_config_file
 from podmeta.config.schema import GROUPS, JobConfig, loose, open_keys
 from podmeta.config.shorthand import expand_overrides
+from podmeta.config.swaps import with_fitting_unroll, with_swaps
 from podmeta.config.validate import check_known, check_lists, validate_environment, validate_job
 from podmeta.errors import InputError
 
@@ -36,7 +37,8 @@ def compose_job(overrides: list[str]) -> JobConfig:
     Raises:
       InputError: a key, a type, a value or a file is wrong; the message names it and the cure.
     """
-    overrides, paths = split_paths(expand_overrides(overrides))
+    given = expand_overrides(overrides)
+    overrides, paths = split_paths(with_swaps(given))
     try:
         with hydra_over_presets():
             composed = hydra.compose("job", [_as_hydra_writes(override) for override in overrides])
@@ -44,9 +46,10 @@ def compose_job(overrides: list[str]) -> JobConfig:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(explain_overrides(error, overrides)) from error
     try:
-        return dataclasses.replace(job_from_config(composed), **paths)
+        job = job_from_config(composed)
     except OmegaConfBaseException as error:
         raise InputError(explain_overrides(error, overrides)) from error
+    return dataclasses.replace(with_fitting_unroll(job, given), **paths)
 
 
 def job_from_config(config: DictConfig | ListConfig) -> JobConfig:

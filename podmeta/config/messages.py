@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 from hydra.errors import OverrideParseException
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from podmeta.config.presets import list_options
 from podmeta.config.schema import schema_fields
@@ -50,9 +50,6 @@ def explain_overrides(error: Exception, overrides: list[str]) -> str:
         return f"{error}. Quote a value that has commas, or sweep over its parts: podmeta train … --multirun"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read. {HOW_TO_OVERRIDE}"
-    # Hydra links its error to the one behind it as a cause where the command line is wrong, but not where a file is.
-    if error.__cause__ is None and isinstance(error.__context__, ConfigKeyError):
-        return _misfit_of_preset(str(error.__context__.full_key), overrides)
     return explain(
         error, [key for key, _ in schema_fields()], "`podmeta train --help` lists the experiments and groups"
     )
@@ -77,14 +74,6 @@ def explain(error: Exception, keys: Iterable[str], where_to_look: str, prefix: s
     if "not in" in message or "is not in struct" in message:
         return f"unknown config key {prefix + key!r}.{_did_you_mean(_similar_keys(key, keys))} {where_to_look}"
     return f"{prefix}{key}: {message}"
-
-
-def _misfit_of_preset(key: str, overrides: list[str]) -> str:
-    """That an experiment sets a key of another member of a group than the user has chosen."""
-    group = key.partition(".")[0]
-    experiment = next((override for override in overrides if override.startswith("experiment=")), "a preset")
-    choice = next((override for override in overrides if override.startswith(f"{group}=")), f"the {group} chosen")
-    return f"{experiment} sets {key}, which {choice} does not have: start from another experiment, or from none"
 
 
 def no_such_choice(key: str, name: str, choices: Iterable[str]) -> str:

@@ -37,6 +37,19 @@ def list_options(group: str) -> dict[str, str]:
     return options
 
 
+def member_of(group: str, preset: str) -> type | None:
+    """The dataclass that a preset is of; None where there is no such preset."""
+    path = config_directory() / group / f"{preset}.yaml"
+    if not path.exists():
+        return GROUPS[group].get(preset)
+    for below in OmegaConf.to_container(OmegaConf.load(path)).get("defaults", []):  # type: ignore[union-attr]  # a mapping
+        name = str(below)
+        member = GROUPS[group].get(name.removesuffix("_schema")) if name.endswith("_schema") else member_of(group, name)
+        if member is not None:
+            return member
+    return None
+
+
 @functools.cache
 def environment_preset(name: str) -> EnvironmentConfig | MixtureConfig:
     """The config of configs/environment/<name>.yaml, which must exist. It is shared: do not change it."""

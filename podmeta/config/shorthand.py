@@ -11,6 +11,9 @@ _WITH_IDS = tuple(
 )
 
 
+_WITH_FACTORIES = ("learner", "environment", "outer")
+
+
 def split_reference(reference: str) -> tuple[str, str]:
     """The preset and the id of an environment written in one word; any other word, and no id."""
     preset, _, id = reference.partition("/")
@@ -21,7 +24,7 @@ def expand_overrides(overrides: list[str]) -> list[str]:
     """The overrides as Hydra knows them.
 
     `environment=gymnasium/CartPole-v1` becomes a preset and its id; `environment.factory=…` alone implies
-    `environment=factory`.
+    `environment=factory`, and so do those of learners and outer loops.
     """
     expanded: list[str] = []
     for override in overrides:
@@ -29,9 +32,8 @@ def expand_overrides(overrides: list[str]) -> list[str]:
         preset, id = split_reference(value) if key == "environment" else ("", "")
         expanded += [f"environment={preset}", f"environment.id={_quoted(id)}"] if id else [override]
     keys = [override.partition("=")[0] for override in expanded]
-    if "environment.factory" in keys and "environment" not in keys:
-        expanded.insert(0, "environment=factory")
-    return expanded
+    implied = [f"{group}=factory" for group in _WITH_FACTORIES if f"{group}.factory" in keys and group not in keys]
+    return [*implied, *expanded]
 
 
 def _quoted(word: str) -> str:

@@ -16,7 +16,7 @@ import dm_env
 import jax
 import jax.numpy as jnp
 from dm_env import specs
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 Task = TypeVar("Task")
 EnvironmentState = TypeVar("EnvironmentState")
@@ -83,14 +83,14 @@ AnyEnvironment = Environment[Any, Any]
 """An environment, whatever its tasks and states are."""
 
 
-def restart(observation: Float[Array, "..."]) -> dm_env.TimeStep:
+def restart(observation: Shaped[Array, "..."]) -> dm_env.TimeStep:
     """A FIRST time step. Reward 0 and discount 1 stand for dm_env's None: a traced step has one structure."""
     return _time_step(dm_env.StepType.FIRST, 0.0, 1.0, observation)
 
 
 def transition(
-    reward: Float[Array, ""] | float,
-    observation: Float[Array, "..."],
+    reward: Shaped[Array, ""] | float,
+    observation: Shaped[Array, "..."],
     terminated: Array | bool = False,
     truncated: Array | bool = False,
 ) -> dm_env.TimeStep:

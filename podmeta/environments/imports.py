@@ -1,12 +1,10 @@
-"""Importing what belongs to an extra or to the user, only where it is needed; and names similar to a wrong one."""
+"""Importing what belongs to an extra, only where it is needed; and names similar to a wrong one."""
 
 import contextlib
 import difflib
 import importlib
 import io
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from types import ModuleType
 
 from podmeta.errors import InputError
@@ -28,21 +26,6 @@ def import_extra(module: str, environment: str) -> ModuleType:
             f"environment.name={environment} needs {module}, which cannot be imported ({error}): "
             f"pip install 'podmeta[{environment.replace('_', '-')}]'"
         ) from error
-
-
-def import_own_module(module: str) -> ModuleType:
-    """A module of the user's own, such as that of a factory. It may lie in the current folder.
-
-    The folder joins the import path only here, after the user's word has named a module, and comes last there. So no
-    file in it takes the place of an installed package, and none runs where no module is named.
-
-    Raises:
-      Exception: whatever importing it raises.
-    """
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.append(folder)
-    return importlib.import_module(module)
 
 
 def near(name: str, known: Iterable[str], otherwise: str = "No name there is similar.") -> str:

@@ -13,6 +13,7 @@ from podmeta.config.schema import (
     GridWorldConfig,
     GymnaxConfig,
     HostEnvironmentConfig,
+    JaxFactoryConfig,
     LinearControlConfig,
     ObjectGridWorldConfig,
     OscillatorConfig,
@@ -24,6 +25,7 @@ from podmeta.environments.base import AnyEnvironment
 from podmeta.environments.imports import import_extra
 from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.environments.jax.contextual_bandit import ContextualBandit
+from podmeta.environments.jax.factory import jax_environment
 from podmeta.environments.jax.grid_world import GridWorld
 from podmeta.environments.jax.linear_control import LinearControl
 from podmeta.environments.jax.object_grid_world import ObjectGridWorld
@@ -32,6 +34,7 @@ from podmeta.environments.jax.random_mdp import RandomMDP
 from podmeta.environments.jax.tabular_mdp import TabularMDP
 from podmeta.environments.jax.transformed import transformed
 from podmeta.errors import InputError
+from podmeta.factories import Factory
 
 MakeEnvironment = Callable[[Any], AnyEnvironment]
 """Makes an environment, without transforms, from its config. Raises an InputError where a key does not fit."""
@@ -70,6 +73,7 @@ _MAKERS: dict[type[EnvironmentConfig], MakeEnvironment] = {
     GymnaxConfig: _gymnax,
     XLandConfig: _xland,
     BraxConfig: _brax,
+    JaxFactoryConfig: lambda config: jax_environment(Factory("environment", config.factory, config.options)),
 }
 
 

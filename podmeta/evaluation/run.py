@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 from rich.console import Console
 
-from podmeta.config.compose import job_from_yaml
 from podmeta.config.resolve import EvaluationSetting
 from podmeta.config.schema import BanditConfig, JobConfig, LearnerConfig
 from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite, row_setting
@@ -48,25 +47,33 @@ from podmeta.storage.run_files import (
     read_evaluation,
     to_json_lines,
 )
+from podmeta.storage.trust import read_run
 from podmeta.training.build import state_shapes
 from podmeta.training.meta_params import restore_meta_params
 
 Row = EvaluationRow | CurveRow
 
 
-def load_companion(run_path: Path, warn: Warn = warnings.warn) -> Companion:
+def load_companion(run_path: Path, warn: Warn = warnings.warn, trust: bool = False) -> Companion:
     """The learner of another run, by the name of its directory; of several instances the first.
 
+    Args:
+      run_path: the run directory.
+      warn: shows the user a warning.
+      trust: whether code may run that the run's config names as its learner, whoever has started it.
+
     Raises:
-      InputError: it is no run directory, has no checkpoint, or is called as an algorithm is that is always there.
+      InputError: it is no run directory, has no checkpoint, is called as an algorithm is that is always there, or would
+        run code of somebody else's.
       PodmetaError: all its checkpoints are broken.
     """
     name = run_path.resolve().name
     if name in ALWAYS_THERE or name in REFERENCES:
         raise InputError(f"beside={run_path}: rows about {name} are of another algorithm: rename the directory")
-    job = job_from_yaml(run_path / "config.yaml", [])
+    run = read_run(run_path, trust=trust)
+    run.check_learner("add --trust")
     meta_params = restore_meta_params(run_path, warn).meta_params
-    return Companion(name, jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), meta_params), job.learner)
+    return Companion(name, jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), meta_params), run.job.learner)
 
 
 def evaluate_run(

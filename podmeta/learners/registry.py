@@ -8,11 +8,13 @@ from typing import Any
 from podmeta.config.schema import (
     GROUPS,
     LearnerConfig,
+    LearnerFactoryConfig,
     OnlineActorCriticConfig,
     OnlineReinforceConfig,
     RecurrentConfig,
     SymmetricConfig,
 )
+from podmeta.factories import Factory
 from podmeta.learners.base import Learner
 from podmeta.learners.normalisation import with_normalised_rewards, with_scaled_observations
 from podmeta.learners.online import make_online_actor_critic, make_online_reinforce
@@ -28,11 +30,25 @@ def _of_flat_observations(make: Callable[[Any, int, int, int], Learner]) -> Make
     return lambda config, observation_shape, *sizes: make(config, math.prod(observation_shape), *sizes)
 
 
+def _of_factory(config: LearnerFactoryConfig, *sizes: Any) -> Learner:
+    """The learner that a function of the user's makes.
+
+    Raises:
+      InputError: the function cannot be imported or called, or returns something else.
+    """
+    factory = Factory("learner", config.factory, config.options)
+    learner = factory.call(*sizes)
+    if not isinstance(learner, Learner):
+        raise factory.wrong(learner, "a podmeta.learners.base.Learner")
+    return learner
+
+
 _MAKERS: dict[type[LearnerConfig], MakeLearner] = {
     SymmetricConfig: _of_flat_observations(make_symmetric_learner),
     RecurrentConfig: make_recurrent_learner,
     OnlineActorCriticConfig: _of_flat_observations(make_online_actor_critic),
     OnlineReinforceConfig: _of_flat_observations(make_online_reinforce),
+    LearnerFactoryConfig: _of_factory,
 }
 
 

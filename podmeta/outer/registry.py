@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from podmeta.config.schema import GROUPS, ActorCriticConfig, DistillationConfig, EvolutionConfig, OuterLoopConfig
+from podmeta.config.schema import (
+    GROUPS,
+    ActorCriticConfig,
+    DistillationConfig,
+    EvolutionConfig,
+    OuterFactoryConfig,
+    OuterLoopConfig,
+)
+from podmeta.factories import Factory
 from podmeta.outer.actor_critic import make_actor_critic
 from podmeta.outer.base import Entry, OuterLoop
 from podmeta.outer.distillation import make_distillation
@@ -12,10 +20,25 @@ from podmeta.outer.evolution import make_evolution
 MakeOuterLoop = Callable[[Any, tuple[Entry, ...], int, int], OuterLoop]
 """(config, entries, num_updates, first_update) -> the outer loop of one stage, as `make_evolution`."""
 
+
+def _of_factory(config: OuterFactoryConfig, *stage: Any) -> OuterLoop:
+    """The outer loop that a function of the user's makes.
+
+    Raises:
+      InputError: the function cannot be imported or called, or returns something else.
+    """
+    factory = Factory("outer", config.factory, config.options)
+    outer_loop = factory.call(config, *stage)
+    if not isinstance(outer_loop, OuterLoop):
+        raise factory.wrong(outer_loop, "a podmeta.outer.base.OuterLoop")
+    return outer_loop
+
+
 _MAKERS: dict[type[OuterLoopConfig], MakeOuterLoop] = {
     EvolutionConfig: make_evolution,
     ActorCriticConfig: make_actor_critic,
     DistillationConfig: make_distillation,
+    OuterFactoryConfig: _of_factory,
 }
 
 

@@ -1,10 +1,11 @@
 """What of a run's config names code, and is taken from nobody but the user.
 
-A run directory is data. An environment may need more: a factory, a module that registers it, a file. Such a key of a
-run's config counts where the user has started the run, repeats it on the command line, or says `--trust`.
+A run directory is data. An environment may need more: a factory, a module that registers it, a file. So may a learner
+and an outer loop. Such a key of a run's config counts where the user has started the run, repeats it on the command
+line, or says `--trust`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +15,14 @@ from podmeta.config.compose import job_from_content
 from podmeta.config.paths import split_paths
 from podmeta.config.resolve import EvaluationSetting, evaluation_settings
 from podmeta.config.run_config import read_config_file
-from podmeta.config.schema import JobConfig
-from podmeta.config.schema.environments import texts_in
+from podmeta.config.schema import JobConfig, LearnerConfig
+from podmeta.config.schema.code_texts import texts_in
 from podmeta.config.shorthand import split_reference
 from podmeta.config.stages import environments_of, stages_of
 from podmeta.errors import InputError
 from podmeta.storage.signature import is_signed
 
-_GROUPS = ("environment", "stages", "evaluation")
+_GROUPS = ("learner", "environment", "outer", "stages", "evaluation")
 _MAX_TEXT = 200  # characters
 _CURE = "repeat the key on the command line, or add --trust"
 
@@ -44,17 +45,19 @@ class RunJob(NamedTuple):
     own_texts: frozenset[str]
 
     def check_whole(self) -> None:
-        """Checks that all environments of the job may be made, those of its meta-test included.
+        """Checks that all of the job may be made: learner, outer loops, and environments, the meta-test's included.
 
         Raises:
           InputError: one names code, and the run is not the user's.
         """
+        for stage in stages_of(self.job):
+            self._refuse(_foreign("outer.", stage.outer.code_texts(), self.own_texts), cure="add --trust")
         trained = [environment for stage in stages_of(self.job) for environment in environments_of(stage.environment)]
         settings = [EvaluationSetting(environment, {}) for environment in trained]
         self.check([*settings, *evaluation_settings(self.job)], cure="add --trust")
 
     def check(self, settings: Iterable[EvaluationSetting], cure: str = _CURE) -> None:
-        """Checks that environments may be made.
+        """Checks that the learner and environments may be made.
 
         Args:
           settings: what the run is to be tested in.
@@ -63,8 +66,22 @@ class RunJob(NamedTuple):
         Raises:
           InputError: one names code, and the run is not the user's.
         """
-        named = None if self.is_trusted else _named_code(settings, self.own_texts)
-        if named is not None:
+        self.check_learner(cure)
+        self._refuse(_named_code(settings, self.own_texts), cure)
+
+    def check_learner(self, cure: str = _CURE) -> None:
+        """Checks that the learner may be made.
+
+        Args:
+          cure: what a user who trusts the run is to do.
+
+        Raises:
+          InputError: it names code, and the run is not the user's.
+        """
+        self._refuse(_foreign("learner.", self.job.learner.code_texts(), self.own_texts), cure)
+
+    def _refuse(self, named: str | None, cure: str) -> None:
+        if named is not None and not self.is_trusted:
             raise InputError(
                 f"{self.run_path}: {named} names code to run or a file to open, and the run is not one that you have "
                 f"started, or its config.yaml has changed. If you trust it, {cure}"
@@ -88,32 +105,42 @@ def read_run(run_path: Path, overrides: Iterable[str] = (), trust: bool = False)
     return RunJob(run_path, job, written, trust or is_signed(run_path, written), _texts_of(given))
 
 
-def check_card(agent: str, settings: Iterable[EvaluationSetting]) -> None:
-    """Checks that environments may be made that the card of a learned algorithm describes.
+def check_card(agent: str, learner: LearnerConfig, settings: Iterable[EvaluationSetting] = ()) -> None:
+    """Checks that the learner and the environments may be made that the card of a learned algorithm describes.
 
     Args:
       agent: its name.
+      learner: the learner on the card.
       settings: what it is to be tested in.
 
     Raises:
       InputError: one names code.
     """
-    named = _named_code(settings, frozenset())
+    named, cure = _foreign("learner.", learner.code_texts(), frozenset()), ""
+    if named is None:
+        named, cure = _named_code(settings, frozenset()), "; or choose another suite"
     if named is not None:
         raise InputError(
-            f"the card of {agent}: {named} names code to run or a file to open. If you trust it, add --trust; or "
-            "choose another suite"
+            f"the card of {agent}: {named} names code to run or a file to open. If you trust it, add --trust (in "
+            f"Python: trust=True){cure}"
         )
 
 
 def _named_code(settings: Iterable[EvaluationSetting], own_texts: frozenset[str]) -> str | None:
     """The keys of the first environment that names code, and what they say; None where none does."""
     for environment, changes in settings:
-        foreign = {key: text for key, text in environment.code_texts().items() if text not in own_texts}
-        if foreign:
-            place = "environment." if changes.keys().isdisjoint({"environment", *_fields(foreign)}) else "a setting's "
-            return ", ".join(f"{place}{key}={_brief(text)}" for key, text in foreign.items())
+        texts = environment.code_texts()
+        place = "environment." if changes.keys().isdisjoint({"environment", *_fields(texts)}) else "a setting's "
+        foreign = _foreign(place, texts, own_texts)
+        if foreign is not None:
+            return foreign
     return None
+
+
+def _foreign(place: str, texts: Mapping[str, str], own_texts: frozenset[str]) -> str | None:
+    """Keys and texts that the user has not given; None where there are none."""
+    foreign = {key: text for key, text in texts.items() if text not in own_texts}
+    return ", ".join(f"{place}{key}={_brief(text)}" for key, text in foreign.items()) or None
 
 
 def _texts_of(overrides: list[str]) -> frozenset[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
-from podmeta.config.compose import job_from_yaml
 from podmeta.config.schema import EnvironmentConfig, JobConfig, LearnerConfig
 from podmeta.config.stages import environments_of, stages_of
 from podmeta.errors import InputError
@@ -32,6 +32,7 @@ from podmeta.storage.run_files import (
     read_provenance,
     read_summary,
 )
+from podmeta.storage.trust import read_run
 from podmeta.training.meta_params import restore_meta_params
 
 _PACKAGES = ("podmeta", "jax", "jaxlib", "dm-haiku", "optax", "rlax", "gymnax", "numpy")
@@ -58,6 +59,7 @@ def export_run(
     description: str = "",
     limits: str = "",
     warn: Warn = warnings.warn,
+    trust: bool = False,
 ) -> Exported:
     """Makes a learned algorithm of a finished run.
 
@@ -68,18 +70,19 @@ def export_run(
       description: what it is for, for the card.
       limits: what it is known not to do, for the card.
       warn: shows the user a warning.
+      trust: whether code may run that the run's config names as its learner, whoever has started it.
 
     Returns:
       The card, and what is to be said about it.
 
     Raises:
       InputError: the run has not ended at its newest θ, has no checkpoint or no such instance, one of its files is
-        damaged, or the target is no .npz file.
+        damaged, it would run code of somebody else's, or the target is no .npz file.
       PodmetaError: all checkpoints are broken, or a file could not be written.
     """
     if target.suffix != ".npz":
         raise InputError(f"to={target} must end in .npz: the card goes beside it and ends in .json")
-    restored = _restore(run_path, instance, warn)
+    restored = _restore(run_path, instance, warn, trust)
     summary = _summary(run_path, restored)
     rows, notes = current_rows(read_evaluation(run_path, warn), restored.identity, run_path / EVALUATION)
     card = dataclasses.replace(
@@ -92,19 +95,23 @@ def export_run(
     return Exported(card, notes)
 
 
-def learned_algorithm_of(run_path: Path, instance: int = 0, warn: Warn = warnings.warn) -> Pretrained:
+def learned_algorithm_of(
+    run_path: Path, instance: int = 0, warn: Warn = warnings.warn, trust: bool = False
+) -> Pretrained:
     """The learned algorithm that a run holds, also where it has not ended. Its card has no results.
 
     Args:
       run_path: the run directory.
       instance: which of several instances.
       warn: shows the user a warning.
+      trust: whether code may run that the run's config names as its learner, whoever has started it.
 
     Raises:
-      InputError: the run has no checkpoint or no such instance, or one of its files is damaged.
+      InputError: the run has no checkpoint or no such instance, one of its files is damaged, or it would run code of
+        somebody else's.
       PodmetaError: all checkpoints are broken.
     """
-    restored = _restore(run_path, instance, warn)
+    restored = _restore(run_path, instance, warn, trust)
     rows = [row for row in read_metrics(run_path, warn) if row.update <= restored.identity.update]
     card = _card(run_path, restored, rows[-1].env_steps if rows else 0, restored.seconds)
     return Pretrained(run_path.resolve().name, card, restored.job.learner, by_path(restored.meta_params))
@@ -130,8 +137,10 @@ class _Restored(NamedTuple):
     seconds: float
 
 
-def _restore(run_path: Path, instance: int, warn: Warn) -> _Restored:
-    job = job_from_yaml(run_path / "config.yaml", [])
+def _restore(run_path: Path, instance: int, warn: Warn, trust: bool) -> _Restored:
+    run = read_run(run_path, trust=trust)
+    run.check_learner("add --trust (in Python: trust=True)")
+    job = run.job
     restored = restore_meta_params(run_path, warn)
     if not 0 <= instance < len(restored.seeds):
         raise InputError(f"instance={instance} does not exist: the run has {len(restored.seeds)}, counted from 0")
@@ -142,7 +151,7 @@ def _restore(run_path: Path, instance: int, warn: Warn) -> _Restored:
         job,
         MetaParamsId(restored.update, digests, in_checkpoint=recorded),
         instance,
-        jax.tree.map(lambda leaf: leaf[instance], restored.meta_params),
+        jax.tree.map(lambda leaf: np.asarray(leaf[instance]), restored.meta_params),
         int(restored.seeds[instance]),
         restored.metadata.seconds,
     )
@@ -183,8 +192,11 @@ def _check_learner(config: LearnerConfig, meta_params: MetaParams, run_path: Pat
         learner = make_learner(config, (observation_size,), num_actions, num_policy_channels=1)
         return {name: leaf.shape for name, leaf in by_path(jax.eval_shape(learner.init, make_key(0))).items()}
 
-    of_any_size = shapes(2, 2)
-    if of_any_size != shapes(3, 4):
+    try:
+        of_any_size = shapes(2, 2)
+        if of_any_size != shapes(3, 4):
+            return
+    except InputError:  # a learner of the user's own may take other sizes only
         return
     problem = differences({name: leaf.shape[1:] for name, leaf in by_path(meta_params).items()}, of_any_size)
     if problem is not None:

@@ -62,12 +62,6 @@ def test_a_group_can_be_chosen_over_the_experiments():
     assert (job.learner.name, job.experiment_name) == ("recurrent", "bandit")
 
 
-def test_an_experiments_keys_may_not_fit_another_member_of_a_group_and_that_is_told():
-    message = r"experiment=cartpole sets learner\..*, which learner=recurrent does not have"
-    with pytest.raises(InputError, match=message):
-        compose_job(["experiment=cartpole", "learner=recurrent"])
-
-
 def test_composing_leaves_nothing_behind():
     compose_job(["experiment=cartpole", "learner.hidden_size=3"])
     assert compose_job(["experiment=bandit"]).learner.hidden_size == SymmetricConfig().hidden_size

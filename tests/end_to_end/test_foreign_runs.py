@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+import podmeta
 from podmeta.config.compose import compose_job, job_to_yaml
+from podmeta.errors import InputError
 from podmeta.evaluation.run import load_companion
 from podmeta.storage.signature import sign
 from podmeta.storage.trust import read_run
@@ -159,3 +161,38 @@ def test_training_goes_on_with_a_home_that_cannot_be_written(tmp_path, monkeypat
         code, said = command("train", *UNTESTED, "num_updates=1", f"run_dir={tmp_path / 'run'}")
     assert code == 0, said
     assert not (tmp_path / "run" / "config.signature").exists()
+
+
+LEARNER = ("learner.factory=os:mkdir", "learner.options={{path: '{mark}'}}")
+OF_A_LEARNER: dict[str, Callable[[Path, Path], tuple[int, str]]] = {
+    "evaluate": lambda run, to: command("evaluate", f"run={run}"),
+    "evaluate beside": lambda run, to: command("evaluate", f"run={to / 'own_0'}", f"beside={run}"),
+    "export": lambda run, to: command("export", f"run={run}", f"to={to / 'theirs.npz'}"),
+    "train run_dir": lambda run, to: command("train", f"run_dir={run}"),
+}
+
+
+@pytest.mark.parametrize("reader", list(OF_A_LEARNER))
+def test_the_learner_of_somebody_else_is_not_made(sound, mark, tmp_path, reader):
+    shutil.copytree(sound, tmp_path / "own_0")
+    run = Path(shutil.copytree(sound, tmp_path / "foreign_0"))
+    words = [word.format(mark=mark) for word in LEARNER]
+    config = job_to_yaml(compose_job(["experiment=bandit", "evaluation.settings=[{}]", *words]))
+    (run / "config.yaml").write_text(config, encoding="utf-8")
+    with unchanged_settings():
+        code, said = OF_A_LEARNER[reader](run, tmp_path)
+    assert not mark.exists()
+    assert code == 2 and "learner.factory='os:mkdir'" in said and "add --trust" in said, said
+
+
+def test_the_learner_on_a_card_is_not_made(sound, mark, tmp_path):
+    agent = tmp_path / "theirs.npz"
+    assert command("export", f"run={sound}", f"to={agent}")[0] == 0
+    card = json.loads(agent.with_suffix(".json").read_text(encoding="utf-8"))
+    card["learner"] = {"name": "factory", "factory": "os:mkdir", "options": {"path": str(mark)}}
+    agent.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+    for words in (["play", "environment=bandit"], ["evaluate", "suite=action_spaces", f"to={tmp_path / 'to'}"]):
+        code, said = command(words[0], f"agent={agent}", *words[1:])
+        assert code == 2 and not mark.exists() and "add --trust" in said, said
+    with pytest.raises(InputError, match="trust=True"):
+        podmeta.load_agent(agent)

@@ -28,6 +28,7 @@ from podmeta.config.schema.jax_environments import (
     ContextualBanditConfig,
     GridWorldConfig,
     GymnaxConfig,
+    JaxFactoryConfig,
     LinearControlConfig,
     ObjectGridWorldConfig,
     OscillatorConfig,
@@ -46,6 +47,7 @@ from podmeta.config.schema.job import (
 )
 from podmeta.config.schema.learners import (
     LearnerConfig,
+    LearnerFactoryConfig,
     OnlineActorCriticConfig,
     OnlineReinforceConfig,
     OnlineRuleConfig,
@@ -60,6 +62,7 @@ from podmeta.config.schema.outer_loops import (
     EvolutionConfig,
     GradientConfig,
     MetaOptimiserConfig,
+    OuterFactoryConfig,
     OuterLoopConfig,
     ScheduleConfig,
 )
@@ -88,8 +91,10 @@ __all__ = [
     "GymnasiumConfig",
     "GymnaxConfig",
     "HostEnvironmentConfig",
+    "JaxFactoryConfig",
     "JobConfig",
     "LearnerConfig",
+    "LearnerFactoryConfig",
     "LinearControlConfig",
     "LoggingConfig",
     "MetaOptimiserConfig",
@@ -100,6 +105,7 @@ __all__ = [
     "OnlineReinforceConfig",
     "OnlineRuleConfig",
     "OscillatorConfig",
+    "OuterFactoryConfig",
     "OuterLoopConfig",
     "PythonEnvironmentConfig",
     "RandomMDPConfig",
@@ -122,6 +128,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "recurrent": RecurrentConfig,
         "online_actor_critic": OnlineActorCriticConfig,
         "online_reinforce": OnlineReinforceConfig,
+        "factory": LearnerFactoryConfig,
     },
     "environment": {
         "bandit": BanditConfig,
@@ -140,12 +147,14 @@ GROUPS: dict[str, dict[str, type]] = {
         "bsuite": BsuiteConfig,
         "dm_control": DmControlConfig,
         "factory": FactoryConfig,
+        "jax_factory": JaxFactoryConfig,
         "mixture": MixtureConfig,
     },
     "outer": {
         "evolution": EvolutionConfig,
         "actor_critic": ActorCriticConfig,
         "distillation": DistillationConfig,
+        "factory": OuterFactoryConfig,
     },
     "architecture": {"anakin": AnakinConfig, "sebulba": SebulbaConfig},
 }

@@ -3,18 +3,6 @@
 import dataclasses
 
 from podmeta.config.schema.option import option
-from podmeta.value_types import Json
-
-
-def texts_in(value: Json, key: str) -> dict[str, str]:
-    """The texts in a value of mappings and lists, each by the key of its place, without empty ones."""
-    if isinstance(value, str):
-        return {key: value} if value else {}
-    places = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found: dict[str, str] = {}
-    for name, inner in places:
-        found |= texts_in(inner, f"{key}[{name}]" if isinstance(value, list) else f"{key}.{name}")
-    return found
 
 
 @dataclasses.dataclass

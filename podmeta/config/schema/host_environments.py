@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from podmeta.config.schema.environments import EnvironmentConfig, texts_in
+from podmeta.config.schema.code_texts import factory_texts, texts_in
+from podmeta.config.schema.environments import EnvironmentConfig
 from podmeta.config.schema.option import option
 from podmeta.value_types import Json
 
@@ -84,16 +85,19 @@ class DmControlConfig(PythonEnvironmentConfig):
 
 @dataclasses.dataclass
 class FactoryConfig(PythonEnvironmentConfig):
-    """Any dm_env.Environment, made by a function of the user's."""
+    """An environment of the user's own, made by a function: one of dm_env, Gymnasium, gymnax or podmeta.
+
+    One of gymnax or podmeta, which is JAX, becomes environment.name=jax_factory when the job starts.
+    """
 
     name: str = option("factory", "factory")
     factory: str = option(
         "",
-        "my_module:make_env, a function that returns a dm_env.Environment. Where it takes a seed, it is called for "
-        "every lifetime, and may draw a task from the seed; else once",
+        "my_module:make_env, a function that returns the environment. Where it takes a seed and the environment lives "
+        "on the host, it is called for every lifetime, and may draw a task from the seed; else once",
     )
     options: dict[str, Json] = option({}, "further arguments of the factory")
 
     def code_texts(self) -> dict[str, str]:
         """The function, and texts among its arguments."""
-        return texts_in(self.factory, "factory") | texts_in(self.options, "options")
+        return factory_texts(self.factory, self.options)

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from podmeta.config.schema.environments import EnvironmentConfig, texts_in
+from podmeta.config.schema.code_texts import factory_texts, texts_in
+from podmeta.config.schema.environments import EnvironmentConfig
 from podmeta.config.schema.option import option
 from podmeta.value_types import Json
 
@@ -266,3 +267,16 @@ class BraxConfig(EnvironmentConfig):
         choices=("generalized", "spring", "positional", "mjx"),
     )
     episode_length: int = option(1000, "steps after which an episode is truncated; 0: never", minimum=0)
+
+
+@dataclasses.dataclass
+class JaxFactoryConfig(EnvironmentConfig):
+    """A JAX environment of the user's own, made by a function: of podmeta's or gymnax's interface."""
+
+    name: str = option("jax_factory", "jax_factory")
+    factory: str = option("", "my_module:make_env, a function that returns the environment")
+    options: dict[str, Json] = option({}, "arguments of the factory")
+
+    def code_texts(self) -> dict[str, str]:
+        """The function, and texts among its arguments."""
+        return factory_texts(self.factory, self.options)

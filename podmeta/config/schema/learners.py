@@ -2,7 +2,9 @@
 
 import dataclasses
 
+from podmeta.config.schema.code_texts import factory_texts
 from podmeta.config.schema.option import option
+from podmeta.value_types import Json
 
 
 @dataclasses.dataclass
@@ -27,6 +29,10 @@ class LearnerConfig:
     def has_base(self) -> bool:
         """Whether a hand-written rule acts beneath what is learned."""
         return False
+
+    def code_texts(self) -> dict[str, str]:
+        """The texts that name code to run, by their keys. A run of somebody else's may not set them."""
+        return {}
 
 
 @dataclasses.dataclass
@@ -189,3 +195,20 @@ class OnlineReinforceConfig(OnlineRuleConfig):
     mean_square_decay: float = option(
         0.972, "decay of the running mean square that gradients are divided by", minimum=0, maximum=0.9999
     )
+
+
+@dataclasses.dataclass
+class LearnerFactoryConfig(LearnerConfig):
+    """A learner of the user's own, made by a function."""
+
+    name: str = option("factory", "factory")
+    factory: str = option(
+        "",
+        "my_module:make_learner, a function of (observation_shape, num_actions, num_policy_channels) that returns a "
+        "Learner",
+    )
+    options: dict[str, Json] = option({}, "further arguments of the factory")
+
+    def code_texts(self) -> dict[str, str]:
+        """The function, and texts among its arguments."""
+        return factory_texts(self.factory, self.options)

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from podmeta.config.schema.code_texts import factory_texts
 from podmeta.config.schema.option import option
 from podmeta.value_types import Json
 
@@ -57,6 +58,10 @@ class OuterLoopConfig:
     def slots_multiple(self) -> int:
         """The slots of a device must be a multiple of this."""
         return 1
+
+    def code_texts(self) -> dict[str, str]:
+        """The texts that name code to run, by their keys. A run of somebody else's may not set them."""
+        return {}
 
 
 @dataclasses.dataclass
@@ -167,3 +172,24 @@ class DistillationConfig(GradientConfig):
     name: str = option("distillation", "distillation")
     sharpness: float = option(2.0, "the teacher's policy is the softmax of this times its advantages", above=0)
     learning_rate: float = option(0.003, "learning rate", above=0)
+
+
+@dataclasses.dataclass
+class OuterFactoryConfig(OuterLoopConfig):
+    """An outer loop of the user's own, made by a function."""
+
+    size_key: ClassVar[str] = "slots"
+
+    name: str = option("factory", "factory")
+    factory: str = option(
+        "",
+        "my_module:make_loop, a function of (config, entries, num_updates, first_update) that returns an OuterLoop",
+    )
+    options: dict[str, Json] = option({}, "further arguments of the factory")
+    slots: int = option(64, "slots of an update, over all devices", minimum=1)
+    lifetimes_per_member: int = option(1, "lifetimes of each environment in a slot, for every member", minimum=1)
+    noise_std: float = option(0.1, "σ, where the outer loop has noise", above=0)
+
+    def code_texts(self) -> dict[str, str]:
+        """The function, and texts among its arguments."""
+        return factory_texts(self.factory, self.options)

@@ -1,18 +1,16 @@
 """Sources of `dm_env.Environment`s, one at a time: bsuite, dm_control, and factories of the user's own."""
 
 import inspect
-import itertools
-import traceback
+import sys
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any
 
 import dm_env
 
-from podmeta.environments.contract import in_words
 from podmeta.environments.host.single import SingleEnvironment
-from podmeta.environments.imports import import_extra, import_own_module, near
+from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError
+from podmeta.factories import Factory
 from podmeta.value_types import Json
 
 
@@ -63,76 +61,43 @@ def dm_control_environment(id: str) -> SingleEnvironment:
     return SingleEnvironment(suite.load(*tasks[id]), reseeded)
 
 
-def factory_environment(factory: str, options: Mapping[str, Json]) -> SingleEnvironment:
-    """The environment that a function of the user's returns.
+def factory_environment(name: str, options: Mapping[str, Json]) -> SingleEnvironment:
+    """The environment of dm_env or Gymnasium that a function of the user's returns.
 
     Args:
-      factory: `my_module:make_env`. Where the function has a parameter `seed`, it is called for every lifetime.
+      name: `my_module:make_env`. Where the function has a parameter `seed`, it is called for every lifetime.
       options: its further arguments.
 
     Raises:
-      InputError: it cannot be imported or called, fails when it is, or returns something else than a
-        `dm_env.Environment`.
+      InputError: it cannot be imported or called, fails when it is, or returns something else.
     """
-    module, _, name = factory.partition(":")
-    if not module or not name:
-        raise InputError(f"environment.factory={factory!r} names no function: write it as my_module:make_env")
-    imported = _import_module(module, factory)
-    if not hasattr(imported, name):
-        raise InputError(f"environment.factory={factory}: {module} has no {name}")
-    make = getattr(imported, name)
-    if not callable(make):
-        raise InputError(f"environment.factory={factory} is a {type(make).__name__}, which cannot be called")
-    try:
-        inspect.signature(make).bind(**{**options, **({"seed": 0} if _takes_seed(make) else {})})
-    except TypeError as error:
-        raise InputError(f"environment.options: {factory} cannot be called with {dict(options)}: {error}") from error
+    factory = Factory("environment", name, options)
+    made = factory.call(**({"seed": 0} if factory.takes("seed") else {}))
+    environment = _as_dm_env(factory, made)
 
-    def make_checked(**arguments: Any) -> dm_env.Environment:
-        environment = make(**arguments)
-        if not isinstance(environment, dm_env.Environment):
-            raise InputError(
-                f"environment.factory={factory} returned a {type(environment).__name__}, and must return a "
-                "dm_env.Environment"
-            )
+    def of_next_lifetime(environment: Any, seed: int) -> dm_env.Environment:
+        if factory.takes("seed"):
+            environment.close()
+            return _as_dm_env(factory, factory.make(seed=seed), seed)
+        if environment is not made:  # Gymnasium's, in the adapter
+            environment.reseed(seed)
         return environment
 
-    try:
-        environment = _made_by(make_checked, options, _takes_seed(make))
-        environment.observation_spec()  # what is wrong with these is the user's, too
+    with factory.explained():  # what is wrong with these is the user's, too
+        environment.observation_spec()
         environment.action_spec()
-        return environment
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever the user's function may raise
-        raise InputError(f"environment.factory={factory} failed: {_told(error, module)}") from error
+    return SingleEnvironment(environment, of_next_lifetime)
 
 
-def _import_module(module: str, factory: str) -> ModuleType:
-    """The module of a factory."""
-    try:
-        return import_own_module(module)
-    except (Exception, SystemExit) as error:  # whatever the user's module may raise
-        parents = [*itertools.accumulate(module.split("."), lambda parent, child: f"{parent}.{child}")]
-        if isinstance(error, ModuleNotFoundError) and error.name in parents:
-            raise InputError(
-                f"environment.factory={factory}: {module} cannot be imported ({error}): run podmeta in the folder "
-                "that holds it, or add that to PYTHONPATH"
-            ) from error
-        raise InputError(
-            f"environment.factory={factory}: {module} failed when it was imported: {_told(error, module)}"
-        ) from error
+def _as_dm_env(factory: Factory, made: Any, seed: int = 0) -> dm_env.Environment:
+    """What a factory has made, if it is an environment of dm_env, or of Gymnasium in an adapter."""
+    if isinstance(made, dm_env.Environment):
+        return made
+    if "gymnasium" in sys.modules and isinstance(made, sys.modules["gymnasium"].Env):
+        from podmeta.environments.bridge.from_gymnasium import GymnasiumAsDmEnv  # only now: it imports gymnasium
 
-
-def _told(error: BaseException, module: str) -> str:
-    """An error of the user's, and where in their module it came about."""
-    what = in_words(error)
-    if isinstance(error, SyntaxError):  # says where
-        return what
-    frames = list(traceback.walk_tb(error.__traceback__))
-    own = [(frame, line) for frame, line in frames if frame.f_globals.get("__name__") == module]
-    frame, line = (own or frames)[-1]
-    return f"{what} ({frame.f_code.co_filename}, line {line})"
+        return GymnasiumAsDmEnv(made, seed=seed, name=f"factory {factory.name}")
+    raise factory.wrong(made, "a dm_env.Environment, a gymnasium.Env, or a JAX environment of gymnax or podmeta")
 
 
 def _made_by(

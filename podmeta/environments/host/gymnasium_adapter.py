@@ -11,8 +11,9 @@ import dm_env
 
 from podmeta.environments.contract import in_words
 from podmeta.environments.host.single import SingleEnvironment
-from podmeta.environments.imports import import_extra, import_own_module, near
+from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError
+from podmeta.factories import import_own_module
 from podmeta.value_types import Json
 
 

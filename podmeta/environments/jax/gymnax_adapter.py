@@ -34,42 +34,29 @@ TASK_FIELDS = {"MetaMaze-misc": "goal", "PointRobot-misc": "goal", "Reacher-misc
 """gymnax's environments for meta-learning, each with the field of its state that is the task."""
 
 
-class GymnaxEnvironment(Environment[Array | tuple[()], GymnaxState]):
-    """A gymnax environment with a discrete or box action space, and discrete or box observations.
+class AdaptedGymnax(Environment[Array | tuple[()], GymnaxState]):
+    """An environment of gymnax's interface, with a discrete or box action space, and discrete or box observations.
 
     Bounds are those that gymnax declares, and a few of its environments exceed their own (MemoryChain-bsuite
     shows -1 where it declares [0, 2]). Box actions are flattened to [num_actions]. Actions must lie in the
     bounds of `action_spec`; what becomes of others is up to the gymnax environment.
 
     Args:
-      id: the gymnax id, such as `CartPole-v1`.
-      parameters: the fields of the environment's gymnax parameters that differ from its defaults.
-      fixed_task: whether what gymnax draws as the task of an episode holds for a lifetime.
-      options: arguments of `gymnax.make`, such as `size` of DeepSea-bsuite.
+      name: what messages call it.
+      environment: the environment.
+      parameters: its gymnax parameters.
+      task_field: the field of its state that is drawn as the task of an episode, and here holds for a lifetime; ""
+        for none.
 
     Raises:
-      InputError: an unknown id, parameter or option, a parameter of the wrong type, an environment whose data cannot
-        be loaded, one with observations or actions of another kind of space, or a fixed task where gymnax draws none.
+      InputError: observations or actions are of another kind of space.
     """
 
-    def __init__(
-        self,
-        id: str,
-        parameters: Mapping[str, Json],
-        fixed_task: bool = False,
-        options: Mapping[str, Json] = MappingProxyType({}),
-    ):
-        self._gymnax, defaults = _make(id, options)
-        self._parameters = _with_parameters(id, defaults, parameters)
-        self._action_space = _supported(id, "actions", self._gymnax.action_space(self._parameters))
-        observation_space = self._gymnax.observation_space(self._parameters)
-        self._observation_space = _supported(id, "observations", observation_space)
-        if fixed_task and id not in TASK_FIELDS:
-            raise InputError(
-                f"environment.fixed_task: {id} draws no task in an episode, as {', '.join(TASK_FIELDS)} do; set "
-                "environment.fixed_task=false"
-            )
-        self._task_field = TASK_FIELDS[id] if fixed_task else ""
+    def __init__(self, name: str, environment: Any, parameters: Any, task_field: str = ""):
+        self._gymnax, self._parameters = environment, parameters
+        self._action_space = _supported(name, "actions", environment.action_space(parameters))
+        self._observation_space = _supported(name, "observations", environment.observation_space(parameters))
+        self._task_field = task_field
         self._state_types = leaf_types(jax.eval_shape(self._first_step, make_key(0)))
 
     @property
@@ -135,6 +122,37 @@ class GymnaxEnvironment(Environment[Array | tuple[()], GymnaxState]):
         return jnp.asarray(observation, jnp.float32).reshape(space.shape)
 
 
+class GymnaxEnvironment(AdaptedGymnax):
+    """An environment that is registered in gymnax.
+
+    Args:
+      id: the gymnax id, such as `CartPole-v1`.
+      parameters: the fields of the environment's gymnax parameters that differ from its defaults.
+      fixed_task: whether what gymnax draws as the task of an episode holds for a lifetime.
+      options: arguments of `gymnax.make`, such as `size` of DeepSea-bsuite.
+
+    Raises:
+      InputError: an unknown id, parameter or option, a parameter of the wrong type, an environment whose data cannot
+        be loaded, one with observations or actions of another kind of space, or a fixed task where gymnax draws none.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        parameters: Mapping[str, Json],
+        fixed_task: bool = False,
+        options: Mapping[str, Json] = MappingProxyType({}),
+    ):
+        environment, defaults = _make(id, options)
+        if fixed_task and id not in TASK_FIELDS:
+            raise InputError(
+                f"environment.fixed_task: {id} draws no task in an episode, as {', '.join(TASK_FIELDS)} do; set "
+                "environment.fixed_task=false"
+            )
+        task_field = TASK_FIELDS[id] if fixed_task else ""
+        super().__init__(id, environment, _with_parameters(id, defaults, parameters), task_field)
+
+
 def _make(id: str, options: Mapping[str, Json]) -> tuple[Any, Any]:
     """The gymnax environment of that id and with these options, and its default parameters."""
     if id not in gymnax.registered_envs:
@@ -172,11 +190,11 @@ def _with_parameters(id: str, defaults: Any, changes: Mapping[str, Any]) -> Any:
     return dataclasses.replace(defaults, **converted)
 
 
-def _supported(id: str, what: str, space: Any) -> spaces.Discrete | spaces.Box:
+def _supported(name: str, what: str, space: Any) -> spaces.Discrete | spaces.Box:
     if isinstance(space, spaces.Discrete | spaces.Box):
         return space
     raise InputError(
-        f"environment.id: {id} has {what} of a {type(space).__name__} space; podmeta runs gymnax "
+        f"environment.id: {name} has {what} of a {type(space).__name__} space; podmeta runs gymnax "
         "environments with Discrete or Box ones, so choose another"
     )
 

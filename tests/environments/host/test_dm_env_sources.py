@@ -46,7 +46,7 @@ def test_boxes_are_taken_flat_and_bytes_are_shown_as_they_are(make, begin):
 @pytest.mark.parametrize(
     ("factory", "options", "message"),
     [
-        ("", {}, r"environment\.factory='' names no function: write it as my_module:make_env"),
+        ("", {}, r"environment\.factory='' names no function: write it as my_module:make"),
         ("my_module.make_env", {}, "names no function"),
         ("no_such_module:make_env", {}, "no_such_module cannot be imported .*PYTHONPATH"),
         (f"{FACTORIES}.no_such_module:make_env", {}, "no_such_module cannot be imported .*PYTHONPATH"),

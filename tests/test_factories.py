@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from podmeta.environments.imports import import_own_module
+from podmeta.factories import import_own_module
 
 PROGRAM = """
 import sys
-from podmeta.environments.imports import import_own_module
+from podmeta.factories import import_own_module
 before = list(sys.path)
 print(import_own_module("{module}").__file__)
 import_own_module("{module}")
@@ -34,7 +34,7 @@ def imported_from(module: str, folder: Path) -> Path:
     program = PROGRAM.format(module=module, folder=str(folder))
     done = subprocess.run(
         [sys.executable, "-P", "-c", program],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
         cwd=folder,
         capture_output=True,
         encoding="utf-8",

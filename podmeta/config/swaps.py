@@ -1,0 +1,116 @@
+"""An experiment with another environment, learner or outer loop than its own: what has to give way for it.
+
+Keys of the experiment that its own choice has and the user's has not are left out, and so are meta-tests that change
+such keys. An environment brings the architecture that runs it, and an unroll that does not divide its lifetime is made
+shorter.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from podmeta.config.presets import config_directory, list_options, member_of
+from podmeta.config.schema import GROUPS, EnvironmentConfig, FactoryConfig, HostEnvironmentConfig, JobConfig
+from podmeta.config.stages import environments_of
+
+_ADAPTED = "adapted_to_the_command_line"
+_SHORTEST = 0.25  # of an unroll: one that would have to be shorter is an error
+
+
+class _Experiment(NamedTuple):
+    """An experiment with those it starts from.
+
+    Attributes:
+      choices: by group, the choice.
+      content: its keys.
+    """
+
+    choices: dict[str, str]
+    content: dict[str, Any]
+
+
+def with_swaps(overrides: list[str]) -> list[str]:
+    """The overrides, with an architecture for the environment that is chosen, and an experiment that it fits."""
+    chosen = {key: value for key, _, value in (override.partition("=") for override in overrides) if key in GROUPS}
+    members = {group: member for group, name in chosen.items() if (member := member_of(group, name)) is not None}
+    architecture = _architecture_for(members.get("environment"))
+    if architecture is not None and "architecture" not in chosen:
+        overrides = [f"architecture={architecture}", *overrides]
+        members["architecture"] = GROUPS["architecture"][architecture]
+    return [_adapted(override, members) for override in overrides]
+
+
+def with_fitting_unroll(job: JobConfig, overrides: list[str]) -> JobConfig:
+    """The job, whose unrolls divide the lifetimes where another environment was chosen and no unroll length was."""
+    keys = {override.partition("=")[0] for override in overrides}
+    unroll_length = getattr(job.outer, "unroll_length", 0)
+    if "environment" not in keys or "outer.unroll_length" in keys or not unroll_length:
+        return job
+    length = math.gcd(*(environment.lifetime_length for environment in environments_of(job.environment)))
+    fitting = max(divisor for divisor in range(1, min(unroll_length, length) + 1) if length % divisor == 0)
+    if fitting < _SHORTEST * min(unroll_length, length):
+        return job
+    return dataclasses.replace(job, outer=dataclasses.replace(job.outer, unroll_length=fitting))  # type: ignore[call-arg]  # has the key
+
+
+def _architecture_for(environment: type | None) -> str | None:
+    """The architecture that runs an environment; None where that is not known yet."""
+    if environment is None or not issubclass(environment, EnvironmentConfig) or environment is FactoryConfig:
+        return None
+    return "sebulba" if issubclass(environment, HostEnvironmentConfig) else "anakin"
+
+
+def _adapted(override: str, members: Mapping[str, type]) -> str:
+    """The override; where it is an experiment that the members chosen do not fit, one that they do, which is stored."""
+    key, _, name = override.partition("=")
+    if key != "experiment" or name not in list_options("experiment"):
+        return override
+    experiment = _read(config_directory() / "experiment" / f"{name}.yaml")
+    content = {key: _fitting(key, value, members) for key, value in experiment.content.items()}
+    if content == experiment.content:
+        return override
+    defaults = [{f"override /{group}": choice} for group, choice in experiment.choices.items()]
+    node = {"defaults": [*defaults, "_self_"], **content}
+    ConfigStore.instance().store(group="experiment", name=_ADAPTED, node=node, package="_global_")
+    return f"experiment={_ADAPTED}"
+
+
+def _fitting(key: str, value: Any, members: Mapping[str, type]) -> Any:
+    """What is left of the value of an experiment's key."""
+    if key in members:
+        known = _keys(members[key])
+        return {inner: each for inner, each in value.items() if inner in known}
+    if key == "evaluation" and "environment" in members and "settings" in value:
+        known = _keys(members["environment"])
+        settings = [each for each in value["settings"] if "environment" in each or each.keys() <= known]
+        return value | {"settings": settings or [{}]}
+    return value
+
+
+def _read(path: Path) -> _Experiment:
+    own: Any = OmegaConf.to_container(OmegaConf.load(path))
+    defaults = own.pop("defaults", [])
+    choices: dict[str, str] = {}
+    contents = []
+    for entry in defaults:
+        if entry == "_self_":
+            contents.append(own)
+        elif isinstance(entry, str):
+            below = _read(path.with_name(f"{entry}.yaml"))
+            choices |= below.choices
+            contents.append(below.content)
+        else:
+            choices |= {key.removeprefix("override /"): choice for key, choice in entry.items()}
+    if "_self_" not in defaults:
+        contents.append(own)
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(*contents))
+    return _Experiment(choices, merged)
+
+
+def _keys(schema: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(schema)}
