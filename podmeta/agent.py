@@ -22,6 +22,7 @@ from dm_env import specs
 from jaxtyping import Array, Float, Int, UInt32
 
 from podmeta.arithmetic import own_arithmetic
+from podmeta.data_files import most_array_bytes, read_named_data
 from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.bridge.foreign_specs import ActionSpec, ObservationSpec
 from podmeta.environments.contract import ContractError, check_follows, checked_scalars
@@ -123,7 +124,7 @@ class LearnedAlgorithm:
         """
         program = self._program(observation_spec, action_spec)
         try:
-            arrays = from_npz(Path(path).read_bytes())
+            arrays = from_npz(read_named_data(Path(path), most_array_bytes()))
             trained = str(arrays.pop(_META_PARAMS_SHA256, None))
             if trained != self.card.meta_params_sha256:
                 raise ValueError(f"it is of another algorithm than {self._pretrained.name}")

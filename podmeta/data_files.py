@@ -3,9 +3,15 @@
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 
 LINK = "It is a link, and podmeta follows none inside a run directory"
+
+
+def most_array_bytes() -> int:
+    """How many bytes the arrays of somebody else's file may take: half of this machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def read_data(path: Path, max_bytes: int | None = None) -> bytes:
@@ -19,11 +25,22 @@ def read_data(path: Path, max_bytes: int | None = None) -> bytes:
       OSError: it cannot be read, is a link or no regular file (such as a pipe, which would never end), or is larger.
       ValueError: no file can have that name.
     """
+    with open_data(path, max_bytes) as file:
+        return file.read()
+
+
+def read_named_data(path: Path, max_bytes: int | None = None) -> bytes:
+    """As `read_data`, of a file that the user has named. It may be a link."""
+    return read_data(Path(os.path.realpath(path)), max_bytes)
+
+
+def open_data(path: Path, max_bytes: int | None = None) -> BufferedReader:
+    """A regular file, open for reading. See `read_data`."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise OSError(error.errno, LINK if error.errno == errno.ELOOP else error.strerror, str(path)) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -31,4 +48,7 @@ def read_data(path: Path, max_bytes: int | None = None) -> bytes:
             raise OSError(errno.EINVAL, "It is not a regular file", str(path))
         if max_bytes is not None and status.st_size > max_bytes:
             raise OSError(errno.EFBIG, f"It holds {status.st_size:,} bytes, more than {max_bytes:,}", str(path))
-        return file.read()
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise

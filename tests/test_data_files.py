@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from podmeta.data_files import read_data
+from podmeta.data_files import read_data, read_named_data
 
 
 def test_a_regular_file_is_read_up_to_a_size(tmp_path):
@@ -34,3 +34,14 @@ def test_a_folder_and_a_missing_file_are_named_as_such(tmp_path):
         read_data(tmp_path)
     with pytest.raises(FileNotFoundError):
         read_data(tmp_path / "missing")
+
+
+def test_a_file_that_the_user_names_may_be_a_link_to_a_regular_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert read_named_data(tmp_path / "link", 5) == b"12345"
+    with pytest.raises(OSError, match="more than 4"):
+        read_named_data(tmp_path / "link", 4)
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_named_data(tmp_path / "zeros")

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from podmeta.data_files import LINK, read_data
+from podmeta.data_files import LINK, open_data, read_data
 from podmeta.errors import InputError
 from podmeta.storage.files import reason
 from podmeta.storage.json_files import read_object
@@ -15,6 +15,7 @@ from podmeta.storage.json_files import read_object
 ARRAYS = "arrays"
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
+_MAX_CHECKSUMS = 100_000_000  # bytes
 _STEP_NAME = re.compile(r"step_(\d{8,})")
 
 
@@ -81,22 +82,19 @@ def steps_in(directory: Path) -> list[int]:
 def checksum_lines(directory: Path) -> list[str]:
     """The lines of a checkpoint's SHA256SUMS, as its files are now."""
     files = sorted(Path(folder, name) for folder, _, names in os.walk(directory) for name in names if name != CHECKSUMS)
-    return [
-        f"{hashlib.sha256(read_data(path)).hexdigest()}  {path.relative_to(directory).as_posix()}\n" for path in files
-    ]
+    return [f"{_sha256(path)}  {path.relative_to(directory).as_posix()}\n" for path in files]
 
 
-def read_manifest(directory: Path, step: int) -> Manifest:
-    """The manifest of the checkpoint of a step, once all its files have been checked.
+def read_manifest(path: Path, step: int) -> Manifest:
+    """The manifest of a checkpoint, once all its files have been checked.
 
     Args:
-      directory: where the checkpoints are.
-      step: the step.
+      path: the checkpoint's folder.
+      step: the step that it should be of.
 
     Raises:
       BrokenCheckpointError: a file is missing, added or not as saved, or the manifest is damaged or of another step.
     """
-    path = directory / step_name(step)
     _check_files(path)
     try:
         manifest = read_object(path / MANIFEST, Manifest, "It was written by something else")
@@ -107,11 +105,16 @@ def read_manifest(directory: Path, step: int) -> Manifest:
     return manifest
 
 
+def _sha256(path: Path) -> str:
+    with open_data(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _check_files(directory: Path) -> None:
     try:
         if directory.is_symlink():
             raise OSError(errno.ELOOP, LINK)
-        expected = read_data(directory / CHECKSUMS)
+        expected = read_data(directory / CHECKSUMS, _MAX_CHECKSUMS)
         found = checksum_lines(directory)
     except OSError as error:
         raise BrokenCheckpointError(reason(error) + (f": {error.filename}" if error.filename else "")) from error

@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from podmeta.data_files import most_array_bytes
 from podmeta.errors import InputError, PodmetaError
 from podmeta.learners.base import MetaParams
 from podmeta.storage.checkpoint_files import (
@@ -96,6 +98,7 @@ class Checkpoints:
         self.directory = directory.absolute()
         self._keep = keep
         self._known_broken: set[int] = set()
+        self._has_read_back = False
 
     def steps(self) -> list[int]:
         """The steps of all checkpoints, good or broken, ascending."""
@@ -118,13 +121,15 @@ class Checkpoints:
     def save(self, step: int, tree: PyTree, metadata: CheckpointMetadata) -> None:
         """Saves a checkpoint and then deletes those that are too old. It is on the disk when this returns.
 
+        The first one is read back, because a job whose checkpoints cannot be read should not train on.
+
         Args:
           step: its number. A checkpoint of the same step is replaced.
           tree: a pytree of NumPy or JAX arrays, without typed PRNG keys.
           metadata: what is saved with it.
 
         Raises:
-          PodmetaError: it could not be written. The earlier checkpoints are untouched.
+          PodmetaError: it could not be written, or not be read back. The earlier checkpoints are untouched.
           ValueError: this is not process 0 of the job: orbax writes no NumPy arrays from any other.
         """
         if jax.process_index() != 0:
@@ -134,11 +139,12 @@ class Checkpoints:
             self.directory.mkdir(parents=True, exist_ok=True)
             _delete(temporary)
             _write(temporary, step, tree, metadata)
+            self._read_back_once(temporary, step)
             self._publish(temporary, step)
         except Exception as error:
             _delete(temporary)
             self.recover()
-            if not (isinstance(error, OSError) or is_disk_full(error)):
+            if not (isinstance(error, OSError | BrokenCheckpointError) or is_disk_full(error)):
                 raise
             earlier = [other for other in self.steps() if other not in self._known_broken]
             consequence = f"{step_name(earlier[-1])} is intact" if earlier else "there is no earlier one"
@@ -175,6 +181,7 @@ class Checkpoints:
           where there is no checkpoint.
 
         Raises:
+          InputError: its arrays are too large for this machine.
           PodmetaError: there are checkpoints, and every one is broken.
         """
         return self._newest_good(lambda step: self._restore_arrays(step, keys))
@@ -201,6 +208,14 @@ class Checkpoints:
             )
         return None
 
+    def _read_back_once(self, path: Path, step: int) -> None:
+        if not self._has_read_back:
+            try:
+                _read_good_arrays(path, read_manifest(path, step).arrays)
+            except BrokenCheckpointError as error:
+                raise BrokenCheckpointError(f"it was written, but cannot be read back: {error}") from error
+            self._has_read_back = True
+
     def _publish(self, temporary: Path, step: int) -> None:
         final = self.directory / step_name(step)
         if final.exists():
@@ -225,7 +240,7 @@ class Checkpoints:
 
     def _restore(self, step: int, target: PyTree) -> tuple[Any, CheckpointMetadata]:
         path = self.directory / step_name(step)
-        manifest = read_manifest(self.directory, step)
+        manifest = read_manifest(self.directory / step_name(step), step)
         form = _fitting(path, without_ended_lifetimes(manifest.arrays, _describe(target)), target)
         arrays = _read_good_arrays(path, manifest.arrays)
         tree = jax.tree_util.tree_map_with_path(lambda leaf_path, _: arrays[jax.tree_util.keystr(leaf_path)], form)
@@ -234,8 +249,10 @@ class Checkpoints:
     def _restore_arrays(
         self, step: int, keys: tuple[str, ...]
     ) -> tuple[dict[tuple[str, ...], np.ndarray], CheckpointMetadata]:
-        manifest = read_manifest(self.directory, step)
-        arrays = _read_good_arrays(self.directory / step_name(step), manifest.arrays)
+        path = self.directory / step_name(step)
+        manifest = read_manifest(path, step)
+        _check_size(path, manifest.arrays)
+        arrays = _read_good_arrays(path, manifest.arrays)
         by_keys = {path_keys(name): array for name, array in arrays.items()}
         part = {name[len(keys) :]: array for name, array in by_keys.items() if name[: len(keys)] == keys}
         return part, manifest.metadata
@@ -279,6 +296,19 @@ def _write(directory: Path, step: int, tree: PyTree, metadata: CheckpointMetadat
     with create_file(directory / CHECKSUMS) as file:
         file.write("".join(checksum_lines(directory)).encode())
     flush_tree_to_disk(directory)
+
+
+def _check_size(path: Path, saved: list[SavedArray]) -> None:
+    """Checks that the arrays of a checkpoint, which may be somebody else's, fit into memory."""
+    try:
+        claimed = sum(math.prod(array.shape) * np.dtype(array.dtype).itemsize for array in saved)
+    except TypeError as error:
+        raise BrokenCheckpointError(f"its manifest names a dtype that there is not: {error}") from error
+    if claimed > most_array_bytes():
+        raise InputError(
+            f"checkpoint {path} says that its arrays take {claimed / 1e9:,.1f} GB. podmeta reads at most half of this "
+            f"machine's memory, {most_array_bytes() / 1e9:,.1f} GB"
+        )
 
 
 def _read_good_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:

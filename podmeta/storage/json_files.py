@@ -31,6 +31,7 @@ def ignore(warning: str) -> None:
 OTHERS = "others"
 """The field of a dataclass that takes the keys which it does not declare."""
 
+_MAX_BYTES = 2**32
 _MAX_DEPTH = 50
 _LARGEST_INTEGER = 2**63 - 1
 _LARGEST_FLOAT = 1e100
@@ -192,7 +193,7 @@ def _line(number: int, text: bytes) -> Line:
 def _read(path: Path, cure: str, missing: bytes | None = None) -> bytes:
     """The content of a file; `missing`, if that is given, where there is none."""
     try:
-        return read_data(path)
+        return read_data(path, _MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         if missing is not None and isinstance(error, FileNotFoundError):
             return missing

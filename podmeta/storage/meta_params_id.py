@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from podmeta.config.paths import to_paste
-from podmeta.storage.checkpoint_files import BrokenCheckpointError, read_manifest, steps_in
+from podmeta.storage.checkpoint_files import BrokenCheckpointError, read_manifest, step_name, steps_in
 from podmeta.storage.json_files import Warn
 from podmeta.storage.run_files import EVALUATION, CurveRow, EvaluationRow, Summary, read_evaluation, read_summary
 
@@ -41,7 +41,7 @@ def newest_meta_params(run_path: Path) -> MetaParamsId | None:
     checkpoints_path = run_path / "checkpoints"
     for step in reversed(steps_in(checkpoints_path)):
         try:
-            recorded = read_manifest(checkpoints_path, step).metadata.meta_params_sha256
+            recorded = read_manifest(checkpoints_path / step_name(step), step).metadata.meta_params_sha256
         except BrokenCheckpointError:
             continue
         if recorded is not None:

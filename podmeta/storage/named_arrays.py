@@ -1,6 +1,7 @@
 """Pytrees of arrays as .npz files, in which every array has its path in the tree for a name."""
 
 import io
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from podmeta.data_files import most_array_bytes
 from podmeta.value_types import AnyArray
 
 
@@ -28,9 +30,13 @@ def from_npz(content: bytes) -> dict[str, np.ndarray]:
     """The arrays of an .npz file, by path.
 
     Raises:
-      ValueError: it is not the content of an .npz file, or a part of it is damaged.
+      ValueError: it is not the content of an .npz file, a part of it is damaged, or its arrays are too large.
     """
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > most_array_bytes():
+            raise ValueError(f"its arrays take {size / 1e9:,.1f} GB, more than half of this machine's memory")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
     except Exception as error:  # NumPy raises a different one for every way in which a file is not an .npz file

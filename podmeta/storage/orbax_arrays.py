@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,25 +17,48 @@ from jaxtyping import PyTree
 from podmeta.storage.checkpoint_files import SavedArray
 from podmeta.storage.tree_paths import path_keys
 
+_PLAIN_PATH = re.compile(r"[\w/. +,=@~-]*")
+
 
 def write_arrays(path: Path, tree: PyTree) -> None:
     """Writes a tree of NumPy arrays into a new folder."""
-    with _orbax() as orbax:
-        orbax.save(path, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
+    with _orbax() as (orbax, _), _by_a_plain_path(path.parent) as folder:
+        orbax.save(folder / path.name, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
 
 
 def read_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
     """Reads all arrays of a checkpoint as NumPy's, by their paths in the tree that was saved.
 
     Orbax gives back a tree of dictionaries and lists, whatever its nodes were, without empty arrays.
+
+    Raises:
+      ValueError: it holds other arrays than those that were saved. Then none is read, however large they are.
     """
-    with _orbax() as orbax, _without_tracebacks_of_abandoned_reads():
-        restored = orbax.restore(path, args=ocp.args.PyTreeRestore())
+    with (
+        _orbax() as (orbax, handler),
+        _without_tracebacks_of_abandoned_reads(),
+        _by_a_plain_path(path.parent) as folder,
+    ):
+        _check_described(handler.metadata(folder / path.name).tree, saved)
+        restored = orbax.restore(folder / path.name, args=ocp.args.PyTreeRestore())
     by_keys = {path_keys(jax.tree_util.keystr(p)): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(restored)}
     return {
         array.path: np.empty(array.shape, array.dtype) if 0 in array.shape else by_keys[path_keys(array.path)]
         for array in saved
     }
+
+
+def _check_described(described: PyTree, saved: list[SavedArray]) -> None:
+    """That Orbax is about to read the arrays that were saved, and no larger pieces of them than they are."""
+    wanted = {path_keys(array.path): (array.shape, array.dtype) for array in saved if 0 not in array.shape}
+    found = {
+        path_keys(jax.tree_util.keystr(path)): (list(array.shape), str(array.dtype))
+        for path, array in jax.tree_util.tree_leaves_with_path(described)
+        if list(array.storage.chunk_shape or array.shape) == list(array.shape)
+    }
+    if found != wanted:
+        differing = next(keys for keys in [*wanted, *found] if wanted.get(keys) != found.get(keys))
+        raise ValueError(f"its array {'.'.join(differing)} is not the one that was saved")
 
 
 def _without_empty_arrays(tree: PyTree) -> Any:
@@ -42,7 +67,23 @@ def _without_empty_arrays(tree: PyTree) -> Any:
 
 
 @contextlib.contextmanager
-def _orbax() -> Iterator[ocp.Checkpointer]:
+def _by_a_plain_path(folder: Path) -> Iterator[Path]:
+    """A path of a folder that means the same to everyone.
+
+    Orbax takes [ and * for a pattern, and TensorStore a backslash for a slash and `gs:` for a cloud's storage. Where a
+    path has such characters, a link to the folder stands in for it, which nobody else can write to.
+    """
+    if _PLAIN_PATH.fullmatch(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="podmeta-") as own:
+        link = Path(own, "folder")
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
+
+
+@contextlib.contextmanager
+def _orbax() -> Iterator[tuple[ocp.Checkpointer, ocp.PyTreeCheckpointHandler]]:
     """Orbax in this thread and process alone: it waits for no other process, and logs nothing.
 
     What goes wrong it also raises, so that its log says nothing more.
@@ -57,7 +98,7 @@ def _orbax() -> Iterator[ocp.Checkpointer]:
     try:
         handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
         with ocp.Checkpointer(handler, multiprocessing_options=alone) as orbax:
-            yield orbax
+            yield orbax, handler
     finally:
         logger.setLevel(level)
 

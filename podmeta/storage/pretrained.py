@@ -16,6 +16,7 @@ from podmeta.config.messages import no_such_choice
 from podmeta.config.run_config import literal
 from podmeta.config.schema import GROUPS, LearnerConfig
 from podmeta.config.validate import check_fields
+from podmeta.data_files import most_array_bytes, read_named_data
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.storage.files import reason, write_atomically
@@ -137,7 +138,7 @@ def load_pretrained(source: str) -> Pretrained:
         path = pretrained_directory() / f"{source}.npz"
     card, learner_config = _read_card(path.with_suffix(".json"))
     try:
-        content = path.read_bytes()
+        content = read_named_data(path, most_array_bytes())
     except OSError as error:
         raise InputError(f"agent={path} cannot be read: {reason(error)}") from error
     if hashlib.sha256(content).hexdigest() != card.file_sha256:

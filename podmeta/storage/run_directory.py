@@ -20,13 +20,13 @@ from types import TracebackType
 from typing import Any
 
 from podmeta.config.compose import job_from_yaml, job_to_yaml
-from podmeta.config.run_config import parse_run_config, read_run_config
+from podmeta.config.run_config import parse_run_config, read_config_file, read_run_config
 from podmeta.errors import InputError
 from podmeta.storage.checkpoint_files import steps_in
 from podmeta.storage.files import delete_old_temporaries, open_without_following, reason, write_atomically
 from podmeta.storage.json_files import encode
 from podmeta.storage.run_files import ENVIRONMENT, FILES, METRICS, SUMMARY, Provenance
-from podmeta.storage.signature import sign
+from podmeta.storage.signature import is_signed, sign
 from podmeta.value_types import Json
 
 CHANGEABLE_KEYS = (
@@ -60,6 +60,7 @@ class RunDirectory:
 
     Attributes:
       path: the directory, absolute.
+      is_own: whether the user has started a job here before, and its config is as it was then.
       config_path, environment_path, metrics_path, summary_path: its files.
       checkpoints_path, tensorboard_path: its folders.
     """
@@ -88,6 +89,7 @@ class RunDirectory:
         try:
             check_entries(self.path)
             check_config(self.path, config_text, changeable_keys)
+            self.is_own = self.config_path.exists() and is_signed(self.path, read_config_file(self.config_path))
             delete_old_temporaries(self.path)
         except BaseException:
             self.release()

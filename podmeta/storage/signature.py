@@ -1,7 +1,8 @@
 """Which runs are the user's own: the config of a run is signed with a key that only its user can read.
 
 The key is made when the first job starts, in the user's state folder. The signature is in the run directory. It says
-that this user has started a job with this config, so that reading the run may run the code that the config names.
+that this user has started a job with this config in this folder, so that reading the run may run the code that the
+config names. A copy of the run has been in other hands perhaps, so the signature does not hold for it.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from podmeta.storage.run_files import SIGNATURE
 
 _KEY_BYTES = 32
 _MAX_SIGNATURE_BYTES = 1000
-_PURPOSE = b"podmeta run config 1\n"
+_PURPOSE = b"podmeta run config 2\n"
 
 
 def sign(run_path: Path, config_text: str) -> None:
@@ -31,11 +32,11 @@ def sign(run_path: Path, config_text: str) -> None:
     if key is None:
         (run_path / SIGNATURE).unlink(missing_ok=True)  # of an earlier config
     else:
-        write_atomically(run_path / SIGNATURE, _signature(key, config_text.encode()) + "\n")
+        write_atomically(run_path / SIGNATURE, _signature(key, run_path, config_text.encode()) + "\n")
 
 
 def is_signed(run_path: Path, config: bytes) -> bool:
-    """Whether the user has started a job with this config.
+    """Whether the user has started a job with this config in this folder.
 
     Args:
       run_path: the run directory.
@@ -48,11 +49,12 @@ def is_signed(run_path: Path, config: bytes) -> bool:
         found = read_data(run_path / SIGNATURE, _MAX_SIGNATURE_BYTES)
     except (OSError, ValueError):
         return False
-    return hmac.compare_digest(found.strip(), _signature(key, config).encode())
+    return hmac.compare_digest(found.strip(), _signature(key, run_path, config).encode())
 
 
-def _signature(key: bytes, config: bytes) -> str:
-    return hmac.digest(key, _PURPOSE + hashlib.sha256(config).digest(), "sha256").hex()
+def _signature(key: bytes, run_path: Path, config: bytes) -> str:
+    folder = os.fsencode(os.path.realpath(run_path))
+    return hmac.digest(key, _PURPOSE + hashlib.sha256(config).digest() + folder, "sha256").hex()
 
 
 def _key(run_path: Path, make: bool) -> bytes | None:

@@ -84,7 +84,7 @@ class RunJob(NamedTuple):
         if named is not None and not self.is_trusted:
             raise InputError(
                 f"{self.run_path}: {named} names code to run or a file to open, and the run is not one that you have "
-                f"started, or its config.yaml has changed. If you trust it, {cure}"
+                f"started here, or its config.yaml has changed. If you trust it, {cure}"
             )
 
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import UInt32
 
+from podmeta.data_files import most_array_bytes, read_named_data
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.storage.checkpoint_files import CheckpointMetadata
@@ -119,7 +120,7 @@ def load_meta_params(source: Path, expected: MetaParams, warn: Warn = warnings.w
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        arrays = from_npz(path.read_bytes())
+        arrays = from_npz(read_named_data(path, most_array_bytes()))
         check_numbers(arrays)
         return arrays
     except (OSError, ValueError) as error:

@@ -1,6 +1,8 @@
 """Logging to Weights & Biases. It is a display: whatever fails in it, training goes on."""
 
 import importlib
+import os
+import re
 import uuid
 
 from podmeta.config.run_config import read_run_config
@@ -10,6 +12,8 @@ from podmeta.storage.files import write_atomically
 from podmeta.storage.json_files import Warn
 from podmeta.storage.run_directory import RunDirectory
 
+_MAX_ID_BYTES = 1000
+_PLAIN_ID = re.compile(r"[\w-]{1,64}")
 _WITHOUT = "or set logging.wandb=false"
 
 
@@ -21,6 +25,7 @@ class WeightsAndBiases:
 
         Args:
           run_directory: the run directory. Its file `wandb_id` holds the name that Weights & Biases knows the run by.
+            In a run that the user has not started, it may be the name of anybody's, and a new one takes its place.
           project: the project to log to.
           warn: shows the user a warning.
 
@@ -34,15 +39,13 @@ class WeightsAndBiases:
                 "logging.wandb is true, but Weights & Biases is not installed: run pip install 'podmeta[wandb]', "
                 f"{_WITHOUT}"
             ) from error
-        id_path = run_directory.path / "wandb_id"
-        if not id_path.exists():
-            write_atomically(id_path, uuid.uuid4().hex)
+        run_id = _run_id(run_directory, warn)
         config = read_run_config(run_directory.config_path)
         try:
             self._run = wandb.init(
                 project=project,
                 name=config.get("experiment_name"),
-                id=read_data(id_path).decode(),
+                id=run_id,
                 resume="allow",
                 dir=str(run_directory.path),
                 config=config,
@@ -76,6 +79,20 @@ class WeightsAndBiases:
     def _fail(self, what: str, error: Exception) -> None:
         self._failed = True
         self._warn(f"Weights & Biases {what}: {_first_line(error)}. Training goes on, and metrics.jsonl has every row")
+
+
+def _run_id(run_directory: RunDirectory, warn: Warn) -> str:
+    """The name of the run. What the user's own WANDB_RUN_ID says comes first."""
+    path = run_directory.path / "wandb_id"
+    found = read_data(path, _MAX_ID_BYTES).decode(errors="replace").strip() if path.exists() else None
+    chosen = os.environ.get("WANDB_RUN_ID") or (found if run_directory.is_own else None)
+    run_id = chosen or uuid.uuid4().hex
+    if found is not None and chosen is None:
+        goes_on = f"; WANDB_RUN_ID={found} goes on with that one" if _PLAIN_ID.fullmatch(found) else ""
+        warn(f"a new Weights & Biases run starts, because {path} is of a run that you have not started here{goes_on}")
+    if run_id != found:
+        write_atomically(path, run_id)
+    return run_id
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -140,3 +141,12 @@ def test_no_file_has_no_lines_and_a_folder_is_refused(tmp_path):
             read()
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_object(tmp_path / "missing", Inner, CURE)
+
+
+def test_a_file_of_a_terabyte_is_not_read(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.touch()
+    os.truncate(path, 2**40)
+    for read in (lambda: read_lines(path, CURE, pytest.fail), lambda: read_object(path, Inner, CURE)):
+        with pytest.raises(InputError, match="cannot be read: It holds 1,099,511,627,776 bytes"):
+            read()

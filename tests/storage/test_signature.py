@@ -1,6 +1,7 @@
 """The key of a user and what it signs."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -37,6 +38,13 @@ def test_what_was_signed_holds_and_nothing_else_does(state, run):
     assert signed(run) and not signed(run, "seed: 1\n")
     (run / SIGNATURE).write_text("0" * 64, encoding="utf-8")
     assert not signed(run)
+
+
+def test_the_signature_holds_in_its_folder_only(state, run, tmp_path):
+    sign(run, CONFIG)
+    shutil.copytree(run, tmp_path / "copy")
+    (tmp_path / "link").symlink_to(run)
+    assert signed(tmp_path / "link") and not signed(tmp_path / "copy")
 
 
 def test_the_key_is_made_once_is_private_and_is_not_in_the_run(state, run):

@@ -1,12 +1,14 @@
 """Weights & Biases, by a module in its place: it may fail to start, in the middle and at the end."""
 
 import json
+import shutil
 import sys
 import types
 
 import pytest
 
 from podmeta.errors import InputError
+from podmeta.storage.provenance import describe_provenance
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.training.metrics import MetricsWriter
 
@@ -54,18 +56,58 @@ def run(tmp_path):
         yield run_directory
 
 
+def start(path):
+    """A start of a job that logs to Weights & Biases, in a run directory; what it warned of."""
+    warnings = []
+    with RunDirectory(path, CONFIG) as run_directory:
+        run_directory.write_start(describe_provenance([]))
+        MetricsWriter(run_directory, wandb_project="mine", warn=warnings.append).close()
+    return warnings
+
+
 def rows_of(run):
     return [json.loads(line)["update"] for line in run.metrics_path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_it_gets_the_numbers_of_every_row_and_one_run_for_a_resumed_job(wandb, run):
-    for update in (5, 10):
-        with MetricsWriter(run, resumed_update=update - 5, wandb_project="mine") as metrics:
-            metrics.write({"update": update, "fitness_mean": 0.5, "by_instance": [1.0, 2.0], "name": "text"})
-        assert wandb.run.rows == [(update, {"fitness_mean": 0.5, "by_instance/0": 1.0, "by_instance/1": 2.0})]
-        assert wandb.run.has_finished
+def test_it_gets_the_numbers_of_every_row(wandb, run):
+    with MetricsWriter(run, wandb_project="mine") as metrics:
+        metrics.write({"update": 5, "fitness_mean": 0.5, "by_instance": [1.0, 2.0], "name": "text"})
+    assert wandb.run.rows == [(5, {"fitness_mean": 0.5, "by_instance/0": 1.0, "by_instance/1": 2.0})]
+    assert wandb.run.has_finished
+    assert wandb.inits[0]["project"] == "mine" and wandb.inits[0]["name"] == "bandit"
+
+
+def test_a_job_that_goes_on_has_one_run(wandb, tmp_path):
+    assert start(tmp_path / "run") == start(tmp_path / "run") == []
     first, second = wandb.inits
-    assert first["id"] == second["id"] and first["project"] == "mine" and first["name"] == "bandit"
+    assert first["id"] == second["id"]
+
+
+@pytest.mark.parametrize("theirs", ["with its config", "alone"])
+def test_the_run_of_somebody_else_is_not_joined(wandb, tmp_path, theirs):
+    start(tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    if theirs == "alone":
+        for path in (tmp_path / "copy").iterdir():
+            path.unlink() if path.name != "wandb_id" and path.is_file() else None
+    [warning] = start(tmp_path / "copy")
+    first, second = (arguments["id"] for arguments in wandb.inits)
+    assert first != second and f"WANDB_RUN_ID={first}" in warning
+    assert start(tmp_path / "copy") == [] and wandb.inits[-1]["id"] == second
+
+
+def test_the_user_may_name_the_run(wandb, tmp_path, monkeypatch):
+    start(tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    monkeypatch.setenv("WANDB_RUN_ID", wandb.inits[0]["id"])
+    assert start(tmp_path / "copy") == [] and wandb.inits[1]["id"] == wandb.inits[0]["id"]
+
+
+def test_a_run_id_that_is_no_name_is_not_shown(wandb, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "wandb_id").write_text("\x1b[2J", encoding="utf-8")
+    [warning] = start(tmp_path / "run")
+    assert "\x1b" not in warning and "WANDB_RUN_ID" not in warning
 
 
 def test_without_a_key_a_line_names_the_cures_before_training_starts(wandb, run):
