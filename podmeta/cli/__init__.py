@@ -1,6 +1,7 @@
 """The `podmeta` command: its entry, which imports almost nothing until signals and streams are in order."""
 
 import os
+import signal
 import sys
 
 from podmeta.utf8 import restart_in_utf8_mode
@@ -23,16 +24,19 @@ def main(arguments: list[str] | None = None) -> int:
       arguments: the words after `podmeta`. None takes those of this process, and takes care of its signals and
         standard streams.
     """
-    if arguments is None:
-        restart_in_utf8_mode()
     try:
+        if arguments is None:
+            # Python drops a KeyboardInterrupt that is raised in a callback of its import system, so Ctrl-C waits.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+            restart_in_utf8_mode()
         from podmeta.distributed.signals import Interruption
 
         interruption = Interruption("no file is left half written; the same command starts again")
         if arguments is None:
             _open_standard_descriptors()
             interruption.watch()
-    except KeyboardInterrupt:  # in the milliseconds before the watch
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+    except KeyboardInterrupt:  # before it was blocked
         print("interrupted: nothing had started", file=sys.stderr)
         return 130
     if arguments is None:

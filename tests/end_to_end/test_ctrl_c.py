@@ -19,6 +19,20 @@ SECONDS_TO_END = 5.0
 MANY_SETTINGS = "evaluation.settings=[{num_arms: 2}, {num_arms: 3}, {num_arms: 4}]"
 
 
+# Python drops a KeyboardInterrupt that is raised in the callback of a weak reference, such as its import system has.
+INTERRUPTED_IN_CALLBACK = """
+import os, signal, sys, weakref, podmeta.cli
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "podmeta.distributed.signals":
+            subject = Finder()
+            reference = weakref.ref(subject, lambda _: os.kill(os.getpid(), signal.SIGINT))
+            del subject
+sys.meta_path.insert(0, Finder())
+sys.exit(podmeta.cli.main())
+"""
+
+
 def interrupt(podmeta: Command, arguments: list[str], seconds: float) -> tuple[int, str]:
     """Starts a command and interrupts it that long after; returns its exit code and what it said."""
     process = subprocess.Popen(
@@ -49,6 +63,20 @@ def test_evaluate_ends_with_one_line_at_any_moment(podmeta, finished_run, tmp_pa
     assert said.startswith("interrupted: ") and said.count("\n") == 1, f"{said}, random.Random({seed})"
     if "nothing had started" not in said and "the same command starts again" not in said:
         assert shlex.join(["podmeta", *command]) in said
+
+
+@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"}])
+def test_an_early_interrupt_that_python_would_drop_ends_the_command(podmeta, locale):
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_CALLBACK, "list"],
+        cwd=podmeta.folder,
+        env=podmeta.variables | locale,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert ended.returncode == 130, ended
+    assert ended.stderr.startswith("interrupted: ") and ended.stderr.count("\n") == 1, ended
 
 
 def test_an_interrupted_meta_test_keeps_its_rows_and_is_made_up(podmeta, tmp_path):
