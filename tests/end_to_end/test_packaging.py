@@ -1,6 +1,10 @@
-"""The wheel has all that the repository has, and works without it. Recommended extras exist."""
+"""The sdist and the wheel made of it have all that the package needs, and work without the repository.
+
+Recommended extras exist.
+"""
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,31 +15,33 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+import podmeta
 from tests.end_to_end.job import REPOSITORY, TINY, Command
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy, for building leaves its traces."""
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, built from a copy, for building leaves its traces."""
     copy = tmp_path_factory.mktemp("source")
     for folder in ("podmeta", "configs"):
         shutil.copytree(REPOSITORY / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, copy)
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        "dist",
-    ]
-    subprocess.run([*build, "."], cwd=copy, check=True)
+    build = "from setuptools import build_meta; build_meta.build_sdist('dist')"
+    subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
     (built,) = (copy / "dist").iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution, as package indexes and their users do."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", str(folder), str(sdist)], check=True)
+    (built,) = folder.iterdir()
     return built
 
 
@@ -48,6 +54,33 @@ def test_the_wheel_has_every_module_preset_and_learned_algorithm_the_licence_and
     pretrained = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "podmeta/pretrained").glob("*")}
     assert modules | presets | pretrained | {"podmeta/py.typed"} <= inside
     assert any(name.endswith("/LICENSE") for name in inside)
+
+
+def test_the_wheel_describes_itself_by_the_version_of_the_package_and_links_that_lead_somewhere(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        description = archive.read(metadata).decode()
+    assert f"\nVersion: {podmeta.__version__}\n" in description
+    assert "\nDescription-Content-Type: text/markdown\n" in description
+    assert "podmeta meta-trains *learning algorithms*" in description
+    targets = re.findall(r"\]\(([^)]*)\)", description)
+    assert targets
+    assert all(target.startswith("https://") for target in targets)
+
+
+def test_links_of_the_readme_lead_to_where_the_repository_is_published():
+    text = "![A picture](docs/a.png)\n\nSee [this](docs/a.md#b), [that](https://example.org/) and [those](#below).\n"
+    shown = runpy.run_path(str(REPOSITORY / "setup.py"))["readme_for_index"]
+    assert shown(text, "") == "See this, [that](https://example.org/) and [those](#below).\n"
+    assert shown(text, "https://example.org/files/") == (
+        "![A picture](https://example.org/files/docs/a.png)\n\nSee [this](https://example.org/files/docs/a.md#b), "
+        "[that](https://example.org/) and [those](#below).\n"
+    )
+
+
+def test_the_citation_has_the_version_of_the_package():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == podmeta.__version__
 
 
 @pytest.mark.long
