@@ -53,11 +53,12 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -X utf8 -c 'from podmeta.config import reference; print(reference.config_reference())' > docs/config_keys.md
+	$(BIN)/zensical build --strict --clean
 	@echo 'build/site/index.html holds the documentation; its search wants a server, such as python -m http.server -d build/site'
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/config_keys.md .cache *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamps below are written last, so that an installation that was cut short is begun again, and a whole one is not.
 
