@@ -23,6 +23,11 @@ class AnakinSession:
         self._device_state = to_devices(state, num_devices)
         self._compiled: dict[int, Callable[[Any], Any]] = {}
 
+    @property
+    def preparation(self) -> str:
+        """It compiles."""
+        return f"compiling updates of {self._program.env_steps_per_update:,} env steps"
+
     def advance(self, num_updates: int, stop_requested: Callable[[], bool]) -> Advance:
         """Does `num_updates` updates in one call."""
         del stop_requested

@@ -34,6 +34,10 @@ class Session(Protocol):
     def compile_seconds(self) -> float:
         """Seconds spent compiling so far."""
 
+    @property
+    def preparation(self) -> str:
+        """What the first call of `advance` does before its first update, in words for the user."""
+
     def advance(self, num_updates: int, stop_requested: Callable[[], bool]) -> Advance:
         """Does `num_updates` updates, or fewer where a stop is requested and they are long."""
 

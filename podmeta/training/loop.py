@@ -99,6 +99,7 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
                 state = jax.jit(program.init)(settings, state.outer.meta_params)
             with explained_memory_errors():
                 session = open_session(job, stage, program, state)
+            tell(session.preparation)
             under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path)
             try:
                 progress, stopped_by = under_way.train(progress, stop_request)

@@ -42,6 +42,7 @@ repeatedly = pytest.mark.parametrize("turn", range(int(os.environ.get("PODMETA_F
 def test_a_job_runs_to_its_end_and_says_where_the_time_went(podmeta: Command, tmp_path: Path):
     said = podmeta.succeeds("train", *TINY, "num_updates=20", f"run_dir={tmp_path}")
     assert "actors spent" in said and "the learner waited for data" in said
+    assert "with 2 environments, then compiling updates of 40 env steps" in said
     first, *_, row = read_rows(tmp_path / "metrics.jsonl")
     assert row["update"] == 20 and row["env_steps"] == 20 * 4 * 10 and row["lag_max"] <= 1
     shares = [row[f"actor_{activity}_share"] for activity in ("inference", "environment", "queue")]
@@ -51,7 +52,9 @@ def test_a_job_runs_to_its_end_and_says_where_the_time_went(podmeta: Command, tm
     assert 48 <= row["num_finished_episodes"] <= 52 and row["num_cut_off_episodes"] == 0
     assert first["num_cut_off_episodes"] == 2
     assert {row["algorithm"] for row in read_rows(tmp_path / "evaluation.jsonl")} == {"learner", "random"}
-    assert "going on from update 20" in podmeta.succeeds("train", *TINY, "num_updates=25", f"run_dir={tmp_path}")
+    said = podmeta.succeeds("train", *TINY, "num_updates=25", f"run_dir={tmp_path}")
+    assert "going on from update 20" in said
+    assert "actors spent" not in said  # five updates say too little
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""What the shares of time say in words: which knob to turn."""
+"""What the shares of time say in words: which knob to turn.
+
+In a pipeline, the side that waits less is the one that the other waits for.
+"""
 
 from collections.abc import Mapping
 
@@ -15,12 +18,18 @@ def advise(actor_seconds: Mapping[str, float], learner_seconds: Mapping[str, flo
     """One line about where the time went.
 
     Args:
-      actor_seconds: seconds of all actors, by "inference", "environment" and "queue".
-      learner_seconds: seconds of the learner, by "data" and "update".
+      actor_seconds: seconds of all actors, by "inference", "environment" and "queue". Compilation is left out.
+      learner_seconds: seconds of the learner, by "data" and "update", likewise.
     """
-    total, learner_total = sum(actor_seconds.values()), sum(learner_seconds.values())
-    shares = {activity: seconds / max(total, 1e-9) for activity, seconds in actor_seconds.items()}
-    waited = learner_seconds["data"] / max(learner_total, 1e-9)
+    shares, of_learner = _shares(actor_seconds), _shares(learner_seconds)
     activities = ", ".join(f"{share:.0%} in {activity}" for activity, share in shares.items())
-    largest = max(shares, key=lambda activity: shares[activity])
-    return f"actors spent {activities}; the learner waited for data {waited:.0%} of its time: {_CURES[largest]}"
+    waited = of_learner["data"]
+    bottleneck = (
+        "queue" if shares["queue"] > waited else max(("environment", "inference"), key=lambda name: shares[name])
+    )
+    return f"actors spent {activities}; the learner waited for data {waited:.0%} of its time: {_CURES[bottleneck]}"
+
+
+def _shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    total = max(sum(seconds.values()), 1e-9)
+    return {activity: spent / total for activity, spent in seconds.items()}

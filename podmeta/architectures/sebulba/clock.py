@@ -31,6 +31,13 @@ class Clock:
         self.seconds[source] -= seconds
         self.seconds[target] += seconds
 
+    def spent(self) -> dict[str, float]:
+        """Seconds by activity, with those of the one that is going on."""
+        spent, current = dict(self.seconds), self.current
+        if current is not None:
+            spent[current[0]] += time.perf_counter() - current[1]
+        return spent
+
     def running_for(self, activity: str) -> float:
         """Seconds for which an activity has been going on; 0 if it is not."""
         current = self.current

@@ -69,6 +69,7 @@ class LearnerThread(AbandonableThread):
         outer: OuterState,
         pipeline: Pipeline,
         cores: SharedCores,
+        on_compiled: Callable[[], None],
     ) -> None:
         """Puts the state on the learner devices.
 
@@ -78,6 +79,7 @@ class LearnerThread(AbandonableThread):
           outer: the outer loop's state to go on from, on the host.
           pipeline: where unrolls come from and θ goes to.
           cores: the CPU's cores, as the actors and the learner share them.
+          on_compiled: called in the thread, once its update is compiled.
         """
         super().__init__("learner")
         self.clock = Clock(DATA, UPDATE)
@@ -91,6 +93,7 @@ class LearnerThread(AbandonableThread):
         self._pipeline = pipeline
         self._version = int(outer.update)
         self._cores = cores
+        self._on_compiled = on_compiled
         self._requests: queue.SimpleQueue[UpdateRequest | None] = queue.SimpleQueue()
         self._current: UpdateRequest | None = None
         self._committing = threading.Lock()
@@ -164,6 +167,7 @@ class LearnerThread(AbandonableThread):
             self.compile_seconds += time.perf_counter() - start
             # Only now, for compiling uses all cores; from here on the learner's threads would take those of actors.
             self._cores.keep_others()
+            self._on_compiled()
         with self.clock.spending(UPDATE):
             device_state, metrics = jax.block_until_ready(self._compiled_update(self.device_state, by_actor))
         return device_state, unreplicate(metrics)

@@ -20,7 +20,7 @@ from podmeta.architectures.base import TrainingState
 from podmeta.architectures.sebulba.actor import Actor, Place
 from podmeta.architectures.sebulba.actor_programs import make_actor_programs
 from podmeta.architectures.sebulba.bottleneck import advise
-from podmeta.architectures.sebulba.clock import DATA, ENVIRONMENT, INFERENCE, QUEUE, UPDATE
+from podmeta.architectures.sebulba.clock import DATA, ENVIRONMENT, INFERENCE, QUEUE
 from podmeta.architectures.sebulba.cpu_tuning.cores import SharedCores
 from podmeta.architectures.sebulba.functions import Sebulba
 from podmeta.architectures.sebulba.layout import Layout
@@ -35,6 +35,7 @@ from podmeta.environments.host.base import HostEnvironment
 from podmeta.errors import InputError, PodmetaError, SessionError
 
 EPISODES_AVERAGED = 100
+_FEWEST_UPDATES = 10  # of which the shares of time say something
 _LOOK_EVERY_S = 0.2  # how often it is seen whether the stage is to end
 _START_TIMEOUT_S = 60.0  # how long environments may take at least to be made, and to answer for the first time
 # How long its end may take, by part; together less than 10 s.
@@ -81,14 +82,27 @@ class SebulbaSession:
         self._pipeline = Pipeline(layout.num_actors, 0 if sebulba.outer_loop.requires_on_policy else config.max_lag)
         outer = jax.tree.map(lambda leaf: leaf[0], state.outer)
         self._first_update = int(outer.update)
-        self._learner = LearnerThread(sebulba, layout, outer, self._pipeline, self._cores)
+        self._learner = LearnerThread(sebulba, layout, outer, self._pipeline, self._cores, self._note_start)
         self._actors: list[Actor] = []
         self._seconds_to_start = 0.0
+        self._num_updates = 0
+        self._at_start: _Shares | None = None  # when all was compiled: before that, everybody waits for the compiler
 
     @property
     def compile_seconds(self) -> float:
         """Seconds spent compiling so far, the start of environments among them."""
         return self._seconds_to_start + self._learner.compile_seconds
+
+    @property
+    def preparation(self) -> str:
+        """It starts actors and compiles."""
+        actors = self._layout.num_actors
+        sizes = " + ".join(f"{entry.num_lifetimes:,}" for entry in self._sebulba.entry_actors)
+        in_turn = f"{actors} actors, one after the other, each" if actors > 1 else "an actor"
+        return (
+            f"starting {in_turn} with {sizes} environments, then compiling updates of "
+            f"{self._sebulba.env_steps_per_update:,} env steps"
+        )
 
     def advance(self, num_updates: int, stop_requested: Callable[[], bool]) -> Advance:
         """Does `num_updates` updates, or fewer where a stop is requested meanwhile. The first call starts all threads.
@@ -103,6 +117,7 @@ class SebulbaSession:
         if self._failure is not None:
             raise self._failure
         start, compiled_before, before = time.perf_counter(), self.compile_seconds, self._shares()
+        is_first = self._at_start is None
         if not self._actors:
             self._start(stop_requested)
             self._seconds_to_start = time.perf_counter() - start
@@ -117,6 +132,9 @@ class SebulbaSession:
         if not request.rows:
             return Advance(0, {}, {}, seconds)
         self._returns.extend(request.episode_returns)
+        self._num_updates += len(request.rows)
+        if is_first and self._at_start is not None:
+            before = self._at_start
         metrics = {name: np.stack([row[name] for row in request.rows])[:, None] for name in request.rows[0]}
         return Advance(len(request.rows), metrics, self._flow_metrics(request, seconds, before), seconds)
 
@@ -143,8 +161,10 @@ class SebulbaSession:
         for closer in closers:
             closer.join(max(0.0, deadline - time.monotonic()))
         self._cores.release_others()
-        shares = self._shares()
-        return advise(shares.actors, shares.learner) if shares.learner[UPDATE] > 0 else None
+        if self._at_start is None or self._num_updates < _FEWEST_UPDATES:
+            return None
+        now, start = self._shares(), self._at_start
+        return advise(_difference(now.actors, start.actors), _difference(now.learner, start.learner))
 
     def _start(self, stop_requested: Callable[[], bool]) -> None:
         """Starts the learner and, one after the other, the actors, for the first compiles the programs of all."""
@@ -190,12 +210,15 @@ class SebulbaSession:
             return _as_session_error(*self._pipeline.fault)
         return None if request.error is None else _as_session_error(self._learner.name, request.error)
 
+    def _note_start(self) -> None:
+        self._at_start = self._shares()
+
     def _shares(self) -> _Shares:
+        spent = [actor.clock.spent() for actor in self._actors]
         actors = {
-            activity: sum(actor.clock.seconds[activity] for actor in self._actors)
-            for activity in (INFERENCE, ENVIRONMENT, QUEUE)
+            activity: sum(of_actor[activity] for of_actor in spent) for activity in (INFERENCE, ENVIRONMENT, QUEUE)
         }
-        return _Shares(dict(self._learner.clock.seconds), actors)
+        return _Shares(self._learner.clock.spent(), actors)
 
     def _flow_metrics(self, request: UpdateRequest, seconds: float, before: _Shares) -> dict[str, float]:
         """The metrics of the flow of data during a request."""
@@ -218,9 +241,13 @@ class SebulbaSession:
 
 
 def _share(now: dict[str, float], before: dict[str, float], activity: str) -> float:
-    spent = {name: now[name] - before[name] for name in now}
+    spent = _difference(now, before)
     total = sum(spent.values())
     return spent[activity] / total if total > 0 else 0.0
+
+
+def _difference(now: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+    return {name: max(0.0, now[name] - before[name]) for name in now}
 
 
 def _close_all(environments: Sequence[HostEnvironment]) -> None:
