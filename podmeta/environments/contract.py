@@ -118,7 +118,7 @@ def real_array(what: str, value: object) -> Shaped[np.ndarray, "..."]:
     """
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # an object's __array__ may raise anything
         raise ContractError(f"gave {shown(value)} as its {what}, of which no array can be made") from error
     if array.dtype.kind not in "fiub":
         raise ContractError(f"gave {shown(value)} (dtype {array.dtype}) as its {what}, where real numbers are due")

@@ -8,7 +8,7 @@ import pytest
 from podmeta.config.schema import FactoryConfig, GymnasiumConfig
 from podmeta.environments.host.registry import make_host_environment
 from podmeta.errors import PodmetaError
-from tests.environments.abuse import KINDS
+from tests.environments.abuse_kinds import KINDS
 
 BATCH, NUM_STEPS = 2, 9
 WORKERS = {"vectorisation": "processes", "num_processes": 2}
@@ -35,7 +35,9 @@ def live(abuse, keys):
         spec = environment.action_spec()
         environment.reset(np.ones(BATCH, bool), np.arange(BATCH, dtype=np.uint32))
         for _ in range(NUM_STEPS):
-            timestep = environment.step(np.ones((BATCH, *spec.shape), spec.dtype))
+            actions = np.ones((BATCH, *spec.shape), spec.dtype)
+            actions.flags.writeable = False  # as an array of JAX's is
+            timestep = environment.step(actions)
             assert np.isfinite(timestep.reward).all() and np.isin(timestep.step_type, (0, 1, 2)).all()
 
 

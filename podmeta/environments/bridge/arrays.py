@@ -222,7 +222,12 @@ def _encode(spec: specs.Array, values: Any, batch: tuple[int, ...]) -> Shaped[An
         return (values[..., None] == np.arange(spec.num_values)).astype(np.float32)
     if not spec.shape:
         values = values[..., None]
-    return values.astype(np.uint8 if spec.dtype == np.uint8 else np.float32, copy=False)
+    if spec.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    if values.dtype == np.float32 or not isinstance(values, np.ndarray):
+        return values.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as such
+        return values.astype(np.float32)
 
 
 def _fitting(spec: specs.Array, values: Any) -> Shaped[np.ndarray, "..."]:

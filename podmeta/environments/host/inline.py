@@ -77,7 +77,8 @@ class InlineEnvironments(HostEnvironment):
 
     def step(self, actions: Actions) -> dm_env.TimeStep:
         """Steps one after the other."""
-        for index, action in enumerate(self.decode(actions, (self.num_environments,))):
+        own_actions = np.array(self.decode(actions, (self.num_environments,)))  # an environment may change them
+        for index, action in enumerate(own_actions):
             self._advance(index, self._environments[index].step, action)
         return self._snapshot()
 
@@ -138,7 +139,9 @@ class InlineEnvironments(HostEnvironment):
             raise FaultyEnvironmentError(index, str(error)) from error
         except SystemExit as error:
             raise FaultyEnvironmentError(index, f"failed: {in_words(error)}") from error
-        except Exception as error:  # whatever an environment may raise
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever an environment may raise
             raise FaultyEnvironmentError(index, f"failed:\n{trace_of(error)}") from error
 
     def _snapshot(self) -> dm_env.TimeStep:

@@ -1,5 +1,7 @@
 """From what environments show and take to plain arrays."""
 
+import warnings
+
 import jax
 import numpy as np
 import pytest
@@ -166,3 +168,12 @@ def test_specs_of_other_classes_are_taken_for_what_they_say():
     assert ObservationEncoder({"a": Like(shape=(3,), dtype=np.int8)}, "it").spec.shape == (3,)
     with pytest.raises(InputError, match=r"it has observations of .*Like"):
         ObservationEncoder(Like(shape=3), "it")
+
+
+def test_a_number_beyond_float32_becomes_infinite_without_a_warning():
+    parts = {"a": specs.Array((2,), np.float64), "b": specs.Array((), np.float64)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isinf(ObservationEncoder(parts["a"], "test")(np.array([1e300, 0.0]))[0])
+        encoded = ObservationEncoder(parts, "test")({"a": np.array([0.0, -1e300]), "b": 1e200})
+    np.testing.assert_array_equal(encoded, [0.0, -np.inf, np.inf])
