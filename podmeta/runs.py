@@ -172,7 +172,7 @@ class Run:
         run = self._read(overrides)
         tests = experiment_suite(run.job) if suite is None else load_suite(suite, run.job)
         tests = tests.sized_by(overrides)
-        run.check(tests.settings)
+        run.check(tests.settings, own_texts=tests.own_texts)
         with _settings_of(run.job) as job:
             restored = restore_meta_params(self.path)
             rows = evaluate_run(job, tests, restored.meta_params, restored.update, self.path, Console())

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,8 +81,13 @@ def _job_of(overrides: list[str]) -> JobConfig:
     return with_known_kinds(job, any(override.startswith("architecture=") for override in overrides))
 
 
-def run_sweep(runs: list[SweepRun], tell: Callable[[str], None]) -> str | None:
+def run_sweep(runs: list[SweepRun], tell: Callable[[str], None], flags: Sequence[str] = ()) -> str | None:
     """Trains what is not done yet. A run that fails does not keep the others from theirs.
+
+    Args:
+      runs: the runs.
+      tell: shows the user a line.
+      flags: of `podmeta train`, for each run.
 
     Returns:
       The name of the signal that has stopped the sweep, which the run under way has heeded; or None.
@@ -95,6 +100,7 @@ def run_sweep(runs: list[SweepRun], tell: Callable[[str], None]) -> str | None:
             continue
         tell(f"run {number + 1} of {len(runs)}: {' '.join(run.swept)}")
         command = [sys.executable, "-m", "podmeta", "train", *run.overrides, path_override("run_dir", run.run_path)]
+        command += flags
         code, stopped = run_child(command)
         if stopped is not None:
             if code == 130:

@@ -82,6 +82,36 @@ def add_trust(parser: CommandParser, what_it_allows: str) -> None:
     parser.add_argument("--trust", action="store_true", help=what_it_allows)
 
 
+def add_config_dir(parser: CommandParser) -> None:
+    """Adds the flag that names further folders of presets and experiments."""
+    parser.add_argument(
+        "--config-dir",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder with presets and experiments of your own, such as DIR/experiment/my_job.yaml",
+    )
+
+
+def use_config_dirs(flags: argparse.Namespace) -> None:
+    """Takes presets from the folders of `add_config_dir`.
+
+    Raises:
+      InputError: one is no folder.
+    """
+    folders = getattr(flags, "config_dir", [])
+    if folders:
+        from podmeta.config.presets import add_config_folder
+
+        for folder in folders:
+            add_config_folder(local_path("--config-dir", folder))
+
+
+def config_dir_flags(flags: argparse.Namespace) -> list[str]:
+    """The same folders as flags of another command."""
+    return [word for folder in flags.config_dir for word in ("--config-dir", folder)]
+
+
 def split_words(words: Sequence[str], keys: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
     """Sorts out the words KEY=VALUE of a command's own keys.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from podmeta.cli.arguments import (
     Call,
     Commands,
+    add_config_dir,
     add_trust,
     at_most_one,
     listing,
@@ -16,7 +17,7 @@ from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
 _USAGE = """\
-podmeta evaluate DIR [suite=NAME] [beside=DIR] [evaluation.num_tasks=N]
+podmeta evaluate DIR [suite=NAME|FILE.yaml] [beside=DIR] [evaluation.num_tasks=N]
                         [evaluation.settings=[{num_arms: 20}]] [--trust]
        podmeta evaluate agent=NAME|FILE.npz suite=NAME [to=DIR] [evaluation.num_tasks=N]
                         [evaluation.seed=N] [--trust]"""
@@ -43,6 +44,7 @@ def add_parser(commands: Commands) -> None:
         description=_DESCRIPTION,
         more=_suites,
     )
+    add_config_dir(parser)
     add_trust(parser, "run code that the config of somebody else's run names, such as environment.factory, or a card")
     parser.set_defaults(run=evaluate)
 
@@ -82,7 +84,7 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
     chosen = [load_suite(name, job) for name in given["suite"]] or [experiment_suite(job)]
     suites = [suite.sized_by(overrides) for suite in chosen]
     for suite in suites:
-        run.check(suite.settings)
+        run.check(suite.settings, own_texts=suite.own_texts)
     set_up(job, call.warn)
     from podmeta.evaluation.run import evaluate_run, load_companion
     from podmeta.training.meta_params import restore_meta_params
@@ -122,7 +124,7 @@ def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str
     job = agent_job(pretrained, settings)
     suite = load_suite(suite_name, job).sized_by(overrides)
     if not call.flags.trust:
-        check_card(pretrained.name, pretrained.learner_config, suite.settings)
+        check_card(pretrained.name, pretrained.learner_config, suite.settings, suite.own_texts)
     meta_params = agent_meta_params(pretrained, job.learner, suite)
     path = local_path("to", to) if to else Path("evaluations", pretrained.name)
     open_folder(path, pretrained)

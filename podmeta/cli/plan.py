@@ -2,7 +2,7 @@
 
 import json
 
-from podmeta.cli.arguments import Call, Commands, at_most_one, split_words
+from podmeta.cli.arguments import Call, Commands, add_config_dir, at_most_one, split_words
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
@@ -22,6 +22,7 @@ def add_parser(commands: Commands) -> None:
         description=_DESCRIPTION,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    add_config_dir(parser)
     parser.set_defaults(run=plan)
 
 

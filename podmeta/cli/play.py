@@ -1,6 +1,6 @@
 """`podmeta play`: one lifetime of a learned algorithm."""
 
-from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, split_words
+from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, split_words
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
@@ -19,6 +19,7 @@ def add_parser(commands: Commands) -> None:
         help="let a learned algorithm live one lifetime, and draw what it earns",
         description=_DESCRIPTION,
     )
+    add_config_dir(parser)
     add_trust(parser, "run code that the card of somebody else's agent names as its learner")
     parser.set_defaults(run=play)
 

@@ -3,9 +3,10 @@
 import dataclasses
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
-from podmeta.cli.arguments import Call, Commands, add_trust, listing
+from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, config_dir_flags, listing
 from podmeta.cli.console import PlainConsole
 from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError, PodmetaError
@@ -43,6 +44,7 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="build and compile the job, print what it would train and need, and train nothing",
     )
+    add_config_dir(parser)
     add_trust(parser, "go on with somebody else's run_dir=DIR, whose config names code such as environment.factory")
     parser.set_defaults(run=train)
 
@@ -135,7 +137,7 @@ def _train(call: Call) -> None:
     if result.stopped_by is not None:
         call.tell(
             f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved. "
-            f"To go on: {_go_on(result.run_path, call.words)}"
+            f"To go on: {_go_on(result.run_path, call.words, config_dir_flags(call.flags))}"
         )
     elif job.evaluation.enabled and is_first():
         test_again = f"podmeta evaluate {to_paste('run', result.run_path)}"
@@ -151,12 +153,12 @@ def _train(call: Call) -> None:
         evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, PlainConsole())
 
 
-def _go_on(run_path: Path, words: list[str]) -> str:
+def _go_on(run_path: Path, words: list[str], flags: Sequence[str] = ()) -> str:
     """The command that goes on with a run, on as many devices as its words chose."""
     from podmeta.config.paths import path_override
 
     devices = [word for word in words if word.startswith("devices.")]
-    return shlex.join(["podmeta", "train", path_override("run_dir", run_path), *devices])
+    return shlex.join(["podmeta", "train", path_override("run_dir", run_path), *devices, *flags])
 
 
 def _dry_run(call: Call) -> None:
@@ -185,7 +187,7 @@ def _sweep(call: Call) -> None:
     resume = to_paste("run_dir", base)
     call.interruption.advice = f"what its runs have saved is in {base}; to go on, give the same command with {resume}"
     try:
-        stopped = run_sweep(runs, call.tell)
+        stopped = run_sweep(runs, call.tell, config_dir_flags(call.flags))
     except KeyboardInterrupt:
         call.tell(f"interrupted: {call.interruption.advice}")
         raise

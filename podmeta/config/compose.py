@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -40,15 +39,15 @@ def compose_job(overrides: list[str]) -> JobConfig:
     given = expand_overrides(overrides)
     overrides, paths = split_paths(with_swaps(given))
     try:
-        with hydra_over_presets():
-            composed = hydra.compose("job", [_as_hydra_writes(override) for override in overrides])
+        with hydra_over_presets() as compose:
+            composed = compose("job", [_as_hydra_writes(override) for override in overrides])
     # ValueError: what Hydra makes of a group that is chosen to be null.
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise InputError(explain_overrides(error, overrides)) from error
+        raise InputError(explain_overrides(error, given)) from error
     try:
         job = job_from_config(composed)
     except OmegaConfBaseException as error:
-        raise InputError(explain_overrides(error, overrides)) from error
+        raise InputError(explain_overrides(error, given)) from error
     return dataclasses.replace(with_fitting_unroll(job, given), **paths)
 
 

@@ -4,9 +4,9 @@ import difflib
 from collections.abc import Iterable
 
 from hydra.errors import OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from podmeta.config.presets import list_options
+from podmeta.config.presets import is_file_name, list_options
 from podmeta.config.schema import schema_fields
 
 _MOST_SUGGESTED = 3
@@ -44,12 +44,15 @@ def explain_overrides(error: Exception, overrides: list[str]) -> str:
     for override in overrides:
         group, _, name = override.partition("=")
         choices = list_options(group) if group.isidentifier() and "=" in override else {}
-        if choices and name and name not in choices:
+        if choices and name and name not in choices and not is_file_name(name):
             return no_such_choice(group, name, choices)
     if str(error).startswith("Ambiguous value"):  # Hydra's words for a list of values to sweep
         return f"{error}. Quote a value that has commas, or sweep over its parts: podmeta train … --multirun"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read. {HOW_TO_OVERRIDE}"
+    # Hydra links its error to the one behind it as a cause where the command line is wrong, but not where a file is.
+    if error.__cause__ is None and isinstance(error.__context__, ConfigKeyError):
+        error = error.__context__
     return explain(
         error, [key for key, _ in schema_fields()], "`podmeta train --help` lists the experiments and groups"
     )

@@ -1,17 +1,22 @@
-"""The presets: the YAML files of `configs/`, over the typed schema."""
+"""The presets, over the typed schema: the YAML files of `configs/`, of folders of the user's, and of packages."""
 
 import contextlib
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from podmeta.config.plugins import config_folders, named_factories
 from podmeta.config.schema import GROUPS, EnvironmentConfig, JobConfig, MixtureConfig, loose
+from podmeta.errors import InputError
 
 
 def config_directory() -> Path:
@@ -21,27 +26,52 @@ def config_directory() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
+_added_folders: list[Path] = []
+
+
+def add_config_folder(folder: Path) -> None:
+    """Takes presets and experiments from a further folder, laid out as `configs/` is, in this process.
+
+    Raises:
+      InputError: it is no folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--config-dir {folder} is no folder: name one that holds such as experiment/my_job.yaml")
+    if folder.absolute() not in _added_folders:
+        _added_folders.append(folder.absolute())
+
+
+def find_preset(group: str, name: str) -> Path | None:
+    """The file of a preset: podmeta's own, or one of the user's folders or of an installed package."""
+    paths = (folder / group / f"{name}.yaml" for folder in _folders())
+    return next((path for path in paths if path.exists()), None)
+
+
 def list_options(group: str) -> dict[str, str]:
     """The choices of a config group, by name, each with the first comment line of its file.
 
-    One that was registered without a file has the first line of its dataclass's docstring.
+    One that was registered without a file has the first line of its dataclass's docstring, and a factory of an
+    installed package its name.
     """
-    options = {}
-    for path in sorted((config_directory() / group).glob("*.yaml")):
-        comments = [
-            line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if re.match("# [^@]", line)
-        ]
-        options[path.stem] = comments[0] if comments else ""
+    options: dict[str, str] = {}
+    for folder in _folders():
+        for path in sorted((folder / group).glob("*.yaml")):
+            comments = [
+                line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if re.match("# [^@]", line)
+            ]
+            options.setdefault(path.stem, comments[0] if comments else "")
     for name, schema in GROUPS.get(group, {}).items():
         options.setdefault(name, (schema.__doc__ or "").partition("\n")[0])
+    for name, factory in named_factories(group).items():
+        options.setdefault(name, f"{factory}, of an installed package")
     return options
 
 
 def member_of(group: str, preset: str) -> type | None:
     """The dataclass that a preset is of; None where there is no such preset."""
-    path = config_directory() / group / f"{preset}.yaml"
-    if not path.exists():
-        return GROUPS[group].get(preset)
+    path = find_preset(group, preset)
+    if path is None:
+        return GROUPS[group].get("factory" if preset in named_factories(group) else preset)
     for below in OmegaConf.to_container(OmegaConf.load(path)).get("defaults", []):  # type: ignore[union-attr]  # a mapping
         name = str(below)
         member = GROUPS[group].get(name.removesuffix("_schema")) if name.endswith("_schema") else member_of(group, name)
@@ -52,24 +82,59 @@ def member_of(group: str, preset: str) -> type | None:
 
 @functools.cache
 def environment_preset(name: str) -> EnvironmentConfig | MixtureConfig:
-    """The config of configs/environment/<name>.yaml, which must exist. It is shared: do not change it."""
-    with hydra_over_presets():
-        environment = OmegaConf.to_object(hydra.compose(None, [f"+environment={name}"]).environment)
+    """The config of a preset, which must exist. It is shared: do not change it."""
+    with hydra_over_presets() as compose:
+        environment = OmegaConf.to_object(compose(None, [f"+environment={name}"]).environment)
     assert isinstance(environment, EnvironmentConfig | MixtureConfig)
     return environment
 
 
+def is_file_name(name: str) -> bool:
+    """Whether the user names a file of their own, such as ./my_job.yaml, and not a preset."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """The content of a YAML file.
+
+    Args:
+      path: the file.
+      what: the key that names it, for messages.
+
+    Raises:
+      InputError: it cannot be read, or holds something else than a mapping.
+    """
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except OSError as error:
+        raise InputError(f"{what}={path} cannot be read: {error.strerror}") from error
+    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise InputError(f"{what}={path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{what}={path} is not a mapping of keys to values")
+    return {str(key): value for key, value in content.items()}
+
+
 @contextlib.contextmanager
-def hydra_over_presets() -> Iterator[None]:
-    """Hydra, ready to compose the presets."""
+def hydra_over_presets() -> Iterator[Callable[[str | None, list[str]], DictConfig]]:
+    """Composes over the presets: yields a function of the root file, or None, and the overrides."""
     store = ConfigStore.instance()
     store.store(name="job_schema", node=loose(JobConfig))
     for group, members in GROUPS.items():
         for name, schema in members.items():
             node = loose(schema)
             store.store(group=group, name=f"{name}_schema", node=node)
-            if not (config_directory() / group / f"{name}.yaml").exists():
+            if find_preset(group, name) is None:
                 store.store(group=group, name=name, node=node)  # its defaults are its preset
+        for name, factory in named_factories(group).items():
+            if name not in members and find_preset(group, name) is None:
+                store.store(group=group, name=name, node=loose(members["factory"])(factory=factory))
+    further = ", ".join("'file://" + str(folder).replace("'", "\\'") + "'" for folder in _folders()[1:])
+    searched = [f"hydra.searchpath=[{further}]"] if further else []
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
-        yield
+        yield lambda root, overrides: hydra.compose(root, [*searched, *overrides])
+
+
+def _folders() -> list[Path]:
+    return [config_directory(), *_added_folders, *config_folders()]

@@ -3,6 +3,8 @@
 import dataclasses
 
 from podmeta.config.schema import GROUPS
+from podmeta.config.schema.code_texts import texts_in
+from podmeta.value_types import Json
 
 _WITH_IDS = tuple(
     name
@@ -18,6 +20,12 @@ def split_reference(reference: str) -> tuple[str, str]:
     """The preset and the id of an environment written in one word; any other word, and no id."""
     preset, _, id = reference.partition("/")
     return (preset, id) if id and preset in _WITH_IDS else (reference, "")
+
+
+def texts_of(value: Json) -> frozenset[str]:
+    """All texts in a value, and the ids within those that name an environment in one word."""
+    texts = set(texts_in(value, "").values())
+    return frozenset(texts | {split_reference(text)[1] for text in texts})
 
 
 def expand_overrides(overrides: list[str]) -> list[str]:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from podmeta.config.messages import no_such_choice
-from podmeta.config.presets import config_directory, list_options
+from podmeta.config.messages import explain, no_such_choice
+from podmeta.config.presets import find_preset, is_file_name, list_options, read_mapping
 from podmeta.config.resolve import FAILURES, SCORED_BY, EvaluationSetting, evaluation_settings, settings_of
 from podmeta.config.schema import BanditConfig, EnvironmentConfig, HostEnvironmentConfig, JobConfig
+from podmeta.config.shorthand import texts_of
 from podmeta.config.validate import validate_environment
 from podmeta.errors import InputError
 from podmeta.value_types import Json
@@ -53,6 +55,7 @@ class Suite(NamedTuple):
       scale_observations: whether the learner's observations are scaled, whatever its config says.
       num_tasks: lifetimes per setting; 0: evaluation.num_tasks.
       num_host_tasks: the same where the environment lives on the host.
+      own_texts: the texts in a file of the user's own, whose word they are.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Suite(NamedTuple):
     scale_observations: bool
     num_tasks: int = 0
     num_host_tasks: int = 0
+    own_texts: frozenset[str] = frozenset()
 
     def tasks_in(self, environment: EnvironmentConfig, default: int) -> int:
         """How many tasks a setting is tested on; `default` where the suite does not say."""
@@ -79,22 +83,40 @@ def experiment_suite(job: JobConfig) -> Suite:
 
 
 def load_suite(name: str, job: JobConfig) -> Suite:
-    """The suite of configs/evaluation/<name>.yaml, for the θ of a job.
+    """A suite for the θ of a job.
+
+    Args:
+      name: of a preset, as configs/evaluation/ holds them, or a file of the user's own, such as ./my_suite.yaml.
+      job: the job.
 
     Raises:
-      InputError: there is none of that name.
+      InputError: there is none of that name, or a key in the file is wrong.
     """
-    if name not in list_options("evaluation"):
+    path = Path(name) if is_file_name(name) else find_preset("evaluation", name)
+    if path is None:
         raise InputError(no_such_choice("suite", name, list_options("evaluation")))
-    path = Path(config_directory(), "evaluation", f"{name}.yaml")
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), OmegaConf.load(path)))
+    content = read_mapping(path, "suite")
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), content))
+    except OmegaConfBaseException as error:
+        keys = [field.name for field in dataclasses.fields(SuiteConfig)]
+        raise InputError(f"suite={name}: {explain(error, keys, f'The keys are {chr(44).join(keys)}')}") from error
     assert isinstance(config, SuiteConfig)
+    own_texts = texts_of(config.settings) if is_file_name(name) else frozenset()
     settings = []
     for environment, changes in _described_settings(job, config.settings, f"suite={name}: settings"):
         longer = dataclasses.replace(environment, lifetime_length=config.lifetime_factor * environment.lifetime_length)
         validate_environment(longer, f"suite={name}: ")
         settings.append(EvaluationSetting(longer, changes))
-    return Suite(name, settings, config.references, config.scale_observations, config.num_tasks, config.num_host_tasks)
+    return Suite(
+        path.stem,
+        settings,
+        config.references,
+        config.scale_observations,
+        config.num_tasks,
+        config.num_host_tasks,
+        own_texts,
+    )
 
 
 def _described_settings(job: JobConfig, descriptions: Sequence[Json], where: str) -> Iterator[EvaluationSetting]:

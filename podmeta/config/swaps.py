@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from podmeta.config.presets import config_directory, list_options, member_of
+from podmeta.config.presets import find_preset, is_file_name, member_of, read_mapping
 from podmeta.config.schema import GROUPS, EnvironmentConfig, FactoryConfig, HostEnvironmentConfig, JobConfig
 from podmeta.config.stages import environments_of
+from podmeta.errors import InputError
 
 _ADAPTED = "adapted_to_the_command_line"
 _SHORTEST = 0.25  # of an unroll: one that would have to be shorter is an error
@@ -66,14 +67,18 @@ def _architecture_for(environment: type | None) -> str | None:
 
 
 def _adapted(override: str, members: Mapping[str, type]) -> str:
-    """The override; where it is an experiment that the members chosen do not fit, one that they do, which is stored."""
+    """The override; where it is an experiment that the members chosen do not fit, or a file, one that is stored."""
     key, _, name = override.partition("=")
-    if key != "experiment" or name not in list_options("experiment"):
+    if key != "experiment":
         return override
-    experiment = _read(config_directory() / "experiment" / f"{name}.yaml")
+    path = Path(name) if is_file_name(name) else find_preset("experiment", name)
+    if path is None:
+        return override
+    experiment = _read(path)
     content = {key: _fitting(key, value, members) for key, value in experiment.content.items()}
-    if content == experiment.content:
+    if content == experiment.content and not is_file_name(name):
         return override
+    content.setdefault("experiment_name", path.stem)
     defaults = [{f"override /{group}": choice} for group, choice in experiment.choices.items()]
     node = {"defaults": [*defaults, "_self_"], **content}
     ConfigStore.instance().store(group="experiment", name=_ADAPTED, node=node, package="_global_")
@@ -93,7 +98,8 @@ def _fitting(key: str, value: Any, members: Mapping[str, type]) -> Any:
 
 
 def _read(path: Path) -> _Experiment:
-    own: Any = OmegaConf.to_container(OmegaConf.load(path))
+    """The experiment of a file."""
+    own = read_mapping(path, "experiment")
     defaults = own.pop("defaults", [])
     choices: dict[str, str] = {}
     contents = []
@@ -101,15 +107,32 @@ def _read(path: Path) -> _Experiment:
         if entry == "_self_":
             contents.append(own)
         elif isinstance(entry, str):
-            below = _read(path.with_name(f"{entry}.yaml"))
+            below = _read(_beside(path, entry))
             choices |= below.choices
             contents.append(below.content)
         else:
-            choices |= {key.removeprefix("override /"): choice for key, choice in entry.items()}
+            choices |= {key.removeprefix("override").strip(" /"): choice for key, choice in entry.items()}
     if "_self_" not in defaults:
         contents.append(own)
+    for group in ("learner", "environment", "outer"):
+        if isinstance(own.get(group), dict) and "factory" in own[group]:
+            choices.setdefault(group, "factory")
+    architecture = (
+        _architecture_for(member_of("environment", choices["environment"])) if "environment" in choices else None
+    )
+    if architecture is not None:
+        choices.setdefault("architecture", architecture)
     merged: Any = OmegaConf.to_container(OmegaConf.merge(*contents))
     return _Experiment(choices, merged)
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file of the experiment that one starts from: in the same folder, or of podmeta."""
+    beside = path.with_name(f"{name}.yaml")
+    found = beside if beside.exists() else find_preset("experiment", name)
+    if found is None:
+        raise InputError(f"{path} starts from the experiment {name}, which does not exist")
+    return found
 
 
 def _keys(schema: type) -> set[str]:

@@ -14,6 +14,7 @@ from podmeta.config.schema import (
     SebulbaConfig,
 )
 from podmeta.config.stages import environments_of, stages_of
+from podmeta.config.suites import Suite
 from podmeta.environments.host.patience import EnvironmentThread
 from podmeta.environments.jax.factory import is_jax_environment
 from podmeta.factories import Factory
@@ -60,6 +61,17 @@ def with_known_kind(config: EnvironmentConfig) -> EnvironmentConfig:
     known = thread.call(_look_at, config)
     thread.end()
     return known
+
+
+def with_known_settings(suite: Suite) -> Suite:
+    """The suite, with the kinds of its environments known likewise.
+
+    Raises:
+      InputError: a function cannot be imported or called.
+      PodmetaError: it does not return.
+    """
+    known = [setting._replace(environment=with_known_kind(setting.environment)) for setting in suite.settings]
+    return suite._replace(settings=known)
 
 
 def _known(learnt: EnvironmentConfig | MixtureConfig) -> EnvironmentConfig | MixtureConfig:

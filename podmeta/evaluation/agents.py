@@ -10,6 +10,7 @@ import numpy as np
 from podmeta.config.resolve import resolve_job
 from podmeta.config.schema import JobConfig, LearnerConfig, MixtureConfig, loose
 from podmeta.config.suites import Suite
+from podmeta.environments.kinds import with_known_settings
 from podmeta.errors import InputError
 from podmeta.inner_loop import build_inner_loop
 from podmeta.keys import make_key
@@ -52,7 +53,7 @@ def agent_meta_params(pretrained: Pretrained, learner_config: LearnerConfig, sui
             "choose another suite"
         )
     error = None
-    for setting in suite.settings:
+    for setting in with_known_settings(suite).settings:
         expected = jax.eval_shape(build_inner_loop(learner_config, setting.environment).init, make_key(0))
         try:
             return jax.tree.map(lambda leaf: np.asarray(leaf)[None], pretrained.meta_params(expected))

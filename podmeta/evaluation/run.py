@@ -15,6 +15,7 @@ from rich.console import Console
 from podmeta.config.resolve import EvaluationSetting
 from podmeta.config.schema import BanditConfig, JobConfig, LearnerConfig
 from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite, row_setting
+from podmeta.environments.kinds import with_known_settings
 from podmeta.errors import InputError
 from podmeta.evaluation.baselines.contenders import (
     ALWAYS_THERE,
@@ -110,6 +111,7 @@ def evaluate_run(
         damaged.
     """
     check_files(run_path, lambda line: console.print(f"warning: {line}", markup=False))
+    suite = with_known_settings(suite)
     digests = sha256_by_instance(meta_params)
     learner = _learner(job.learner, suite)
     companions = [each._replace(learner_config=_learner(each.learner_config, suite)) for each in companions]
@@ -237,7 +239,7 @@ def check_settings(job: JobConfig) -> None:
       InputError: a setting cannot be tested; the message names it.
     """
     meta_params = _one_instance(state_shapes(job).outer.meta_params)
-    suite = experiment_suite(job)
+    suite = with_known_settings(experiment_suite(job))
     for environment_config, overrides in suite.settings:
         try:
             check_setting(meta_params, job.learner, environment_config, suite.references)

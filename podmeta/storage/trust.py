@@ -16,8 +16,7 @@ from podmeta.config.paths import split_paths
 from podmeta.config.resolve import EvaluationSetting, evaluation_settings
 from podmeta.config.run_config import read_config_file
 from podmeta.config.schema import JobConfig, LearnerConfig
-from podmeta.config.schema.code_texts import texts_in
-from podmeta.config.shorthand import split_reference
+from podmeta.config.shorthand import texts_of
 from podmeta.config.stages import environments_of, stages_of
 from podmeta.errors import InputError
 from podmeta.storage.signature import is_signed
@@ -56,18 +55,21 @@ class RunJob(NamedTuple):
         settings = [EvaluationSetting(environment, {}) for environment in trained]
         self.check([*settings, *evaluation_settings(self.job)], cure="add --trust")
 
-    def check(self, settings: Iterable[EvaluationSetting], cure: str = _CURE) -> None:
+    def check(
+        self, settings: Iterable[EvaluationSetting], cure: str = _CURE, own_texts: frozenset[str] = frozenset()
+    ) -> None:
         """Checks that the learner and environments may be made.
 
         Args:
           settings: what the run is to be tested in.
           cure: what a user who trusts the run is to do.
+          own_texts: further texts that are the user's word.
 
         Raises:
           InputError: one names code, and the run is not the user's.
         """
         self.check_learner(cure)
-        self._refuse(_named_code(settings, self.own_texts), cure)
+        self._refuse(_named_code(settings, self.own_texts | own_texts), cure)
 
     def check_learner(self, cure: str = _CURE) -> None:
         """Checks that the learner may be made.
@@ -105,20 +107,26 @@ def read_run(run_path: Path, overrides: Iterable[str] = (), trust: bool = False)
     return RunJob(run_path, job, written, trust or is_signed(run_path, written), _texts_of(given))
 
 
-def check_card(agent: str, learner: LearnerConfig, settings: Iterable[EvaluationSetting] = ()) -> None:
+def check_card(
+    agent: str,
+    learner: LearnerConfig,
+    settings: Iterable[EvaluationSetting] = (),
+    own_texts: frozenset[str] = frozenset(),
+) -> None:
     """Checks that the learner and the environments may be made that the card of a learned algorithm describes.
 
     Args:
       agent: its name.
       learner: the learner on the card.
       settings: what it is to be tested in.
+      own_texts: texts that are the user's word.
 
     Raises:
       InputError: one names code.
     """
     named, cure = _foreign("learner.", learner.code_texts(), frozenset()), ""
     if named is None:
-        named, cure = _named_code(settings, frozenset()), "; or choose another suite"
+        named, cure = _named_code(settings, own_texts), "; or choose another suite"
     if named is not None:
         raise InputError(
             f"the card of {agent}: {named} names code to run or a file to open. If you trust it, add --trust (in "
@@ -145,11 +153,9 @@ def _foreign(place: str, texts: Mapping[str, str], own_texts: frozenset[str]) ->
 
 def _texts_of(overrides: list[str]) -> frozenset[str]:
     for_hydra, _ = split_paths(overrides)
-    texts: set[str] = set()
-    for override in OverridesParser.create().parse_overrides(for_hydra):
-        if override.key_or_group.partition(".")[0] in _GROUPS:
-            texts |= set(texts_in(override.value(), "").values())
-    return frozenset(texts | {split_reference(text)[1] for text in texts})
+    parsed = OverridesParser.create().parse_overrides(for_hydra)
+    given = [override.value() for override in parsed if override.key_or_group.partition(".")[0] in _GROUPS]
+    return texts_of(given)
 
 
 def _fields(keys: Iterable[str]) -> set[str]:

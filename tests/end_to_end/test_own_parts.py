@@ -13,7 +13,7 @@ import podmeta
 from podmeta.errors import InputError
 from tests.end_to_end.test_damaged_runs import command, unchanged_settings
 
-OWN = Path(__file__).with_name("own_parts.py")
+OWN = Path(__file__).parents[1] / "example_plugin" / "example_plugin" / "parts.py"
 PARTS = (
     "environment.factory=my_parts:OneArmPays",
     "environment.options={num_arms: 4}",

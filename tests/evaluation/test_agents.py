@@ -40,12 +40,11 @@ def agent(tmp_path):
 @pytest.fixture
 def suite(monkeypatch, tmp_path):
     """A suite of two settings, in the place of those that there are."""
-    from podmeta.config import suites
+    from podmeta.config import presets
 
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation" / "tiny.yaml").write_text(SUITE, encoding="utf-8")
-    monkeypatch.setattr(suites, "config_directory", lambda: tmp_path)
-    monkeypatch.setattr(suites, "list_options", lambda group: {"tiny": "two bandits"})
+    monkeypatch.setattr(presets, "_added_folders", [tmp_path])
     monkeypatch.chdir(tmp_path)
 
 
