@@ -7,6 +7,7 @@ BENCHMARKS = {
     "core": "the symmetric learner's step, fast form and plain form, against the machine's own GEMM",
     "anakin": "env steps per second of whole updates, and what starting costs",
     "sebulba": "env steps per second of whole runs, and of their parts alone",
+    "checks": "what it costs to check that host environments keep to their contract",
     "agent": "the time an agent of a learned algorithm takes for a step",
     "memory": "the memory of an actor-critic update, with and without checkpointed chunks",
     "scaling": "what it costs to spread an update over more devices and processes of this machine",
