@@ -210,6 +210,46 @@ class Agent:
         self._previous = _Previous(step_type, True)
         return action
 
+    def act(
+        self, observation: object, reward: float = 0.0, terminated: bool = False, truncated: bool = False
+    ) -> np.ndarray | np.number:
+        """As `step`, for loops over an environment of Gymnasium that has no adapter.
+
+            observation, _ = environment.reset()
+            reward, terminated, truncated = 0.0, False, False
+            for _ in range(1000):
+                action = agent.act(observation, reward, terminated, truncated)
+                if terminated or truncated:
+                    observation, _ = environment.reset()
+                    reward, terminated, truncated = 0.0, False, False
+                else:
+                    observation, reward, terminated, truncated, _ = environment.step(action)
+
+        Call it once for the last observation of an episode too, so that the agent learns from the last reward: the
+        action is of no use there. The next call begins an episode, and so does the first one, where the reward counts
+        for nothing. An agent that was loaded takes its first call for a step of the episode under way.
+
+        Args:
+          observation: what the environment shows.
+          reward: what the last action has earned.
+          terminated: whether that action has terminated the episode.
+          truncated: whether the episode ends here by a time limit.
+
+        Returns:
+          The action, as of `step`.
+
+        Raises:
+          InputError: as `step`.
+        """
+        begins = self._previous.is_known and self._previous.step_type in (None, int(dm_env.StepType.LAST))
+        if begins:
+            return self.step(dm_env.restart(observation))
+        if terminated:
+            return self.step(dm_env.termination(reward, observation))
+        if truncated:
+            return self.step(dm_env.truncation(reward, observation))
+        return self.step(dm_env.transition(reward, observation))
+
     def save(self, path: str | Path) -> None:
         """Writes the agent's whole state to an .npz file, from which `LearnedAlgorithm.load` makes it again.
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import dm_env
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 import podmeta
 from podmeta.config.schema import RecurrentConfig, SymmetricConfig
 from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
+from podmeta.environments.bridge.from_gymnasium import from_gymnasium
 from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.errors import InputError
 from podmeta.learners import registry
@@ -299,6 +301,29 @@ def test_gymnasium_spaces_and_several_discrete_actions_are_taken(algorithm):
     agent = algorithm.reset(OBSERVATIONS, actions, seed=0)
     assert agent.step(dm_env.restart(np.zeros(3))) in actions
     assert agent.step(dm_env.transition(np.ones(1), np.zeros(3))) in actions  # a reward of shape (1,)
+
+
+@pytest.mark.parametrize("limit", [5, 500])
+def test_a_plain_loop_over_gymnasium_is_as_one_over_its_adapter(algorithm, limit):
+    plain, inside = (gymnasium.make("CartPole-v1", max_episode_steps=limit) for _ in range(2))
+    adapted = from_gymnasium(inside, seed=3)
+    agent = algorithm.reset(adapted.observation_spec(), adapted.action_spec(), seed=1)
+    timestep, wanted = adapted.reset(), []
+    for _ in range(40):
+        wanted.append(int(agent.step(timestep)))
+        timestep = adapted.step(wanted[-1])
+
+    agent = algorithm.reset(plain.observation_space, plain.action_space, seed=1)
+    observation, _ = plain.reset(seed=3)
+    reward, terminated, truncated, found = 0.0, False, False, []
+    for _ in range(40):
+        found.append(int(agent.act(observation, reward, terminated, truncated)))
+        if terminated or truncated:
+            observation, _ = plain.reset()
+            reward, terminated, truncated = 0.0, False, False
+        else:
+            observation, reward, terminated, truncated, _ = plain.step(found[-1])
+    assert found == wanted
 
 
 def test_a_state_that_does_not_fit_is_told(algorithm, files, tmp_path):
