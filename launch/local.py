@@ -20,7 +20,7 @@ from podmeta.distributed.signals import STOP_SIGNALS, Interruption, SignalWatch
 from podmeta.streams import protect_streams
 from podmeta.utf8 import restart_in_utf8_mode
 
-_ADVICE = "what the job has saved is intact; to go on, give the same command with its run_dir"
+_ADVICE = "what the job has saved is intact; to go on, add its run_dir to this command"
 _EXIT_INTERRUPTED = 130
 
 

@@ -176,25 +176,7 @@ def make_inner_loop(
             lifetime.timestep,
             policy.to_environment(actor_output.action),
         )
-        expected_reward, regret = _against_expectation(
-            environment.expected_rewards(lifetime.task, lifetime.environment_state), actor_output
-        )
-        expected_advantages = environment.expected_advantages(lifetime.task, lifetime.environment_state)
-        expected_advantage = None
-        if expected_advantages is not None:
-            expected_advantage = _under_policy(expected_advantages, actor_output)
-        experience = Experience(
-            *actor_output,
-            action_ignored=is_last(lifetime.timestep),
-            follows_truncation=is_truncated(lifetime.timestep),
-            reward=timestep.reward,
-            discount=timestep.discount,
-            episode_end=is_last(timestep),
-            expected_reward=expected_reward,
-            regret=regret,
-            expected_advantages=expected_advantages,
-            expected_advantage=expected_advantage,
-        )
+        experience = _experience(environment, lifetime, actor_output, timestep)
         return after._replace(environment_state=environment_state, timestep=timestep), experience
 
     def unroll(meta_params: MetaParams, lifetime: LifetimeState, num_steps: int) -> tuple[LifetimeState, Experience]:
@@ -217,6 +199,31 @@ def make_inner_loop(
         knows_expected_reward=expected_rewards is not None,
         knows_expected_advantages=expected_advantages is not None,
         make_learner_input=make_learner_input,
+    )
+
+
+def _experience(
+    environment: AnyEnvironment, lifetime: LifetimeState, actor_output: ActorOutput, timestep: dm_env.TimeStep
+) -> Experience:
+    """What an env step leaves behind: `lifetime` is as it was before it, `timestep` what it led to."""
+    expected_reward, regret = _against_expectation(
+        environment.expected_rewards(lifetime.task, lifetime.environment_state), actor_output
+    )
+    expected_advantages = environment.expected_advantages(lifetime.task, lifetime.environment_state)
+    expected_advantage = None
+    if expected_advantages is not None:
+        expected_advantage = _under_policy(expected_advantages, actor_output)
+    return Experience(
+        *actor_output,
+        action_ignored=is_last(lifetime.timestep),
+        follows_truncation=is_truncated(lifetime.timestep),
+        reward=timestep.reward,
+        discount=timestep.discount,
+        episode_end=is_last(timestep),
+        expected_reward=expected_reward,
+        regret=regret,
+        expected_advantages=expected_advantages,
+        expected_advantage=expected_advantage,
     )
 
 

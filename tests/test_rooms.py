@@ -73,3 +73,82 @@ def test_one_module_maps_over_devices():
         if isinstance(node, ast.Attribute) and node.attr in ("pmap", "Mesh", "shard_map", "make_mesh")
     }
     assert named == {"distributed/devices.py"}
+
+
+MOST_LINES, MOST_FUNCTION_FIELDS = 60, 8
+
+
+def functions(node, around=()):
+    """Every function of a module, with the names of the functions that it stands in."""
+    for child in ast.iter_child_nodes(node):
+        inside = around
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            inside = (*around, child.name)
+            yield child, inside
+        yield from functions(child, inside)
+
+
+def lines_of(function):
+    """Lines of a function without its docstring."""
+    documented = ast.get_docstring(function) is not None
+    docstring = function.body[0].end_lineno - function.body[0].lineno + 1 if documented else 0
+    return function.end_lineno - function.lineno + 1 - docstring
+
+
+def test_functions_are_short():
+    long = [
+        f"{path.relative_to(PACKAGE)}: {function.name} has {lines_of(function)} lines"
+        for path, tree in modules()
+        for function, _ in functions(tree)
+        if lines_of(function) > MOST_LINES
+    ]
+    assert not long
+
+
+NESTED_DEEPER = {
+    # What is scanned takes the carry alone, and reads the rest from the function that scans.
+    "benchmarks/core.py: _rolled, rollout, one",
+    "benchmarks/scaling_worker.py: _collective_seconds, repeat, once",
+    "evaluation/baselines/from_scratch.py: make_lifetime, rollout, update",
+    "evaluation/report/lifetime.py: see_lifetime, rollout, step",
+    # It is made in the thread that it is timed in.
+    "benchmarks/sebulba.py: _inference_rate, actor, unroll",
+}
+
+
+def test_functions_are_nested_at_most_two_deep():
+    deeper = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {', '.join(inside)}"
+        for path, tree in modules()
+        for _, inside in functions(tree)
+        if len(inside) > 2
+    }
+    assert deeper == NESTED_DEEPER
+
+
+def test_no_record_holds_many_functions():
+    """Counts the fields whose annotation is a Callable, or an alias of one in the package."""
+    aliases = {"Callable"} | {
+        target.id
+        for _, tree in modules()
+        for node in tree.body
+        if isinstance(node, ast.Assign) and "Callable[" in ast.unparse(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    assert "MakeLearnerInput" in aliases
+
+    def holds_a_function(field):
+        names = {node.id for node in ast.walk(field.annotation) if isinstance(node, ast.Name)}
+        return bool(names & aliases)
+
+    counts = {
+        f"{path.relative_to(PACKAGE)}: {node.name}": sum(
+            isinstance(field, ast.AnnAssign) and holds_a_function(field) for field in node.body
+        )
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    assert {name: count for name, count in counts.items() if count > MOST_FUNCTION_FIELDS} == {}
+    assert max(counts.values()) > 4  # InnerLoop and Policy hold several, so it does count

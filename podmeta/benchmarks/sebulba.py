@@ -151,32 +151,35 @@ def _environment_rate(job: JobConfig, in_programs: bool) -> float:
     num_environments = _program(job).entry_actors[0].num_lifetimes
     threads = _architecture(job).actor_threads
     batches = [_environments(job, num_environments) for _ in range(threads)]
-
-    def stepper(index: int) -> Callable[[], Any]:
-        environment, number = batches[index], np.random.default_rng(index)
-        timestep = environment.reset(np.ones(num_environments, bool), np.arange(num_environments, dtype=np.uint32))
-        size, spec = (STEPS_OF_A_CALL, num_environments), environment.action_spec()
-        assert isinstance(spec, specs.DiscreteArray)
-        actions = number.integers(spec.num_values, size=size, dtype=np.int32)
-        compiled = environment.compiled_step() if in_programs else None
-        if compiled is None:
-            return lambda: [environment.step(each) for each in actions]
-
-        @jax.jit
-        def several(timestep: dm_env.TimeStep) -> dm_env.TimeStep:
-            return jax.lax.scan(lambda last, one: (compiled.step(last, one), None), timestep, actions)[0]
-
-        def steps() -> None:
-            nonlocal timestep
-            timestep = jax.block_until_ready(several(timestep))
-
-        return steps
-
     try:
-        return _by_actors(job, stepper) * STEPS_OF_A_CALL * num_environments
+        rate = _by_actors(job, lambda index: _random_steps(batches[index], index, num_environments, in_programs))
+        return rate * STEPS_OF_A_CALL * num_environments
     finally:
         for environment in batches:
             environment.close()
+
+
+def _random_steps(
+    environment: HostEnvironment, seed: int, num_environments: int, in_programs: bool
+) -> Callable[[], Any]:
+    """A function that steps a batch `STEPS_OF_A_CALL` times with random actions."""
+    timestep = environment.reset(np.ones(num_environments, bool), np.arange(num_environments, dtype=np.uint32))
+    size, spec = (STEPS_OF_A_CALL, num_environments), environment.action_spec()
+    assert isinstance(spec, specs.DiscreteArray)
+    actions = np.random.default_rng(seed).integers(spec.num_values, size=size, dtype=np.int32)
+    compiled = environment.compiled_step() if in_programs else None
+    if compiled is None:
+        return lambda: [environment.step(each) for each in actions]
+
+    @jax.jit
+    def several(timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        return jax.lax.scan(lambda last, one: (compiled.step(last, one), None), timestep, actions)[0]
+
+    def steps() -> None:
+        nonlocal timestep
+        timestep = jax.block_until_ready(several(timestep))
+
+    return steps
 
 
 def _inference_rate(job: JobConfig, in_programs: bool) -> float:

@@ -184,8 +184,9 @@ def _sweep(call: Call) -> None:
 
     runs = plan_sweep(call.words)
     base = runs[0].run_path.parent
-    resume = to_paste("run_dir", base)
-    call.interruption.advice = f"what its runs have saved is in {base}; to go on, give the same command with {resume}"
+    names_folder = any(word.startswith("run_dir=") for word in call.words)
+    again = call.again if names_folder else f"{call.again} {to_paste('run_dir', base)}"
+    call.interruption.advice = f"what its runs have saved is in {base}; to go on: {again}"
     try:
         stopped = run_sweep(runs, call.tell, config_dir_flags(call.flags))
     except KeyboardInterrupt:
@@ -196,9 +197,9 @@ def _sweep(call: Call) -> None:
     for note in notes:
         call.warn(note)
     if stopped is not None:
-        call.tell(f"stopped by {stopped}: to go on, give the same command with {resume}")
+        call.tell(f"stopped by {stopped}: to go on: {again}")
     elif any(not run.is_done() for run in runs):
-        raise PodmetaError(f"not every run reached its end: the same command with {resume} tries those again")
+        raise PodmetaError(f"not every run reached its end; to try those again: {again}")
 
 
 def _choices() -> str:

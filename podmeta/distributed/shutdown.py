@@ -28,15 +28,22 @@ def leave(code: int) -> None:
     what it runs in. Where an environment has started a thread and left it running, that would wait for it, too.
     """
     left_behind = any(isinstance(thread, AbandonableThread) for thread in threading.enumerate())
-    if _threads_of_others() or left_behind or has_joined_others():
+    others = _wait_for_threads_of_others()
+    if others:
+        names = ", ".join(thread.name for thread in others)
+        print(f"warning: not waiting for a thread that an environment has left running: {names}", file=sys.stderr)
+    if others or left_behind or has_joined_others():
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
 
 
-def _threads_of_others() -> bool:
-    """Whether threads are left that Python would wait for, which are named. Thread pools end by themselves."""
+def _wait_for_threads_of_others() -> list[threading.Thread]:
+    """Waits a moment for the threads that Python would wait for. Returns those still running.
+
+    Thread pools are left out, because they end by themselves.
+    """
     others = [
         thread
         for thread in threading.enumerate()
@@ -47,8 +54,4 @@ def _threads_of_others() -> bool:
     deadline = time.monotonic() + _PATIENCE_S
     for thread in others:
         thread.join(max(0.0, deadline - time.monotonic()))
-    left = [thread.name for thread in others if thread.is_alive()]
-    if left:
-        names = ", ".join(left)
-        print(f"warning: not waiting for a thread that an environment has left running: {names}", file=sys.stderr)
-    return bool(left)
+    return [thread for thread in others if thread.is_alive()]

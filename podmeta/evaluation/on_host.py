@@ -37,21 +37,29 @@ def make_host_rollout(environment_config: HostEnvironmentConfig, inner_loop: Inn
     def rollout(meta_params: MetaParams, keys: Key[Array, "num_tasks"]) -> Lifetimes:
         batches = host_batches(keys)
         num = batches.shape[1]
-        actor, act = programs(num)
-
-        def rollout_batch(environment: HostEnvironment, batch: Key[Array, "num"]) -> tuple[Any, ...]:
-            timestep = environment.reset(np.ones(num, bool), np.asarray(environment_seeds(batch)))
-            state = actor.init(meta_params, batch, timestep)
-            for _ in range(inner_loop.lifetime_length):
-                state, actions = act(meta_params, state, timestep)
-                timestep = environment.step(np.asarray(actions))
-            return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(num, jnp.int32)).experience)
-
+        rollout_batch = functools.partial(_rollout_batch, *programs(num), inner_loop.lifetime_length, meta_params)
         with patient_host_environment(environment_config, num) as environment:
             rollouts = [jax.tree.map(np.asarray, rollout_batch(environment, batch)) for batch in batches]
         return Lifetimes(*jax.tree.map(lambda *parts: np.concatenate(parts)[: keys.size], *rollouts))
 
     return rollout
+
+
+def _rollout_batch(
+    actor: EntryActor,
+    act: Callable[..., Any],
+    lifetime_length: int,
+    meta_params: MetaParams,
+    environment: HostEnvironment,
+    batch: Key[Array, "num"],
+) -> tuple[Any, ...]:
+    """What is measured of one lifetime by key. `act` is the actor's, compiled."""
+    timestep = environment.reset(np.ones(batch.size, bool), np.asarray(environment_seeds(batch)))
+    state = actor.init(meta_params, batch, timestep)
+    for _ in range(lifetime_length):
+        state, actions = act(meta_params, state, timestep)
+        timestep = environment.step(np.asarray(actions))
+    return jax.vmap(measure)(actor.finish(state, (), timestep, jnp.zeros(batch.size, jnp.int32)).experience)
 
 
 def host_batches(keys: Key[Array, "num_tasks"]) -> Key[Array, "num_batches num_environments"]:

@@ -1,5 +1,6 @@
 """Sweeps: real processes, one after the other."""
 
+import re
 import signal
 
 import pytest
@@ -69,7 +70,10 @@ def test_a_stopped_sweep_goes_on_where_it_was(podmeta, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0
-    assert f"give the same command with run_dir={tmp_path}" in errors and "run 2 of 2" not in errors
+    assert (
+        re.search(f"to go on: podmeta train .*run_dir={re.escape(str(tmp_path))}", errors)
+        and "run 2 of 2" not in errors
+    )
     podmeta.succeeds("train", *JOB, "num_updates=8", "seed=1,2", f"run_dir={tmp_path}", "--multirun")
     assert all((tmp_path / number / "summary.json").exists() for number in ("0", "1"))
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from podmeta.config.schema.option import option
+from podmeta.config.schema.option import lifetime_length_option, option
 
 
 @dataclasses.dataclass
@@ -10,9 +10,7 @@ class EnvironmentConfig:
     """What all environments share: the lifetime, and the task transforms, drawn anew for every lifetime."""
 
     name: str = option("???", "the environment; one of the names below")
-    lifetime_length: int = option(
-        100, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
-    )
+    lifetime_length: int = lifetime_length_option(100)
     permute_observations: bool = option(False, "shuffle the observation components, per lifetime")
     permute_actions: bool = option(False, "shuffle the actions, per lifetime")
     flip_observation_signs: bool = option(False, "flip the sign of each observation component or not, per lifetime")

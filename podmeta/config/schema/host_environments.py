@@ -4,7 +4,7 @@ import dataclasses
 
 from podmeta.config.schema.code_texts import factory_texts, texts_in
 from podmeta.config.schema.environments import EnvironmentConfig
-from podmeta.config.schema.option import option
+from podmeta.config.schema.option import lifetime_length_option, option
 from podmeta.value_types import Json
 
 
@@ -12,9 +12,7 @@ from podmeta.value_types import Json
 class HostEnvironmentConfig(EnvironmentConfig):
     """What environments that live on the host, in C++ or Python, share: architecture=sebulba runs them."""
 
-    lifetime_length: int = option(
-        500, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
-    )
+    lifetime_length: int = lifetime_length_option(500)
 
 
 @dataclasses.dataclass

@@ -4,7 +4,7 @@ import dataclasses
 
 from podmeta.config.schema.code_texts import factory_texts, texts_in
 from podmeta.config.schema.environments import EnvironmentConfig
-from podmeta.config.schema.option import option
+from podmeta.config.schema.option import lifetime_length_option, option
 from podmeta.value_types import Json
 
 
@@ -93,9 +93,7 @@ class LinearControlConfig(EnvironmentConfig):
     """Random control tasks: dynamics, observations and the meaning of the reward are the task."""
 
     name: str = option("linear_control", "linear_control")
-    lifetime_length: int = option(
-        1000, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
-    )
+    lifetime_length: int = lifetime_length_option(1000)
     num_observations: int = option(4, "components of an observation, at least two per mode", minimum=2)
     num_actions: int = option(2, "actions, at least 2; or components of a box of actions", minimum=1)
     continuous: bool = option(False, "actions are a box, each component between -1 and 1")
@@ -124,9 +122,7 @@ class RandomMDPConfig(EnvironmentConfig):
     """Random MDPs with dense, sparse and delayed rewards: transitions, rewards and the goal are the task."""
 
     name: str = option("random_mdp", "random_mdp")
-    lifetime_length: int = option(
-        500, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
-    )
+    lifetime_length: int = lifetime_length_option(500)
     num_states: int = option(8, "states", minimum=2)
     num_actions: int = option(3, "actions", minimum=2)
     num_observations: int = option(
@@ -158,9 +154,7 @@ class OscillatorConfig(EnvironmentConfig):
     """Random oscillators with a weak push, which must be pumped: dynamics and observations are the task."""
 
     name: str = option("oscillator", "oscillator")
-    lifetime_length: int = option(
-        1000, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
-    )
+    lifetime_length: int = lifetime_length_option(1000)
     num_observations: int = option(4, "components of an observation", minimum=2)
     num_actions: int = option(3, "actions", minimum=2)
     rewards: list[str] = option(
@@ -199,9 +193,7 @@ class XLandConfig(EnvironmentConfig):
     """XLand-MiniGrid (extra: xland): a goal, production rules and the objects on the grid are the task."""
 
     name: str = option("xland", "xland")
-    lifetime_length: int = option(
-        500, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
-    )
+    lifetime_length: int = lifetime_length_option(500)
     id: str = option(
         "XLand-MiniGrid-R1-9x9",
         "rooms and size of the grid",
@@ -241,9 +233,7 @@ class BraxConfig(EnvironmentConfig):
     """A brax environment (extra: brax): a body to be moved by continuous actions."""
 
     name: str = option("brax", "brax")
-    lifetime_length: int = option(
-        1000, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1
-    )
+    lifetime_length: int = lifetime_length_option(1000)
     # brax has a swimmer too, which calls jnp.clip in a way that JAX has given up, and only one of its physics.
     id: str = option(
         "inverted_pendulum",

@@ -11,7 +11,7 @@ from podmeta.value_types import Json
 class LearnerConfig:
     """What podmeta knows of every learner's config. Every one has a `name` besides."""
 
-    name: str = option("", "")
+    name: str
     scale_observations: bool = option(
         False,
         "divide each observation component by the largest magnitude it has had in the lifetime, whatever its unit",

@@ -27,3 +27,8 @@ def option(
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def lifetime_length_option(default: int) -> Any:
+    """The key `lifetime_length` of an environment whose preset is `default`."""
+    return option(default, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1)

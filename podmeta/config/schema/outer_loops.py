@@ -40,7 +40,7 @@ class OuterLoopConfig:
     slot_size: ClassVar[int] = 1
     slot_name: ClassVar[str] = "slots"
 
-    name: str = option("", "")
+    name: str
     learning_rate: float = option(0.001, "learning rate", above=0)
 
     @property
