@@ -108,7 +108,7 @@ class LearnedAlgorithm:
             do.
         """
         program = self._program(observation_spec, action_spec)
-        return Agent(program, program.state_at_birth(checked_seed(seed)), _Previous(None, True))
+        return Agent(program, program.initial_state(checked_seed(seed)), _Previous(None, True))
 
     @own_arithmetic()
     def load(self, path: str | Path, observation_spec: ObservationSpec, action_spec: ActionSpec) -> "Agent":
@@ -128,7 +128,7 @@ class LearnedAlgorithm:
             trained = str(arrays.pop(_META_PARAMS_SHA256, None))
             if trained != self.card.meta_params_sha256:
                 raise ValueError(f"it is of another algorithm than {self._pretrained.name}")
-            state = filled(program.state_at_birth(seed=0), arrays)
+            state = filled(program.initial_state(seed=0), arrays)
         except (OSError, ValueError) as error:
             raise InputError(f"{path} holds no agent that can go on here: {reason(error)}") from error
         return Agent(program, state, _UNKNOWN)
@@ -282,7 +282,7 @@ class _Program:
         # The state is not donated: an exception before the agent has the new one would leave it with none.
         self._step = jax.jit(self._traced_step)
 
-    def state_at_birth(self, seed: int) -> AgentState:
+    def initial_state(self, seed: int) -> AgentState:
         learner_key, lifetime_key = jax.random.split(make_key(seed))
         return AgentState(
             key_data=jax.random.key_data(lifetime_key),
@@ -352,6 +352,6 @@ def _check_actions(spec: specs.DiscreteArray | specs.BoundedArray) -> None:
     """Raises an InputError for what an agent cannot do."""
     if not isinstance(spec, specs.DiscreteArray) and not np.all(np.isfinite([spec.minimum, spec.maximum])):
         raise InputError(
-            "action_spec has no finite bounds, so nothing tells how large an action is: give a BoundedArray with a "
+            "action_spec has no finite bounds, so the size of an action is unknown: give a BoundedArray with a "
             "finite minimum and maximum for every component"
         )

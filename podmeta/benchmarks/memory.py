@@ -1,7 +1,7 @@
 """`podmeta bench memory`: the memory of an actor-critic update, with and without checkpointed chunks.
 
 Read off the compiled program, so that nothing runs: its arguments (trajectories and state), its results, and the
-temporaries in between, as XLA's memory analysis tells them.
+temporaries in between, by XLA's memory analysis.
 """
 
 from typing import Any

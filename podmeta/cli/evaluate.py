@@ -27,7 +27,7 @@ Meta-tests the θ of a run, finished or not, or a learned algorithm.
 
 The rows of a run go to its directory. Those of an agent, which is one of `podmeta list` or a file of `podmeta export`,
 go to evaluations/NAME or to=DIR. There, the same command goes on where it was interrupted.
-beside= has the learner of another run meet the same tasks, such as MetaRNN's, where its sizes fit."""
+beside= tests the learner of another run, such as MetaRNN's, on the same tasks, where its sizes fit."""
 
 _WORDS = ("run", "agent", "suite", "to", "beside")
 """What the command takes besides keys of the config."""

@@ -121,11 +121,11 @@ def test_a_run_of_somebody_else_that_names_no_code_needs_none(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "words", "told"),
+    ("path", "words", "expected"),
     [
         ("/runs/a", ["experiment=bandit", "seed=1"], "podmeta train run_dir=/runs/a"),
         ("/runs/a b", ["experiment=bandit", "devices.cpu=2"], "podmeta train 'run_dir=/runs/a b' devices.cpu=2"),
     ],
 )
-def test_the_command_that_goes_on_names_the_run_and_its_devices(path, words, told):
-    assert train._go_on(Path(path), words) == told
+def test_the_command_that_goes_on_names_the_run_and_its_devices(path, words, expected):
+    assert train._go_on(Path(path), words) == expected

@@ -47,13 +47,13 @@ def test_the_second_process_compiles_nothing_and_survives_damaged_entries(tmp_pa
 
 
 def test_a_path_wins_over_the_users_and_off_keeps_nothing(tmp_path):
-    told, chosen = tmp_path / "told", tmp_path / "chosen"
-    compile_with(str(chosen), JAX_COMPILATION_CACHE_DIR=str(told))
-    assert any(chosen.iterdir()) and not told.exists()
-    compile_with("off", JAX_COMPILATION_CACHE_DIR=str(told))
-    assert not told.exists()
-    compile_with("auto", JAX_COMPILATION_CACHE_DIR=str(told), XDG_CACHE_HOME=str(tmp_path / "unused"))
-    assert any(told.iterdir()) and not (tmp_path / "unused").exists()
+    from_variable, chosen = tmp_path / "from_variable", tmp_path / "chosen"
+    compile_with(str(chosen), JAX_COMPILATION_CACHE_DIR=str(from_variable))
+    assert any(chosen.iterdir()) and not from_variable.exists()
+    compile_with("off", JAX_COMPILATION_CACHE_DIR=str(from_variable))
+    assert not from_variable.exists()
+    compile_with("auto", JAX_COMPILATION_CACHE_DIR=str(from_variable), XDG_CACHE_HOME=str(tmp_path / "unused"))
+    assert any(from_variable.iterdir()) and not (tmp_path / "unused").exists()
 
 
 def test_a_place_that_cannot_be_written_is_a_warning(tmp_path):

@@ -216,14 +216,14 @@ def damage_run(run: Path, chance: random.Random) -> str:
     path, damage = chance.choice(TARGETS)(run, chance), chance.choice(DAMAGES)
     with contextlib.suppress(NotADirectoryError):  # an earlier damage has put a file in the place of its folder
         damage(path, chance)
-    checkpoint, told = newest_checkpoint(run), f"{damage.__name__} {path.relative_to(run)}"
+    checkpoint, description = newest_checkpoint(run), f"{damage.__name__} {path.relative_to(run)}"
     if checkpoint in path.parents and path.name != CHECKSUMS and chance.random() < 0.5:
         try:
             (checkpoint / CHECKSUMS).write_text("".join(checksum_lines(checkpoint)), encoding="utf-8")
         except OSError:  # what cannot be read has no checksum
-            return told
-        return f"{told}, with checksums that fit"
-    return told
+            return description
+        return f"{description}, with checksums that fit"
+    return description
 
 
 def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:

@@ -73,13 +73,13 @@ def test_a_job_asked_to_stop_saves_and_goes_on_later(podmeta, finished_run, tmp_
     assert f"stopped by {number.name} at update {stopped_at} of {NUM_UPDATES}" in said
     assert not (tmp_path / "summary.json").exists()
 
-    told = shlex.split(said.partition("To go on: podmeta ")[2].splitlines()[0])
-    assert told == ["train", f"run_dir={tmp_path}"]
+    suggested = shlex.split(said.partition("To go on: podmeta ")[2].splitlines()[0])
+    assert suggested == ["train", f"run_dir={tmp_path}"]
     if after == "update ":
         podmeta.succeeds("evaluate", f"run={tmp_path}", "evaluation.settings=[{num_arms: 2}]")
         assert {row["algorithm"] for row in read_rows(tmp_path / "evaluation.jsonl")} >= {"learner", "random"}
 
-    goes_on = command if number == signal.SIGTERM else told
+    goes_on = command if number == signal.SIGTERM else suggested
     assert f"going on from update {stopped_at}" in podmeta.succeeds(*goes_on)
     assert digest(tmp_path) == digest(finished_run)
     assert _without_times(tmp_path) == _without_times(finished_run)

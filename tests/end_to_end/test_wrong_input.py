@@ -75,9 +75,9 @@ COMPOSED = {
 def test_what_is_wrong_on_the_command_line_is_told_before_anything_starts(override, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "experiment=bandit", override]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert [part for part in COMPOSED[override] if part not in told] == [], told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert [part for part in COMPOSED[override] if part not in printed] == [], printed
     assert not list(tmp_path.iterdir())
 
 
@@ -101,8 +101,8 @@ def test_what_is_wrong_on_the_command_line_is_told_before_anything_starts(overri
 def test_wrong_commands_are_told(arguments, parts, capsys, finished_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main([argument.replace("{run}", str(finished_run)) for argument in arguments]) == 2
-    told = capsys.readouterr().err
-    assert [part for part in parts if part not in told] == [], told
+    printed = capsys.readouterr().err
+    assert [part for part in parts if part not in printed] == [], printed
 
 
 def test_keys_that_the_schema_leaves_open_can_be_set_as_any_other(refused, tmp_path):
@@ -151,8 +151,8 @@ MIXED = [
 def test_a_mixture_that_makes_no_sense_is_told(entries, parts, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "environment=mixture", f"environment.entries={entries}"]) == 2
-    told = capsys.readouterr().err
-    assert [part for part in parts if part not in told] == [], told
+    printed = capsys.readouterr().err
+    assert [part for part in parts if part not in printed] == [], printed
     assert not list(tmp_path.iterdir())
 
 

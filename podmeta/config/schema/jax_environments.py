@@ -81,7 +81,7 @@ class TabularMDPConfig(EnvironmentConfig):
 
     name: str = option("tabular_mdp", "tabular_mdp")
     lifetime_length: int = option(
-        110, "T: env steps in a lifetime; horizon + 1 per episode, for the reset is a step too", minimum=1
+        110, "T: env steps in a lifetime; horizon + 1 per episode, because the reset is a step too", minimum=1
     )
     num_states: int = option(10, "states, seen one-hot", minimum=1)
     num_actions: int = option(5, "actions", minimum=1)

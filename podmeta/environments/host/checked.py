@@ -54,7 +54,7 @@ class Checked(HostWrapper):
             return timestep
 
     def compiled_step(self) -> CompiledStep | None:
-        """As inside; the program must stop at a NaN or an infinite number, for only its last time step is checked."""
+        """As inside. Only its last time step is checked, so the program must stop at a NaN or an infinite number."""
         inside = self._environment.compiled_step()
         if inside is None:
             return None

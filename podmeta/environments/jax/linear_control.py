@@ -292,7 +292,7 @@ class LinearControl(Environment[LinearControlTask, LinearControlState]):
         )
 
     def _draw_kinds(self, draws: Draws, reward: Int[Array, ""]) -> Int[Array, "num_modes"]:
-        """The first mode is of any kind; the others are rarely unstable, for the actions may not reach them apart."""
+        """The first mode is of any kind. The others are rarely unstable: the actions may not reach them apart."""
         shape = (self._config.num_modes,)
         is_first = jnp.arange(self._config.num_modes) == 0
         is_any = is_first | draws.chance(self._config.difficulty / 2, shape)
