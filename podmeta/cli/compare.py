@@ -1,5 +1,7 @@
 """`podmeta compare`: groups of runs, setting by setting."""
 
+import json
+
 from podmeta.cli.arguments import Call, Commands, local_path, split_words
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
@@ -12,12 +14,14 @@ The group of a run is its directory's name up to the last underscore: symmetric_
 
 def add_parser(commands: Commands) -> None:
     """Adds the command's parser."""
-    commands.add_parser(
+    parser = commands.add_parser(
         "compare",
-        usage="podmeta compare DIR DIR ... [suite=NAME]",
+        usage="podmeta compare DIR DIR ... [suite=NAME] [--json]",
         help="compare groups of runs, such as runs/symmetric_* runs/recurrent_*",
         description=_DESCRIPTION,
-    ).set_defaults(run=compare)
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object per setting instead of a table")
+    parser.set_defaults(run=compare)
 
 
 def compare(call: Call) -> None:
@@ -37,7 +41,11 @@ def compare(call: Call) -> None:
     for note in collected.notes:
         call.warn(note)
     comparisons = comparison.compare(collected.settings)
-    PlainConsole().print(comparison.make_comparison_table(comparisons, collected.updates))
+    if call.flags.json:
+        for each in comparisons:
+            print(json.dumps(comparison.comparison_as_dict(each)))
+    else:
+        PlainConsole().print(comparison.make_comparison_table(comparisons, collected.updates))
     few_runs = comparison.few_runs_warning(comparisons)
     if few_runs is not None:
         call.warn(few_runs)

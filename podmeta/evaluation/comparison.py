@@ -21,6 +21,7 @@ from podmeta.evaluation.statistics import Estimate, mean_of_runs, probability_of
 from podmeta.storage.json_files import Warn
 from podmeta.storage.meta_params_id import current_evaluation
 from podmeta.storage.run_files import EVALUATION, EvaluationRow
+from podmeta.value_types import Json
 
 ENOUGH_RUNS = 5
 """With fewer runs in a group, a warning goes with the table."""
@@ -252,6 +253,21 @@ def make_comparison_table(comparisons: list[Comparison], updates: dict[str, dict
         improvements = [_told(estimate) for estimate in each.improvements.values()]
         table.add_row(f"{each.setting}\n{each.metric}", *means, *improvements, end_section=True)
     return table
+
+
+def comparison_as_dict(comparison: Comparison) -> dict[str, Json]:
+    """A comparison as JSON: an estimate is {value, low, high}, whose bounds are null where there is no interval."""
+
+    def finite(estimate: Estimate) -> dict[str, Json]:
+        return {name: float(value) if np.isfinite(value) else None for name, value in estimate._asdict().items()}
+
+    return {
+        "setting": comparison.setting,
+        "metric": comparison.metric,
+        "num_runs": dict(comparison.num_runs),
+        "means": {group: finite(estimate) for group, estimate in comparison.means.items()},
+        "improvements": {group: finite(estimate) for group, estimate in comparison.improvements.items()},
+    }
 
 
 def _told(estimate: Estimate, metric: str = "") -> str:

@@ -124,6 +124,21 @@ def test_the_command_prints_a_table(runs, capsys):
     assert "fewer than 5 runs in a group (a has 2, b has 1)" in " ".join(printed.err.split())
 
 
+def test_the_command_prints_json(runs, capsys):
+    paths = [runs("a_0", means(2.0, 2.0)), runs("a_1", means(3.0, 2.0)), runs("b_0", means(1.0, 2.0))]
+    assert main(["compare", "--json", *map(str, paths)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    wanted = compare(collect_scores(paths, [], print).settings)
+    assert [line["setting"] for line in lines] == [each.setting for each in wanted]
+    for line, each in zip(lines, wanted, strict=True):
+        assert line["num_runs"] == each.num_runs
+        assert {group: mean["value"] for group, mean in line["means"].items()} == pytest.approx(
+            {group: estimate.value for group, estimate in each.means.items()}
+        )
+        assert line["means"]["b"]["low"] is None  # of the one run
+        assert line["improvements"].keys() == each.improvements.keys()
+
+
 def test_results_of_an_older_meta_params_are_left_out_and_uneven_updates_said(runs):
     older, other = runs("a_0", means(9.0, 9.0), update=1, meta_params_sha256="x"), runs("b_0", means(1.0, 1.0))
     newer = runs("a_1", means(2.0, 2.0), update=3, meta_params_sha256="y")
