@@ -1,5 +1,6 @@
 """From what environments hand out and take, described by dm_env specs, to the plain arrays that learners work on."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ from podmeta.value_types import AnyArray, AnyArrays
 
 MOST_COMBINATIONS = 1000
 """As many actions at most may several discrete ones make together."""
+
+MOST_COMPONENTS = 100_000_000
+"""As many numbers at most may an observation or an action have when encoded: 400 MB."""
 
 
 class ObservationEncoder:
@@ -48,9 +52,10 @@ class ObservationEncoder:
                 np.issubdtype(leaf.dtype, np.number) or leaf.dtype == np.bool_
             ):
                 raise InputError(f"{name} has observations of {leaf!r}: podmeta takes numbers, so choose another")
-        if sum(int(np.prod(leaf.shape)) for leaf in leaves) == 0:
+        if sum(math.prod(leaf.shape) for leaf in leaves) == 0:
             shape = f"of shape {leaves[0].shape}" if leaves else f"that are an empty {type(spec).__name__}"
             raise InputError(f"{name} has observations {shape}, and so no component: show a constant 1 instead")
+        _check_size("has observations", leaves, name)
         self.takes_one_array = isinstance(spec, specs.Array)
         self._keeps_shape = len(leaves) == 1
         encoded = [_encoded_spec(leaf) for leaf in leaves]
@@ -105,6 +110,8 @@ class ActionDecoder:
     def __init__(self, spec: ActionSpec, name: str):
         spec = as_dm_env_spec(spec, name, "action")
         self.source = spec
+        if isinstance(spec, specs.Array):
+            _check_size("takes actions", [spec], name)
         self._sizes: Shaped[np.ndarray, "*shape"] | None = None  # of several discrete actions, how many each has
         is_box = isinstance(spec, specs.BoundedArray) and not isinstance(spec, specs.DiscreteArray)
         if is_box and np.prod(spec.shape) == 0:
@@ -136,6 +143,13 @@ class ActionDecoder:
         if source.dtype != np.float32 and np.issubdtype(source.dtype, np.floating):
             return decoded.clip(source.minimum, source.maximum)  # float32 may lie just outside a bound of float64
         return decoded
+
+
+def _check_size(what: str, leaves: list[specs.Array], name: str) -> None:
+    """Refuses what would need more memory than a machine has, before any is taken."""
+    size = sum(int(getattr(leaf, "num_values", math.prod(leaf.shape))) for leaf in leaves)
+    if size > MOST_COMPONENTS:
+        raise InputError(f"{name} {what} of {size:,} numbers: podmeta takes at most {MOST_COMPONENTS:,}")
 
 
 def _sizes(spec: specs.BoundedArray, name: str) -> Shaped[np.ndarray, "*shape"]:

@@ -177,3 +177,17 @@ def test_a_number_beyond_float32_becomes_infinite_without_a_warning():
         assert np.isinf(ObservationEncoder(parts["a"], "test")(np.array([1e300, 0.0]))[0])
         encoded = ObservationEncoder(parts, "test")({"a": np.array([0.0, -1e300]), "b": 1e200})
     np.testing.assert_array_equal(encoded, [0.0, -np.inf, np.inf])
+
+
+@pytest.mark.parametrize(
+    "spec", [specs.Array((10**6, 10**6), np.float32), specs.DiscreteArray(10**12, np.int64)], ids=["array", "discrete"]
+)
+def test_what_no_memory_holds_is_refused_at_once(spec):
+    with pytest.raises(InputError, match="it has observations of 1,000,000,000,000 numbers: podmeta takes at most"):
+        ObservationEncoder({"a": spec}, "it")
+    with pytest.raises(InputError, match="it takes actions of 1,000,000,000,000 numbers: podmeta takes at most"):
+        ActionDecoder(spec, "it")
+
+
+def test_a_million_actions_are_taken():
+    assert ActionDecoder(specs.DiscreteArray(10**6), "it").spec.num_values == 10**6
