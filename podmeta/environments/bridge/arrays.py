@@ -48,9 +48,7 @@ class ObservationEncoder:
         self.source = spec
         leaves = [leaf for leaf, _ in _leaves(spec, spec)]
         for leaf in leaves:
-            if not isinstance(leaf, specs.Array) or not (
-                np.issubdtype(leaf.dtype, np.number) or leaf.dtype == np.bool_
-            ):
+            if not isinstance(leaf, specs.Array) or leaf.dtype.kind not in "fiub":
                 raise InputError(f"{name} has observations of {leaf!r}: podmeta takes numbers, so choose another")
         if sum(math.prod(leaf.shape) for leaf in leaves) == 0:
             shape = f"of shape {leaves[0].shape}" if leaves else f"that are an empty {type(spec).__name__}"
@@ -139,6 +137,8 @@ class ActionDecoder:
             sizes = self._sizes.ravel()
             actions = actions[..., None] // np.cumprod([1, *sizes[:-1]]) % sizes
             actions = actions + np.broadcast_to(source.minimum, source.shape).ravel()
+        if source.dtype == np.float16:  # which would make infinity of 65,520 and more
+            actions = actions.clip(np.finfo(np.float16).min, np.finfo(np.float16).max)
         decoded = actions.astype(source.dtype, copy=False).reshape((*batch, *source.shape))
         if source.dtype != np.float32 and np.issubdtype(source.dtype, np.floating):
             return decoded.clip(source.minimum, source.maximum)  # float32 may lie just outside a bound of float64
@@ -147,6 +147,8 @@ class ActionDecoder:
 
 def _check_size(what: str, leaves: list[specs.Array], name: str) -> None:
     """Refuses what would need more memory than a machine has, before any is taken."""
+    if any(length < 0 for leaf in leaves for length in leaf.shape):
+        raise InputError(f"{name} {what} of a negative size: {shown([leaf.shape for leaf in leaves])}")
     size = sum(int(getattr(leaf, "num_values", math.prod(leaf.shape))) for leaf in leaves)
     if size > MOST_COMPONENTS:
         raise InputError(f"{name} {what} of {size:,} numbers: podmeta takes at most {MOST_COMPONENTS:,}")

@@ -42,7 +42,7 @@ def as_dm_env_spec(
         return tuple(as_dm_env_spec(part, name, kind) for part in spec)
     try:
         return _of_attributes(spec, kind)
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # an attribute of somebody's class may raise anything
         verb = "takes actions" if kind == "action" else "has observations"
         raise InputError(
             f"{name} {verb} of {shown(spec)}, a {type(spec).__name__}: podmeta takes dm_env's specs"

@@ -191,3 +191,20 @@ def test_what_no_memory_holds_is_refused_at_once(spec):
 
 def test_a_million_actions_are_taken():
     assert ActionDecoder(specs.DiscreteArray(10**6), "it").spec.num_values == 10**6
+
+
+class Raising:
+    @property
+    def shape(self):
+        raise RuntimeError("no shape")
+
+
+@pytest.mark.parametrize("spec", [specs.Array((-1,), np.float32), specs.Array((2,), np.complex64), Raising()])
+def test_a_spec_of_no_real_numbers_is_refused(spec):
+    with pytest.raises(InputError, match="it has observations of "):
+        ObservationEncoder(spec, "it")
+
+
+def test_an_action_of_half_precision_stays_finite():
+    decode = ActionDecoder(specs.BoundedArray((1,), np.float16, -1.0, np.inf), "it")
+    assert np.isfinite(decode(np.array([1e6], np.float32))).all()
