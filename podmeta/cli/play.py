@@ -1,6 +1,6 @@
 """`podmeta play`: one lifetime of a learned algorithm."""
 
-from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, split_words
+from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, local_path, split_words
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
@@ -8,14 +8,15 @@ _DESCRIPTION = """\
 Lets a learned algorithm live one lifetime, and draws what it earns.
 
   agent        one of `podmeta list`, or an .npz file of `podmeta export`
-  environment  as `podmeta train` takes it, such as bandit or gymnasium/CartPole-v1"""
+  environment  as `podmeta train` takes it, such as bandit or gymnasium/CartPole-v1
+  to           a picture of what it earns"""
 
 
 def add_parser(commands: Commands) -> None:
     """Adds the command's parser."""
     parser = commands.add_parser(
         "play",
-        usage="podmeta play agent=NAME environment=NAME[/ID] [environment.KEY=VALUE ...] [seed=N] [--trust]",
+        usage="podmeta play agent=NAME environment=NAME[/ID] [KEY=VALUE ...] [seed=N] [to=FILE.png] [--trust]",
         help="let a learned algorithm live one lifetime, and draw what it earns",
         description=_DESCRIPTION,
     )
@@ -31,8 +32,11 @@ def play(call: Call) -> None:
       InputError: a word is wrong, or the algorithm does not fit the environment.
       PodmetaError: the environment does not answer.
     """
-    given, overrides = split_words(call.words, ("agent",))
-    agent = at_most_one("agent", given["agent"])
+    given, overrides = split_words(call.words, ("agent", "to"))
+    agent, to = at_most_one("agent", given["agent"]), at_most_one("to", given["to"])
+    target = local_path("to", to) if to else None
+    if target is not None and target.suffix != ".png":
+        raise InputError(f"to={target} must end in .png")
     if agent is None:
         raise InputError("name the learned algorithm: podmeta play agent=NAME; `podmeta list` prints which there are")
     from podmeta.config.compose import compose_job
@@ -45,7 +49,7 @@ def play(call: Call) -> None:
     set_up(job, call.warn)
     from podmeta.agent import load_agent
     from podmeta.environments.kinds import with_known_kind
-    from podmeta.evaluation.play import open_dm_environment, show_lifetime
+    from podmeta.evaluation.play import draw_lifetime, open_dm_environment, show_lifetime
     from podmeta.evaluation.play import play as play_lifetime
 
     environment_config = with_known_kind(job.environment)
@@ -53,3 +57,6 @@ def play(call: Call) -> None:
     with open_dm_environment(environment_config, job.seed) as environment:
         lifetime = play_lifetime(algorithm, environment, environment_config.lifetime_length, job.seed)
         show_lifetime(lifetime, PlainConsole())
+    if target is not None:
+        draw_lifetime(lifetime, target)
+        call.tell(f"wrote {target}")

@@ -1,7 +1,9 @@
 """`podmeta play`: a learned algorithm lives one lifetime in one environment, and what it earns is drawn."""
 
 import contextlib
+import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import dm_env
@@ -15,6 +17,7 @@ from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
 from podmeta.environments.host.patience import TIMEOUT_S
 from podmeta.environments.registry import make_environment
 from podmeta.evaluation.terminal_chart import bar_chart, binned
+from podmeta.storage.files import write_atomically
 
 _NUM_BARS, _BAR_WIDTH = 20, 3
 
@@ -108,3 +111,28 @@ def show_lifetime(played: PlayedLifetime, console: Console) -> None:
         )
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def draw_lifetime(played: PlayedLifetime, path: Path) -> None:
+    """Writes a picture of the learning curve: bars from zero, each the mean reward per env step of a part.
+
+    Args:
+      played: the lifetime.
+      path: the PNG file.
+
+    Raises:
+      PodmetaError: it could not be written.
+    """
+    from matplotlib.figure import Figure
+
+    heights = binned(played.rewards, _NUM_BARS)
+    width = len(played.rewards) / len(heights)
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(np.arange(len(heights)) * width, heights, 0.9 * width, align="edge", color="#0072B2")
+    axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.set_xlabel("env step")
+    axes.set_ylabel("reward per env step")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=150)
+    write_atomically(path, content.getvalue())

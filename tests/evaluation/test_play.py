@@ -13,7 +13,7 @@ import podmeta
 from podmeta.cli import main
 from podmeta.config.schema import FactoryConfig, SymmetricConfig
 from podmeta.errors import PodmetaError
-from podmeta.evaluation.play import PlayedLifetime, open_dm_environment, play, show_lifetime
+from podmeta.evaluation.play import PlayedLifetime, draw_lifetime, open_dm_environment, play, show_lifetime
 from tests.pretrained_files import save_untrained
 
 
@@ -137,3 +137,9 @@ def test_an_environment_that_ends_no_step_is_left(file, tmp_path, monkeypatch):
     ):
         play(podmeta.load_agent(file), environment, lifetime_length=4, seed=0)
     assert time.monotonic() - began < 20
+
+
+def test_a_picture_of_a_lifetime_is_written_where_it_is_asked_for(tmp_path):
+    rewards, never = np.sin(np.arange(45.0)), np.zeros(45, bool)
+    draw_lifetime(PlayedLifetime(rewards, never, never), tmp_path / "lifetime.png")
+    assert (tmp_path / "lifetime.png").read_bytes().startswith(b"\x89PNG")
