@@ -80,9 +80,11 @@ def _make_job(call: Call) -> JobConfig:
     from podmeta.storage.trust import read_run
 
     if not os.path.lexists(run_path / "config.yaml"):
+        from podmeta.config.paths import to_paste
+
         raise InputError(
             f"{run_path} holds no run to go on with: it has no config.yaml. To start one: podmeta train "
-            f"experiment=NAME run_dir={run_path}"
+            f"experiment=NAME {to_paste('run_dir', run_path)}"
         )
     run = read_run(run_path, call.words, call.flags.trust)
     run.check_whole()

@@ -48,6 +48,9 @@ def explain_overrides(error: Exception, overrides: list[str]) -> str:
             return no_such_choice(group, name, choices)
     if str(error).startswith("Ambiguous value"):  # Hydra's words for a list of values to sweep
         return f"{error}. Quote a value that has commas, or sweep over its parts: podmeta train … --multirun"
+    if str(error).startswith("Could not append to config"):  # Hydra's words for + before a key that is there
+        added = next(override for override in overrides if override.startswith("+"))
+        return f"{added!r} adds a key that exists: write it without +"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read. {HOW_TO_OVERRIDE}"
     # Hydra links its error to the one behind it as a cause where the command line is wrong, but not where a file is.

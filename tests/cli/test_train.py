@@ -1,5 +1,6 @@
 """`podmeta train`: which job its words describe. That it trains is for the end-to-end tests."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -70,11 +71,13 @@ def test_run_dir_with_any_key_of_the_job_describes_the_job_by_these(capsys, tmp_
     assert printed_job(capsys, f"run_dir={run}", "experiment=bandit")["seed"] == 0
 
 
-@pytest.mark.parametrize("name", ["nowhere", "empty"])
+@pytest.mark.parametrize("name", ["nowhere", "empty", "it's no run"])
 def test_run_dir_alone_needs_a_run_there(name, refused, tmp_path):
     (tmp_path / "empty").mkdir()
     said = refused(f"run_dir={tmp_path / name}")
-    assert "holds no run to go on with" in said and "experiment=NAME" in said
+    assert "holds no run to go on with" in said
+    command = shlex.split(said.partition("To start one: ")[2])
+    assert command == ["podmeta", "train", "experiment=NAME", f"run_dir={tmp_path / name}"]
     assert not (tmp_path / "nowhere").exists()
 
 

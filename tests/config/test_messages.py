@@ -53,3 +53,8 @@ def test_aliases_are_of_keys_that_exist_and_are_no_keys_themselves():
     assert _ALSO_CALLED.keys() <= KEYS
     aliases = {alias for names in _ALSO_CALLED.values() for alias in names}
     assert not aliases & KEYS
+
+
+def test_a_plus_before_a_key_that_exists_is_named():
+    with pytest.raises(InputError, match=r"'\+seed=1' adds a key that exists: write it without \+"):
+        compose_job(["experiment=bandit", "+seed=1"])

@@ -44,8 +44,8 @@ def test_create_and_delete_name_the_vm(tpu_vm):
     assert delete[3:] == ["delete", "mine", "--quiet", "--zone=here-1"]
 
 
-def test_run_reaches_all_workers_with_every_override_as_it_was_written(tpu_vm, tmp_path):
-    override = "evaluation.settings=[{num_arms: 2}]"
+@pytest.mark.parametrize("override", ["evaluation.settings=[{num_arms: 2}]", 'run_dir=it\'s a "b" & $HOME (c) ü'])
+def test_run_reaches_all_workers_with_every_override_as_it_was_written(tpu_vm, override):
     done, (call,) = tpu_vm("run", "experiment=bandit", override)
     assert done.returncode == 0 and "--worker=all" in call
     (command,) = [each.removeprefix("--command=") for each in call if each.startswith("--command=")]
