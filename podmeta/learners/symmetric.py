@@ -331,11 +331,11 @@ class SymmetricNetwork(hk.Module):
     def _share(self, num_steps: Float[Array, ""]) -> Float[Array, ""]:
         """κ, the share of the LSTMs in the policy: 1 at the first env step unless θ says otherwise, then fading.
 
-        Evolution tunes the fade. Gradients would take it away, because the LSTMs know the tasks of training better than
-        those that they will meet.
+        Evolution tunes both numbers. Gradients would take the fade away, because the LSTMs know the tasks of training
+        better than those that they will meet, and would raise the share faster than the read-out that it multiplies.
         """
-        fade = _FADE * jnp.exp(DEVIATION_SCALE * jax.lax.stop_gradient(_number("readout_fade")))
-        return jnp.exp(DEVIATION_SCALE * _number("readout_share")) / (1.0 + fade * num_steps)
+        share, fade = jax.lax.stop_gradient((_number("readout_share"), _number("readout_fade")))
+        return jnp.exp(DEVIATION_SCALE * share) / (1.0 + _FADE * jnp.exp(DEVIATION_SCALE * fade) * num_steps)
 
 
 def _number(name: str) -> Float[Array, ""]:
