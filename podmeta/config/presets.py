@@ -118,17 +118,16 @@ def read_mapping(path: Path, what: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def hydra_over_presets() -> Iterator[Callable[[str | None, list[str]], DictConfig]]:
     """Composes over the presets: yields a function of the root file, or None, and the overrides."""
-    store = ConfigStore.instance()
-    store.store(name="job_schema", node=loose(JobConfig))
+    _store(None, "job_schema", JobConfig)
     for group, members in GROUPS.items():
         for name, schema in members.items():
-            node = loose(schema)
-            store.store(group=group, name=f"{name}_schema", node=node)
+            _store(group, f"{name}_schema", schema)
             if find_preset(group, name) is None:
-                store.store(group=group, name=name, node=node)  # its defaults are its preset
+                _store(group, name, schema)  # its defaults are its preset
         for name, factory in named_factories(group).items():
             if name not in members and find_preset(group, name) is None:
-                store.store(group=group, name=name, node=loose(members["factory"])(factory=factory))
+                node = loose(members["factory"])(factory=factory)
+                ConfigStore.instance().store(group=group, name=name, node=node)
     further = ", ".join("'file://" + str(folder).replace("'", "\\'") + "'" for folder in _folders()[1:])
     searched = [f"hydra.searchpath=[{further}]"] if further else []
     GlobalHydra.instance().clear()
@@ -138,3 +137,12 @@ def hydra_over_presets() -> Iterator[Callable[[str | None, list[str]], DictConfi
 
 def _folders() -> list[Path]:
     return [config_directory(), *_added_folders, *config_folders()]
+
+
+def _store(group: str | None, name: str, schema: type) -> None:
+    """Makes the schema known to Hydra, unless it is already: that is what takes longest of a composition."""
+    store = ConfigStore.instance()
+    folder = store.repo if group is None else store.repo.get(group, {})
+    stored = folder.get(f"{name}.yaml")
+    if stored is None or OmegaConf.get_type(stored.node) is not loose(schema):
+        store.store(group=group, name=name, node=loose(schema))
