@@ -44,10 +44,13 @@ class LearnerOutput(NamedTuple):
       policy: [num_actions, num_policy_channels] the policy's parameters. One channel: logits of a categorical.
         Two channels: mean and log standard deviation of a diagonal Gaussian.
       value: [] estimate of the discounted return, which only the actor-critic outer loop uses.
+      learned_policy: [num_actions, num_policy_channels] the policy's parameters without a permanent term of them; None
+        for a policy that has none.
     """
 
     policy: Float[Array, "num_actions num_policy_channels"]
     value: Float[Array, ""]
+    learned_policy: Float[Array, "num_actions num_policy_channels"] | None = None
 
 
 class Learner(NamedTuple):

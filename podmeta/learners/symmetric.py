@@ -231,6 +231,8 @@ class SymmetricNetwork(hk.Module):
         pairs = jnp.stack(features, axis=-1) if features else None
         layers = self._ticks(layers, above, Surroundings(scalars, pairs, observation, permanent, share))
         output = self._output(layers)
+        if permanent is not None:
+            output = output._replace(learned_policy=(output.policy - permanent) / share)
         memory = memory._replace(num_steps=memory.num_steps + 1.0, observation=observation, policy=output.policy)
         return output, RememberingState(layers, memory)
 

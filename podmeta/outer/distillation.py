@@ -4,6 +4,9 @@
 An update looks at an unroll of every lifetime, runs the learner over it again from the learner state it began with,
 and follows the gradient of the teacher's cross-entropy with the learner's policy back through messages and states.
 The learner never sees the teacher, so what it is to imitate it must find out from rewards: it learns to learn.
+
+A policy with a permanent term may imitate the teacher with it or `without_base`. With it, the learned part only makes
+up for what the term does wrong, and has little to say in tasks where that differs.
 """
 
 import dataclasses
@@ -88,7 +91,10 @@ class Distillation(GradientLoop):
         experience = trajectories.experience
         assert experience.expected_advantages is not None
         acted = 1.0 - experience.action_ignored
-        log_probs = jax.nn.log_softmax(outputs.policy[:, :-1, :, 0])
+        imitating = outputs.learned_policy if self.config.without_base else outputs.policy
+        if imitating is None:
+            raise InputError("outer.without_base=true needs a learner with a base: set learner.base=actor_critic")
+        log_probs = jax.nn.log_softmax(imitating[:, :-1, :, 0])
         advantages = experience.expected_advantages
         divergence = teacher_divergence(log_probs, advantages, self.config.sharpness)
         expected_advantage = jnp.sum(jnp.exp(log_probs) * advantages, axis=-1)

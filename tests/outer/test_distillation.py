@@ -19,6 +19,7 @@ from podmeta.errors import InputError
 from podmeta.inner_loop import build_inner_loop, make_inner_loop
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import make_learner
+from podmeta.learners.symmetric import without_lstms
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.distillation import make_distillation, teacher_divergence
 
@@ -38,10 +39,10 @@ class TaughtBandit(BernoulliBandit):
         return (rewards - jnp.max(rewards)) / jnp.maximum(jnp.max(rewards) - jnp.mean(rewards), 1e-3)
 
 
-def make(config=CONFIG):
+def make(config=CONFIG, learner_config=LEARNER):
     environment = TaughtBandit(num_arms=3)
     policy = make_policy(environment.action_spec())
-    learner = make_learner(LEARNER, environment.observation_spec().shape, policy.num_actions, 1)
+    learner = make_learner(learner_config, environment.observation_spec().shape, policy.num_actions, 1)
     inner_loop = make_inner_loop(environment, learner, policy, LIFETIME_LENGTH)
     return make_distillation(config, (Entry("taught", inner_loop, 1, 1.0),), num_updates=100)
 
@@ -91,6 +92,24 @@ def test_the_gradient_is_that_of_finite_differences():
     np.testing.assert_allclose(slope, jnp.linalg.norm(gradient), rtol=0.05)
 
 
+@pytest.mark.parametrize("without_base", [False, True])
+def test_a_silent_learner_without_its_base_imitates_as_a_uniform_policy_does(without_base):
+    config = dataclasses.replace(CONFIG, without_base=without_base)
+    learner = dataclasses.replace(LEARNER, pair_inputs=True, multiplicative_readout=True, base="actor_critic")
+    distillation = make(config, learner)
+    state, lifetimes = begin(distillation)
+    state = state._replace(meta_params=without_lstms(state.meta_params))
+    unroll = jax.jit(lambda *arguments: one_update(distillation, *arguments))
+    _, lifetimes, _, _ = unroll(state, lifetimes)
+    _, _, metrics, trajectories = unroll(state, lifetimes)  # by now the base is no longer uniform
+
+    advantages = trajectories[0].experience.expected_advantages
+    acted = 1.0 - trajectories[0].experience.action_ignored
+    uniform = teacher_divergence(jnp.full(advantages.shape, -jnp.log(3.0)), advantages, config.sharpness)
+    expected = jnp.sum(acted * uniform) / jnp.sum(acted)
+    assert (abs(metrics["distillation_loss"] - expected) < 1e-4) == without_base
+
+
 def test_it_teaches_a_learner_to_learn():
     distillation = make()
 
@@ -105,6 +124,13 @@ def test_it_teaches_a_learner_to_learn():
     metrics = train()
     assert metrics["distillation_loss"][-20:].mean() < 0.8 * metrics["distillation_loss"][:20].mean()
     assert metrics["fitness_mean"][-20:].mean() > metrics["fitness_mean"][:20].mean() + 0.15
+
+
+def test_without_a_base_there_is_none_to_leave_out():
+    distillation = make(dataclasses.replace(CONFIG, without_base=True))
+    state, lifetimes = begin(distillation)
+    with pytest.raises(InputError, match=r"needs a learner with a base: set learner\.base=actor_critic"):
+        jax.eval_shape(lambda *arguments: one_update(distillation, *arguments), state, lifetimes)
 
 
 def test_an_environment_without_a_teacher_is_refused():

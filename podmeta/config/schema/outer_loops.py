@@ -171,6 +171,9 @@ class DistillationConfig(GradientConfig):
 
     name: str = option("distillation", "distillation")
     sharpness: float = option(2.0, "the teacher's policy is the softmax of this times its advantages", above=0)
+    without_base: bool = option(
+        False, "what imitates the teacher is the LSTMs' part of the policy alone; learner.base only acts with them"
+    )
     learning_rate: float = option(0.003, "learning rate", above=0)
 
 
