@@ -11,8 +11,12 @@ PACKAGE = Path(podmeta.__file__).parent
 ALLOWED = {
     "cli/console.py: PlainConsole.__init__": "passes on what rich's Console takes",
     "cli/console.py: PlainConsole.render_str": "passes on what rich's Console takes",
+    "config/schema/option.py: lifetime_length_option": "as option",
     "config/schema/option.py: option": "as dataclasses.field, it stands for a value of the key's own type",
     "distributed/children.py: Lifeline.start": "passes on what subprocess.Popen takes, and returns one of either kind",
+    "environments/jax/gymnax_adapter.py: AdaptedGymnax.__init__": "takes environments of any package like gymnax",
+    "factories.py: Factory.call": "returns what the user's function makes, which the caller looks at",
+    "factories.py: Factory.make": "returns what the user's function makes, which the caller looks at",
     "streams.py: SurvivingOutput.write": "takes what io.FileIO.write takes, which has no name before Python 3.12",
 }
 

@@ -141,6 +141,8 @@ def _step_with_memory(
         config, num_policy_channels, meta_params, state.layers, observation, above, scalars, pairs, permanent, share
     )
     output = _output(num_policy_channels, meta_params, layers)
+    if permanent is not None:
+        output = output._replace(learned_policy=(output.policy - permanent) / share)
     return output, RememberingState(
         layers, PairMemory(memory.num_steps + 1.0, observation, output.policy, traces, effects, base)
     )

@@ -5,7 +5,6 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -17,6 +16,7 @@ from yaml import YAMLError
 from podmeta.config.plugins import config_folders, named_factories
 from podmeta.config.schema import GROUPS, EnvironmentConfig, JobConfig, MixtureConfig, loose
 from podmeta.errors import InputError
+from podmeta.value_types import Json
 
 
 def config_directory() -> Path:
@@ -94,7 +94,7 @@ def is_file_name(name: str) -> bool:
     return name.endswith((".yaml", ".yml"))
 
 
-def read_mapping(path: Path, what: str) -> dict[str, Any]:
+def read_mapping(path: Path, what: str) -> dict[str, Json]:
     """The content of a YAML file.
 
     Args:

@@ -88,6 +88,8 @@ def _look_at(config: FactoryConfig) -> EnvironmentConfig:
     if is_jax_environment(made):
         shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(JaxFactoryConfig)}
         return JaxFactoryConfig(**(shared | {"name": "jax_factory"}))
+    if made is None:
+        raise factory.wrong(made, "a dm_env.Environment, a gymnasium.Env, or a JAX environment of gymnax or podmeta")
     if hasattr(made, "close"):
         made.close()
     return config

@@ -44,7 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_it_learns_and_the_meta_test_says_so(folder):
-    rows = [json.loads(line) for line in (folder / "runs/first/evaluation.jsonl").read_text().splitlines()]
+    lines = (folder / "runs/first/evaluation.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
     by_algorithm = {row["algorithm"]: row["mean"] for row in rows if row["metric"] == "return"}
     assert by_algorithm["learner"] > 1.3 * by_algorithm["random"]
 
@@ -53,7 +54,7 @@ def test_a_run_that_went_on_is_as_one_that_was_not_interrupted(folder):
     code, said = command("train", *JOB, "num_updates=20", "run_dir=runs/whole", "evaluation.enabled=false")
     assert code == 0, said
     digests = [
-        json.loads((folder / f"runs/{name}/summary.json").read_text())["meta_params_sha256"]
+        json.loads((folder / f"runs/{name}/summary.json").read_text(encoding="utf-8"))["meta_params_sha256"]
         for name in ("first", "whole")
     ]
     assert digests[0] == digests[1]

@@ -178,8 +178,8 @@ def test_gradients_through_a_lifetime_are_finite(size):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
     silent = {name for name, leaf in gradient["symmetric"].items() if not np.any(leaf)}
     numbers = {f"base_{name}" for name in RuleNumbers._fields}
-    # No gradient flows through the hand-written rule, nor into the fade.
-    assert silent == numbers | {"base_setting", "readout_fade"}
+    # No gradient flows through the hand-written rule, nor into the LSTMs' share and its fade.
+    assert silent == numbers | {"base_setting", "readout_share", "readout_fade"}
 
 
 def test_a_low_rank_perturbation_is_the_matrix_it_stands_for():

@@ -149,7 +149,7 @@ def test_it_is_a_choice_like_the_others():
         == "Many duels between θ and a change of it; θ moves towards the mean of the winners."
     )
     with pytest.raises(InputError, match=r"outer\.fitness"):
-        compose_job(["experiment=bandit", "outer=duels"])  # an experiment with a key that it does not have
+        compose_job(["experiment=bandit", "outer=duels", "outer.fitness=reward"])  # a key that it does not have
 
 
 def test_what_does_not_divide_is_refused_in_its_own_words(tmp_path):
