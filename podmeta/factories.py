@@ -1,11 +1,12 @@
 """Functions of the user's own that a config names, such as `my_module:make_env`: imported and called."""
 
+import contextlib
 import importlib
 import inspect
 import itertools
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,9 +72,16 @@ class Factory:
         with self.explained():
             return self.make(*arguments, **named)
 
-    def explained(self) -> "_Explained":
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
         """Within this, whatever the user's code raises is an InputError that says where it came about."""
-        return _Explained(self.section, self.name, self._module)
+        try:
+            yield
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:
+            what = f"{self.section}.factory={self.name} failed"
+            raise InputError(f"{what}: {_in_words(error, self._module)}") from error
 
     def wrong(self, returned: object, wanted: str) -> InputError:
         """The error that the function returns something else than it must."""
@@ -95,19 +103,6 @@ class Factory:
                 f"{self.section}.factory={self.name}: {self._module} failed when it was imported: "
                 f"{_in_words(error, self._module)}"
             ) from error
-
-
-class _Explained:
-    def __init__(self, section: str, name: str, module: str) -> None:
-        self._what = f"{section}.factory={name} failed"
-        self._module = module
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception | SystemExit) and not isinstance(error, InputError):
-            raise InputError(f"{self._what}: {_in_words(error, self._module)}") from error
 
 
 def import_own_module(module: str) -> ModuleType:

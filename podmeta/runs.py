@@ -82,7 +82,7 @@ def train(*job: str | JobConfig) -> "Run":
       PodmetaError: training failed; the newest checkpoint is intact.
     """
     with _settings_of(_composed(job)) as composed:
-        composed = with_known_kinds(composed)
+        composed = with_known_kinds(composed, [word for word in job if isinstance(word, str)])
         result = train_job(composed, _show)
     if result.stopped_by is not None:
         _show(f"stopped by {result.stopped_by} at update {result.update} of {composed.num_updates}")

@@ -78,7 +78,7 @@ def _job_of(overrides: list[str]) -> JobConfig:
     from podmeta.environments.kinds import with_known_kinds
 
     set_up_for_absent_devices()  # the devices are for the runs
-    return with_known_kinds(job, any(override.startswith("architecture=") for override in overrides))
+    return with_known_kinds(job, overrides)
 
 
 def run_sweep(runs: list[SweepRun], tell: Callable[[str], None], flags: Sequence[str] = ()) -> str | None:

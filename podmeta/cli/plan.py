@@ -50,7 +50,7 @@ def plan(call: Call) -> None:
     set_up_for_absent_devices()
     from podmeta.environments.kinds import with_known_kinds
 
-    job = with_known_kinds(job)
+    job = with_known_kinds(job, overrides)
     planned = make_plan(job, topology, int(stage) if stage is not None else None, call.tell)
     if call.flags.json:
         print(json.dumps(plan_as_dict(planned)))

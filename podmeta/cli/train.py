@@ -107,10 +107,6 @@ def _run_alone(words: list[str]) -> Path | None:
     return Path(paths["run_dir"]) if paths.get("run_dir") else None
 
 
-def _chooses_architecture(words: list[str]) -> bool:
-    return any(word.startswith("architecture=") for word in words)
-
-
 def _print_job(call: Call) -> None:
     from podmeta.config.compose import job_to_yaml
 
@@ -130,7 +126,7 @@ def _train(call: Call) -> None:
     from podmeta.evaluation.run import check_files, check_settings, evaluate_run
     from podmeta.training.loop import train as train_job
 
-    job = with_known_kinds(job, _chooses_architecture(call.words))
+    job = with_known_kinds(job, call.words)
     if job.evaluation.enabled:
         check_settings(job)
         if job.run_dir:
@@ -173,7 +169,7 @@ def _dry_run(call: Call) -> None:
     from podmeta.planning.dry_run import dry_run
     from podmeta.planning.report import dry_run_as_table
 
-    job = with_known_kinds(job, _chooses_architecture(call.words))
+    job = with_known_kinds(job, call.words)
     if job.evaluation.enabled:
         check_settings(job)
     PlainConsole().print(dry_run_as_table(dry_run(job, call.tell)))

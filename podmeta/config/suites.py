@@ -100,7 +100,8 @@ def load_suite(name: str, job: JobConfig) -> Suite:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), content))
     except OmegaConfBaseException as error:
         keys = [field.name for field in dataclasses.fields(SuiteConfig)]
-        raise InputError(f"suite={name}: {explain(error, keys, f'The keys are {chr(44).join(keys)}')}") from error
+        where_to_look = f"The keys are {', '.join(keys)}"
+        raise InputError(f"suite={name}: {explain(error, keys, where_to_look)}") from error
     assert isinstance(config, SuiteConfig)
     own_texts = texts_of(config.settings) if is_file_name(name) else frozenset()
     settings = []

@@ -1,6 +1,7 @@
 """Of which kind the environment is that a function of the user's makes, and so which architecture it needs."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from podmeta.arithmetic import own_arithmetic
 from podmeta.config.schema import (
@@ -15,19 +16,20 @@ from podmeta.config.schema import (
 )
 from podmeta.config.stages import environments_of, stages_of
 from podmeta.config.suites import Suite
+from podmeta.environments.host.dm_env_sources import as_dm_env
 from podmeta.environments.host.patience import EnvironmentThread
 from podmeta.environments.jax.factory import is_jax_environment
 from podmeta.factories import Factory
 
 
-def with_known_kinds(job: JobConfig, keep_architecture: bool = False) -> JobConfig:
+def with_known_kinds(job: JobConfig, overrides: Iterable[str] = ()) -> JobConfig:
     """The job, in which what functions make is known to be JAX or to live on the host. The functions are called.
 
     An architecture that runs the other kind gives way to the one that runs these, with its defaults.
 
     Args:
       job: a job of the user's own, or one that is trusted. JAX must be set up.
-      keep_architecture: whether the user has chosen it.
+      overrides: the user's, of which architecture=NAME keeps the architecture.
 
     Raises:
       InputError: a function cannot be imported or called.
@@ -43,7 +45,8 @@ def with_known_kinds(job: JobConfig, keep_architecture: bool = False) -> JobConf
         for config in environments_of(stage.environment)
     }
     needed = SebulbaConfig if on_host == {True} else AnakinConfig
-    if keep_architecture or len(on_host) > 1 or isinstance(known.architecture, needed):
+    is_chosen = any(override.startswith("architecture=") for override in overrides)
+    if is_chosen or len(on_host) > 1 or isinstance(known.architecture, needed):
         return known
     return dataclasses.replace(known, architecture=needed(updates_per_call=known.architecture.updates_per_call))
 
@@ -88,8 +91,6 @@ def _look_at(config: FactoryConfig) -> EnvironmentConfig:
     if is_jax_environment(made):
         shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(JaxFactoryConfig)}
         return JaxFactoryConfig(**(shared | {"name": "jax_factory"}))
-    if made is None:
-        raise factory.wrong(made, "a dm_env.Environment, a gymnasium.Env, or a JAX environment of gymnax or podmeta")
-    if hasattr(made, "close"):
-        made.close()
+    with factory.explained():
+        as_dm_env(factory, made).close()
     return config

@@ -44,8 +44,8 @@ class LearnerOutput(NamedTuple):
       policy: [num_actions, num_policy_channels] the policy's parameters. One channel: logits of a categorical.
         Two channels: mean and log standard deviation of a diagonal Gaussian.
       value: [] estimate of the discounted return, which only the actor-critic outer loop uses.
-      learned_policy: [num_actions, num_policy_channels] the policy's parameters without a permanent term of them; None
-        for a policy that has none.
+      learned_policy: [num_actions, num_policy_channels] the policy's parameters less a permanent term, in units of the
+        learned part; None where there is no such term.
     """
 
     policy: Float[Array, "num_actions num_policy_channels"]

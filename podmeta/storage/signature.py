@@ -2,7 +2,7 @@
 
 The key is made when the first job starts, in the user's state folder. The signature is in the run directory. It says
 that this user has started a job with this config in this folder, so that reading the run may run the code that the
-config names. A copy of the run has been in other hands perhaps, so the signature does not hold for it.
+config names. The signature does not hold for a copy of the run, which may have been in other hands.
 """
 
 import contextlib

@@ -32,7 +32,7 @@ def test_the_architecture_follows_from_what_the_function_returns(experiment, fun
 
 
 def test_the_architecture_may_be_kept():
-    job = with_known_kinds(job_of("LeftOrRight", "architecture=sebulba"), keep_architecture=True)
+    job = with_known_kinds(job_of("LeftOrRight", "architecture=sebulba"), ["architecture=sebulba"])
     assert type(job.architecture) is SebulbaConfig
 
 
@@ -78,7 +78,14 @@ def test_lifetimes_on_the_host_start_as_their_seeds_say(function):
     assert not np.array_equal(starts[0], starts[1])
 
 
-def test_what_is_no_environment_is_told():
+@pytest.mark.parametrize("function", ["not_an_environment", "nothing"])
+def test_what_is_no_environment_is_refused_when_it_is_first_made(function):
+    config = FactoryConfig(factory=f"tests.environments.host.factories:{function}")
+    with pytest.raises(InputError, match=r"returned a (str|NoneType), and must return a dm_env.Environment"):
+        with_known_kind(config)
+
+
+def test_what_is_no_environment_is_refused():
     with pytest.raises(InputError, match=r"returned a str, and must return a dm_env.Environment, a gymnasium.Env, or"):
         make_host_environment(FactoryConfig(factory="tests.environments.host.factories:not_an_environment"), 1)
     with pytest.raises(InputError, match="must return an environment of podmeta's or gymnax's interface"):

@@ -73,12 +73,12 @@ def factory_environment(name: str, options: Mapping[str, Json]) -> SingleEnviron
     """
     factory = Factory("environment", name, options)
     made = factory.call(**({"seed": 0} if factory.takes("seed") else {}))
-    environment = _as_dm_env(factory, made)
+    environment = as_dm_env(factory, made)
 
     def of_next_lifetime(environment: Any, seed: int) -> dm_env.Environment:
         if factory.takes("seed"):
             environment.close()
-            return _as_dm_env(factory, factory.make(seed=seed), seed)
+            return as_dm_env(factory, factory.make(seed=seed), seed)
         if environment is not made:  # Gymnasium's, in the adapter
             environment.reseed(seed)
         return environment
@@ -89,8 +89,12 @@ def factory_environment(name: str, options: Mapping[str, Json]) -> SingleEnviron
     return SingleEnvironment(environment, of_next_lifetime)
 
 
-def _as_dm_env(factory: Factory, made: Any, seed: int = 0) -> dm_env.Environment:
-    """What a factory has made, if it is an environment of dm_env, or of Gymnasium in an adapter."""
+def as_dm_env(factory: Factory, made: object, seed: int = 0) -> dm_env.Environment:
+    """What a factory has made: an environment of dm_env, or one of Gymnasium in an adapter.
+
+    Raises:
+      InputError: it is neither.
+    """
     if isinstance(made, dm_env.Environment):
         return made
     if "gymnasium" in sys.modules and isinstance(made, sys.modules["gymnasium"].Env):

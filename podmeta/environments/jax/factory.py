@@ -30,7 +30,7 @@ def jax_environment(factory: Factory) -> AnyEnvironment:
 
     environment, parameters = _split(made)
     with factory.explained():
-        return AdaptedGymnax(factory.name, environment, parameters)
+        return AdaptedGymnax(f"environment.factory={factory.name}", environment, parameters)
 
 
 def _split(made: Any) -> tuple[Any, Any]:

@@ -150,7 +150,7 @@ class GymnaxEnvironment(AdaptedGymnax):
                 "environment.fixed_task=false"
             )
         task_field = TASK_FIELDS[id] if fixed_task else ""
-        super().__init__(id, environment, _with_parameters(id, defaults, parameters), task_field)
+        super().__init__(f"environment.id: {id}", environment, _with_parameters(id, defaults, parameters), task_field)
 
 
 def _make(id: str, options: Mapping[str, Json]) -> tuple[Any, Any]:
@@ -194,8 +194,8 @@ def _supported(name: str, what: str, space: Any) -> spaces.Discrete | spaces.Box
     if isinstance(space, spaces.Discrete | spaces.Box):
         return space
     raise InputError(
-        f"environment.id: {name} has {what} of a {type(space).__name__} space; podmeta runs gymnax "
-        "environments with Discrete or Box ones, so choose another"
+        f"{name} has {what} of a {type(space).__name__} space; podmeta runs environments of gymnax's interface with "
+        "Discrete or Box ones, so choose another"
     )
 
 

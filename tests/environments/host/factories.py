@@ -129,4 +129,8 @@ def not_an_environment():
     return "environment"
 
 
+def nothing():
+    return None
+
+
 NOT_CALLABLE = 3
