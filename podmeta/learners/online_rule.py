@@ -216,11 +216,23 @@ def td_error(numbers: RuleNumbers, value: LinearValue, transition: Transition) -
 def learn_value(
     numbers: RuleNumbers, value: LinearValue, transition: Transition, error: Float[Array, ""]
 ) -> LinearValue:
-    """One step of TD(λ) with accumulating traces, by the TD error of the transition."""
-    trace = numbers.trace_decay * numbers.discount * value.trace + transition.features
-    squared_length = jnp.maximum(jnp.sum(transition.features**2), 1.0)
+    """One step of TD(λ) with accumulating traces, by the TD error of the transition.
+
+    The step is divided by the squared length of the features: of those before and after the transition, or of the mean
+    that the trace holds, whichever is longest. Divided by one of them alone, features whose length varies make the
+    value diverge.
+    """
+    decay = numbers.trace_decay * numbers.discount
+    trace = decay * value.trace + transition.features
+    lengths = [_squared(transition.features), _squared(transition.next_features), _squared((1.0 - decay) * trace)]
+    squared_length = jnp.max(jnp.stack([*lengths, jnp.ones(())]))
     weights = value.weights + numbers.value_step_size * error * trace / squared_length
     return LinearValue(weights, (1.0 - transition.episode_start) * trace)
+
+
+def _squared(features: Float[Array, "num_features"]) -> Float[Array, ""]:
+    """The squared length of a vector."""
+    return jnp.sum(features**2)
 
 
 def deviations_of(meta_params: MetaParams) -> RuleNumbers:

@@ -56,6 +56,7 @@ from podmeta.learners.pair_memory import (
 BASE = OnlineActorCriticConfig(annealing=0.2)
 """The hand-written rule that `learner.base=actor_critic` adds, before θ changes its numbers."""
 
+_SHARE = 2.0  # of the LSTMs at the first env step, before θ changes it
 _FADE = 0.002  # per env step, before θ changes it: the LSTMs help at first, and the base goes on learning
 _CRITIC_HORIZON_RATE = 0.1  # 1 - discount of the critic, before θ changes it
 
@@ -331,13 +332,14 @@ class SymmetricNetwork(hk.Module):
         return jax.lax.stop_gradient((learned, error))
 
     def _share(self, num_steps: Float[Array, ""]) -> Float[Array, ""]:
-        """κ, the share of the LSTMs in the policy: 1 at the first env step unless θ says otherwise, then fading.
+        """κ, the share of the LSTMs in the policy: 2 at the first env step unless θ says otherwise, then fading.
 
-        Evolution tunes both numbers. Gradients would take the fade away, because the LSTMs know the tasks of training
-        better than those that they will meet, and would raise the share faster than the read-out that it multiplies.
+        Both were chosen on tasks that were left out of training; with a share of 1 the LSTMs help less. Evolution tunes
+        both. Gradients would take the fade away, because the LSTMs know the tasks of training better than those that
+        they will meet, and would raise the share faster than the read-out that it multiplies.
         """
         share, fade = jax.lax.stop_gradient((_number("readout_share"), _number("readout_fade")))
-        return jnp.exp(DEVIATION_SCALE * share) / (1.0 + _FADE * jnp.exp(DEVIATION_SCALE * fade) * num_steps)
+        return _SHARE * jnp.exp(DEVIATION_SCALE * share) / (1.0 + _FADE * jnp.exp(DEVIATION_SCALE * fade) * num_steps)
 
 
 def _number(name: str) -> Float[Array, ""]:

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from podmeta.config.schema import OnlineActorCriticConfig, OnlineReinforceConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import LearnerInput
-from podmeta.learners.online_rule import RuleNumbers, Transition, init_value, learn_value, rule_numbers, td_error
+from podmeta.learners.online_rule import (
+    RuleNumbers,
+    Transition,
+    init_value,
+    learn_value,
+    no_deviations,
+    rule_numbers,
+    td_error,
+)
 from podmeta.learners.registry import make_learner
 from tests.learners.scripted_lifetimes import assert_close, compiled_rollout, draw_lifetime
 
@@ -29,17 +37,17 @@ def plain_lifetime(config, script):
     weights, trace, mean_square = (np.zeros((num_inputs, num_actions)) for _ in range(3))
     value, value_trace, last = (np.zeros(num_inputs) for _ in range(3))
     logits, largest = np.zeros(num_actions), np.zeros(num_inputs - 1)
-    count, rewards, mean, largest_deviation = 0, [], 0.0, 0.0
+    count, rewards, reward_mean, largest_deviation = 0, [], 0.0, 0.0
     policies = []
     for n, (observation, action, reward, start) in enumerate(zip(*script[:4], strict=True)):
         largest = np.maximum(largest, np.abs(observation))
         features = np.append(observation / np.where(largest > 0, largest, 1), 1.0)
         centred = 0.0
         if start == 0:
-            deviation = reward - mean if rewards else 0.0
+            deviation = reward - reward_mean if rewards else 0.0
             largest_deviation = max(largest_deviation, abs(deviation))
             rewards.append(reward)
-            mean += (reward - mean) / min(len(rewards), 200)
+            reward_mean += (reward - reward_mean) / min(len(rewards), 200)
             centred = deviation / largest_deviation if largest_deviation else 0.0
             reward = reward / max(np.abs(rewards)) if np.any(rewards) else 0.0
         if n > 0:
@@ -57,7 +65,9 @@ def plain_lifetime(config, script):
                 size = np.sqrt(mean_square / (1 - config.mean_square_decay**count)) + 1e-6
                 weights = weights + config.step_size / max(n / 100, 1) ** config.annealing * gradient / size
             value_trace = config.trace_decay * config.discount * value_trace + last
-            value = value + config.value_step_size * error * value_trace / max(last @ last, 1.0)
+            mean_features = (1 - config.trace_decay * config.discount) * value_trace
+            longest = max(at @ at for at in (last, features, mean_features))
+            value = value + config.value_step_size * error * value_trace / max(longest, 1.0)
             value_trace = np.zeros(num_inputs) if start else value_trace
         last, logits = features, features @ weights
         policies.append(logits[:, None])
@@ -159,6 +169,20 @@ def test_no_deviation_makes_the_rule_absurd(name, deviations):
     assert_close(undeviated._asdict(), expected)
 
 
+def largest_value(numbers, features, rewards):
+    """The largest magnitude of the value along a lifetime of one episode."""
+
+    def step(value, at):
+        last, features, reward = at
+        transition = Transition(last, jnp.zeros((2, 1)), features, reward, jnp.zeros(()), jnp.bool_(True))
+        value = learn_value(numbers, value, transition, td_error(numbers, value, transition))
+        return value, jnp.dot(value.weights, features)
+
+    features, rewards = jnp.asarray(features, jnp.float32), jnp.asarray(rewards, jnp.float32)
+    _, values = jax.lax.scan(step, init_value(features.shape[1]), (features[:-1], features[1:], rewards))
+    return np.abs(values).max()
+
+
 @given(
     seed=st.integers(0, 1000),
     deviations=st.lists(st.floats(-2, 2), min_size=len(RuleNumbers._fields), max_size=len(RuleNumbers._fields)),
@@ -167,17 +191,18 @@ def test_no_deviation_lets_the_value_explode(seed, deviations):
     """Where rewards are at most 1, so are the values by 1 - γ; a wild one may be a few times that."""
     numbers = rule_numbers(OnlineActorCriticConfig(), RuleNumbers(*map(jnp.float32, deviations)))
     draws = np.random.default_rng(seed)
-    features = jnp.asarray(np.append(draws.uniform(-1, 1, (400, 3)), np.ones((400, 1)), axis=1), jnp.float32)
-    rewards = jnp.asarray(draws.choice([-1.0, 0.0, 1.0], 399), jnp.float32)
+    features = np.append(draws.uniform(-1, 1, (400, 3)), np.ones((400, 1)), axis=1)
+    assert largest_value(numbers, features, draws.choice([-1.0, 0.0, 1.0], 399)) < 10 / (1 - numbers.discount)
 
-    def step(value, at):
-        last, features, reward = at
-        transition = Transition(last, jnp.zeros((2, 1)), features, reward, jnp.zeros(()), jnp.bool_(True))
-        value = learn_value(numbers, value, transition, td_error(numbers, value, transition))
-        return value, jnp.dot(value.weights, features)
 
-    _, values = jax.lax.scan(step, init_value(4), (features[:-1], features[1:], rewards))
-    assert np.abs(values).max() < 10 / (1 - numbers.discount)
+@pytest.mark.parametrize("num_features", [4, 64])
+def test_observations_of_varying_length_do_not_let_the_value_explode(num_features):
+    """Divided by the squared length of one time step's features, it went beyond every float."""
+    numbers = rule_numbers(OnlineActorCriticConfig(), no_deviations())
+    draws = np.random.default_rng(0)
+    lengths = np.exp(draws.normal(size=(2000, 1)))
+    features = np.append(lengths * draws.normal(size=(2000, num_features - 1)), np.ones((2000, 1)), axis=1)
+    assert largest_value(numbers, features, draws.normal(size=1999)) < 1000
 
 
 def test_a_step_with_which_td_may_diverge_is_refused():
