@@ -9,11 +9,13 @@ from podmeta.config.schema import (
     BanditConfig,
     BraxConfig,
     ContextualBanditConfig,
+    DarkRoomConfig,
     EnvironmentConfig,
     GridWorldConfig,
     GymnaxConfig,
     HostEnvironmentConfig,
     JaxFactoryConfig,
+    KeyToDoorConfig,
     LinearControlConfig,
     ObjectGridWorldConfig,
     OscillatorConfig,
@@ -25,8 +27,10 @@ from podmeta.environments.base import AnyEnvironment
 from podmeta.environments.imports import import_extra
 from podmeta.environments.jax.bandit import BernoulliBandit
 from podmeta.environments.jax.contextual_bandit import ContextualBandit
+from podmeta.environments.jax.dark_room import DarkRoom
 from podmeta.environments.jax.factory import jax_environment
 from podmeta.environments.jax.grid_world import GridWorld
+from podmeta.environments.jax.key_to_door import KeyToDoor
 from podmeta.environments.jax.linear_control import LinearControl
 from podmeta.environments.jax.object_grid_world import ObjectGridWorld
 from podmeta.environments.jax.oscillator import Oscillator
@@ -66,6 +70,8 @@ _MAKERS: dict[type[EnvironmentConfig], MakeEnvironment] = {
     ContextualBanditConfig: lambda config: ContextualBandit(config.num_contexts, config.num_actions),
     GridWorldConfig: GridWorld,
     ObjectGridWorldConfig: lambda config: ObjectGridWorld(config.mode, config.positions),
+    DarkRoomConfig: lambda config: DarkRoom(config.height, config.width, config.episode_length),
+    KeyToDoorConfig: lambda config: KeyToDoor(config.height, config.width, config.episode_length),
     TabularMDPConfig: lambda config: TabularMDP(config.num_states, config.num_actions, config.horizon),
     LinearControlConfig: LinearControl,
     RandomMDPConfig: RandomMDP,

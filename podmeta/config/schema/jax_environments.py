@@ -76,6 +76,32 @@ class ObjectGridWorldConfig(EnvironmentConfig):
 
 
 @dataclasses.dataclass
+class DarkRoomConfig(EnvironmentConfig):
+    """A dark room, as in Algorithm Distillation: the cell of the goal is the task."""
+
+    name: str = option("dark_room", "dark_room")
+    lifetime_length: int = option(
+        210, "T: env steps in a lifetime; episode_length + 1 per episode, because the reset is a step too", minimum=1
+    )
+    height: int = option(9, "rows", minimum=1)
+    width: int = option(9, "columns", minimum=1)
+    episode_length: int = option(20, "steps after which an episode is truncated", minimum=1)
+
+
+@dataclasses.dataclass
+class KeyToDoorConfig(EnvironmentConfig):
+    """A dark room with a key and a door, as in Algorithm Distillation: their cells are the task."""
+
+    name: str = option("key_to_door", "key_to_door")
+    lifetime_length: int = option(
+        510, "T: env steps in a lifetime; episode_length + 1 per episode, because the reset is a step too", minimum=1
+    )
+    height: int = option(9, "rows", minimum=1)
+    width: int = option(9, "columns", minimum=1)
+    episode_length: int = option(50, "steps after which an episode is truncated", minimum=1)
+
+
+@dataclasses.dataclass
 class TabularMDPConfig(EnvironmentConfig):
     """Random tabular MDPs, as in RL²: transitions and rewards are the task."""
 

@@ -19,6 +19,9 @@ OUTSIDE = -1
 MOVES = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)], np.int32)
 """[4, 2] rows and columns moved by the actions up, down, left and right."""
 
+MOVES_AND_STAY = np.concatenate([MOVES, np.zeros((1, 2), np.int32)])
+"""[5, 2] rows and columns moved by the actions up, down, left, right and stay."""
+
 
 class Grid(NamedTuple):
     """The shape of a grid.
@@ -51,11 +54,21 @@ def neighbours(
     return jnp.where(inside, rows * grid.width + columns, OUTSIDE)
 
 
-def move(grid: Grid, cell: Int[Array, ""], offset: Int[Array, "2"], walls: Int[Array, "num_walls"]) -> Int[Array, ""]:
+def move(
+    grid: Grid, cell: Int[Array, ""], offset: Int[Array, "2"], walls: Int[Array, "num_walls"] | None = None
+) -> Int[Array, ""]:
     """The cell reached from `cell` by one move; `cell` itself where a wall or a border is in the way."""
     target = neighbours(grid, cell, offset[None])[0]
-    blocked = (target == OUTSIDE) | jnp.any(walls == target)
+    blocked = target == OUTSIDE
+    if walls is not None:
+        blocked |= jnp.any(walls == target)
     return jnp.where(blocked, cell, target)
+
+
+def position_one_hot(grid: Grid, cell: Int[Array, ""]) -> Float[Array, "height_and_width"]:
+    """[height + width] the row of a cell, one-hot, then its column, one-hot."""
+    row = jax.nn.one_hot(cell // grid.width, grid.height)
+    return jnp.concatenate([row, jax.nn.one_hot(cell % grid.width, grid.width)])
 
 
 def contains(objects: Int[Array, "num_objects"], cells: Int[Array, "num_cells"]) -> Bool[Array, "num_cells"]:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from podmeta.environments.base import Action, Environment, restart, transition
 from podmeta.environments.jax import rendering
-from podmeta.environments.jax.grid import MOVES, NOWHERE, Grid, contains, draw_cells, move
+from podmeta.environments.jax.grid import MOVES_AND_STAY, NOWHERE, Grid, contains, draw_cells, move
 from podmeta.errors import InputError
 
 
@@ -94,9 +94,6 @@ MODES = {
     "long_dense": Mode(FOUR_ROOMS, 2000, (ObjectKind(4, 1.0, 0.0, 0.005),)),
 }
 """The five object grid-worlds by name."""
-
-ACTIONS = np.concatenate([MOVES, np.zeros((1, 2), np.int32)])
-"""[5, 2] rows and columns moved by the actions up, down, left, right and stay."""
 
 
 class ObjectGridWorldTask(NamedTuple):
@@ -183,7 +180,7 @@ class ObjectGridWorld(Environment[ObjectGridWorldTask, ObjectGridWorldState]):
 
     def action_spec(self) -> specs.DiscreteArray:
         """Up, down, left, right, stay."""
-        return specs.DiscreteArray(len(ACTIONS), name="action")
+        return specs.DiscreteArray(len(MOVES_AND_STAY), name="action")
 
     def sample_task(self, key: PRNGKeyArray) -> ObjectGridWorldTask:
         """Draws where the agent starts and where the objects are."""
@@ -202,7 +199,7 @@ class ObjectGridWorld(Environment[ObjectGridWorldTask, ObjectGridWorldState]):
         ends, whether, where = jnp.split(
             jax.random.uniform(key, (1 + 2 * self._num_objects,)), [1, 1 + self._num_objects]
         )
-        agent = move(self._grid, state.agent, jnp.asarray(ACTIONS)[action], jnp.asarray(self._walls))
+        agent = move(self._grid, state.agent, jnp.asarray(MOVES_AND_STAY)[action], jnp.asarray(self._walls))
         taken = state.objects == agent
         reward = jnp.sum(jnp.where(taken, self._rewards, 0.0))
         terminated = ends[0] < jnp.sum(jnp.where(taken, self._terminations, 0.0))

@@ -20,6 +20,7 @@ from podmeta.evaluation.baselines.controls import (
     random_inner_loop,
 )
 from podmeta.evaluation.baselines.hand_written import HAND_WRITTEN, hand_written_inner_loop
+from podmeta.evaluation.baselines.room_sweep import SWEEP, is_dark_room, sweep_inner_loop
 from podmeta.evaluation.baselines.tabular_q import TABULAR_Q, is_tabular, tabular_q_inner_loop
 from podmeta.evaluation.on_host import trace_on_host
 from podmeta.evaluation.rollouts import measure
@@ -32,8 +33,8 @@ from podmeta.learners.symmetric import without_lstms
 ALWAYS_THERE = ("learner", "random", "thompson", "ucb1", "gittins", "gittins_approximate")
 """The learner, and what it is compared with without being asked to, on bandits or anywhere."""
 
-REFERENCES = ("alternation", *ZEROED_INPUTS, BASE_ALONE, *HAND_WRITTEN, TABULAR_Q, *from_scratch.ALGORITHMS)
-"""What a learner may be compared with anywhere: controls, hand-written rules, and ordinary RL from scratch."""
+REFERENCES = ("alternation", *ZEROED_INPUTS, BASE_ALONE, *HAND_WRITTEN, TABULAR_Q, SWEEP, *from_scratch.ALGORITHMS)
+"""What a learner may be compared with: controls, hand-written rules and policies, and ordinary RL from scratch."""
 
 
 class Companion(NamedTuple):
@@ -58,7 +59,7 @@ def inner_loops(
     The learner and the controls that are the same θ share one inner loop, and so one compiled program.
 
     A learner without a hand-written base has none to leave alone: `BASE_ALONE` is left out for it. `TABULAR_Q` is left
-    out where observations are not one-hot.
+    out where observations are not one-hot, and `SWEEP` outside dark rooms.
     """
     learner = deprivable_inner_loop(learner_config, environment_config)
     loops: dict[str, tuple[InnerLoop, MetaParams]] = {
@@ -76,6 +77,8 @@ def inner_loops(
             loops[name] = (learner, deprived(without_lstms(meta_params)))
         elif name == TABULAR_Q and is_tabular(environment_config):
             loops[name] = (tabular_q_inner_loop(environment_config), None)
+        elif name == SWEEP and is_dark_room(environment_config):
+            loops[name] = (sweep_inner_loop(environment_config), None)
     return loops
 
 

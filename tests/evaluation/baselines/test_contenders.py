@@ -6,7 +6,7 @@ import importlib.util
 import jax
 import pytest
 
-from podmeta.config.schema import GROUPS, BanditConfig, GymnaxConfig, RecurrentConfig
+from podmeta.config.schema import GROUPS, BanditConfig, DarkRoomConfig, GymnaxConfig, RecurrentConfig
 from podmeta.errors import InputError
 from podmeta.evaluation.baselines.contenders import (
     REFERENCES,
@@ -18,7 +18,7 @@ from podmeta.evaluation.meta_test import meta_test
 from podmeta.inner_loop import build_inner_loop
 
 LEARNER = RecurrentConfig(hidden_size=2)
-COMPILED = ["bandit", "contextual_bandit", "grid_world", "object_grid_world", "tabular_mdp", "gymnax"]
+COMPILED = ["bandit", "contextual_bandit", "grid_world", "object_grid_world", "dark_room", "tabular_mdp", "gymnax"]
 TRANSFORMS = {
     "permute_observations": True,
     "permute_actions": True,
@@ -96,6 +96,14 @@ def test_bandit_algorithms_are_for_rewards_of_0_and_1():
     meta_params = build_inner_loop(LEARNER, config).init(jax.random.key(0))
     measured = meta_test(meta_params, LEARNER, config, num_tasks=3, seed=0)
     assert set(measured) == {"learner", "random"} and measured["random"].regrets.max() <= 10
+
+
+def test_the_sweep_is_compared_in_dark_rooms():
+    config = DarkRoomConfig(height=3, width=3, episode_length=4, lifetime_length=10)
+    check(config, REFERENCES)
+    meta_params = build_inner_loop(LEARNER, config).init(jax.random.key(0))
+    measured = meta_test(meta_params, LEARNER, config, num_tasks=3, seed=0, references=["sweep"])
+    assert set(measured) == {"learner", "random", "sweep"}
 
 
 def test_references_that_cannot_be_are_refused():
