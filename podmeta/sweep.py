@@ -71,8 +71,8 @@ def plan_sweep(overrides: list[str]) -> list[SweepRun]:
 def _job_of(overrides: list[str]) -> JobConfig:
     """The job as its run will record it."""
     job = compose_job(overrides)
-    learnt = [environment for stage in stages_of(job) for environment in environments_of(stage.environment)]
-    if not any(isinstance(environment, FactoryConfig) for environment in learnt):
+    environments = [environment for stage in stages_of(job) for environment in environments_of(stage.environment)]
+    if not any(isinstance(environment, FactoryConfig) for environment in environments):
         return job
     from podmeta.distributed.devices import set_up_for_absent_devices
     from podmeta.environments.kinds import with_known_kinds

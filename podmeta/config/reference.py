@@ -1,4 +1,4 @@
-"""Every config key on one page of Markdown, written from the schema: the documentation site shows it."""
+"""The page of all config keys in the documentation, in Markdown, generated from the schema."""
 
 import dataclasses
 import html
@@ -13,9 +13,9 @@ from podmeta.config.schema import GROUPS, EnvironmentConfig, JobConfig, MixtureE
 
 _INTRODUCTION = """# Config keys
 
-A key is given on the command line as `key=value`, as in `podmeta train experiment=bandit outer.learning_rate=0.01`, and
-holds for that job. What is not given comes from the experiment, then from the preset of the group, then from the
-defaults below. Unknown keys and invalid values are rejected before the job starts.
+Set a key on the command line with `key=value`, as in `podmeta train experiment=bandit outer.learning_rate=0.01`. Keys
+that are not set there take their values from the experiment, then the preset of their group, then the defaults below.
+Unknown keys and invalid values are rejected before the job starts.
 """
 
 
@@ -39,7 +39,8 @@ def _lines() -> Iterator[str]:
             yield from _section("Every environment", _summary(EnvironmentConfig), shared, "environment.", level=3)
         for name, schema in members.items():
             own = [field for field in _fields(schema) if field.name != "name" and field not in shared]
-            yield from _section(f"{group}.name={name}", _summary(schema), own, f"{group}.", level=3)
+            summary = f"`{group}.name={name}`. {_summary(schema)}"
+            yield from _section(name, summary, own, f"{group}.", level=3)
     yield "## In lists\n"
     yield from _section("An entry of `environment.entries`", _summary(MixtureEntryConfig), _fields(MixtureEntryConfig))
     yield from _section("An entry of `stages`", _summary(StageConfig), _fields(StageConfig))

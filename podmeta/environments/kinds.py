@@ -77,11 +77,13 @@ def with_known_settings(suite: Suite) -> Suite:
     return suite._replace(settings=known)
 
 
-def _known(learnt: EnvironmentConfig | MixtureConfig) -> EnvironmentConfig | MixtureConfig:
-    if not isinstance(learnt, MixtureConfig):
-        return with_known_kind(learnt)
-    entries = [dataclasses.replace(entry, environment=with_known_kind(entry.environment)) for entry in learnt.entries]
-    return MixtureConfig(learnt.name, entries)
+def _known(environment: EnvironmentConfig | MixtureConfig) -> EnvironmentConfig | MixtureConfig:
+    if not isinstance(environment, MixtureConfig):
+        return with_known_kind(environment)
+    entries = [
+        dataclasses.replace(entry, environment=with_known_kind(entry.environment)) for entry in environment.entries
+    ]
+    return MixtureConfig(environment.name, entries)
 
 
 @own_arithmetic()

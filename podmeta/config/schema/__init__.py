@@ -1,7 +1,7 @@
-"""Every config key, its type, its default and what it means.
+"""Every config key, its type, its default and its meaning.
 
-Pure dataclasses: nothing here imports jax, so that `podmeta --help` and a wrong key answer at once. The YAML files
-in `configs/` name presets and hold only what differs from the defaults of these.
+Pure dataclasses: nothing here imports JAX, so that `podmeta --help` and messages about wrong keys are instant. The YAML
+files in `configs/` are presets, which hold only what differs from these defaults.
 """
 
 import dataclasses
@@ -168,7 +168,7 @@ GROUPS: dict[str, dict[str, type]] = {
 
 
 def schema_fields() -> Iterator[tuple[str, dataclasses.Field[object]]]:
-    """Every key of the schema, dotted, and its field. Members of a group that share a key each have their own."""
+    """Every dotted key of the schema, and its field. A key that members of a group share occurs once for each."""
 
     def below(prefix: str, schema: type) -> Iterator[tuple[str, dataclasses.Field[object]]]:
         for field in dataclasses.fields(schema):
@@ -185,5 +185,5 @@ def schema_fields() -> Iterator[tuple[str, dataclasses.Field[object]]]:
 
 @functools.cache
 def open_keys() -> frozenset[str]:
-    """The keys that hold a mapping in which the schema leaves open which keys there are."""
+    """The keys that hold a mapping with arbitrary keys."""
     return frozenset(key for key, field in schema_fields() if field.type == dict[str, Json])

@@ -10,48 +10,52 @@ class AnakinConfig:
     """Environment and learner in one compiled program on the devices."""
 
     name: str = option("anakin", "anakin")
-    updates_per_call: int = option(10, "updates the devices run between two looks of the host", minimum=1)
+    updates_per_call: int = option(
+        10, "updates per call to the devices; metrics, checkpoints and signals wait for its end", minimum=1
+    )
     rows_at_once: int = option(
         0,
-        "slots of a device (pairs of members, or lifetimes) rolled out side by side, the others after them: fewer need "
-        "less memory, and are faster where the learner states of all do not fit the caches; 0: all",
+        "slots (pairs of members, or lifetimes) that a device rolls out at a time: fewer need less memory, and are "
+        "faster if the learner states of all slots do not fit into the caches; 0: all",
         minimum=0,
     )
-    num_instances: int = option(1, "S: independent meta-learners in the one program", minimum=1)
+    num_instances: int = option(1, "number of independent meta-learners in one program", minimum=1)
     instance_seeds: list[int] = option(
         [],
-        "seed of each instance; []: seed for the first, and hashes of seed and its number for the others",
+        "seed of each instance; []: the job's seed for the first, and hashes of it and their number for the others",
         minimum=0,
         maximum=2**32 - 1,
     )
     instance_learning_rates: list[float] = option(
-        [], "learning rate of each instance; [] is outer.learning_rate", above=0
+        [], "learning rate of each instance; []: outer.learning_rate", above=0
     )
-    instance_noise_stds: list[float] = option([], "σ of each instance; [] is outer.noise_std", above=0)
+    instance_noise_stds: list[float] = option([], "σ of each instance; []: outer.noise_std", above=0)
 
 
 @dataclasses.dataclass
 class SebulbaConfig:
-    """Actors and a learner, for environments that live on the host."""
+    """Actor threads and a learner thread, for host environments."""
 
     name: str = option("sebulba", "sebulba")
-    updates_per_call: int = option(10, "updates between two looks at metrics and checkpoints", minimum=1)
-    actor_devices: int = option(0, "devices that only act; 0: those that learn act as well", minimum=0)
-    learner_devices: int = option(0, "devices that learn; 0: all that do not only act", minimum=0)
+    updates_per_call: int = option(10, "updates between metrics, checkpoints and checks for signals", minimum=1)
+    actor_devices: int = option(0, "devices that only act; 0: the learner devices also act", minimum=0)
+    learner_devices: int = option(0, "devices that learn; 0: all except actor devices", minimum=0)
     actor_threads: int = option(
-        2, "threads per actor device, each with its own environments: one steps them while another infers", minimum=1
+        2,
+        "threads per actor device, each with its own environments: one steps its environments while another infers",
+        minimum=1,
     )
     actor_cores: int = option(
         0,
-        "cores that the actors of this process are kept to, one after the other, with the threads of their "
-        "environment pools (on Linux; elsewhere nothing is kept). It pays where an env step is quicker than waking "
-        "another core, as CartPole's: one a thread where unrolls are one program, else 1; 0: any",
+        "number of cores that the actors of this process are pinned to in turn, with the threads of their environment "
+        "pools (Linux only). It helps if an env step takes less time than waking another core, as in CartPole: use one "
+        "per actor with compiled unrolls, otherwise 1; 0: no pinning",
         minimum=0,
     )
     max_lag: int = option(
         1,
-        "updates that the θ which acts may be behind the one that learns; 0: they alternate, and a job ends at the "
-        "same θ each time. Evolution always waits",
+        "updates by which the actors' θ may lag behind the learner's; 0: actors and learner alternate, and a job ends "
+        "at the same θ each time. Evolution always alternates",
         minimum=0,
     )
     actor_timeout_s: float = option(

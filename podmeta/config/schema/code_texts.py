@@ -1,10 +1,10 @@
-"""The texts of a config that name code to run or files to open, which a run of somebody else's may not set."""
+"""The strings of a config that name code to run or files to open, which somebody else's run may not set."""
 
 from podmeta.value_types import Json
 
 
 def texts_in(value: Json, key: str) -> dict[str, str]:
-    """The texts in a value of mappings and lists, each by the key of its place, without empty ones."""
+    """The strings within nested mappings and lists, each by the key of its place, without empty ones."""
     if isinstance(value, str):
         return {key: value} if value else {}
     places = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -15,5 +15,5 @@ def texts_in(value: Json, key: str) -> dict[str, str]:
 
 
 def factory_texts(factory: str, options: Json) -> dict[str, str]:
-    """Those of a config that names a function: the function, and texts among its arguments."""
+    """Those of a config that names a function: the function, and strings among its arguments."""
     return texts_in(factory, "factory") | texts_in(options, "options")

@@ -1,4 +1,4 @@
-"""The keys of environments that live on the host."""
+"""The keys of host environments."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from podmeta.value_types import Json
 
 @dataclasses.dataclass
 class HostEnvironmentConfig(EnvironmentConfig):
-    """What environments that live on the host, in C++ or Python, share: architecture=sebulba runs them."""
+    """The common part of host environments, in C++ or Python, which architecture=sebulba runs."""
 
     lifetime_length: int = lifetime_length_option(500)
 
@@ -22,27 +22,27 @@ class EnvpoolConfig(HostEnvironmentConfig):
     name: str = option("envpool", "envpool")
     id: str = option("CartPole-v1", "the environment's envpool id")
     observation: str = option(
-        "obs", "which of the arrays that the pool hands out is the observation: obs, or ram for the 128 bytes of Atari"
+        "obs", "which array of the pool is the observation: obs, or ram for the 128 bytes of an Atari console"
     )
     else_gymnasium: bool = option(
-        False, "where envpool is not installed, take gymnasium's environment of the same id, without the options"
+        False, "if envpool is not installed, use gymnasium's environment with the same id, without the options"
     )
     options: dict[str, Json] = option(
-        {}, "envpool's own options for the environment, such as num_threads (0: one per core), frame_skip, reward_clip"
+        {}, "envpool's options for the environment, such as num_threads (0: one per core), frame_skip, reward_clip"
     )
 
     def code_texts(self) -> dict[str, str]:
-        """Texts among the options."""
+        """Strings among the options."""
         return texts_in(self.options, "options")
 
 
 @dataclasses.dataclass
 class PythonEnvironmentConfig(HostEnvironmentConfig):
-    """What environments written in Python share, which step one at a time."""
+    """The common part of environments in Python, which step one at a time."""
 
     vectorisation: str = option(
         "inline",
-        "where a batch steps: inline, one after the other in the actor's thread, or in worker processes",
+        "where a batch steps: inline (one after the other in the actor's thread), or in worker processes",
         choices=("inline", "processes"),
     )
     num_processes: int = option(
@@ -61,21 +61,21 @@ class GymnasiumConfig(PythonEnvironmentConfig):
     options: dict[str, Json] = option({}, "arguments of gymnasium.make, such as max_episode_steps")
 
     def code_texts(self) -> dict[str, str]:
-        """An id with a module, and texts among the options."""
+        """An id with a module, and strings among the options."""
         return ({"id": self.id} if ":" in self.id else {}) | texts_in(self.options, "options")
 
 
 @dataclasses.dataclass
 class BsuiteConfig(PythonEnvironmentConfig):
-    """An environment of the behaviour suite (extra: bsuite)."""
+    """A bsuite environment (extra: bsuite)."""
 
     name: str = option("bsuite", "bsuite")
-    id: str = option("catch/0", "the experiment and the number of its setting")
+    id: str = option("catch/0", "bsuite id: the experiment and the number of its setting")
 
 
 @dataclasses.dataclass
 class DmControlConfig(PythonEnvironmentConfig):
-    """A task of the DeepMind control suite (extra: dm-control)."""
+    """A task of the DeepMind Control Suite (extra: dm-control)."""
 
     name: str = option("dm_control", "dm_control")
     id: str = option("cartpole/swingup", "the domain and the task")
@@ -83,19 +83,19 @@ class DmControlConfig(PythonEnvironmentConfig):
 
 @dataclasses.dataclass
 class FactoryConfig(PythonEnvironmentConfig):
-    """An environment of the user's own, made by a function: one of dm_env, Gymnasium, gymnax or podmeta.
+    """The user's own environment, with the interface of dm_env, Gymnasium, gymnax or podmeta, made by a function.
 
-    One of gymnax or podmeta, which is JAX, becomes environment.name=jax_factory when the job starts.
+    A JAX environment (gymnax or podmeta) becomes environment.name=jax_factory when the job starts.
     """
 
     name: str = option("factory", "factory")
     factory: str = option(
         "",
-        "my_module:make_env, a function that returns the environment. Where it takes a seed and the environment lives "
-        "on the host, it is called for every lifetime, and may draw a task from the seed; else once",
+        "my_module:make_env, a function that returns the environment. If it takes a seed and returns a host "
+        "environment, it is called for every lifetime, and may draw a task from the seed; otherwise once",
     )
     options: dict[str, Json] = option({}, "further arguments of the factory")
 
     def code_texts(self) -> dict[str, str]:
-        """The function, and texts among its arguments."""
+        """The function, and strings among its arguments."""
         return factory_texts(self.factory, self.options)

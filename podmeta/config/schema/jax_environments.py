@@ -10,14 +10,14 @@ from podmeta.value_types import Json
 
 @dataclasses.dataclass
 class BanditConfig(EnvironmentConfig):
-    """Bernoulli bandits: arm probabilities are the task."""
+    """Bernoulli bandits: the arm probabilities are the task."""
 
     name: str = option("bandit", "bandit")
-    num_arms: int = option(5, "arms", minimum=2)
+    num_arms: int = option(5, "number of arms", minimum=2)
     distribution: str = option(
         "independent",
-        "how arm probabilities are drawn: independent is U[0, 1] each; the others are for two arms with p2 = 1 - p1, "
-        "p1 from U[0, 1] (uniform), {.1, .9} (easy), {.25, .75} (medium) or {.4, .6} (hard)",
+        "distribution of the arm probabilities: independent draws each from U[0, 1]; the others are for two arms with "
+        "p2 = 1 - p1, and draw p1 from U[0, 1] (uniform), {.1, .9} (easy), {.25, .75} (medium) or {.4, .6} (hard)",
         choices=("independent", "dependent_uniform", "dependent_easy", "dependent_medium", "dependent_hard"),
     )
 
@@ -27,50 +27,50 @@ class ContextualBanditConfig(EnvironmentConfig):
     """Contextual bandits: the reward of each action in each context is the task."""
 
     name: str = option("contextual_bandit", "contextual_bandit")
-    num_contexts: int = option(2, "contexts, seen one-hot", minimum=2)
-    num_actions: int = option(3, "actions", minimum=2)
+    num_contexts: int = option(2, "number of contexts, shown one-hot", minimum=2)
+    num_actions: int = option(3, "number of actions", minimum=2)
 
 
 @dataclasses.dataclass
 class GridWorldConfig(EnvironmentConfig):
-    """A grid of hearts and traps: what they are worth is the task."""
+    """A grid-world of hearts and traps: their rewards are the task."""
 
     name: str = option("grid_world", "grid_world")
     height: int = option(4, "rows", minimum=1)
     width: int = option(4, "columns", minimum=1)
-    num_hearts: int = option(3, "hearts", minimum=0)
-    num_traps: int = option(3, "traps", minimum=0)
+    num_hearts: int = option(3, "number of hearts", minimum=0)
+    num_traps: int = option(3, "number of traps", minimum=0)
     border: str = option(
-        "torus", "torus: the grid's edges are joined; wall: they stop the agent", choices=("torus", "wall")
+        "torus", "torus: opposite edges are joined; wall: edges stop the agent", choices=("torus", "wall")
     )
     num_inner_walls: int = option(0, "wall cells inside the grid, drawn per lifetime", minimum=0)
     view: str = option(
         "neighbours_4",
-        "the cells in which the agent sees each kind: those next to it, a window around it (egocentric), or all",
+        "the cells that the agent sees: its 4 or 8 neighbours, a window around it (egocentric), or all (full)",
         choices=("neighbours_4", "neighbours_8", "egocentric", "full"),
     )
-    view_radius: int = option(1, "the egocentric window is 2 view_radius + 1 cells wide", minimum=0)
+    view_radius: int = option(1, "radius of the egocentric window, which is 2 view_radius + 1 cells wide", minimum=0)
     rewards: str = option(
         "fixed",
-        "heart +1 and trap -1 (fixed), heart -1 and trap +1 (swapped), one of the two per lifetime (random_sign), or "
-        "U[-1, 1] for each kind per lifetime (random)",
+        "heart +1 and trap -1 (fixed), heart -1 and trap +1 (swapped), one of these two drawn per lifetime "
+        "(random_sign), or U[-1, 1] for each kind, drawn per lifetime (random)",
         choices=("fixed", "swapped", "random_sign", "random"),
     )
     respawn_probability: float = option(
-        1.0, "per step: a taken object reappears at a random empty cell; 1: at once", minimum=0, maximum=1
+        1.0, "probability per step that a taken object reappears at a random empty cell", minimum=0, maximum=1
     )
-    episode_length: int = option(0, "steps after which an episode is truncated; 0: it never ends", minimum=0)
+    episode_length: int = option(0, "steps after which an episode is truncated; 0: never", minimum=0)
 
 
 @dataclasses.dataclass
 class ObjectGridWorldConfig(EnvironmentConfig):
-    """The object grid-worlds of LPG: where the objects are is the task."""
+    """The object grid-worlds of LPG: the positions of the objects are the task."""
 
     name: str = option("object_grid_world", "object_grid_world")
-    mode: str = option("dense", "which of them", choices=("dense", "sparse", "long", "longer", "long_dense"))
+    mode: str = option("dense", "which of the grid-worlds", choices=("dense", "sparse", "long", "longer", "long_dense"))
     positions: str = option(
         "task",
-        "where agent and objects are is drawn per task (tabular), or per episode and whenever an object reappears",
+        "when positions of agent and objects are drawn: once per task, or per episode and when an object reappears",
         choices=("task", "episode"),
     )
 
@@ -109,29 +109,29 @@ class TabularMDPConfig(EnvironmentConfig):
     lifetime_length: int = option(
         110, "T: env steps in a lifetime; horizon + 1 per episode, because the reset is a step too", minimum=1
     )
-    num_states: int = option(10, "states, seen one-hot", minimum=1)
-    num_actions: int = option(5, "actions", minimum=1)
+    num_states: int = option(10, "number of states, shown one-hot", minimum=1)
+    num_actions: int = option(5, "number of actions", minimum=1)
     horizon: int = option(10, "steps in an episode", minimum=1)
 
 
 @dataclasses.dataclass
 class LinearControlConfig(EnvironmentConfig):
-    """Random control tasks: dynamics, observations and the meaning of the reward are the task."""
+    """Random control tasks: dynamics, observations and the kind of reward are the task."""
 
     name: str = option("linear_control", "linear_control")
     lifetime_length: int = lifetime_length_option(1000)
     num_observations: int = option(4, "components of an observation, at least two per mode", minimum=2)
-    num_actions: int = option(2, "actions, at least 2; or components of a box of actions", minimum=1)
-    continuous: bool = option(False, "actions are a box, each component between -1 and 1")
+    num_actions: int = option(2, "number of actions, at least 2; or components of a box of actions", minimum=1)
+    continuous: bool = option(False, "use a box of actions, with each component between -1 and 1")
     num_modes: int = option(
         2, "unstable, oscillating or integrating modes, each with a position and a speed", minimum=1
     )
     rewards: list[str] = option(
         ["failure", "survival", "dense", "paid_stabilising", "escape", "time", "paid_escaping", "side"],
-        "kinds of reward, of which a lifetime has one: -1 when a mode leaves (failure), +1 a step until then "
-        "(survival), minus the distance from the middle (dense), +1 when a mode leaves (escape), -1 a step until then "
-        "(time), +1 on the right and -1 on the left (side), or a teacher's advantage, paid every few steps, for "
-        "stabilising or for escaping (paid_...)",
+        "kinds of reward, one of which is drawn per lifetime: -1 when a mode leaves (failure), +1 per step until then "
+        "(survival), minus the distance from the middle (dense), +1 when a mode leaves (escape), -1 per step until "
+        "then (time), +1 for leaving on the right and -1 on the left (side), or a teacher's advantage, paid every few "
+        "steps, for stabilising or for escaping (paid_...)",
         choices=("failure", "survival", "dense", "paid_stabilising", "escape", "time", "paid_escaping", "side"),
     )
     difficulty: float = option(
@@ -149,26 +149,26 @@ class RandomMDPConfig(EnvironmentConfig):
 
     name: str = option("random_mdp", "random_mdp")
     lifetime_length: int = lifetime_length_option(500)
-    num_states: int = option(8, "states", minimum=2)
-    num_actions: int = option(3, "actions", minimum=2)
+    num_states: int = option(8, "number of states", minimum=2)
+    num_actions: int = option(3, "number of actions", minimum=2)
     num_observations: int = option(
-        0, "components of a random code of the state, drawn per lifetime; 0: the state, one-hot", minimum=0
+        0, "components of a random code of the state, drawn per lifetime; 0: the one-hot state", minimum=0
     )
     rewards: list[str] = option(
         ["contexts", "actions", "states", "time", "goal"],
-        "kinds of reward, of which a lifetime has one: a contextual bandit (contexts), of state and action (actions), "
-        "±1 in few states (states), -1 a step until the goal (time), or +1 at the goal, with holes that end the "
-        "episode (goal)",
+        "kinds of reward, one of which is drawn per lifetime: a contextual bandit (contexts), by state and action "
+        "(actions), ±1 in few states (states), -1 per step until the goal (time), or +1 at the goal, with holes that "
+        "end the episode (goal)",
         choices=("contexts", "actions", "states", "time", "goal"),
     )
     transitions: list[str] = option(
         ["random", "ring", "map"],
-        "kinds of transition, of which a lifetime has one: to any states (random), along a ring (ring), or to states "
-        "nearby in the action's direction on a random map (map)",
+        "kinds of transition, one of which is drawn per lifetime: to any states (random), along a ring (ring), or to "
+        "nearby states in the action's direction on a random map (map)",
         choices=("random", "ring", "map"),
     )
     longest_delay: int = option(
-        1, "rewards add up and are paid every 1 to this many steps, and when the episode ends", minimum=1
+        1, "rewards accumulate and are paid every 1 to this many steps, and at the end of an episode", minimum=1
     )
     difficulty: float = option(
         0.5, "from near goals without noise (0) to far goals, holes, slips and noise (1)", minimum=0, maximum=1
@@ -182,16 +182,17 @@ class OscillatorConfig(EnvironmentConfig):
     name: str = option("oscillator", "oscillator")
     lifetime_length: int = lifetime_length_option(1000)
     num_observations: int = option(4, "components of an observation", minimum=2)
-    num_actions: int = option(3, "actions", minimum=2)
+    num_actions: int = option(3, "number of actions", minimum=2)
     rewards: list[str] = option(
         ["time", "escape", "failure"],
-        "kinds of reward, of which a lifetime has one: -1 a step until the exit (time), or +1 (escape) or -1 "
+        "kinds of reward, one of which is drawn per lifetime: -1 per step until the exit (time), or +1 (escape) or -1 "
         "(failure) at the exit",
         choices=("time", "escape", "failure"),
     )
     difficulty: float = option(
         0.5,
-        "from a steady push that holds half-way to the exit (0) to one that holds a twelfth (1)",
+        "from strong pushes, which alone hold the oscillator half-way to the exit (0), to weak ones, which hold it at "
+        "a twelfth (1)",
         minimum=0,
         maximum=1,
     )
@@ -206,11 +207,11 @@ class GymnaxConfig(EnvironmentConfig):
     parameters: dict[str, Json] = option({}, "gymnax environment parameters to change, such as max_steps_in_episode")
     options: dict[str, Json] = option({}, "arguments of gymnax.make, such as size or is_slippery")
     fixed_task: bool = option(
-        False, "the goal that MetaMaze-misc, PointRobot-misc or Reacher-misc draws per episode is drawn per lifetime"
+        False, "draw the goal of MetaMaze-misc, PointRobot-misc or Reacher-misc per lifetime instead of per episode"
     )
 
     def code_texts(self) -> dict[str, str]:
-        """Texts among the options."""
+        """Strings among the options."""
         return texts_in(self.options, "options")
 
 
@@ -235,19 +236,19 @@ class XLandConfig(EnvironmentConfig):
             for size in sizes
         ),
     )
-    view_size: int = option(5, "the agent sees this many cells, odd, ahead and across", minimum=3)
+    view_size: int = option(5, "width and depth of the agent's view, in cells; odd", minimum=3)
     episode_length: int = option(
         0, "steps after which an episode is truncated; 0: three times the cells of the grid", minimum=0
     )
-    num_rules: int = option(1, "production rules, one after the other, that lead to the goal", minimum=0, maximum=20)
-    num_distractors: int = option(3, "objects on the grid that lead nowhere", minimum=0, maximum=10)
+    num_rules: int = option(1, "length of the chain of production rules that leads to the goal", minimum=0, maximum=20)
+    num_distractors: int = option(3, "objects on the grid that are of no use", minimum=0, maximum=10)
     benchmark: str = option(
         "",
-        "a benchmark file of XLand-MiniGrid's, to draw rule sets from instead of making them up. "
-        "It is a pickle, of which arrays alone are read",
+        "an XLand-MiniGrid benchmark file to draw rule sets from, instead of generating them. "
+        "It is a pickle, from which only arrays are read",
     )
-    first_ruleset: int = option(0, "where in the benchmark to begin", minimum=0)
-    num_rulesets: int = option(0, "rule sets of the benchmark to draw from; 0: all that follow", minimum=0)
+    first_ruleset: int = option(0, "index of the first rule set of the benchmark to draw from", minimum=0)
+    num_rulesets: int = option(0, "number of rule sets of the benchmark to draw from; 0: all from the first", minimum=0)
 
     def code_texts(self) -> dict[str, str]:
         """The file."""
@@ -256,7 +257,7 @@ class XLandConfig(EnvironmentConfig):
 
 @dataclasses.dataclass
 class BraxConfig(EnvironmentConfig):
-    """A brax environment (extra: brax): a body to be moved by continuous actions."""
+    """A brax environment (extra: brax): a body with continuous actions."""
 
     name: str = option("brax", "brax")
     lifetime_length: int = lifetime_length_option(1000)
@@ -287,12 +288,12 @@ class BraxConfig(EnvironmentConfig):
 
 @dataclasses.dataclass
 class JaxFactoryConfig(EnvironmentConfig):
-    """A JAX environment of the user's own, made by a function: of podmeta's or gymnax's interface."""
+    """The user's own JAX environment, with podmeta's or gymnax's interface, made by a function."""
 
     name: str = option("jax_factory", "jax_factory")
     factory: str = option("", "my_module:make_env, a function that returns the environment")
     options: dict[str, Json] = option({}, "arguments of the factory")
 
     def code_texts(self) -> dict[str, str]:
-        """The function, and texts among its arguments."""
+        """The function, and strings among its arguments."""
         return factory_texts(self.factory, self.options)

@@ -1,4 +1,4 @@
-"""The schema as Hydra composes it, before the names and descriptions in it have become configs."""
+"""The schema as Hydra composes it, before names and descriptions are resolved to configs."""
 
 import copy
 import dataclasses
@@ -17,17 +17,17 @@ class Dataclass(typing.Protocol):
 
 
 def section_of(field: "dataclasses.Field[object]") -> type | None:
-    """The dataclass whose keys the field of a schema holds; None where the field is itself a key."""
+    """The dataclass whose keys a field of a schema holds; None if the field is itself a key."""
     kind = field.type
     return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) and not field.metadata else None
 
 
 @functools.cache
 def loose(schema: type[Schema]) -> type[Schema]:
-    """A dataclass in which every key that holds configs may hold anything; the same one where there is no such key.
+    """A subclass in which every key that holds configs may hold anything; `schema` itself if there is no such key.
 
-    OmegaConf refuses unions of dataclasses, and a user writes names and changes in their place. A subclass, so that
-    all else holds of its instances; `resolve.py` makes instances of `schema` from them.
+    OmegaConf rejects unions of dataclasses, and users write names and changes in place of configs. `resolve.py` turns
+    its instances into instances of `schema`.
     """
     fields = []
     for field in dataclasses.fields(schema):  # type: ignore[arg-type]  # a dataclass, which no type says

@@ -13,15 +13,15 @@ def option(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    """A config key: its default, its meaning, and the values that make sense.
+    """A config key: its default, its meaning, and its valid values.
 
     Args:
       default: the default.
       help: what the key means.
       minimum: the smallest value allowed (of each element of a list).
-      above: a value that must be exceeded.
+      above: a lower bound that is itself not allowed.
       maximum: the largest value allowed.
-      choices: the words allowed.
+      choices: the words allowed; () allows all.
     """
     metadata = {"help": help, "minimum": minimum, "above": above, "maximum": maximum, "choices": choices}
     if isinstance(default, list | dict):
@@ -30,5 +30,5 @@ def option(
 
 
 def lifetime_length_option(default: int) -> Any:
-    """The key `lifetime_length` of an environment whose preset is `default`."""
+    """The key `lifetime_length` of an environment, with its default."""
     return option(default, "T: env steps in a lifetime, on one task, over as many episodes as fit", minimum=1)
