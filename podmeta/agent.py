@@ -130,7 +130,7 @@ class LearnedAlgorithm:
                 raise ValueError(f"it is of another algorithm than {self._pretrained.name}")
             state = filled(program.initial_state(seed=0), arrays)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} holds no agent that can go on here: {reason(error)}") from error
+            raise InputError(f"{path} holds no agent that can be loaded here: {reason(error)}") from error
         return Agent(program, state, _UNKNOWN)
 
     def _program(self, observation_spec: ObservationSpec, action_spec: ActionSpec) -> "_Program":
@@ -301,12 +301,14 @@ class _Program:
             step_type, reward, _ = checked_scalars(timestep)
             observation = self._encode(timestep.observation)
         except ContractError as error:
-            raise InputError(f"the environment {error}: mend it, or reset the agent with its specs") from error
+            raise InputError(
+                f"the environment {error}: fix it, or reset the agent with the environment's specs"
+            ) from error
         fields = np.empty(self._observation_size + 2, np.float32)
         fields[:-2] = observation.reshape(-1)
         fields[-2:] = reward, step_type
         if not np.isfinite(fields).all():
-            raise InputError("an observation is not finite, which no agent can learn from: mend it first")
+            raise InputError("an observation is not finite, which no agent can learn from: fix it first")
         return fields
 
     def check_follows(self, step_type: int, previous: int | None) -> None:
@@ -314,7 +316,7 @@ class _Program:
         try:
             check_follows(step_type, previous, may_reset=True)
         except ContractError as error:
-            cure = "begin a lifetime with environment.reset()" if previous is None else "mend it"
+            cure = "begin a lifetime with environment.reset()" if previous is None else "fix it"
             raise InputError(f"the environment {error}: {cure}") from error
 
     def step(self, state: AgentState, fields: Float[np.ndarray, "observation_size_and_two"]) -> tuple[AgentState, Any]:

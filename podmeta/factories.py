@@ -86,7 +86,7 @@ class Factory:
     def wrong(self, returned: object, wanted: str) -> InputError:
         """The error that the function returns something else than it must."""
         return InputError(
-            f"{self.section}.factory={self.name} returned a {type(returned).__name__}, and must return {wanted}"
+            f"{self.section}.factory={self.name} returned a {type(returned).__name__}, but must return {wanted}"
         )
 
     def _import(self) -> ModuleType:
@@ -97,7 +97,7 @@ class Factory:
             if isinstance(error, ModuleNotFoundError) and error.name in parents:
                 raise InputError(
                     f"{self.section}.factory={self.name}: {self._module} cannot be imported ({error}): run podmeta in "
-                    "the folder that holds it, or add that to PYTHONPATH"
+                    "the folder that holds it, or add it to PYTHONPATH"
                 ) from error
             raise InputError(
                 f"{self.section}.factory={self.name}: {self._module} failed when it was imported: "

@@ -281,7 +281,9 @@ def _settings_of(job: JobConfig) -> Iterator[JobConfig]:
                 raise
             given, job = job.devices.cpu, dataclasses.replace(job, devices=DevicesConfig())
             set_up(job, _warn)  # fails again, unless it was for the number of devices
-            _show(f"devices.cpu={given}: JAX had started with {jax.local_device_count()}, which are used")
+            _show(
+                f"devices.cpu={given}: JAX had already started with {jax.local_device_count()} devices, which are used"
+            )
         compilation_cache.reset_cache()  # JAX looks at the setting once
         yield job
     finally:

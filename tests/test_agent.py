@@ -251,14 +251,14 @@ def test_actions_that_it_cannot_take_are_told(algorithm, action_spec, parts):
 @pytest.mark.parametrize(
     ("timestep", "part"),
     [
-        (dm_env.restart(np.zeros(4)), r"shape \(4,\), where its spec says \(3,\).*reset the agent"),
+        (dm_env.restart(np.zeros(4)), r"shape \(4,\), but its spec says \(3,\).*reset the agent"),
         (dm_env.restart(np.array([0.0, np.nan, 0.0])), "not finite"),
         (dm_env.transition(np.inf, np.zeros(3)), "gave inf as its reward"),
         (dm_env.transition(1e30, np.zeros(3)), r"gave 1e\+30 as its reward"),
-        (dm_env.transition("1", np.zeros(3)), "gave '1' .* as its reward, where real numbers are due"),
+        (dm_env.transition("1", np.zeros(3)), "gave '1' .* as its reward, but real numbers are required"),
         (dm_env.transition(None, np.zeros(3)), "gave None"),
         (dm_env.transition(1.0, np.zeros(3), 2.0), r"gave 2\.0 as its discount"),
-        (dm_env.transition(1.0, np.zeros(3)), "MID from a reset, where dm_env says FIRST"),
+        (dm_env.transition(1.0, np.zeros(3)), "MID from a reset, but dm_env requires FIRST"),
         (dm_env.TimeStep(7, 1.0, 1.0, np.zeros(3)), "gave 7 as its step type"),
         (dm_env.TimeStep(dm_env.StepType.FIRST, 1.0, None, np.zeros(3)), "reward at FIRST"),
     ],
@@ -274,9 +274,9 @@ def test_a_time_step_that_is_wrong_is_told_and_does_no_harm(algorithm, timestep,
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        ("FF", "FIRST after FIRST, where dm_env says MID or LAST"),
-        ("FLL", "LAST after LAST, where dm_env says FIRST"),
-        ("FML" + "M", "MID after LAST, where dm_env says FIRST"),
+        ("FF", "FIRST after FIRST, but dm_env requires MID or LAST"),
+        ("FLL", "LAST after LAST, but dm_env requires FIRST"),
+        ("FML" + "M", "MID after LAST, but dm_env requires FIRST"),
     ],
 )
 def test_step_types_that_make_no_episode_are_told(algorithm, order, message):

@@ -140,5 +140,5 @@ def test_a_process_whose_jax_has_started_keeps_its_devices(tmp_path, run, monkey
     shown = []
     monkeypatch.setattr(runs, "_show", shown.append)
     other = podmeta.train(*JOB, "devices.cpu=2", f"run_dir={tmp_path / 'other'}")
-    assert "devices.cpu=2: JAX had started with 4, which are used" in shown
+    assert "devices.cpu=2: JAX had already started with 4 devices, which are used" in shown
     np.testing.assert_allclose(other.metrics["fitness_mean"], run.metrics["fitness_mean"])

@@ -47,4 +47,4 @@ def export(call: Call) -> None:
         call.warn(note)
     call.tell(f"wrote {target} and its card {target.with_suffix('.json')}")
     if not card.results:
-        call.warn("the card has no results: podmeta evaluate run=… gives the run some")
+        call.warn("the card has no results: podmeta evaluate run=… adds some to the run")

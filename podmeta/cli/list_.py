@@ -21,7 +21,7 @@ def list_agents(call: Call) -> None:
       InputError: there is a further word.
     """
     if call.words:
-        raise InputError(f"podmeta list takes no further word: leave out {call.words[0]!r}")
+        raise InputError(f"podmeta list takes no arguments: remove {call.words[0]!r}")
     from podmeta.storage.pretrained import list_pretrained, load_pretrained
 
     for name in list_pretrained():

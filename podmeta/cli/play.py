@@ -38,7 +38,7 @@ def play(call: Call) -> None:
     if target is not None and target.suffix != ".png":
         raise InputError(f"to={target} must end in .png")
     if agent is None:
-        raise InputError("name the learned algorithm: podmeta play agent=NAME; `podmeta list` prints which there are")
+        raise InputError("name the learned algorithm: podmeta play agent=NAME; `podmeta list` prints them")
     from podmeta.config.compose import compose_job
     from podmeta.config.schema import MixtureConfig
     from podmeta.distributed.set_up import set_up

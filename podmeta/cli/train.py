@@ -83,7 +83,7 @@ def _make_job(call: Call) -> JobConfig:
         from podmeta.config.paths import to_paste
 
         raise InputError(
-            f"{run_path} holds no run to go on with: it has no config.yaml. To start one: podmeta train "
+            f"{run_path} holds no run to resume: it has no config.yaml. To start one: podmeta train "
             f"experiment=NAME {to_paste('run_dir', run_path)}"
         )
     run = read_run(run_path, call.words, call.flags.trust)

@@ -48,8 +48,8 @@ def check_local(key: str, path: str) -> str:
     """
     if _ADDRESS.match(path):
         raise InputError(
-            f"{key}={path} is an address, and podmeta reads and writes folders of this machine only: mount it "
-            "(gcsfuse, s3fs) and name the folder, or use a local folder and copy it"
+            f"{key}={path} is a URL, but podmeta reads and writes local folders only: mount it (gcsfuse, s3fs) "
+            "and name the folder, or use a local folder and copy it"
         )
     try:
         path.encode()

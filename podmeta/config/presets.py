@@ -36,7 +36,7 @@ def add_config_folder(folder: Path) -> None:
       InputError: it is no folder.
     """
     if not folder.is_dir():
-        raise InputError(f"--config-dir {folder} is no folder: name one that holds such as experiment/my_job.yaml")
+        raise InputError(f"--config-dir {folder} is not a folder: name one with files such as experiment/my_job.yaml")
     if folder.absolute() not in _added_folders:
         _added_folders.append(folder.absolute())
 

@@ -123,7 +123,7 @@ def _environment(
     keys = _keys(whole)
     stray = next((key for key in changes if key not in keys), None)
     if whole is base and isinstance(base, MixtureConfig) and stray is not None:
-        raise InputError(f"{where} changes {stray}, but of which environment? Name one, as in {_EXAMPLE}")
+        raise InputError(f"{where} changes {stray} without an environment: name one, as in {_EXAMPLE}")
     environment = _merged(whole, changes, [*keys_beside, *keys], where) if changes or whole is not base else base
     return _with_whole_entries(environment, f"{where}.")
 
@@ -190,7 +190,7 @@ def _labels(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 def _stage(described: Any, job: JobConfig, where: str) -> StageConfig:
     described = _mapping(described, where)
     if described.get("num_updates") is None:
-        raise InputError(f"{where} has no num_updates: say how many updates it lasts")
+        raise InputError(f"{where} has no num_updates: set the number of its updates")
     own = _merged(StageConfig, {"num_updates": described["num_updates"]}, ["num_updates"], where)
     rest = {key: value for key, value in described.items() if key not in _STAGE_KEYS}
     environment = _environment(rest, job.environment, where, _STAGE_KEYS)

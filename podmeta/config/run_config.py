@@ -93,7 +93,7 @@ class _Loader(yaml.SafeLoader):
         for (key, _), number in zip(node.value, range(len(names)), strict=False):
             if key.value in names[:number]:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!a} is there twice", key.start_mark
+                    None, None, f"the key {key.value!a} occurs twice", key.start_mark
                 )
         return super().construct_mapping(node, deep)
 

@@ -104,7 +104,7 @@ def check_known(config: Dataclass, prefix: str = "") -> None:
     """
     unknown = vars(config).keys() - {field.name for field in dataclasses.fields(config)}
     if unknown:
-        raise InputError(f"unknown config key {prefix + min(unknown)!r}, which the schema does not have: take it away")
+        raise InputError(f"unknown config key {prefix + min(unknown)!r}, which is not in the schema: remove it")
 
 
 def check_fields(config: Dataclass, prefix: str) -> None:
@@ -150,7 +150,7 @@ def check_lists(schema: type, content: Mapping[str, Json], prefix: str) -> None:
             raise InputError(f"{prefix}{name}={values!r} is not a list")
         for index, value in enumerate(values):
             if isinstance(value, list | dict):
-                raise InputError(f"{prefix}{name}[{index}]={value!r} is not one of the values that a list here holds")
+                raise InputError(f"{prefix}{name}[{index}]={value!r} is not a valid element of this list")
 
 
 def _check_value(key: str, value: Any, allowed: dict[str, Any]) -> None:
@@ -200,8 +200,8 @@ def _check_distributed(distributed: DistributedConfig) -> None:
     if not address:
         if num_processes > 0 or process_id >= 0:
             raise InputError(
-                "distributed.num_processes and process_id go with distributed.coordinator_address: set it to host:port "
-                "of process 0, or none of them"
+                "distributed.num_processes and process_id need distributed.coordinator_address: set it to host:port of "
+                "process 0, or set none of them"
             )
         return
     host, _, port = address.rpartition(":")
@@ -219,9 +219,7 @@ def _check_instances(job: JobConfig, stage: Stage) -> None:
     for key, own in (("learning_rate", "instance_learning_rates"), ("noise_std", "instance_noise_stds")):
         changed = getattr(stage.outer, key, None) != getattr(job.outer, key, None)
         if changed and getattr(job.architecture, own, []):
-            raise InputError(
-                f"{stage.name}.outer.{key} and architecture.{own} both set {key}: take one of the two away"
-            )
+            raise InputError(f"{stage.name}.outer.{key} and architecture.{own} both set {key}: remove one of them")
 
 
 def _check_environment(environment: Any, prefix: str) -> None:
@@ -238,7 +236,7 @@ def _check_mixture(mixture: MixtureConfig, prefix: str) -> None:
             "[{environment: bandit}, {environment: cartpole}]"
         )
     if all(entry.weight == 0 for entry in mixture.entries):
-        raise InputError(f"{prefix}entries all have weight 0, so that nothing is learned from: give one some weight")
+        raise InputError(f"{prefix}entries all have weight 0, so nothing is learned: give one a positive weight")
     for index, entry in enumerate(mixture.entries):
         _check_environment(entry.environment, f"{prefix}entries[{index}].")
 

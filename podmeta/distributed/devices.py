@@ -117,7 +117,7 @@ def num_devices_of_all_processes() -> int:
     numbers = Counter(device.process_index for device in jax.devices())
     if len(set(numbers.values())) > 1 or len(numbers) < jax.process_count():
         counts = ", ".join(f"process {index} has {numbers[index]}" for index in range(jax.process_count()))
-        raise InputError(f"every process of a job needs as many devices as the others: {counts}")
+        raise InputError(f"all processes of a job need the same number of devices: {counts}")
     return len(jax.devices())
 
 

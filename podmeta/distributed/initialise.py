@@ -60,7 +60,7 @@ def explained_losses() -> Iterator[None]:
         if not is_about_a_loss(error):
             raise
         raise PodmetaError(
-            "another process of this job has ended, and says why itself if it could; the last checkpoint is intact: "
+            "another process of this job has ended, and has printed why if it could; the last checkpoint is intact: "
             "start all processes again to go on from it"
         ) from error
 

@@ -67,25 +67,25 @@ def _checked_scalars(timestep: Any) -> Scalars:
     try:
         given_type, reward, discount, _ = timestep.step_type, timestep.reward, timestep.discount, timestep.observation
     except AttributeError as error:
-        raise ContractError(f"returned {shown(timestep)}, where dm_env says a TimeStep") from error
+        raise ContractError(f"returned {shown(timestep)}, but dm_env requires a TimeStep") from error
     try:
         step_type = _STEP_TYPES[given_type]
     except (KeyError, TypeError):
         step_type = _unusual_step_type(given_type)
     if step_type == FIRST:
         if reward is not None and number("reward", reward) != 0.0:
-            raise ContractError(f"gave {shown(reward)} as its reward at FIRST, where dm_env says None (or 0)")
+            raise ContractError(f"gave {shown(reward)} as its reward at FIRST, but dm_env requires None (or 0)")
         if discount is not None and number("discount", discount) != 1.0:
-            raise ContractError(f"gave {shown(discount)} as its discount at FIRST, where dm_env says None (or 1)")
+            raise ContractError(f"gave {shown(discount)} as its discount at FIRST, but dm_env requires None (or 1)")
         return FIRST, 0.0, 1.0
     reward, discount = number("reward", reward), number("discount", discount)
     if not -LARGEST_REWARD <= reward <= LARGEST_REWARD:
         raise ContractError(_large_reward(reward))
     if not 0.0 <= discount <= 1.0:
-        raise ContractError(f"gave {discount!r} as its discount, where dm_env says a number from 0 to 1")
+        raise ContractError(f"gave {discount!r} as its discount, but dm_env requires a number from 0 to 1")
     if step_type == LAST and 0.0 < discount < 1.0:
         raise ContractError(
-            f"gave {discount!r} as its discount at LAST, where 0 says terminated and 1 truncated: nothing else is taken"
+            f"gave {discount!r} as its discount at LAST, but only 0 (terminated) or 1 (truncated) is allowed there"
         )
     return step_type, reward, discount
 
@@ -102,7 +102,7 @@ def number(what: str, value: object) -> float:
     """
     array = real_array(what, value)
     if array.shape not in ((), (1,)):
-        raise ContractError(f"gave {shown(value)} of shape {array.shape} as its {what}, where one number is due")
+        raise ContractError(f"gave {shown(value)} of shape {array.shape} as its {what}, but one number is required")
     return float(array.reshape(()))
 
 
@@ -119,9 +119,9 @@ def real_array(what: str, value: object) -> Shaped[np.ndarray, "..."]:
     try:
         array = np.asarray(value)
     except Exception as error:  # an object's __array__ may raise anything
-        raise ContractError(f"gave {shown(value)} as its {what}, of which no array can be made") from error
+        raise ContractError(f"gave {shown(value)} as its {what}, which cannot be converted to an array") from error
     if array.dtype.kind not in "fiub":
-        raise ContractError(f"gave {shown(value)} (dtype {array.dtype}) as its {what}, where real numbers are due")
+        raise ContractError(f"gave {shown(value)} (dtype {array.dtype}) as its {what}, but real numbers are required")
     return array
 
 
@@ -210,7 +210,7 @@ def check_distinct(environments: Sequence[object]) -> None:
         other = seen.setdefault(id(environment), index)
         if other != index:
             raise FaultyEnvironmentError(
-                index, f"is the same object as environment {other}: a new one is due for each place in the batch"
+                index, f"is the same object as environment {other}: each place in the batch needs a new one"
             )
 
 
@@ -251,15 +251,17 @@ def _unusual_step_type(given: Any) -> int:
     """A step type that cannot be looked up, such as an array of one."""
     value = number("step type", given)
     if value not in _STEP_TYPES:
-        raise ContractError(f"gave {shown(given)} as its step type, where dm_env has FIRST (0), MID (1) and LAST (2)")
+        raise ContractError(f"gave {shown(given)} as its step type, but dm_env has FIRST (0), MID (1) and LAST (2)")
     return int(value)
 
 
 def _large_reward(reward: Any) -> str:
-    return f"gave {float(reward)!r} as its reward, where a number from {-LARGEST_REWARD:g} to {LARGEST_REWARD:g} is due"
+    return (
+        f"gave {float(reward)!r} as its reward, but a number from {-LARGEST_REWARD:g} to {LARGEST_REWARD:g} is required"
+    )
 
 
 def _wrong_order(step_type: int, previous: int | None) -> str:
     after = "from a reset" if previous is None else f"after {_NAMES[previous]}"
     rule = "FIRST" if previous is None or previous == LAST else "MID or LAST"
-    return f"gave a step type of {_NAMES[step_type]} {after}, where dm_env says {rule}"
+    return f"gave a step type of {_NAMES[step_type]} {after}, but dm_env requires {rule}"

@@ -49,8 +49,8 @@ def agent_meta_params(pretrained: Pretrained, learner_config: LearnerConfig, sui
     """
     if not suite.settings:
         raise InputError(
-            f"suite={suite.name} is about what θ was trained on, which the card of {pretrained.name} does not say: "
-            "choose another suite"
+            f"suite={suite.name} needs the environments that θ was trained on, which the card of {pretrained.name} "
+            "does not name: choose another suite"
         )
     error = None
     for setting in with_known_settings(suite).settings:

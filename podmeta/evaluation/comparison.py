@@ -99,7 +99,7 @@ def collect_scores(run_paths: list[Path], suites: list[str], warn: Warn = warnin
     groups = list(dict.fromkeys(map(group_of, run_paths)))
     if len(groups) < 2:
         raise InputError(
-            f"all runs are of one group, {', '.join(groups)}: the group is the directory's name up to its last "
+            f"all runs are in one group, {', '.join(groups)}: the group is the directory's name up to its last "
             "underscore, as in runs/symmetric_0 runs/symmetric_1 runs/recurrent_0 runs/recurrent_1"
         )
     read = [current_evaluation(path, warn) for path in run_paths]
@@ -118,7 +118,7 @@ def collect_scores(run_paths: list[Path], suites: list[str], warn: Warn = warnin
     if not shared:
         raise InputError(
             f"the runs share no setting{' of ' + ', '.join(suites) if suites else ''} that all were meta-tested in: "
-            "give podmeta evaluate the same suite for all of them" + "".join(f"\n  {note}" for note in notes)
+            "run podmeta evaluate with the same suite for all of them" + "".join(f"\n  {note}" for note in notes)
         )
     settings = [_in_setting(key, groups, [(group, headlines[key]) for group, headlines in by_run]) for key in shared]
     return CollectedScores(settings, updates, notes)

@@ -71,8 +71,7 @@ def check_optimiser(name: str, arguments: dict[str, Json], meta_params: MetaPara
     if arguments and _failure(name, {}, meta_params) is None:
         raise InputError(f"outer.optimiser_arguments={arguments} do not fit optax.{name}: {error}")
     raise InputError(
-        f"outer.optimiser={name} does not work here, where all it has to go by is a gradient: {error}. Try adam, sgd "
-        "or rmsprop"
+        f"outer.optimiser={name} does not work here, because it gets only a gradient: {error}. Try adam, sgd or rmsprop"
     )
 
 

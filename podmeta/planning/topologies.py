@@ -90,7 +90,7 @@ def parse_topology(text: str) -> Topology:
     size = tuple(int(extent) for extent in extents) if all(map(str.isdecimal, extents)) else ()
     if size not in product.sizes:
         near = " or ".join(f"{name}:{_written(each)}" for each in _nearest(product.sizes, math.prod(size)))
-        raise InputError(f"topology={text}: {name} does not come in that size. Near it are {near}")
+        raise InputError(f"topology={text}: {name} does not come in that size. Close sizes are {near}")
     return Topology(product, size)
 
 

@@ -193,7 +193,7 @@ class Checkpoints:
                 tree, metadata = restore(step)
             except BrokenCheckpointError as error:
                 self._known_broken.add(step)
-                warnings.append(f"checkpoint {self.directory / step_name(step)} is broken and passed over: {error}")
+                warnings.append(f"checkpoint {self.directory / step_name(step)} is broken and skipped: {error}")
             else:
                 return RestoredCheckpoint(step, tree, metadata, warnings)
         if warnings:
@@ -202,7 +202,7 @@ class Checkpoints:
                     [
                         f"no checkpoint in {self.directory} is good:",
                         *(f"  {warning}" for warning in warnings),
-                        "Put a good copy back, or choose another run_dir to start afresh.",
+                        "Restore a good copy, or choose another run_dir to start afresh.",
                     ]
                 )
             )

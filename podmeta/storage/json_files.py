@@ -96,7 +96,7 @@ def read_lines(path: Path, cure: str, warn: Warn) -> list[Line]:
         try:
             lines.append(_line(len(whole) + 1, last))
         except ValueError:
-            warn(f"{path}:{len(whole) + 1} is only half a line and is left out")
+            warn(f"{path}:{len(whole) + 1} is incomplete and was skipped")
     return lines
 
 
@@ -265,7 +265,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!a} is there twice")
+        raise ValueError(f"the key {twice!a} occurs twice")
     return content
 
 

@@ -189,8 +189,8 @@ def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = 
     if not (path / "config.yaml").exists():
         if (path / "checkpoints").exists() or (path / "metrics.jsonl").exists():
             raise InputError(
-                f"run_dir {path} holds a run without its config.yaml, so nothing tells whether it is this "
-                "one. Put its config.yaml back, or choose another run_dir."
+                f"run_dir {path} holds a run without its config.yaml, so it cannot be told whether it is "
+                "this one. Restore its config.yaml, or choose another run_dir."
             )
         return
     old = _with_new_defaults(path / "config.yaml")
@@ -214,7 +214,7 @@ def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = 
                     f"run_dir {path} holds a run with another config:",
                     *changes[:_MAX_CHANGES_TOLD],
                     *([f"  and {left_out} more"] if left_out > 0 else []),
-                    "Set these back to go on with that run, or choose another run_dir.",
+                    "Restore these values to resume that run, or choose another run_dir.",
                 ]
             )
         )

@@ -201,8 +201,8 @@ def _check_learner(config: LearnerConfig, meta_params: MetaParams, run_path: Pat
     problem = differences({name: leaf.shape[1:] for name, leaf in by_path(meta_params).items()}, of_any_size)
     if problem is not None:
         raise InputError(
-            f"the checkpoint in {run_path} does not fit the learner in its config.yaml: {problem}. Put the config back "
-            "that it was saved with"
+            f"the checkpoint in {run_path} does not fit the learner in its config.yaml: {problem}. Restore the "
+            "config that it was saved with"
         )
 
 
@@ -214,8 +214,8 @@ def _summary(run_path: Path, restored: _Restored) -> Summary:
     earlier, update = read_summary(run_path), restored.identity.update
     reason = f"its summary.json is of update {earlier.num_updates:,}" if earlier else "it has no summary.json"
     raise InputError(
-        f"{run_path} has not ended at its newest θ, of update {update:,}: {reason}. Give the run's command once more; "
-        f"with num_updates={update} it ends where it is"
+        f"{run_path} has not ended at its newest θ, of update {update:,}: {reason}. Run its command again; with "
+        f"num_updates={update} it ends where it is"
     )
 
 

@@ -237,7 +237,7 @@ def _start(
     restored = checkpoints.restore_latest(lambda update: state_shapes(job, update))
     if restored is None:
         if fresh_state is None:
-            raise PodmetaError(f"the checkpoints in {checkpoints.directory} have vanished while the job started")
+            raise PodmetaError(f"the checkpoints in {checkpoints.directory} disappeared while the job was starting")
         return fresh_state, Progress(0, 0.0)
     _check_generator(restored.metadata, run_directory.path)
     for warning in restored.warnings:
@@ -254,8 +254,8 @@ def _check_generator(metadata: CheckpointMetadata, run_path: Path) -> None:
     began_with, now = metadata.random_generator or _generator_of_earlier_version(run_path), describe_generator()
     if began_with != now:
         raise InputError(
-            f"{run_path} was trained with the random numbers of {began_with}, and these are of {now}: set JAX's "
-            "variables as they were, or choose another run_dir, with init_from to keep θ"
+            f"{run_path} was trained with the random numbers of {began_with}, and these are of {now}: restore "
+            "JAX's environment variables, or choose another run_dir, with init_from to keep θ"
         )
 
 

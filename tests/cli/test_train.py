@@ -75,7 +75,7 @@ def test_run_dir_with_any_key_of_the_job_describes_the_job_by_these(capsys, tmp_
 def test_run_dir_alone_needs_a_run_there(name, refused, tmp_path):
     (tmp_path / "empty").mkdir()
     said = refused(f"run_dir={tmp_path / name}")
-    assert "holds no run to go on with" in said
+    assert "holds no run to resume" in said
     command = shlex.split(said.partition("To start one: ")[2])
     assert command == ["podmeta", "train", "experiment=NAME", f"run_dir={tmp_path / name}"]
     assert not (tmp_path / "nowhere").exists()

@@ -103,5 +103,5 @@ def test_a_folder_of_presets(folder):
     assert compose_job(["environment=my_arms"]).environment.num_arms == 9
     job = compose_job(["experiment=mine"])
     assert load_suite("my_suite", job).settings[0].environment.num_arms == 9
-    with pytest.raises(InputError, match=r"--config-dir .*nowhere is no folder"):
+    with pytest.raises(InputError, match=r"--config-dir .*nowhere is not a folder"):
         add_config_folder(folder / "nowhere")

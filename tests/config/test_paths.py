@@ -71,7 +71,7 @@ def test_quotes_written_for_hydra_are_taken_off(written, meant):
 @pytest.mark.parametrize("address", ["gs://bucket/run", "s3://bucket", "file:///tmp/x"])
 @pytest.mark.parametrize("key", PATH_KEYS)
 def test_an_address_is_refused_with_the_cure(key, address):
-    with pytest.raises(InputError, match=f"{key}={address} is an address.*mount it"):
+    with pytest.raises(InputError, match=f"{key}={address} is a URL.*mount it"):
         compose_job([f"{key}={address}"])
 
 

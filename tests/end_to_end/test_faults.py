@@ -36,7 +36,7 @@ def test_damaged_checkpoints_are_passed_over_and_named(podmeta, finished_run, co
     file.write_bytes(file.read_bytes()[:-1])
 
     said = podmeta.succeeds("train", *JOB, f"run_dir={path}")
-    assert said.count("is broken and passed over") == 2
+    assert said.count("is broken and skipped") == 2
     assert newest.name in said and second.name in said
     assert f"going on from update {int(third.name.removeprefix('step_'))}" in said
     assert digest(path) == digest(finished_run)

@@ -94,7 +94,7 @@ def test_in_python(folder):
     [
         (["learner.factory=my_parts:nothing"], "learner.factory=my_parts:nothing: my_parts has no nothing"),
         (["learner.options={size: 1}"], "learner.options: my_parts:make_learner cannot be called with"),
-        (["outer.factory=my_parts:make_learner"], "returned a Learner, and must return a podmeta.outer.base.OuterLoop"),
+        (["outer.factory=my_parts:make_learner"], "returned a Learner, but must return a podmeta.outer.base.OuterLoop"),
         (["outer.factory=my_parts:OneArmPays"], "outer.options: my_parts:OneArmPays cannot be called"),
         (["learner.factory=my_part:make_learner"], "my_part cannot be imported"),
     ],

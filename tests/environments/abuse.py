@@ -67,7 +67,7 @@ class UnreadableError(BaseException):
 
 
 class Unreadable:
-    """A value of which no array can be made, and whose text cannot be had."""
+    """A value which cannot be converted to an array, and whose text cannot be had."""
 
     def __array__(self, *arguments, **keys):
         raise RuntimeError("no array")

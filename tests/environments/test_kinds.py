@@ -81,12 +81,12 @@ def test_lifetimes_on_the_host_start_as_their_seeds_say(function):
 @pytest.mark.parametrize("function", ["not_an_environment", "nothing"])
 def test_what_is_no_environment_is_refused_when_it_is_first_made(function):
     config = FactoryConfig(factory=f"tests.environments.host.factories:{function}")
-    with pytest.raises(InputError, match=r"returned a (str|NoneType), and must return a dm_env.Environment"):
+    with pytest.raises(InputError, match=r"returned a (str|NoneType), but must return a dm_env.Environment"):
         with_known_kind(config)
 
 
 def test_what_is_no_environment_is_refused():
-    with pytest.raises(InputError, match=r"returned a str, and must return a dm_env.Environment, a gymnasium.Env, or"):
+    with pytest.raises(InputError, match=r"returned a str, but must return a dm_env.Environment, a gymnasium.Env, or"):
         make_host_environment(FactoryConfig(factory="tests.environments.host.factories:not_an_environment"), 1)
     with pytest.raises(InputError, match="must return an environment of podmeta's or gymnax's interface"):
         make_environment(JaxFactoryConfig(factory="tests.environments.host.factories:not_an_environment"))

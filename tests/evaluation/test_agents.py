@@ -159,7 +159,7 @@ def test_a_recurrent_algorithm_takes_the_sizes_it_fits_or_is_refused(tmp_path):
 def test_suites_of_what_was_trained_on_need_a_card_that_says_so(agent):
     pretrained = load_pretrained(agent)
     job = agent_job(pretrained, compose_job([]))
-    with pytest.raises(InputError, match=r"does not say: .*another suite"):
+    with pytest.raises(InputError, match=r"does not name: .*another suite"):
         agent_meta_params(pretrained, job.learner, load_suite("in_distribution", job))
     told = [{"name": "bandit", "num_arms": 3}, {"name": "bandit", "num_arms": 4}]
     card = dataclasses.replace(pretrained.card, trained_on=told)

@@ -154,7 +154,7 @@ def test_results_of_an_older_meta_params_are_left_out_and_uneven_updates_said(ru
     ("names", "part"),
     [
         ([], "name the run directories"),
-        (["a_0", "a_1"], "all runs are of one group, a"),
+        (["a_0", "a_1"], "all runs are in one group, a"),
         (["a_0", "c_0"], "c_0/evaluation.jsonl has no rows: `podmeta evaluate run="),
         (["a_0", "damaged_0"], "damaged_0/evaluation.jsonl:1 is damaged"),
         (["a_0", "old_0"], "old_0/evaluation.jsonl:1 is damaged: environment is missing"),

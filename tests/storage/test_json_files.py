@@ -85,7 +85,7 @@ DAMAGED = {
     b"null": "it holds null",
     b'{"a": NaN}': "NaN is not JSON",
     b'{"a": -Infinity}': "Infinity is not JSON",
-    b'{"a": 1, "a": 2}': "the key 'a' is there twice",
+    b'{"a": 1, "a": 2}': "the key 'a' occurs twice",
     b'{"a": 1e999}': "too large",
     b'{"a": ' + b"9" * 5000 + b"}": "too large",
     b'{"a": ' + b"[" * 60 + b"]" * 60 + b"}": "nested too deeply",

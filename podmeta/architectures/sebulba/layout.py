@@ -52,7 +52,7 @@ def make_layout(config: SebulbaConfig, num_devices: int) -> Layout:
     if asked > num_devices:
         raise InputError(
             f"architecture.actor_devices={config.actor_devices} and architecture.learner_devices="
-            f"{config.learner_devices} need {asked} devices, and there are {num_devices}: take fewer, or, on a CPU, "
+            f"{config.learner_devices} need {asked} devices, but there are {num_devices}: use fewer, or, on a CPU, "
             f"devices.cpu={asked}"
         )
     num_learner_devices = config.learner_devices or num_devices - config.actor_devices

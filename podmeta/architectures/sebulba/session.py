@@ -262,7 +262,7 @@ def _as_session_error(where: str, error: BaseException) -> SessionError:
     if isinstance(error, SessionError):
         return error
     if is_about_a_loss(error):
-        return SessionError("another process of this job has ended, and says why itself if it could")
+        return SessionError("another process of this job has ended, and has printed why if it could")
     if isinstance(error, PodmetaError):
         return SessionError(f"{where}: {error}")
     return SessionError(f"{where}:\n{''.join(traceback.format_exception(error))}".rstrip())

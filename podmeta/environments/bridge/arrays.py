@@ -182,12 +182,12 @@ def _leaves(spec: ObservationSpec, observation: Any) -> Iterator[tuple[specs.Arr
     if isinstance(spec, Mapping):
         if not isinstance(observation, Mapping) or observation.keys() != spec.keys():
             what = list(observation) if isinstance(observation, Mapping) else observation
-            raise ContractError(f"showed {shown(what)} as its observation, where its spec has {shown(list(spec))}")
+            raise ContractError(f"showed {shown(what)} as its observation, but its spec has {shown(list(spec))}")
         for key, part in spec.items():
             yield from _leaves(part, observation[key])
     elif isinstance(spec, tuple | list):
         if not isinstance(observation, tuple | list) or len(observation) != len(spec):
-            raise ContractError(f"showed {shown(observation)} as its observation, where its spec has {len(spec)} parts")
+            raise ContractError(f"showed {shown(observation)} as its observation, but its spec has {len(spec)} parts")
         for part, observed in zip(spec, observation, strict=True):
             yield from _leaves(part, observed)
     else:
@@ -232,7 +232,7 @@ def _encode(spec: specs.Array, values: Any, batch: tuple[int, ...]) -> Shaped[An
         values = _fitting(spec, values)  # else it is an array in a program of JAX
     if values.shape != (*batch, *spec.shape):
         raise ContractError(
-            f"showed an observation of shape {values.shape[len(batch) :]}, where its spec says {spec.shape}"
+            f"showed an observation of shape {values.shape[len(batch) :]}, but its spec says {spec.shape}"
         )
     if isinstance(spec, specs.DiscreteArray):
         return (values[..., None] == np.arange(spec.num_values)).astype(np.float32)
@@ -260,5 +260,5 @@ def _fitting(spec: specs.Array, values: Any) -> Shaped[np.ndarray, "..."]:
         fits &= array == np.floor(array)
     if not fits.all():
         value = array[~fits].ravel()[0]
-        raise ContractError(f"showed {value} as an observation, where its spec says an integer from 0 to {largest}")
+        raise ContractError(f"showed {value} as an observation, but its spec says an integer from 0 to {largest}")
     return array

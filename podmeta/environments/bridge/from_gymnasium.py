@@ -54,7 +54,7 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         """
         answer = self._environment.reset(seed=self._next_seed)
         if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], dict):
-            raise ContractError(f"returned {shown(answer)} from reset, where Gymnasium says (observation, info)")
+            raise ContractError(f"returned {shown(answer)} from reset, but Gymnasium requires (observation, info)")
         observation, _ = answer
         self._next_seed = None  # Gymnasium's generator goes on from the first seed
         self._episode_under_way = True
@@ -76,7 +76,7 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         answer = self._environment.step(action)
         if not isinstance(answer, tuple) or len(answer) != 5:
             raise ContractError(
-                f"returned {shown(answer)} from step, where Gymnasium says (observation, reward, terminated, "
+                f"returned {shown(answer)} from step, but Gymnasium requires (observation, reward, terminated, "
                 "truncated, info)"
             )
         observation, reward, terminated, truncated, _ = answer
@@ -111,5 +111,5 @@ def _truth(what: str, value: Any) -> bool:
     if value is True or value is False:
         return value
     if number(what, value) not in (0.0, 1.0):
-        raise ContractError(f"gave {shown(value)} as its {what}, where Gymnasium says True or False")
+        raise ContractError(f"gave {shown(value)} as its {what}, but Gymnasium requires True or False")
     return bool(value)

@@ -165,7 +165,9 @@ def _make_spec(envpool: Any, id: str, options: Mapping[str, Json]) -> Any:
             f"environment.id: envpool cannot make {id} with the options {dict(options)}: {error}"
         ) from error
     if spec.config.max_num_players != 1:
-        raise InputError(f"environment.id: {id} is for several players; podmeta plays alone, so choose another")
+        raise InputError(
+            f"environment.id: {id} is for several players; podmeta supports single players only, so choose another"
+        )
     return spec
 
 
@@ -178,7 +180,7 @@ def _fits_programs(spec: Any) -> bool:
 
 def _check_option(id: str, name: str, value: Any, defaults: Mapping[str, Any]) -> None:
     if name in _OWN_OPTIONS:
-        raise InputError(f"environment.options.{name} is podmeta's to set: take it away")
+        raise InputError(f"environment.options.{name} is set by podmeta: remove it")
     if name not in defaults:
         options = [option for option in defaults if option not in _OWN_OPTIONS]
         raise InputError(
@@ -200,5 +202,5 @@ def _further_array(spec: Any, observation: str, name: str) -> ObservationSpec:
         if isinstance(array, specs.Array) and array.shape and key != "obs"
     }
     if observation not in arrays:
-        raise InputError(f"environment.observation={observation}: {name} hands out {', '.join(['obs', *arrays])}")
+        raise InputError(f"environment.observation={observation}: {name} provides {', '.join(['obs', *arrays])}")
     return arrays[observation]

@@ -115,7 +115,7 @@ class InlineEnvironments(HostEnvironment):
         except InputError as error:
             raise FaultyEnvironmentError(index, f"has changed its specs: {error}") from error
         except (Exception, SystemExit) as error:
-            raise FaultyEnvironmentError(index, f"failed to say its specs: {in_words(error)}") from error
+            raise FaultyEnvironmentError(index, f"failed to return its specs: {in_words(error)}") from error
         if not self.encode.is_like(encode):
             raise FaultyEnvironmentError(
                 index,

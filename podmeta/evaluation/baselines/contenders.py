@@ -119,8 +119,8 @@ def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environmen
     """
     if not fits(meta_params, learner_config, environment_config):
         raise InputError(
-            f"θ of learner.name={learner_config.name} does not fit environment.name={environment_config.name} as "
-            "evaluation.settings ask for it: its sizes are those it is trained on. Test it on those, or train "
+            f"θ of learner.name={learner_config.name} does not fit environment.name={environment_config.name} "
+            "with the sizes of evaluation.settings. Test it on the sizes it was trained on, or train "
             "learner=symmetric, whose θ fits every number of observations and actions"
         )
 

@@ -24,7 +24,7 @@ def test_actor_devices_are_apart_from_learner_devices():
 def test_more_devices_than_there_are_is_told(actors, learners):
     config = SebulbaConfig(actor_devices=actors, learner_devices=learners)
     with pytest.raises(
-        InputError, match=r"architecture\.actor_devices.*need 5 devices, and there are 4.*devices\.cpu=5"
+        InputError, match=r"architecture\.actor_devices.*need 5 devices, but there are 4.*devices\.cpu=5"
     ):
         make_layout(config, num_devices=4)
 

@@ -62,7 +62,7 @@ def test_bytes_are_handed_on_without_a_copy():
 @pytest.mark.parametrize("values", [np.zeros(3), np.zeros((1, 2)), 0.0])
 def test_another_shape_is_refused(values):
     encode = ObservationEncoder(specs.Array((2,), np.float32), "it")
-    with pytest.raises(ContractError, match=r"shape \(.*\), where its spec says \(2,\)"):
+    with pytest.raises(ContractError, match=r"shape \(.*\), but its spec says \(2,\)"):
         encode(values)
 
 

@@ -17,9 +17,9 @@ WHERE = r"^factory tests\.environments\.host\.factories:Script: at env step 2, e
     ("how", "message"),
     [
         ("raise", r"failed:\nTraceback (?s:.*)_misbehave(?s:.*)ZeroDivisionError: the script says so\n$"),
-        ("grow", r"showed an observation of shape \(3,\), where its spec says \(2,\)$"),
+        ("grow", r"showed an observation of shape \(3,\), but its spec says \(2,\)$"),
         ("nan", "gave nan as its observation, component 2$"),
-        ("infinite", r"gave -inf as its reward, where a number from -1e\+15 to 1e\+15 is due$"),
+        ("infinite", r"gave -inf as its reward, but a number from -1e\+15 to 1e\+15 is required$"),
     ],
 )
 def test_a_fault_is_told_with_its_place(vectorisation, how, message, make_script, begin):

@@ -88,8 +88,8 @@ def test_several_discrete_actions_are_one_of_all_their_combinations(make, begin)
             r"environment\.options\.max_episode_steps is 'few'.* 500",
         ),
         (EnvpoolConfig(options={"num_envs": 3}), r"environment\.options\.num_envs is podmeta's to set"),
-        (EnvpoolConfig(observation="ram"), r"environment\.observation=ram: envpool CartPole-v1 hands out obs$"),
-        (EnvpoolConfig(id="Pong-v5", observation="lives"), "hands out obs, ram$"),
+        (EnvpoolConfig(observation="ram"), r"environment\.observation=ram: envpool CartPole-v1 provides obs$"),
+        (EnvpoolConfig(id="Pong-v5", observation="lives"), "provides obs, ram$"),
     ],
 )
 def test_what_does_not_fit_is_told(config, message, make):
