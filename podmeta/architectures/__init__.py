@@ -1,1 +1,1 @@
-"""Where it runs: Anakin and Sebulba."""
+"""The architectures, on which jobs run: Anakin and Sebulba."""

@@ -1,8 +1,8 @@
 """Anakin: environment and learner in one compiled program on the devices (Podracer, Hessel et al. 2021, section 3).
 
-What one device runs. The slots of the outer loop are rolled out side by side under `vmap`, many updates follow one
-another in a scan, and nothing touches the host in between. The caller maps the program over devices under the axis
-`DEVICE_AXIS`; each device finds its own share of the slots from its index.
+This is the program of one device. It rolls out the slots of the outer loop in parallel under `vmap`, and runs many
+updates in a scan, without the host. The caller maps the program over devices under the axis `DEVICE_AXIS`; each device
+computes its share of the slots from its index.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from podmeta.outer.staggering import unrolls_done
 
 
 class Rollout(NamedTuple):
-    """How an outer loop's slots are rolled out in compiled environments. All functions are about one slot.
+    """Rolls out the slots of an outer loop in compiled environments. All functions are for one slot.
 
     Attributes:
       outer_loop: the outer loop.
@@ -38,7 +38,7 @@ class Rollout(NamedTuple):
     outer_loop: OuterLoop
 
     def init(self, outer: OuterState, slot: Int[Array, ""]) -> SlotLifetimes:
-        """The lifetimes that are to go on across updates, at their first env step."""
+        """The lifetimes that continue across updates, at their first env step."""
         entry_keys = self.outer_loop.lifetime_keys(outer, outer.update, slot)
         draw = self.outer_loop.draw(outer, slot)
 
@@ -54,7 +54,7 @@ class Rollout(NamedTuple):
     def unroll(
         self, outer: OuterState, slot: Int[Array, ""], lifetimes: SlotLifetimes
     ) -> tuple[SlotLifetimes, Draw, Summaries]:
-        """Rolls the lifetimes of a slot out for one update. Returns them, with the slot's draw and summary."""
+        """Rolls out the lifetimes of a slot for one update. Returns them, with the slot's draws and summary."""
         entry_keys = self.outer_loop.lifetime_keys(outer, outer.update, slot)
         draw = self.outer_loop.draw(outer, slot)
 
@@ -78,7 +78,7 @@ class Rollout(NamedTuple):
         keys: Key[Array, "lifetimes"],
         lifetimes: LifetimeState | tuple[()],
     ) -> tuple[LifetimeState | tuple[()], Trajectory]:
-        """Rolls out the lifetimes of one entry; those that begin with this update from their first env step."""
+        """Rolls out the lifetimes of one entry. Those that begin with this update start at their first env step."""
         inner_loop, unroll_length = self.outer_loop.entries[index].inner_loop, self.outer_loop.unroll_lengths[index]
         num_unrolls = self.outer_loop.unrolls_per_lifetime[index]
         done = unrolls_done(outer.update - self.outer_loop.first_update, slot, num_unrolls)
@@ -97,11 +97,11 @@ class Rollout(NamedTuple):
         return jax.vmap(self.outer_loop.entries[index].inner_loop.reset, in_axes=(None, 0))(meta_params, keys)
 
     def _lasts(self, index: int) -> bool:
-        """Whether the lifetimes of an entry go on across updates."""
+        """Whether the lifetimes of an entry continue across updates."""
         return self.outer_loop.unrolls_per_lifetime[index] > 1
 
     def _over_members(self, function: Callable[..., Any], *arguments: SlotLifetimes) -> Any:
-        """Maps a function of member and arguments over the members. Where θ itself acts it is called once."""
+        """Maps a function of member and arguments over the members. If θ itself acts, calls it once."""
         if self.outer_loop.num_members == 0:
             return function(jnp.int32(0), *arguments)
         return jax.vmap(function)(jnp.arange(self.outer_loop.num_members), *arguments)
@@ -109,13 +109,13 @@ class Rollout(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)  # compared by identity, so that JAX can hash its methods
 class Anakin:
-    """The program that runs an outer loop, of one device.
+    """The program of one device that runs an outer loop.
 
     Attributes:
       outer_loop: the outer loop; its slots must divide over the devices.
-      num_instances: independent meta-learners side by side.
+      num_instances: number of independent meta-learners.
       num_devices: devices of all processes that the program is mapped over.
-      rows_at_once: slots of a device that are rolled out side by side, the others after them; 0: all.
+      rows_at_once: slots that a device rolls out at a time; 0: all.
     """
 
     outer_loop: OuterLoop
@@ -141,7 +141,7 @@ class Anakin:
         return TrainingState(outer, jax.vmap(over_instances, in_axes=(None, 0))(outer, slots))
 
     def run(self, state: TrainingState, num_updates: int) -> tuple[TrainingState, Metrics]:
-        """Updates of a state with this device's slots, under DEVICE_AXIS.
+        """Updates a state that holds this device's slots, under DEVICE_AXIS.
 
         Returns:
           Such a state, and the metrics [num_updates, num_instances].
@@ -171,7 +171,7 @@ class Anakin:
 
 
 def _over_instances(update: Callable[..., Any], num_instances: int) -> Callable[..., Any]:
-    """Maps an update over instances. A single one goes without an axis, which would only cost speed."""
+    """Maps an update over instances. A single one has no axis, because the axis would cost speed."""
     if num_instances > 1:
         return jax.vmap(update, in_axes=(0, 1), out_axes=(0, 1, 0))
 

@@ -1,4 +1,4 @@
-"""A stage on Anakin: one compiled program that does many updates between two looks of the host."""
+"""A stage on Anakin: one compiled program that does many updates per call."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from podmeta.distributed.devices import divide, join, map_over_devices, replicat
 
 
 class AnakinSession:
-    """A stage on Anakin, a `Session`. Programs are compiled once for every number of updates that is asked for.
+    """A stage on Anakin, a `Session`. Programs are compiled once for every number of updates per call.
 
     `num_devices` are the devices of this process.
     """
@@ -44,15 +44,15 @@ class AnakinSession:
         return Advance(num_updates, metrics, {}, time.perf_counter() - start)
 
     def state(self) -> TrainingState:
-        """The state on the host. In a job of several processes all must ask for it at once."""
+        """The state on the host. In a job of several processes, all must call this at the same time."""
         return from_devices(self._device_state)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to release."""
 
 
 def to_devices(state: TrainingState, num_devices: int) -> TrainingState:
-    """The state as the devices hold it: the outer loop's on each, the lifetimes divided over them."""
+    """The state on the devices: the outer loop's on each, the lifetimes divided over them."""
     return TrainingState(
         replicate(state.outer, DEVICE_AXIS, num_devices), divide(state.lifetimes, DEVICE_AXIS, num_devices)
     )

@@ -1,4 +1,4 @@
-"""What both architectures share: the axis over devices, and the state that a job carries and a checkpoint holds."""
+"""The common parts of both architectures: the axis over devices, and the state of a job, which a checkpoint holds."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -9,16 +9,16 @@ from podmeta.outer.base import OuterState
 DEVICE_AXIS = "devices"
 
 SlotLifetimes: TypeAlias = PyTree
-"""By entry, the lifetimes of one slot that go on across updates; () for an entry that every update begins anew."""
+"""By entry, the lifetimes of one slot that continue across updates; () for an entry whose lifetimes last one update."""
 
 
 class TrainingState(NamedTuple):
-    """What is carried from one update to the next.
+    """The state between updates.
 
     Attributes:
       outer: [num_instances, ...] the outer loop's state, the same on every device.
-      lifetimes: [slots, num_instances, ...] the lifetimes that go on across updates, divided over the devices; ()
-        where there are none, or where their environments live on the host and cannot be saved.
+      lifetimes: [slots, num_instances, ...] the lifetimes that continue across updates, divided over the devices; () if
+        there are none, or if they are in host environments, which cannot be saved.
     """
 
     outer: OuterState

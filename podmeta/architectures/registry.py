@@ -1,4 +1,4 @@
-"""The architectures by their configs. The rest of podmeta asks one of them, and not which one a job has."""
+"""The registry of architectures. The rest of podmeta does not depend on which one a job has."""
 
 import abc
 import dataclasses
@@ -19,10 +19,10 @@ from podmeta.environments.host.base import HostEnvironment
 from podmeta.outer.base import OuterLoop
 
 Program = Anakin | Sebulba
-"""What the devices run of one stage."""
+"""The program of one stage on the devices."""
 
 MakeEnvironments = Callable[[Sequence[int]], list[HostEnvironment]]
-"""By entry, how many environments -> a batch of them."""
+"""By entry, number of environments -> a batch of them."""
 
 
 Config = TypeVar("Config", bound=AnakinConfig | SebulbaConfig)
@@ -30,17 +30,17 @@ OwnProgram = TypeVar("OwnProgram", bound=Program)
 
 
 class Architecture(abc.ABC, Generic[Config, OwnProgram]):
-    """What a job needs of an architecture. `config` is its own, and `program` one that it has built.
+    """The interface of an architecture. `config` is its config, and `program` is a program that it has built.
 
     Attributes:
-      steps_host_environments: whether it steps environments of the host, and not compiled ones.
+      steps_host_environments: whether it steps host environments instead of compiled ones.
     """
 
     steps_host_environments: ClassVar[bool]
 
     @abc.abstractmethod
     def on_one_device(self, config: Config) -> Config:
-        """The config of the same job on one device, which changes no shape of its state."""
+        """The config of the same job on one device, which does not change the shapes of its state."""
 
     @abc.abstractmethod
     def build(
@@ -56,7 +56,7 @@ class Architecture(abc.ABC, Generic[Config, OwnProgram]):
     def open_session(
         self, config: Config, program: OwnProgram, state: TrainingState, make_environments: MakeEnvironments
     ) -> Session:
-        """Begins a stage, or goes on with it, from a state."""
+        """Begins a stage, or resumes it, from a state."""
 
 
 class AnakinArchitecture(Architecture[AnakinConfig, Anakin]):
@@ -65,7 +65,7 @@ class AnakinArchitecture(Architecture[AnakinConfig, Anakin]):
     steps_host_environments = False
 
     def on_one_device(self, config: AnakinConfig) -> AnakinConfig:
-        """The same: it names no devices."""
+        """The same config: it names no devices."""
         return config
 
     def build(
@@ -89,7 +89,7 @@ class SebulbaArchitecture(Architecture[SebulbaConfig, Sebulba]):
     steps_host_environments = True
 
     def on_one_device(self, config: SebulbaConfig) -> SebulbaConfig:
-        """One device that learns and acts."""
+        """The config with one device that learns and acts."""
         return dataclasses.replace(config, actor_devices=0, learner_devices=1)
 
     def build(
@@ -109,14 +109,14 @@ class SebulbaArchitecture(Architecture[SebulbaConfig, Sebulba]):
     def open_session(
         self, config: SebulbaConfig, program: Sebulba, state: TrainingState, make_environments: MakeEnvironments
     ) -> Session:
-        """A session whose actors each make their own environments."""
+        """A session in which each actor makes its own environments."""
         layout = make_layout(config, jax.local_device_count())
         sizes = [entry_actor.num_lifetimes for entry_actor in program.entry_actors]
         return SebulbaSession(program, config, layout, state, lambda: make_environments(sizes))
 
 
 SomeArchitecture = Architecture[Any, Any]
-"""One of them; which, only its config says."""
+"""Any architecture, chosen by its config."""
 
 _ARCHITECTURES: Mapping[type, SomeArchitecture] = {
     AnakinConfig: AnakinArchitecture(),

@@ -1,4 +1,4 @@
-"""One stage of a job under way on the devices: what the training loop asks of either architecture."""
+"""One running stage of a job: the interface of both architectures to the training loop."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -11,13 +11,13 @@ MetricsByUpdate = dict[str, np.ndarray]  # by name, [num_updates, num_instances]
 
 
 class Advance(NamedTuple):
-    """What `Session.advance` has done.
+    """The result of `Session.advance`.
 
     Attributes:
-      num_updates: updates done, fewer than asked for only where the job is asked to stop.
-      metrics: of every one of these updates, the same in all processes.
-      process_metrics: what these updates were like in this process, such as where its time went.
-      seconds: the time they took, compilation left out.
+      num_updates: updates done; fewer than requested only if the job was asked to stop.
+      metrics: of each of these updates, the same in all processes.
+      process_metrics: metrics of this process alone, such as where its time went.
+      seconds: the time they took, without compilation.
     """
 
     num_updates: int
@@ -28,7 +28,7 @@ class Advance(NamedTuple):
 
 @runtime_checkable
 class Session(Protocol):
-    """A stage under way."""
+    """A running stage."""
 
     @property
     def compile_seconds(self) -> float:
@@ -36,13 +36,13 @@ class Session(Protocol):
 
     @property
     def preparation(self) -> str:
-        """What the first call of `advance` does before its first update, in words for the user."""
+        """A phrase for the user about what the first call of `advance` does before its first update."""
 
     def advance(self, num_updates: int, stop_requested: Callable[[], bool]) -> Advance:
-        """Does `num_updates` updates, or fewer where a stop is requested and they are long."""
+        """Does `num_updates` updates, or fewer if a stop is requested and they take long."""
 
     def state(self) -> TrainingState:
         """The state on the host, which fits any number of devices."""
 
     def close(self) -> str | None:
-        """Lets go of whatever the session holds. Returns what there is to tell the user about it, if anything."""
+        """Releases the resources of the session. Returns a line for the user, if there is something to say."""

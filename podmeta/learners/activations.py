@@ -1,4 +1,4 @@
-"""The squashing functions of the recurrent cells."""
+"""The activation functions of the recurrent cells."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from podmeta.errors import InputError
 
 
 class Activation(NamedTuple):
-    """A pair of squashing functions.
+    """A pair of activation functions.
 
     Attributes:
       tanh: onto (-1, 1).
@@ -25,7 +25,7 @@ class Activation(NamedTuple):
 def rational_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The [3/2] Padé approximant of tanh, x (27 + x²) / (27 + 9 x²), which reaches ±1 with slope 0 at x = ±3.
 
-    Its largest distance from tanh is 0.024. Without an exponential it is several times as fast on a CPU.
+    It differs from tanh by at most 0.024. Without an exponential, it is several times as fast on a CPU.
     """
     x = jnp.clip(x, -3.0, 3.0)
     square = x * x
@@ -33,7 +33,7 @@ def rational_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def rational_sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The sigmoid that belongs to `rational_tanh`: (1 + tanh(x / 2)) / 2."""
+    """The sigmoid of `rational_tanh`: (1 + tanh(x / 2)) / 2."""
     return 0.5 + 0.5 * rational_tanh(0.5 * x)
 
 
@@ -44,7 +44,7 @@ ACTIVATIONS = {
 
 
 def make_activation(name: str) -> Activation:
-    """The activation of that name; an InputError names the choices."""
+    """The activation with this name. An InputError lists the choices."""
     if name not in ACTIVATIONS:
         raise InputError(f"learner.activation={name!r} does not exist: choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
@@ -62,7 +62,7 @@ def lstm(
     Args:
       gates: [..., 4 * hidden_size] pre-activations: input, candidate, output and forget gate.
       cell: [..., hidden_size] the cell.
-      activation: the squashing functions.
+      activation: the activation functions.
       forget_bias: added to the forget gate's pre-activation.
       input_bias: added to the input gate's.
 

@@ -1,7 +1,7 @@
 """What learns inside a lifetime: the interface of a black-box learner.
 
-A learner is three pure functions of (θ, learner state, input). It knows no environment, no device and no outer
-loop. Everything is unbatched; whoever rolls a learner adds batch axes with `vmap`.
+A learner is three pure functions of (θ, learner state, input). It depends on no environment, device or outer loop.
+Everything is unbatched; callers add batch axes with `vmap`.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ class LearnerInput(NamedTuple):
     """A learner's input at one env step.
 
     Attributes:
-      observation: [...] the observation, of the environment's shape; numbers, or bytes of an image or a memory.
-      previous_action: [num_actions] the action taken before, one-hot or continuous; zeros when an episode starts.
+      observation: [...] the observation, with the environment's shape; numbers, or bytes of an image or a memory.
+      previous_action: [num_actions] the previous action, one-hot or continuous; zeros at an episode start.
       reward: [] the reward that action earned.
-      episode_start: [] 1 where an episode has just begun, else 0.
+      episode_start: [] 1 if an episode has just begun, else 0.
       centred_reward: [] the reward's distance from the running mean, which `with_normalised_rewards` adds; else None.
     """
 
@@ -33,7 +33,7 @@ class LearnerInput(NamedTuple):
 
 
 def as_numbers(observation: Float[Array, "..."] | UInt8[Array, "..."]) -> Float[Array, "..."]:
-    """An observation as a learner's network sees it: bytes, of images or of memory, become numbers in [0, 1]."""
+    """The observation as input of a network: bytes of images or memory become numbers in [0, 1]."""
     return observation / 255.0 if observation.dtype == jnp.uint8 else observation
 
 
@@ -44,8 +44,8 @@ class LearnerOutput(NamedTuple):
       policy: [num_actions, num_policy_channels] the policy's parameters. One channel: logits of a categorical.
         Two channels: mean and log standard deviation of a diagonal Gaussian.
       value: [] estimate of the discounted return, which only the actor-critic outer loop uses.
-      learned_policy: [num_actions, num_policy_channels] the policy's parameters less a permanent term, in units of the
-        learned part; None where there is no such term.
+      learned_policy: [num_actions, num_policy_channels] the policy's parameters without its permanent term, in units of
+        the learned part; None if there is no such term.
     """
 
     policy: Float[Array, "num_actions num_policy_channels"]

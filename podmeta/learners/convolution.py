@@ -11,7 +11,7 @@ _BLOCKS = 2  # residual blocks in each
 
 
 def impala_torso(image: Float[Array, "rows columns channels"]) -> Float[Array, "features"]:
-    """What the network makes of one image, flat. The smaller of the first and the last axis is taken for channels."""
+    """The flat output of the network for one image. The smaller of the first and the last axis is the channel axis."""
     if image.shape[0] < image.shape[-1]:
         image = jnp.moveaxis(image, 0, -1)
     features = image
@@ -44,10 +44,10 @@ class _Convolution(hk.Module):
 def convolution(
     image: Float[Array, "rows columns in_channels"], weights: Float[Array, "3 3 in_channels out_channels"]
 ) -> Float[Array, "rows columns out_channels"]:
-    """The correlation of an image, with zeros around it, with a kernel of 3 x 3.
+    """The correlation of a zero-padded image with a 3 x 3 kernel.
 
-    On CPUs its gradient has a form of its own. XLA's CPU compiler has a fast program for a gradient of a convolution
-    only at the top of a program; in a loop or under pmap, where updates are, its program took 10 times as long.
+    On CPUs its gradient is computed in another way. XLA's CPU compiler has a fast gradient of a convolution only at the
+    top level of a program. In a loop or under pmap, where updates run, it took 10 times as long.
     """
     return _correlation(image, weights)
 
@@ -74,7 +74,7 @@ def _native_gradients(image: Array, weights: Array, gradient: Array) -> tuple[Ar
 
 
 def _shifted_gradients(image: Array, weights: Array, gradient: Array) -> tuple[Array, Array]:
-    """The gradients as a convolution with the turned kernel, and as one product of matrices for each place in it."""
+    """The gradients, by a convolution with the rotated kernel and by one matrix product per place in the kernel."""
     rows, columns, _ = image.shape
     padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
     products = [

@@ -1,9 +1,9 @@
-"""Matrices of θ, whole or perturbed at low rank, and the products with them.
+"""Matrices of θ, full or perturbed at low rank, and products with them.
 
-Evolution perturbs every matrix of θ. At full rank each member owns a whole matrix, and a product over the population
-is a batch of small products. At low rank a member owns two thin factors and shares the base matrix, so that the base
-product is one large GEMM for the whole population (EGGROLL, Sarkar et al. 2025). Learners see the difference only
-through `matmul` and `leading_rows`.
+Evolution perturbs every matrix of θ. At full rank, each member has its own matrix, and a product over the population is
+a batch of small products. At low rank, a member has two thin factors of its own and shares the base matrix, so that the
+base product is one large GEMM for the whole population (EGGROLL, Sarkar et al. 2025). `matmul` and `leading_rows` hide
+the difference from learners.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ class LowRankMatrix:
     """The matrix `base + left @ right.T`, kept as its parts.
 
     Attributes:
-      base: [num_inputs, num_outputs] what the population shares.
+      base: [num_inputs, num_outputs] shared by the population.
       left: [num_inputs, rank] a member's own factor.
       right: [num_outputs, rank] a member's own factor.
     """
@@ -58,7 +58,7 @@ def leading_rows(matrix: Matrix, num_rows: int) -> Float[Array, "num_rows num_ou
 
 
 def get_matrix(name: str, num_inputs: int, num_outputs: int, fan_in: float | None = None) -> Matrix:
-    """A matrix of the calling haiku module, drawn with standard deviation 1 / sqrt(fan_in or num_inputs)."""
+    """A matrix of the calling Haiku module, initialised with standard deviation 1 / sqrt(fan_in or num_inputs)."""
     init = hk.initializers.TruncatedNormal(stddev=(fan_in or num_inputs) ** -0.5)
     return hk.get_parameter(name, (num_inputs, num_outputs), init=init)
 

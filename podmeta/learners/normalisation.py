@@ -1,7 +1,7 @@
-"""Observations and rewards in units of what the lifetime has shown of them.
+"""Observations and rewards, scaled by their statistics over the lifetime so far.
 
-A learner wrapped in these sees the same numbers whatever the unit of a task's observations and rewards. θ is that of
-the learner inside.
+The inputs of a learner wrapped in these do not depend on the units of a task's observations and rewards. θ is that of
+the inner learner.
 """
 
 from typing import NamedTuple
@@ -18,8 +18,8 @@ class ScaledState(NamedTuple):
     """The state of a learner whose observations are scaled.
 
     Attributes:
-      largest: [observation_size] the largest magnitude that each observation component has had in this lifetime.
-      inner: the state of the learner inside.
+      largest: [observation_size] the largest magnitude of each observation component so far in this lifetime.
+      inner: the state of the inner learner.
     """
 
     largest: Float[Array, "observation_size"]
@@ -27,10 +27,9 @@ class ScaledState(NamedTuple):
 
 
 def with_scaled_observations(learner: Learner, observation_size: int) -> Learner:
-    """A learner that sees every observation component divided by the largest magnitude it has had in the lifetime.
+    """A learner whose observation components are divided by their largest magnitude so far in the lifetime.
 
-    So all components lie within ±1 whatever their unit, zero stays zero, and what is one-hot or constantly 1 stays as
-    it is.
+    So all components lie within ±1, and zeros, one-hot components and constant ones do not change.
 
     Args:
       learner: the learner inside.
@@ -53,10 +52,10 @@ def with_scaled_observations(learner: Learner, observation_size: int) -> Learner
 
 
 class RewardStatistics(NamedTuple):
-    """What a lifetime has shown of its rewards so far.
+    """Statistics of the rewards of a lifetime so far.
 
     Attributes:
-      num_rewards: [] how many there were.
+      num_rewards: [] their number.
       mean: [] their running mean.
       largest: [] their largest magnitude.
       largest_deviation: [] the largest distance of a reward from the running mean of those before it.
@@ -72,8 +71,8 @@ class NormalisedState(NamedTuple):
     """The state of a learner whose rewards are normalised.
 
     Attributes:
-      rewards: what the rewards were like.
-      inner: the state of the learner inside.
+      rewards: the statistics of its rewards.
+      inner: the state of the inner learner.
     """
 
     rewards: RewardStatistics
@@ -81,16 +80,16 @@ class NormalisedState(NamedTuple):
 
 
 def with_normalised_rewards(learner: Learner, centred: bool = True) -> Learner:
-    """A learner whose rewards are normalised by what the lifetime has shown of them.
+    """A learner whose rewards are normalised by their statistics over the lifetime so far.
 
-    It sees each reward twice. `LearnerInput.reward` is divided by the largest magnitude of all rewards so far: it
-    keeps its sign, and the unit of rewards does not matter. `LearnerInput.centred_reward` is the distance from the
-    running mean, divided by the largest such distance: neither unit nor offset matter. Both lie within ±1. At an
-    episode start there is no reward, and both are 0.
+    It gets each reward in two forms. `LearnerInput.reward` is divided by the largest magnitude of rewards so far: it
+    keeps its sign and does not depend on the unit. `LearnerInput.centred_reward` is the distance from the running mean,
+    divided by the largest such distance: it depends on neither unit nor offset. Both lie within ±1, and both are 0 at
+    an episode start, where there is no reward.
 
     Args:
       learner: the learner inside.
-      centred: whether it sees the centred reward. One whose θ was trained without does not.
+      centred: whether it gets the centred reward, which needs a θ that was trained with it.
     """
 
     def initial_state(meta_params: MetaParams, key: PRNGKeyArray) -> NormalisedState:
@@ -113,7 +112,7 @@ def with_normalised_rewards(learner: Learner, centred: bool = True) -> Learner:
 def normalise_reward(
     statistics: RewardStatistics, reward: Float[Array, ""], episode_start: Float[Array, ""]
 ) -> tuple[RewardStatistics, Float[Array, ""], Float[Array, ""]]:
-    """The statistics with this reward among them, the reward scaled, and the reward centred and scaled."""
+    """The statistics including this reward, the scaled reward, and the centred and scaled reward."""
     counts = 1.0 - episode_start  # no action led to the first time step of an episode, so it has no reward
     num_rewards = statistics.num_rewards + counts
     deviation = jnp.where(statistics.num_rewards > 0, counts * (reward - statistics.mean), 0.0)
@@ -126,5 +125,5 @@ def normalise_reward(
 
 
 def _or_one(scale: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The scale, and 1 where nothing but zeros has been seen."""
+    """The scale, or 1 if there were only zeros."""
     return jnp.where(scale > 0, scale, 1.0)

@@ -1,8 +1,7 @@
 """Hand-written learners: online actor-critic, and REINFORCE with eligibility traces, with a linear policy.
 
-They are the yardstick of learned algorithms: they see the same inputs and live in the same inner loop. Their θ holds
-deviations of the rule's numbers from those of the config, so that evolution can tune them as it tunes a learned
-algorithm.
+They are baselines for learned algorithms, with the same inputs and the same inner loop. Their θ holds deviations of the
+rule's hyperparameters from those of the config, so that evolution can tune them like a learned algorithm.
 """
 
 from collections.abc import Callable
@@ -53,7 +52,7 @@ class OnlineState(NamedTuple):
 def make_online_actor_critic(
     config: OnlineActorCriticConfig, observation_size: int, num_actions: int, num_policy_channels: int
 ) -> Learner:
-    """The actor-critic with TD(λ), for one size of observation and number of actions. Its θ fits every other.
+    """The actor-critic with TD(λ), for one size of observation and number of actions. Its θ fits any size.
 
     Raises:
       InputError: TD(λ) could diverge.
@@ -83,10 +82,10 @@ def make_online_actor_critic(
 def make_online_reinforce(
     config: OnlineReinforceConfig, observation_size: int, num_actions: int, num_policy_channels: int
 ) -> Learner:
-    """REINFORCE with eligibility traces, for one size of observation and number of actions. Its θ fits every other.
+    """REINFORCE with eligibility traces, for one size of observation and number of actions. Its θ fits any size.
 
-    The centred reward stands for the return's advantage: a reward above the running mean reinforces the actions that
-    the trace remembers. Without normalised rewards it is the reward itself.
+    The centred reward takes the place of the advantage: a reward above the running mean reinforces the actions in the
+    trace. Without normalised rewards, the reward itself does.
     """
 
     def step(
@@ -109,7 +108,7 @@ def _make_learner(
     num_actions: int,
     num_policy_channels: int,
 ) -> Learner:
-    """A learner that begins with a policy of zeros and the given value."""
+    """A learner that starts with a zero policy and the given value."""
 
     def init(key: PRNGKeyArray) -> MetaParams:
         del key
@@ -137,7 +136,7 @@ def _transition(state: OnlineState, learner_input: LearnerInput) -> Transition:
 def _act(
     state: OnlineState, transition: Transition, expected_return: Float[Array, ""]
 ) -> tuple[LearnerOutput, OnlineState]:
-    """The output at the time step that a transition led to, and the state that remembers it."""
+    """The output at the time step after a transition, and the next state."""
     parameters = state.policy.parameters(transition.next_features)
     state = state._replace(features=transition.next_features, parameters=parameters, num_steps=state.num_steps + 1.0)
     return LearnerOutput(parameters, expected_return), state

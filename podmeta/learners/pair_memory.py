@@ -1,9 +1,10 @@
-"""What a symmetric learner with options beyond the paper's equations remembers from one env step to the next.
+"""The memory of a symmetric learner with options beyond the paper's equations, from one env step to the next.
 
-The LSTM (a, b) stands for the weight from observation component a to action component b. These options show it what a
-learning rule for that weight would use: the product of the last observation's component a and the policy's score of
-the last action's component b, its eligibility traces, how component a changed, and what a hand-written rule made of
-them. All of it treats the components of observation and action alike, so the learner's symmetries stay.
+The LSTM (a, b) stands for the weight from observation component a to action component b. These options add inputs that
+a learning rule for this weight would use: the product of component a of the last observation and the policy's score of
+component b of the last action, eligibility traces of this product, how component a changed, and the state of a
+hand-written rule. All of them treat the components of observation and action alike, so the learner's symmetries are
+kept.
 """
 
 from typing import NamedTuple
@@ -24,7 +25,7 @@ class EffectMemory(NamedTuple):
     """Running means of what actions did to observations.
 
     Attributes:
-      size: [A] of each component's absolute change.
+      size: [A] mean absolute change of each component.
       mean: [A, B] of the effect, the change in units of its size times the score.
       num_actions: [] actions so far.
     """
@@ -42,7 +43,7 @@ class Base(NamedTuple):
 
 
 class PairMemory(NamedTuple):
-    """What is remembered of a lifetime; None for what the config does not ask for.
+    """The memory of a lifetime; parts that the config does not need are None.
 
     Attributes:
       num_steps: [] env steps so far.
@@ -62,7 +63,7 @@ class PairMemory(NamedTuple):
 
 
 def init_memory(config: SymmetricConfig, num_inputs: int, num_actions: int, num_policy_channels: int) -> PairMemory:
-    """The memory when a lifetime begins.
+    """The memory at the start of a lifetime.
 
     Args:
       config: the learner's config.
@@ -84,11 +85,11 @@ def init_memory(config: SymmetricConfig, num_inputs: int, num_actions: int, num_
 def pair_features(
     config: SymmetricConfig, memory: PairMemory, transition: Transition, signal: Float[Array, ""]
 ) -> tuple[list[Float[Array, "A B"]], PairMemory]:
-    """The inputs of the LSTMs that belong to a pair of components, and the memory after it.
+    """The inputs of the LSTMs for each pair of components, and the next memory.
 
     Args:
       config: the learner's config.
-      memory: what is remembered; its base has learned from the transition already.
+      memory: the memory; its base has already learned from the transition.
       transition: what the last action led to.
       signal: [] the reward that traces are multiplied by.
     """

@@ -1,7 +1,7 @@
 """Policies: how a learner's output becomes an action.
 
-A categorical over `DiscreteArray` actions, or a diagonal Gaussian over bounded boxes, in which an action component
-of ±1 stands for the ends of its bounds. Where only one bound is there, softplus keeps to it.
+A categorical over `DiscreteArray` actions, or a diagonal Gaussian over boxes, in which ±1 stand for the ends of a
+component's bounds. If a component has only one bound, softplus keeps to it.
 """
 
 from collections.abc import Callable
@@ -19,17 +19,17 @@ Noise = Array  # what an action owes to chance: [] uniform for a categorical, [n
 
 
 class Policy(NamedTuple):
-    """What one can do with the policy parameters a learner puts out.
+    """Functions of the policy parameters that a learner outputs.
 
     Attributes:
       num_actions: number of actions, or of action components.
       num_policy_channels: parameters per action.
       noise: key -> the noise of an action.
-      choose: (noise, parameters) -> the action that this noise makes of them.
+      choose: (noise, parameters) -> the action for this noise.
       log_prob: (parameters, action) -> [] its log probability (density).
       entropy: parameters -> [] entropy in nats.
-      encode: action -> [num_actions] as a learner sees it: one-hot, or the components.
-      to_environment: action -> the action in the environment's own bounds.
+      encode: action -> [num_actions] the input of a learner: one-hot, or the components.
+      to_environment: action -> the action within the environment's bounds.
     """
 
     num_actions: int

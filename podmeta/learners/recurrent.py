@@ -1,8 +1,8 @@
 """The recurrent learner: MetaRNN, RL² (Duan et al. 2016, arXiv 1611.02779; Wang et al. 2016, arXiv 1611.05763).
 
 One LSTM or GRU over [observation, previous action, reward, episode start], with linear heads for policy and value.
-Its θ is tied to the sizes of observation and action. Without a cell it is a plain feed-forward policy of the
-observation, which learns nothing inside a lifetime: ordinary RL.
+Its θ fits one size of observation and action. Without a cell, it is a feed-forward policy of the observation, which
+learns nothing inside a lifetime: ordinary RL.
 """
 
 import haiku as hk
@@ -25,8 +25,8 @@ def make_recurrent_learner(
 
     Args:
       config: the learner's config.
-      observation_shape: [...] of an observation, which a flat torso takes component by component; an image for the
-        convolutional one, [height, width, channels] or, where that is the smaller number, [channels, height, width].
+      observation_shape: [...] of an observation, which a flat torso flattens. The convolutional one needs an image:
+        [height, width, channels], or [channels, height, width] if the first axis is smaller than the last.
       num_actions: number of action components.
       num_policy_channels: 1 for logits, 2 for mean and log standard deviation.
 
@@ -35,7 +35,7 @@ def make_recurrent_learner(
       GRU; nothing without a cell.
 
     Raises:
-      InputError: a convolutional torso is asked for where observations are no images.
+      InputError: the config has a convolutional torso, but observations are not images.
     """
     if config.torso == "impala" and len(observation_shape) != 3:
         raise InputError(

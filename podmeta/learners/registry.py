@@ -1,4 +1,4 @@
-"""The learners by their configs. The rest of podmeta does not ask which one a job has."""
+"""The registry of learners. The rest of podmeta does not depend on which one a job has."""
 
 import dataclasses
 import math
@@ -26,12 +26,12 @@ MakeLearner = Callable[[Any, tuple[int, ...], int, int], Learner]
 
 
 def _of_flat_observations(make: Callable[[Any, int, int, int], Learner]) -> MakeLearner:
-    """The maker of a learner that takes observations of any shape component by component."""
+    """Makes a learner that flattens observations of any shape."""
     return lambda config, observation_shape, *sizes: make(config, math.prod(observation_shape), *sizes)
 
 
 def _of_factory(config: LearnerFactoryConfig, *sizes: Any) -> Learner:
-    """The learner that a function of the user's makes.
+    """The learner that the user's function makes.
 
     Raises:
       InputError: the function cannot be imported or called, or returns something else.
@@ -53,7 +53,7 @@ _MAKERS: dict[type[LearnerConfig], MakeLearner] = {
 
 
 def register_learner(name: str, config: type[LearnerConfig], make: MakeLearner) -> None:
-    """Adds a learner, which `learner=<name>` then chooses.
+    """Adds a learner, for `learner=<name>`.
 
     Args:
       name: its name, which is also the default of the config's `name`.
@@ -83,5 +83,5 @@ def make_learner(
 
 
 def as_agent(config: LearnerConfig) -> LearnerConfig:
-    """The config of a learner at work in an agent, where nobody knows the units of observations and rewards."""
+    """The config of a learner in an agent, where the units of observations and rewards are unknown."""
     return dataclasses.replace(config, scale_observations=True, scale_rewards=True)

@@ -1,1 +1,1 @@
-"""What changes θ: the outer loops."""
+"""The outer loops, which change θ."""

@@ -1,14 +1,14 @@
 """Actor-critic: gradient meta-training through the learner's own recurrence (RL², Duan et al. 2016; Wang et al. 2016).
 
-θ itself acts. An update looks at an unroll of every lifetime, runs the learner over it again from the learner state it
-began with, and follows the gradient of an actor-critic loss back through messages and states. V-trace (Espeholt et al.
-2018, arXiv 1802.01561) corrects for the distance between the θ that acted and the θ that learns: none on Anakin with
-one epoch, some with several epochs or on Sebulba.
+θ itself acts. An update takes an unroll of every lifetime, reruns the learner over it from its initial learner state,
+and backpropagates an actor-critic loss through messages and states. V-trace (Espeholt et al. 2018, arXiv 1802.01561)
+corrects for the difference between the θ that acted and the θ that learns, which arises with several epochs or on
+Sebulba.
 
-Where an episode ends. With `discount_across_episodes` the return runs on over episode ends to the end of the
-lifetime, as in RL². Without it, a terminated episode is worth nothing more, and a truncated one what the value
-estimate says of its last observation. The reset that follows ignores its action, so the policy does not learn from it.
-The values of last observations are the subject of podmeta.outer.value_targets.
+Where an episode ends. With `discount_across_episodes`, returns continue across episode ends to the end of the lifetime,
+as in RL². Without it, the return after a terminated episode is 0, and that after a truncated one is the value estimate
+of its last observation. The reset that follows ignores its action, so the policy does not learn from it.
+podmeta.outer.value_targets explains the values of last observations.
 """
 
 import dataclasses
@@ -34,14 +34,14 @@ _MINIBATCHES = 2  # what a key is for, beside the purposes of `gradient_loop`
 
 
 class ActorCriticState(NamedTuple):
-    """All that actor-critic carries from one update to the next, lifetimes left out.
+    """The state of actor-critic between updates, without lifetimes.
 
     Attributes:
       meta_params: θ.
       optimiser_state: the optimiser's.
       update: [] updates done, over all stages.
       settings: seed, and learning rate before its schedule.
-      value_statistics: by entry, of its value targets.
+      value_statistics: by entry, statistics of its value targets.
     """
 
     meta_params: MetaParams
@@ -52,7 +52,7 @@ class ActorCriticState(NamedTuple):
 
 
 class _EntryLoss(NamedTuple):
-    """What a gradient step learns about one environment on one device.
+    """The results of a gradient step for one environment on one device.
 
     Attributes:
       loss: [] the loss.
@@ -69,12 +69,12 @@ class _EntryLoss(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ActorCritic(GradientLoop):
-    """Actor-critic, whose slots are lifetimes: of each entry, as many as it asks for."""
+    """Actor-critic. A slot is the lifetimes of each entry, usually one."""
 
     config: ActorCriticConfig
 
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> ActorCriticState:
-        """θ, fresh unless it is given, and an optimiser and statistics that have seen nothing."""
+        """The given or a fresh θ, and a fresh optimiser and statistics."""
         if meta_params is None:
             meta_params = fresh_meta_params(self.entries, settings)
         return ActorCriticState(
@@ -86,7 +86,7 @@ class ActorCritic(GradientLoop):
         )
 
     def actor_view(self, state: ActorCriticState) -> ActorCriticState:
-        """The state without the optimiser's and the statistics."""
+        """The state without optimiser and statistics."""
         return state._replace(optimiser_state=(), value_statistics=())
 
     def update(
@@ -235,7 +235,7 @@ def _normalised(
     acted: Float[Array, "lifetimes unroll_length"],
     axis_name: str | None,
 ) -> Float[Array, "lifetimes unroll_length"]:
-    """Mean 0 and standard deviation 1, over all devices and the actions that count."""
+    """Scales to mean 0 and standard deviation 1, over all devices and the actions that count."""
     _, by_device = mean_and_stack_over_devices((), moments_of(advantages, acted), axis_name)
     moments = combine(by_device)
     return (advantages - moments.mean) * jax.lax.rsqrt(jnp.maximum(moments.variance, 1e-8))

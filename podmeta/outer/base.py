@@ -1,8 +1,8 @@
-"""What changes θ: the interface of an outer loop, which knows neither devices nor architectures.
+"""The interface of an outer loop, which changes θ. It knows neither devices nor architectures.
 
-An update is divided into *slots* that need nothing of one another: an antithetic pair of members for evolution, a
-lifetime for actor-critic. An architecture spreads the slots over devices or actors and rolls out their lifetimes. The
-outer loop summarises the trajectories where they were made, and updates θ with all summaries.
+An update is divided into independent *slots*: an antithetic pair of members for evolution, a lifetime for actor-critic.
+An architecture spreads the slots over devices or actors and rolls out their lifetimes. The outer loop summarises the
+trajectories where they were made, and updates θ with all summaries.
 """
 
 import abc
@@ -30,10 +30,10 @@ _META_PARAMS = 0  # what the key of a fresh θ is for; outer loops number their 
 
 
 class InstanceSettings(NamedTuple):
-    """What may tell independent meta-learners apart; with a leading axis, of several of them.
+    """The settings that may differ between independent meta-learners; with a leading axis, those of several.
 
     Attributes:
-      seed: of everything about the meta-learner.
+      seed: of all random draws of the meta-learner.
       learning_rate: before its schedule.
       noise_std: σ before its schedule; 0 for an outer loop without perturbations.
     """
@@ -44,12 +44,12 @@ class InstanceSettings(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One environment that θ is trained on. A mixture has several, in which sizes and lengths may differ.
+    """One environment that θ is trained on. The entries of a mixture may differ in size and length.
 
     Attributes:
       name: in metrics.
       inner_loop: the learner in this environment.
-      lifetimes: lifetimes of this environment per member, or per slot where θ itself acts.
+      lifetimes: lifetimes in this environment per member, or per slot if θ itself acts.
       weight: its share in the update, relative to the other entries.
     """
 
@@ -60,13 +60,13 @@ class Entry(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """One unroll of one lifetime, or of many: then leading axes stand before all of it.
+    """One unroll of one lifetime; with leading axes, of many.
 
     Attributes:
       learner_state: the learner state at the first env step.
       experience: [unroll_length, ...] what happened.
       final_input: the learner's input after the last env step, from which the value of the rest is estimated.
-      first_step: [] env steps of the lifetime before this unroll, had it begun when the schedule says.
+      first_step: [] env steps of the lifetime before this unroll, according to the schedule of lifetimes.
     """
 
     learner_state: LearnerState
@@ -77,16 +77,16 @@ class Trajectory(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OuterLoop(abc.ABC):
-    """An outer loop: one stage of the training of one θ. Its functions are pure; all but `update` are about one slot.
+    """An outer loop, for one stage of one θ. Its functions are pure; all except `update` are for one slot.
 
     Attributes:
       config: its config.
       entries: the environments.
       num_updates: the length of the stage, which schedules run over.
       first_update: updates that earlier stages have done.
-      num_members: members of a slot, each with a θ of its own, that all live the same lifetimes; 0: θ itself acts.
-      uses_actor_outputs: whether `summarise` looks at more than rewards and discounts.
-      requires_on_policy: whether the θ that acts must have seen the update before the one its lifetimes serve.
+      num_members: members of a slot, each with its own θ, which all live the same lifetimes; 0: θ itself acts.
+      uses_actor_outputs: whether `summarise` needs more than rewards and discounts.
+      requires_on_policy: whether the lifetimes of an update must be lived with the newest θ, without a lag.
     """
 
     config: OuterLoopConfig
@@ -106,11 +106,11 @@ class OuterLoop(abc.ABC):
     @property
     @abc.abstractmethod
     def unroll_lengths(self) -> tuple[int, ...]:
-        """By entry, env steps per update of a lifetime. It divides the lifetime's length."""
+        """By entry, the env steps of a lifetime per update, which divide the lifetime's length."""
 
     @property
     def unrolls_per_lifetime(self) -> tuple[int, ...]:
-        """By entry, updates that a lifetime lasts."""
+        """By entry, the number of updates that a lifetime lasts."""
         lengths = zip(self.entries, self.unroll_lengths, strict=True)
         return tuple(entry.inner_loop.lifetime_length // unroll_length for entry, unroll_length in lengths)
 
@@ -123,19 +123,19 @@ class OuterLoop(abc.ABC):
 
     @abc.abstractmethod
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> OuterState:
-        """The state before the first update. Without a θ a fresh one is drawn."""
+        """The state before the first update, with a fresh θ unless one is given."""
 
     @abc.abstractmethod
     def actor_view(self, state: OuterState) -> OuterState:
-        """The state without what `draw`, `actor_params` and `lifetime_keys` do not look at: what actors are sent."""
+        """The part of the state that is sent to actors: what `draw`, `actor_params` and `lifetime_keys` need."""
 
     @abc.abstractmethod
     def draw(self, state: OuterState, slot: Int[Array, ""]) -> Draw:
-        """What a slot draws, such as its noise; () for nothing. Any device can draw it again, so it never travels."""
+        """The random draws of a slot, such as noise; () for none. Any device can repeat them, so none are sent."""
 
     @abc.abstractmethod
     def actor_params(self, state: OuterState, draw: Draw, member: Int[Array, ""]) -> MetaParams:
-        """The θ by which a member of the slot with this draw acts; θ itself where there are no members."""
+        """The θ with which a member of the slot with these draws acts; θ itself if there are no members."""
 
     @abc.abstractmethod
     def lifetime_keys(
@@ -145,23 +145,23 @@ class OuterLoop(abc.ABC):
 
     @abc.abstractmethod
     def summarise(self, trajectories: tuple[Trajectory, ...]) -> Summaries:
-        """What must travel of the trajectories of one slot, which are by entry [num_members, lifetimes, ...].
+        """The summary of the trajectories of one slot, which are by entry [num_members, lifetimes, ...], for `update`.
 
-        Where θ itself acts there is no axis of members.
+        If θ itself acts, there is no axis of members.
         """
 
     @abc.abstractmethod
     def update(
         self, state: OuterState, draws: Draw, summaries: Summaries, axis_name: str | None
     ) -> tuple[OuterState, Metrics]:
-        """One update, by draws and summaries of slots [num_slots, ...].
+        """One update, from the draws and summaries of slots [num_slots, ...].
 
-        Under a mapped axis, device i has the i-th run of slots, and all devices end with the same state.
+        Under a mapped axis, device i has the i-th range of slots, and all devices must return the same state.
         """
 
 
 def fresh_meta_params(entries: Sequence[Entry], settings: InstanceSettings) -> MetaParams:
-    """θ as the learner draws it, from the seed alone. One θ serves all entries."""
+    """A fresh θ of the learner, which depends only on the seed. One θ serves all entries."""
     return entries[0].inner_loop.init(jax.random.fold_in(make_key(settings.seed), _META_PARAMS))
 
 

@@ -1,6 +1,7 @@
-"""What the devices of an update add up, in one exchange.
+"""Sums over the devices of an update, in one exchange.
 
-Between hosts an exchange of a few kilobytes costs its latency, which every leaf of a tree would cost again.
+Between hosts, an exchange of a few kilobytes costs its latency, and separate exchanges for every leaf of a tree would
+each cost as much.
 """
 
 from functools import partial
@@ -18,9 +19,9 @@ _SMALL = 1024  # floats: to send these costs less than to wait for the devices o
 
 
 def sum_over_devices(tree: Tree, axis_name: str | None) -> Tree:
-    """The sum of a pytree of floats over the devices of an axis; the tree itself where there is no axis.
+    """The sum of a pytree of floats over the devices of an axis; the tree itself if there is no axis.
 
-    On CPUs, devices add up in their order: however they are divided over processes, the sum is the same bit for bit.
+    On CPUs, terms are added in the order of devices: the sum is the same, bit for bit, for any division over processes.
     """
     if axis_name is None:
         return tree
@@ -30,11 +31,11 @@ def sum_over_devices(tree: Tree, axis_name: str | None) -> Tree:
 
 
 def mean_and_stack_over_devices(averaged: Tree, stacked: Stack, axis_name: str | None) -> tuple[Tree, Stack]:
-    """In one exchange, the mean of a pytree of floats over the devices of an axis, and another as each device has it.
+    """In one exchange, the mean of one pytree of floats over the devices of an axis, and all of another.
 
     Args:
       averaged: what to average.
-      stacked: what to collect; small, because each device sends it with zeros for all others.
+      stacked: what to collect. It should be small, because each device sends it with zeros for all others.
       axis_name: the axis; None: there is one device.
 
     Returns:
@@ -49,10 +50,10 @@ def mean_and_stack_over_devices(averaged: Tree, stacked: Stack, axis_name: str |
 
 
 def _sum_in_few_hops(vector: Float[Array, "size"], axis_name: str) -> Float[Array, "size"]:
-    """A sum for which devices wait for one another once or twice, however many they are.
+    """A sum for which devices wait for one another only once or twice.
 
-    Gloo, which carries what CPUs exchange between processes, makes `psum` of n devices in 2 (n - 1) hops around a ring.
-    Each waits until the next process has its turn on a core, and Gloo's event loop its own.
+    Gloo, which does the exchanges between processes on CPUs, computes the `psum` of n devices in 2 (n - 1) hops around
+    a ring. Each hop waits until the next process and its Gloo event loop are scheduled on a core.
     """
     number, size = jax.lax.axis_size(axis_name), vector.size
     if (number - 2) * size <= _SMALL:  # so much more does a device send than in pieces, and waits once for twice
@@ -64,5 +65,5 @@ def _sum_in_few_hops(vector: Float[Array, "size"], axis_name: str) -> Float[Arra
 
 
 def _exchange(by_receiver: Float[Array, "number piece"], axis_name: str) -> Float[Array, "number piece"]:
-    """What the devices have for this one, in their order."""
+    """The parts of all devices for this one, in their order."""
     return jax.lax.all_to_all(by_receiver, axis_name, split_axis=0, concat_axis=0)

@@ -1,18 +1,18 @@
 """Evolution: antithetic OpenAI-ES (Salimans et al. 2017, arXiv 1703.03864).
 
-A generation perturbs θ into members, in pairs θ ± σε. Each member lives its lifetimes, its fitness is what it earned,
-and the fitnesses, shaped over the whole population, weight the noise into a gradient:
+A generation perturbs θ into members, in pairs θ ± σε. The fitness of a member is the reward of its lifetimes. The
+fitnesses, shaped over the whole population, weight the noise into a gradient:
 
     g = 1 / (2 n σ) * sum over the n pairs of (w_plus - w_minus) ε
 
-The noise of a pair comes from (seed, generation, pair) alone, so that any device can make it again; what travels is
-one fitness per member and one partial gradient per device. Both members of a pair live the same lifetimes (common
-random numbers).
+The noise of a pair depends only on (seed, generation, pair), so that any device can regenerate it. Devices exchange one
+fitness per member and one partial gradient per device. Both members of a pair live the same lifetimes (common random
+numbers).
 
-With `unroll_length` set, an update looks at that many env steps of lifetimes that go on across updates, and a pair
+With `unroll_length` set, an update takes that many env steps of lifetimes that continue across updates, and a pair
 keeps its noise for a whole lifetime: noise-reuse evolution strategies (Li et al. 2023, arXiv 2304.12180), an unbiased
 estimator like Persistent ES (Vicol et al. 2021, arXiv 2112.13835) with less variance. Pairs are staggered, so that an
-update sees every part of a lifetime.
+update covers every part of a lifetime.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ _SIGNS = np.array([1.0, -1.0], np.float32)  # of the members of a pair
 
 
 class EvolutionState(NamedTuple):
-    """All that evolution carries from one generation to the next.
+    """The state of evolution between generations.
 
     Attributes:
       meta_params: θ.
@@ -78,22 +78,22 @@ class Evolution(OuterLoop):
 
     @property
     def unroll_lengths(self) -> tuple[int, ...]:
-        """By entry, whole lifetimes unless the config says otherwise."""
+        """By entry; whole lifetimes unless `unroll_length` is set."""
         return tuple(self.config.unroll_length or entry.inner_loop.lifetime_length for entry in self.entries)
 
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> EvolutionState:
-        """θ, fresh unless it is given, and an optimiser that has seen nothing."""
+        """The given or a fresh θ, and a fresh optimiser."""
         if meta_params is None:
             meta_params = fresh_meta_params(self.entries, settings)
         optimiser_state = self._optimiser.init(meta_params, settings.learning_rate)
         return EvolutionState(meta_params, optimiser_state, jnp.array(self.first_update, jnp.int32), settings)
 
     def actor_view(self, state: EvolutionState) -> EvolutionState:
-        """The state without the optimiser's."""
+        """The state without the optimiser."""
         return state._replace(optimiser_state=())
 
     def draw(self, state: EvolutionState, slot: Int[Array, ""]) -> Perturbation:
-        """ε of a pair: the same on every device, and for a whole lifetime. It is 0 where θ is not to evolve."""
+        """ε of a pair: the same on every device, and for a whole lifetime; 0 for parameters that do not evolve."""
         noise = sample_noise(self._key(state, _NOISE, state.update, slot), state.meta_params, self.config.noise_rank)
         return only(self.config.evolved, state.meta_params, noise) if self.config.evolved else noise
 
@@ -109,7 +109,7 @@ class Evolution(OuterLoop):
         return tuple(jax.random.split(k, entry.lifetimes) for k, entry in zip(keys, self.entries, strict=True))
 
     def summarise(self, trajectories: tuple[Trajectory, ...]) -> Float[Array, "num_members num_entries"]:
-        """The fitness of both members of a pair in each environment. It is all that travels."""
+        """The fitness of both members of a pair in each environment, which is all that devices exchange."""
         fitness = [
             jnp.mean(jax.vmap(jax.vmap(lambda one, entry=entry: self._fitness(entry, one)))(of_entry), axis=1)
             for entry, of_entry in zip(self.entries, trajectories, strict=True)
@@ -123,7 +123,7 @@ class Evolution(OuterLoop):
         summaries: Float[Array, "num_slots num_members num_entries"],
         axis_name: str | None,
     ) -> tuple[EvolutionState, Metrics]:
-        """One step of the optimiser along the gradient that the whole population has found."""
+        """One optimiser step along the gradient of the whole population."""
         population, first_slot = _gather(summaries, axis_name)
         weights = jnp.tensordot(self._shaped(population), entry_weights(self.entries), axes=1)
         local = jax.lax.dynamic_slice_in_dim(weights[:, 0] - weights[:, 1], first_slot, len(summaries))
@@ -160,7 +160,7 @@ class Evolution(OuterLoop):
         return jnp.mean(jnp.where(counted, rewards, 0.0)) * (lifetime_length / num_counted)
 
     def _num_counted(self, lifetime_length: int) -> int:
-        """Env steps at the end of a lifetime that the fitness is about."""
+        """The number of env steps at the end of a lifetime that count for the fitness."""
         return max(1, round(self.config.fitness_fraction * lifetime_length))
 
     def _step_weights(self, trajectory: Trajectory, lifetime_length: int) -> Float[Array, "unroll_length"]:
@@ -174,7 +174,7 @@ class Evolution(OuterLoop):
         return jnp.float32(steps >= lifetime_length - num_counted) * (lifetime_length / num_counted)
 
     def _judged(self, experience: Experience) -> Float[Array, "num_steps"]:
-        """The reward of every env step, or what the policy expected of it."""
+        """The reward of every env step, or its expectation under the policy."""
         if self.config.fitness == "expected_reward" and experience.expected_reward is not None:
             return experience.expected_reward
         return experience.reward
@@ -195,7 +195,7 @@ class Evolution(OuterLoop):
     def _shaped(
         self, population: Float[Array, "num_pairs num_members num_entries"]
     ) -> Float[Array, "num_pairs num_members num_entries"]:
-        """Fitness shaped in each environment by itself, so that a large scale of reward drowns no other."""
+        """Fitness, shaped separately in each environment, so that a large scale of reward does not dominate."""
         shape = SHAPINGS[self.config.fitness_shaping]
         flat = population.reshape(-1, len(self.entries))
         return jax.vmap(shape, in_axes=1, out_axes=1)(flat).reshape(population.shape)
@@ -209,9 +209,9 @@ class Evolution(OuterLoop):
         return state.settings.noise_std * factor(state.update - self.first_update)
 
     def _key(self, state: EvolutionState, purpose: int, update: Int[Array, ""], pair: Int[Array, ""]) -> PRNGKeyArray:
-        """The key of a pair in its lifetime of an update; no device and no other pair enters.
+        """The key of a pair for its lifetime in an update. It depends on no device and no other pair.
 
-        Lifetimes are counted from `first_update`, and are never more than updates: no stage uses another's keys.
+        Lifetimes are counted from `first_update` and never outnumber updates, so no stage uses another stage's keys.
         """
         num_unrolls = self.unrolls_per_lifetime[0]  # the same for all entries
         lifetime = self.first_update + lifetimes_begun(update - self.first_update, pair, num_unrolls)
@@ -227,8 +227,8 @@ def make_evolution(
     `first_update` is the number of updates that earlier stages have done.
 
     Raises:
-      InputError: lifetimes do not divide into unrolls, the fitness asked for is nowhere known, two keys weight the
-        env steps of a lifetime, or the optimiser does not work.
+      InputError: lifetimes do not divide into unrolls, no environment knows the chosen fitness, two keys weight the env
+        steps of a lifetime, or the optimiser does not work.
     """
     lengths = {entry.inner_loop.lifetime_length for entry in entries}
     if config.unroll_length and (len(lengths) > 1 or max(lengths) % config.unroll_length != 0):
@@ -267,7 +267,7 @@ def make_evolution(
 def _gather(
     fitness: Float[Array, "num_local_pairs num_members num_entries"], axis_name: str | None
 ) -> tuple[Float[Array, "num_pairs num_members num_entries"], Int[Array, ""] | int]:
-    """The fitness of the whole population, and where in it the local pairs begin."""
+    """The fitness of the whole population, and the index of the first local pair."""
     if axis_name is None:
         return fitness, 0
     first_local_pair = jax.lax.axis_index(axis_name) * fitness.shape[0]

@@ -1,8 +1,7 @@
-"""Gradient meta-training through the learner's own recurrence: what its outer loops share.
+"""The common part of outer loops with gradients through the learner's recurrence.
 
-θ itself acts. An update looks at an unroll of every lifetime, runs the learner over it again from the learner state it
-began with, and follows a gradient back through messages and states. Slots are lifetimes: of each entry, as many as it
-asks for.
+θ itself acts. An update takes an unroll of every lifetime, reruns the learner over it from its initial learner state,
+and backpropagates through messages and states. A slot is the lifetimes of each entry, usually one.
 """
 
 import dataclasses
@@ -60,7 +59,7 @@ class GradientLoop(OuterLoop):
         )
 
     def summarise(self, trajectories: tuple[Trajectory, ...]) -> tuple[Trajectory, ...]:
-        """Whole trajectories travel."""
+        """The whole trajectories."""
         return trajectories
 
     def check(self) -> None:
@@ -86,10 +85,10 @@ class GradientLoop(OuterLoop):
         self.optimiser.check(jax.eval_shape(self.entries[0].inner_loop.init, make_key(0)))
 
     def run_again(self, inner_loop: InnerLoop, meta_params: MetaParams, trajectory: Trajectory) -> LearnerOutput:
-        """The learner's outputs [unroll_length + 1, ...] by θ, for the inputs of a trajectory and the one after it.
+        """The learner's outputs [unroll_length + 1, ...] under θ, for the inputs of a trajectory and its final input.
 
-        A learner without a state sees all of them at once. With `remat_chunk` set, only the learner states between
-        chunks are kept for the gradient, and those inside a chunk are made again (Chen et al. 2016, arXiv 1604.06174).
+        For a learner without a state, all steps are one batch. With `remat_chunk` set, only the learner states between
+        chunks are kept for the gradient, and those inside a chunk are recomputed (Chen et al. 2016, arXiv 1604.06174).
         """
 
         def step(learner_state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerState, LearnerOutput]:

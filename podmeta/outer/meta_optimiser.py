@@ -28,8 +28,8 @@ class AveragedState(NamedTuple):
 class MetaOptimiser(NamedTuple):
     """An optimiser of θ over one stage.
 
-    With `average_decay` set, the last update of a stage puts in the place of θ its exponential moving average over the
-    stage (Polyak & Juditsky 1992). θ that moves about from update to update ends up where it was on average.
+    With `average_decay` set, the last update of a stage replaces θ by its exponential moving average over the stage
+    (Polyak & Juditsky 1992), which averages out the noise of single updates.
 
     Attributes:
       config: names the optimiser, its arguments and the schedule of its learning rate.
@@ -46,7 +46,7 @@ class MetaOptimiser(NamedTuple):
     weight_decay: float = 0.0
 
     def check(self, meta_params: MetaParams) -> None:
-        """Tries the optimiser on the shapes of a θ.
+        """Checks that the optimiser works on the shapes of θ.
 
         Raises:
           InputError: it does not work.
@@ -54,7 +54,7 @@ class MetaOptimiser(NamedTuple):
         check_optimiser(self.config.optimiser, self.config.optimiser_arguments, meta_params)
 
     def init(self, meta_params: MetaParams, learning_rate: Float[Array, ""]) -> optax.OptState:
-        """The state of an optimiser that has seen nothing."""
+        """A fresh state of the optimiser."""
         state = self._optimiser(learning_rate).init(meta_params)
         return AveragedState(state, meta_params) if self.config.average_decay > 0 else state
 
@@ -71,7 +71,7 @@ class MetaOptimiser(NamedTuple):
         Args:
           meta_params: θ.
           optimiser_state: the optimiser's.
-          gradient: of what is to become small.
+          gradient: of the loss.
           learning_rate: before its schedule.
           update: updates done, over all stages.
 

@@ -1,8 +1,8 @@
-"""Mean and variance of numbers that may lie far from zero, in float32, over parts and devices.
+"""Mean and variance, over parts and devices, of float32 numbers that may be far from zero.
 
-E[x²] − E[x]² cancels: in float32 it is wrong where the mean exceeds the standard deviation by a factor of 1,000. So the
-mean comes first and deviations from it are squared, and parts are combined by the formula of Chan, Golub and LeVeque
-(1983, "Algorithms for Computing the Sample Variance"), which needs one exchange between devices.
+E[x²] − E[x]² cancels: in float32 it is wrong if the mean is 1,000 times the standard deviation. So the mean is computed
+first and deviations from it are squared, and parts are combined by the formula of Chan, Golub and LeVeque (1983,
+"Algorithms for Computing the Sample Variance"), which needs one exchange between devices.
 """
 
 from typing import NamedTuple

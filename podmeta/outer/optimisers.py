@@ -38,7 +38,7 @@ def make_schedule_factor(config: ScheduleConfig, num_updates: int) -> Callable[[
 def make_optimiser(
     name: str, arguments: dict[str, Json]
 ) -> Callable[[Float[Array, ""] | float], optax.GradientTransformation]:
-    """The optax optimiser of that name, as a function of its learning rate, which may be traced.
+    """The optax optimiser with this name, as a function of its learning rate, which may be traced.
 
     Raises:
       InputError: optax has no such optimiser, or it takes no such argument.
@@ -56,7 +56,7 @@ def make_optimiser(
 
 
 def check_optimiser(name: str, arguments: dict[str, Json], meta_params: MetaParams) -> None:
-    """Tries an optimiser on the shapes of a θ and its gradient, so that nothing fails once training has begun.
+    """Checks that an optimiser works on the shapes of θ and its gradient, before training starts.
 
     Args:
       name: its name in optax.
@@ -64,7 +64,7 @@ def check_optimiser(name: str, arguments: dict[str, Json], meta_params: MetaPara
       meta_params: θ, or its shapes and types.
 
     Raises:
-      InputError: there is no such optimiser, it does not take these arguments, or it wants more than a gradient.
+      InputError: there is no such optimiser, it does not accept these arguments, or it needs more than a gradient.
     """
     if (error := _failure(name, arguments, meta_params)) is None:
         return
@@ -76,7 +76,7 @@ def check_optimiser(name: str, arguments: dict[str, Json], meta_params: MetaPara
 
 
 def _failure(name: str, arguments: dict[str, Json], meta_params: MetaParams) -> str | None:
-    """The first line of what goes wrong in a step of an optimiser, if anything does. Nothing is computed."""
+    """The first line of the error in a step of an optimiser, if there is one. Nothing is computed."""
 
     def step(learning_rate: Float[Array, ""], meta_params: MetaParams) -> tuple[MetaParams, Any, MetaParams, Any]:
         optimiser = constructor(learning_rate)

@@ -49,7 +49,7 @@ def perturb(meta_params: MetaParams, noise: Perturbation, scale: Float[Array, ""
 
 
 def only(beginnings: Sequence[str], meta_params: MetaParams, noise: Perturbation) -> Perturbation:
-    """Noise on those parameters alone whose names begin with one of `beginnings`; on the others it is 0."""
+    """Noise on the parameters whose names start with one of `beginnings`; 0 on the others."""
 
     def silence(path: tuple[Any, ...], leaf: Array, leaf_noise: Array | Factors) -> Array | Factors:
         del leaf
@@ -66,7 +66,7 @@ def parameter_names(meta_params: MetaParams) -> list[str]:
 
 
 def unused_beginnings(beginnings: Sequence[str], meta_params: MetaParams) -> list[str]:
-    """The beginnings that no parameter of θ has."""
+    """The prefixes that no parameter of θ has."""
     names = parameter_names(meta_params)
     return [beginning for beginning in beginnings if not any(name.startswith(beginning) for name in names)]
 

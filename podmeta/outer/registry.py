@@ -1,4 +1,4 @@
-"""The outer loops by their configs. The rest of podmeta does not ask which one a job has."""
+"""The registry of outer loops. The rest of podmeta does not depend on which one a job has."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ MakeOuterLoop = Callable[[Any, tuple[Entry, ...], int, int], OuterLoop]
 
 
 def _of_factory(config: OuterFactoryConfig, *stage: Any) -> OuterLoop:
-    """The outer loop that a function of the user's makes.
+    """The outer loop that the user's function makes.
 
     Raises:
       InputError: the function cannot be imported or called, or returns something else.
@@ -43,7 +43,7 @@ _MAKERS: dict[type[OuterLoopConfig], MakeOuterLoop] = {
 
 
 def register_outer_loop(name: str, config: type[OuterLoopConfig], make: MakeOuterLoop) -> None:
-    """Adds an outer loop, which `outer=<name>` then chooses.
+    """Adds an outer loop, for `outer=<name>`.
 
     Args:
       name: its name, which is also the default of the config's `name`.

@@ -1,4 +1,4 @@
-"""Fitness shaping: from the fitnesses of a whole population to the weights of its members."""
+"""Fitness shaping: from the fitnesses of a population to the weights of its members."""
 
 from collections.abc import Callable
 

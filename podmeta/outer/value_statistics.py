@@ -1,4 +1,4 @@
-"""Running statistics of value targets, by which actor-critic normalises values."""
+"""Running statistics of value targets, with which actor-critic normalises values."""
 
 from typing import NamedTuple
 
@@ -13,13 +13,13 @@ _SMALLEST_STD = 1e-2  # so that a reward that never changes blows nothing up
 
 
 class ValueStatistics(NamedTuple):
-    """Running mean and variance of value targets. Each gradient step weighs 0.99 times the one after it.
+    """Running mean and variance of value targets. Each gradient step has 0.99 times the weight of the next.
 
     Attributes:
       weight: [] the sum of the weights so far; it approaches 1.
       mean: [] the weighted mean.
-      mean_remainder: [] what `mean` lacks because it is rounded. A hundredth of a step's deviation would be lost in a
-        mean of 1e6, and the mean would never move.
+      mean_remainder: [] the rounding error of `mean`. Without it, a mean of 1e6 would never change, because a hundredth
+        of a step's deviation would be rounded away.
       variance: [] the weighted mean of squared deviations from the mean.
     """
 
@@ -30,7 +30,7 @@ class ValueStatistics(NamedTuple):
 
 
 def no_statistics() -> ValueStatistics:
-    """Statistics that have seen no target."""
+    """Statistics of no targets."""
     zero = jnp.zeros((), jnp.float32)
     return ValueStatistics(zero, zero, zero, zero)
 
@@ -44,7 +44,7 @@ def mean_and_std(statistics: ValueStatistics) -> tuple[Float[Array, ""], Float[A
 def updated_statistics(statistics: ValueStatistics, targets: Moments) -> ValueStatistics:
     """The statistics after one more gradient step, from the moments of its value targets.
 
-    Every step has the same weight, however many targets it has. A step without targets changes nothing.
+    Every step has the same weight, whatever its number of targets. A step without targets changes nothing.
     """
     earlier, latest = _DECAY * statistics.weight, 1.0 - _DECAY
     weight = earlier + latest

@@ -1,6 +1,6 @@
-"""What actor-critic's values are regressed on, and the advantages of actions: V-trace around episode ends.
+"""Targets of actor-critic's values, and advantages of actions: V-trace around episode ends.
 
-Every value that a return is bootstrapped from has a target of its own. With λ = 1, and by the θ that acted, the target
+Every value that a return is bootstrapped from has its own target. With λ = 1, and for the θ that acted, the target
 of step t with reward r_t and successor t + 1 is, with `discount_across_episodes`,
 
     V(t) = r_t + γ V(t + 1)    at every step, episode ends and resets included, up to the lifetime's end
@@ -39,7 +39,7 @@ def targets_and_advantages(
     """V-trace targets of the values, and advantages of the actions, of one trajectory.
 
     Args:
-      config: γ, λ, the clip of ratios, and whether returns run on over episode ends.
+      config: γ, λ, the clip of ratios, and whether returns continue across episode ends.
       values: [unroll_length + 1] value estimates.
       ratios: [unroll_length] probability of each action under the θ that learns over that under the one that acted.
       experience: [unroll_length, ...] what happened.
@@ -47,7 +47,8 @@ def targets_and_advantages(
 
     Returns:
       Targets and advantages, each [unroll_length]. Targets count only where `has_value` says so, advantages only where
-      an action was not ignored. Advantages carry V-trace's clipped ratio, except for PPO, which clips by itself.
+      an action was not ignored. Advantages include V-trace's clipped ratio, except for PPO, which does its own
+      clipping.
     """
     import rlax  # takes a second (it brings TensorFlow Probability), which evolution should not wait for
 

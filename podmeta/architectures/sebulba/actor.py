@@ -1,4 +1,4 @@
-"""One actor: a thread that rolls out its slots, on its own batches of host environments and one actor device."""
+"""One actor: a thread that rolls out its slots in its own batches of host environments, on one actor device."""
 
 import itertools
 import threading
@@ -25,12 +25,12 @@ Starts = tuple[Bool[np.ndarray, "_"], ...]  # by entry, in which lifetimes one b
 
 
 class Place(NamedTuple):
-    """Where an actor acts, and where what it hands over goes.
+    """The devices and cores of an actor.
 
     Attributes:
-      device: its own.
-      learner_devices: of this process, one for each shard.
-      cores: the CPU's cores, as the actors and the learner share them.
+      device: on which it infers actions.
+      learner_devices: the learner devices of this process, one for each shard.
+      cores: the division of the CPU's cores among actors and learner.
     """
 
     device: jax.Device
@@ -39,14 +39,14 @@ class Place(NamedTuple):
 
 
 class Actor(AbandonableThread):
-    """Makes its environments, and rolls out its slots for one update after another, until the pipeline says stop.
+    """Makes its environments, and rolls out its slots for one update after another, until the pipeline is stopped.
 
-    It reaches no collective: the order of those must be the same everywhere, so that only the learner launches any.
-    Its errors go to the pipeline.
+    It launches no collectives: their order must be the same everywhere, so only the learner launches them. It reports
+    errors to the pipeline.
 
     Attributes:
-      environments: by entry, which this thread alone uses; none before they are made.
-      is_prepared: set when its first lifetimes have started, and its programs are compiled.
+      environments: by entry, for this thread only; none before they are made.
+      is_prepared: set once its first lifetimes have started and its programs are compiled.
       clock: the seconds it has spent on QUEUE, INFERENCE and ENVIRONMENT.
     """
 
@@ -62,11 +62,11 @@ class Actor(AbandonableThread):
         """Starts nothing yet.
 
         Args:
-          index: which of the process's actors it is.
+          index: its number among the process's actors.
           programs: those of all actors.
           make_environments: makes its environments, by entry.
-          pipeline: where θ comes from and unrolls go to.
-          place: where it is.
+          pipeline: provides θ and takes unrolls.
+          place: its devices and cores.
           first: the state with which it is prepared.
         """
         super().__init__(f"actor {index}")
@@ -83,7 +83,7 @@ class Actor(AbandonableThread):
         self._device_slots = jax.device_put(self._slots, place.device)
 
     def run(self) -> None:
-        """The thread."""
+        """The main function of the thread."""
         try:
             self._place.cores.keep_actor(self._index)  # so are the threads of a pool, which its first reset starts
             rollouts = self.prepare()
@@ -99,11 +99,11 @@ class Actor(AbandonableThread):
         return f"{self.name} ({names})" if names else self.name
 
     def stuck_for(self) -> float:
-        """Seconds for which it has been waiting for an environment to answer."""
+        """Seconds that it has been waiting for an environment to answer."""
         return self.clock.running_for(ENVIRONMENT)
 
     def act(self, rollouts: Sequence[ActorRollout]) -> None:
-        """Infers, steps and appends until the unroll of an update is done, hands it over, and begins the next."""
+        """Infers, steps and appends until the unroll of an update is complete, hands it over, and begins the next."""
         for update in itertools.count(self._first.version):
             with self.clock.spending(QUEUE):
                 published = self._pipeline.newest(self._place.device, update)
@@ -162,7 +162,7 @@ class Actor(AbandonableThread):
         """Begins an unroll of every entry.
 
         Returns:
-          The θ that acts, the learner states by entry, and how many episodes are cut off by lifetimes that begin.
+          The θ that acts, the learner states by entry, and the number of episodes that new lifetimes cut off.
         """
         starts = self._starts(update)
         with self.clock.spending(INFERENCE):
@@ -180,7 +180,7 @@ class Actor(AbandonableThread):
     def _finish(
         self, rollouts: Sequence[ActorRollout], learner_states: tuple[LearnerState, ...], update: int
     ) -> tuple[tuple[Any, ...], list[float]]:
-        """By learner device, what must travel of an unroll; and the returns of the episodes that ended in it."""
+        """By learner device, the shards of an unroll; and the returns of the episodes that ended in it."""
         with self.clock.spending(INFERENCE):
             shards, rewards = self._programs.finish(
                 tuple(rollout.state for rollout in rollouts),
@@ -199,7 +199,7 @@ class Actor(AbandonableThread):
         return shards, returns
 
     def _starts(self, update: int) -> Starts:
-        """By entry, where a lifetime begins with an update. With an actor's first update, all do."""
+        """By entry, which lifetimes begin with an update. In an actor's first update, all do."""
         if update == self._first.version:
             return tuple(np.ones(environment.num_environments, bool) for environment in self.environments)
         return tuple(steps == 0 for steps in self._programs.sebulba.first_steps(update, self._slots))
@@ -207,7 +207,7 @@ class Actor(AbandonableThread):
     def _compiled_unrolls(
         self, meta_params: MetaParams, states: tuple[ActorState, ...], timesteps: tuple[dm_env.TimeStep, ...]
     ) -> tuple[CompiledUnroll | None, ...]:
-        """By entry, the program that steps its environments; None where there can be none. The states are given up."""
+        """By entry, the program that steps its environments; None if there can be none. The states are donated."""
         by_entry = zip(
             self._programs.entries,
             self.environments,

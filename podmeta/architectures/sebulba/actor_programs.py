@@ -17,10 +17,10 @@ class CompiledEntry(NamedTuple):
     """The programs of an `EntryActor`, compiled when they are first called on a device.
 
     Attributes:
-      entry_actor: what they are made of.
-      init, act: its own.
-      act_alone: (θ that acts, state, time step [num, ...], position) -> (state, time step): `unroll`, in environments
-        that take no time, to see how long inference takes in a program.
+      entry_actor: the functions that are compiled.
+      init, act: its functions, compiled.
+      act_alone: (θ that acts, state, time step [num, ...], position) -> (state, time step): `unroll` in environments
+        that take no time, to measure inference in a compiled program.
     """
 
     entry_actor: EntryActor
@@ -35,10 +35,10 @@ class CompiledEntry(NamedTuple):
 
 
 class ActorPrograms(NamedTuple):
-    """The programs of all actors, compiled likewise. The outer state is [1, ...], as the learner's devices hold it.
+    """The programs of all actors, compiled on first use. The outer state is [1, ...], as on the learner devices.
 
     Attributes:
-      sebulba: what they are made of.
+      sebulba: the functions that are compiled.
       entries: by entry.
       actor_params: (outer state, update, slots) -> (θ that acts, keys by entry, seeds by entry).
       begin: (outer state, update, slots, states by entry, starts by entry) -> (θ that acts, seeds, states, learner
@@ -108,5 +108,5 @@ def _compiled_entry(entry_actor: EntryActor) -> CompiledEntry:
 
 
 def _turned(timestep: dm_env.TimeStep, actions: jax.Array) -> dm_env.TimeStep:
-    """What was shown, to the lifetimes in reverse: of what stays the same, a compiler would make use only once."""
+    """The time steps, for the lifetimes in reverse order: the compiler would reuse the result of unchanged inputs."""
     return timestep._replace(observation=timestep.observation[::-1])

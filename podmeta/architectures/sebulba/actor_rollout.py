@@ -1,4 +1,4 @@
-"""The lifetimes of one entry under way in an actor: a batch of host environments, and what is kept on a device."""
+"""The current lifetimes of one entry in an actor: a batch of host environments, and the state on a device."""
 
 import dm_env
 import numpy as np
@@ -12,7 +12,7 @@ from podmeta.learners.base import MetaParams
 
 
 class EpisodeReturns:
-    """The returns of the episodes of a batch of environments, as they end."""
+    """Collects the returns of the episodes of a batch of environments."""
 
     def __init__(self, num_environments: int) -> None:
         self._running = np.zeros(num_environments)
@@ -20,14 +20,14 @@ class EpisodeReturns:
         self._under_way = np.zeros(num_environments, bool)  # whether an action was taken in the episode
 
     def restart(self, starts: Bool[np.ndarray, "num"]) -> int:
-        """Forgets the episodes that a new lifetime cuts off, and counts them."""
+        """Drops the episodes that new lifetimes cut off, and counts them."""
         num_cut_off = int((self._under_way & starts).sum())
         self._running[starts] = 0.0
         self._has_ended[starts] = self._under_way[starts] = False
         return num_cut_off
 
     def add(self, rewards: Float[np.ndarray, "num time"], episode_ends: Bool[np.ndarray, "num time"]) -> list[float]:
-        """Counts the rewards of an unroll; the returns of the episodes that have ended in it."""
+        """Adds the rewards of an unroll. Returns the returns of the episodes that ended in it."""
         since = self._running[:, None] + np.cumsum(rewards, axis=1, dtype=np.float64)
         environments, steps = np.nonzero(episode_ends)
         totals = since[environments, steps]
@@ -48,11 +48,11 @@ class ActorRollout:
 
     Attributes:
       environment: the batch of environments.
-      state: what is kept of them on the device, the growing trajectory among it.
-      timestep: [num, ...] where they are, on the host or the device.
-      position: env steps of the unroll done.
+      state: their state on the device, including the growing trajectory.
+      timestep: [num, ...] their current time step, on the host or the device.
+      position: env steps of the unroll done so far.
       unroll_length: env steps of the unroll.
-      compiled_unroll: does several env steps in one program; None where they are done one by one.
+      compiled_unroll: does several env steps in one program; None if they are done one by one.
       returns: the returns of their episodes.
     """
 
@@ -74,7 +74,7 @@ class ActorRollout:
         self._act = programs.act
 
     def restart(self, starts: Bool[np.ndarray, "num"], seeds: UInt32[np.ndarray, "num"]) -> int:
-        """Begins lifetimes in the environments of `starts`. Returns how many episodes that cuts off."""
+        """Begins lifetimes in the environments of `starts`. Returns the number of episodes that this cuts off."""
         self.timestep = self.environment.reset(starts, seeds)
         return self.returns.restart(starts)
 
@@ -83,13 +83,13 @@ class ActorRollout:
         self.state, self.position = state, 0
 
     def infer_and_append(self, meta_params: MetaParams) -> Actions:
-        """The actions at the time step. What the learner made of it grows the trajectory, on the device."""
+        """The actions at the time step. The trajectory on the device grows by the learner's input and output."""
         self.state, actions = self._act(meta_params, self.state, self.timestep)
         self.position += 1
         return np.asarray(actions)
 
     def step(self, actions: Actions) -> None:
-        """Does the env step in which these actions are taken."""
+        """Takes these actions in the environments."""
         self.timestep = self.environment.step(actions)
 
     def run_compiled_unroll(self, compiled_unroll: CompiledUnroll, meta_params: MetaParams) -> None:

@@ -1,6 +1,6 @@
-"""What the shares of time say in words: which knob to turn.
+"""What limits the speed, and which config key helps, in one line.
 
-In a pipeline, the side that waits less is the one that the other waits for.
+In a pipeline, the side that waits less is the bottleneck.
 """
 
 from collections.abc import Mapping

@@ -4,17 +4,17 @@ import time
 from types import TracebackType
 
 QUEUE, INFERENCE, ENVIRONMENT = "queue", "inference", "environment"
-"""What an actor spends its time on."""
+"""Activities of an actor."""
 DATA, UPDATE = "data", "update"
-"""What the learner spends its time on: waiting for data, and updating."""
+"""Activities of the learner: waiting for data, and updating."""
 
 
 class Clock:
-    """Adds up the seconds that a thread spends on each of a few activities. Another thread may look at it.
+    """Adds up the seconds that a thread spends on each of a few activities. Other threads may read it.
 
     Attributes:
-      seconds: by activity, of those that have ended.
-      current: the activity that is going on, and when it began.
+      seconds: by activity, without the current one.
+      current: the current activity, and when it began.
     """
 
     def __init__(self, *activities: str) -> None:
@@ -23,29 +23,29 @@ class Clock:
         self._spending = {activity: _Spending(self, activity) for activity in activities}
 
     def spending(self, activity: str) -> "_Spending":
-        """Counts the time of a `with` block, in which no other is counted."""
+        """Counts the time of a `with` block. Blocks cannot be nested."""
         return self._spending[activity]
 
     def divide(self, seconds: float, source: str, target: str) -> None:
-        """Counts some of the time of one activity as another's, in which it was spent at the same time."""
+        """Counts some of the time of one activity as time of another, for activities within one program."""
         self.seconds[source] -= seconds
         self.seconds[target] += seconds
 
     def spent(self) -> dict[str, float]:
-        """Seconds by activity, with those of the one that is going on."""
+        """Seconds by activity, including the current one."""
         spent, current = dict(self.seconds), self.current
         if current is not None:
             spent[current[0]] += time.perf_counter() - current[1]
         return spent
 
     def running_for(self, activity: str) -> float:
-        """Seconds for which an activity has been going on; 0 if it is not."""
+        """Seconds since an activity began; 0 if it is not the current one."""
         current = self.current
         return time.perf_counter() - current[1] if current is not None and current[0] == activity else 0.0
 
 
 class _Spending:
-    """A `with` block whose time is counted: a class, for a generator costs more than what an actor's step can spare."""
+    """A `with` block whose time is counted. It is a class because a generator would be too slow for an actor's step."""
 
     def __init__(self, clock: Clock, activity: str) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""What an actor of Sebulba runs on its device for the lifetimes of one entry.
+"""The programs of an actor of Sebulba on its device, for the lifetimes of one entry.
 
 At every env step it takes the time steps of a batch of environments and gives a batch of actions. Learner states and
 the growing trajectory stay on the device.
@@ -23,10 +23,10 @@ EnvironmentStep = Callable[[dm_env.TimeStep, Action], dm_env.TimeStep]
 
 
 class Record(NamedTuple):
-    """What an actor keeps of one env step. `num` is the number of lifetimes side by side.
+    """What an actor records of one env step. `num` is its number of parallel lifetimes.
 
     Attributes:
-      actor_output: [num, ...] what the learner made of the time step; None where only rewards count.
+      actor_output: [num, ...] the learner's input, output and action; None if only rewards count.
       step_type, reward, discount: [num] of the time step.
     """
 
@@ -37,12 +37,12 @@ class Record(NamedTuple):
 
 
 class ActorState(NamedTuple):
-    """What an actor keeps on its device for the lifetimes of one entry.
+    """The state of an actor on its device, for the lifetimes of one entry.
 
     Attributes:
       lifetimes: [num, ...] the lifetimes, whose tasks, environments and time steps are on the host.
       noise: [unroll_length, num, ...] the noise of the unroll's actions, drawn at once because that is cheaper.
-      records: [unroll_length, num, ...] the growing trajectory, of a `Record` each env step.
+      records: [unroll_length, num, ...] the growing trajectory, one `Record` per env step.
       position: [] env steps of the unroll done.
     """
 
@@ -53,14 +53,14 @@ class ActorState(NamedTuple):
 
 
 class EntryActor(NamedTuple):
-    """The programs by which an actor rolls out the lifetimes of one entry. `num` is the number of lifetimes.
+    """The functions with which an actor rolls out the lifetimes of one entry. `num` is the number of lifetimes.
 
     Attributes:
       entry: the entry.
-      num_lifetimes: lifetimes side by side.
+      num_lifetimes: parallel lifetimes.
       unroll_length: env steps of an update.
-      num_members: members that share the lifetimes out in equal runs, each with a θ of its own; 0: all have one θ.
-      uses_actor_outputs: whether more than rewards and discounts is kept.
+      num_members: members, each with its own θ and an equal, consecutive share of the lifetimes; 0: all have one θ.
+      uses_actor_outputs: whether more than rewards and discounts is recorded.
     """
 
     entry: Entry
@@ -70,7 +70,7 @@ class EntryActor(NamedTuple):
     uses_actor_outputs: bool
 
     def init(self, meta_params: MetaParams, keys: Key[Array, "num"], timestep: dm_env.TimeStep) -> ActorState:
-        """A state in which no env step has been made, of lifetimes with these keys at these time steps [num, ...]."""
+        """The state before the first env step of lifetimes with these keys, at these time steps [num, ...]."""
         lifetimes = self._over_lifetimes(self._lifetime, meta_params, keys)
         noise = self._noise(lifetimes)
 
@@ -114,17 +114,17 @@ class EntryActor(NamedTuple):
         timestep: dm_env.TimeStep,
         until: Int[Array, ""],
     ) -> tuple[ActorState, dm_env.TimeStep]:
-        """Acts in environments that programs can step.
+        """Acts in environments that compiled programs can step.
 
         Args:
           step: (time step, actions) -> the next time step.
           meta_params: the θ that acts.
           state: the state.
-          timestep: [num, ...] where the lifetimes are.
-          until: [] the position of the unroll at which to stop; a NaN or an infinite number stops it before.
+          timestep: [num, ...] the current time steps.
+          until: [] the position of the unroll at which to stop; a NaN or an infinite number stops it earlier.
 
         Returns:
-          The state and the time step that are reached.
+          The new state and time steps.
         """
 
         def goes_on(reached: tuple[ActorState, dm_env.TimeStep]) -> Bool[Array, ""]:
@@ -144,7 +144,7 @@ class EntryActor(NamedTuple):
     ) -> Trajectory:
         """The trajectory [num, ...] of an unroll that began with these learner states and ends at this time step.
 
-        The time step may be NumPy's, as an environment gives it.
+        The time step may hold NumPy arrays, as environments return them.
         """
 
         def shifted(leaf: Shaped[Array, "time num"], last: Shaped[ArrayLike, "num"]) -> Shaped[Array, "num time"]:
@@ -198,7 +198,7 @@ class EntryActor(NamedTuple):
     def _policy_step(
         self, meta_params: MetaParams, lifetimes: LifetimeState, noise: Noise, timestep: dm_env.TimeStep
     ) -> tuple[Record, Action, LifetimeState]:
-        """What the learner makes of the time steps: the record to keep, the actions, and the lifetimes after them."""
+        """Runs the learner on the time steps: the record, the actions, and the lifetimes after them."""
         inner_loop = self.entry.inner_loop
         actor_output, lifetimes = self._over_lifetimes(
             functools.partial(policy_step, inner_loop.step, inner_loop.policy, inner_loop.make_learner_input),

@@ -1,13 +1,13 @@
-"""Sebulba: actors and a learner, for environments that live on the host (Podracer, Hessel et al. 2021, section 4).
+"""Sebulba: actors and a learner, for host environments (Podracer, Hessel et al. 2021, section 4).
 
-The programs of both sides, as pure functions. An actor rolls out its slots of the outer loop, all their lifetimes side
-by side: at every env step it takes the time steps of a batch of environments and gives a batch of actions, while
-learner states and the growing trajectory stay on its device. After an unroll it hands over one shard of what must
-travel for each learner device. On every learner device, the learner joins the shards of all actors and updates.
+The programs of both sides, as pure functions. An actor rolls out all lifetimes of its slots in parallel: at every env
+step it takes the time steps of a batch of environments and returns a batch of actions, while learner states and the
+growing trajectory stay on its device. After an unroll it hands over one shard of summaries for each learner device. On
+every learner device, the learner joins the shards of all actors and updates.
 
 An update takes one unroll of every actor, so the work of an update is the same for any number of actors and learner
-devices. Learner device d holds the d-th run of slots, as on Anakin; each actor has an equal part of every run of its
-own process, so that no experience travels between processes.
+devices. Learner device d holds the d-th range of slots, as on Anakin. Each actor has an equal part of every range of
+its own process, so that processes exchange no experience.
 """
 
 import dataclasses
@@ -38,9 +38,9 @@ class Sebulba:
     Attributes:
       outer_loop: the outer loop.
       entry_actors: by entry.
-      slots: which slots each actor of this process rolls out.
+      slots: the slots of each actor of this process.
       num_learner_devices: devices of this process that the update is mapped over.
-      slots_per_shard: slots of one actor that one learner device updates by.
+      slots_per_shard: slots of one actor for one learner device.
     """
 
     outer_loop: OuterLoop
@@ -55,11 +55,11 @@ class Sebulba:
         return self.outer_loop.env_steps_per_update
 
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> TrainingState:
-        """The state before the first update, by settings [1] and θ [1, ...], or None for a fresh one."""
+        """The state before the first update, from settings [1] and θ [1, ...] or None for a fresh one."""
         return TrainingState(jax.vmap(self.outer_loop.init)(settings, meta_params), ())
 
     def actor_params(self, outer: OuterState, slots: Int[Array, "num_slots"]) -> MetaParams:
-        """The θ that acts: [num_slots * num_members, ...], or θ itself where there are no members."""
+        """The θ that acts: [num_slots * num_members, ...], or θ itself if there are no members."""
         loop = self.outer_loop
         draws = jax.vmap(loop.draw, in_axes=(None, 0))(outer, slots)
         if loop.num_members == 0:
@@ -87,13 +87,13 @@ class Sebulba:
         )
 
     def is_staggered(self, slots: Int[np.ndarray, "num_slots"]) -> tuple[bool, ...]:
-        """By entry, whether some lifetime of these slots goes on through every update but an actor's first."""
+        """By entry, whether some lifetime of these slots continues across every update except an actor's first."""
         num_updates = max(self.outer_loop.unrolls_per_lifetime)
         first_steps = [self.first_steps(update, slots) for update in range(num_updates)]
         return tuple(all(steps.any() for steps in by_update) for by_update in zip(*first_steps, strict=True))
 
     def shards(self, trajectories: tuple[Trajectory, ...]) -> tuple[Summaries, ...]:
-        """What must travel of an actor's trajectories by entry: by learner device, [1, ...] of its run of slots."""
+        """The summaries of an actor's trajectories (by entry): by learner device, [1, ...] for its range of slots."""
         members = (self.outer_loop.num_members,) if self.outer_loop.num_members else ()
         num_slots = self.num_learner_devices * self.slots_per_shard
         by_slot = tuple(
@@ -110,7 +110,7 @@ class Sebulba:
         return tuple(jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], divided) for i in devices)
 
     def update(self, outer: OuterState, by_actor: tuple[Summaries, ...]) -> tuple[OuterState, Metrics]:
-        """One update of a learner device, under DEVICE_AXIS, by what has travelled to it from each actor."""
+        """One update of a learner device, under DEVICE_AXIS, from the shards of all actors."""
         slots_per_device = self.slots_per_shard * len(self.slots)
         slots = jax.lax.axis_index(DEVICE_AXIS) * slots_per_device + jnp.arange(slots_per_device)
         summaries = jax.tree.map(lambda *parts: jnp.concatenate(parts), *by_actor)

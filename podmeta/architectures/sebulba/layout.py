@@ -1,4 +1,4 @@
-"""Which devices learn, which act, and how many actors there are."""
+"""The division of devices into learner and actor devices, and the number of actors."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from podmeta.errors import InputError
 
 
 class Layout(NamedTuple):
-    """The devices of this process, shared out: the first ones learn, those after them act.
+    """The division of this process's devices: the first ones learn, those after them act.
 
     Attributes:
       num_learner_devices: devices that the update is mapped over.
-      num_actor_devices: devices that only act; 0: those that learn act as well.
-      threads_per_device: actors of each actor device.
+      num_actor_devices: devices that only act; 0: the learner devices also act.
+      threads_per_device: actors per actor device.
     """
 
     num_learner_devices: int
@@ -43,7 +43,7 @@ class Layout(NamedTuple):
 
 
 def make_layout(config: SebulbaConfig, num_devices: int) -> Layout:
-    """Shares out `num_devices` devices.
+    """Divides `num_devices` devices.
 
     Raises:
       InputError: there are not enough.

@@ -1,8 +1,8 @@
-"""The learner: a thread that takes an unroll of every actor, updates θ, and publishes it to the actors.
+"""The learner: a thread that takes an unroll from every actor, updates θ, and publishes it to the actors.
 
-It alone launches updates, and with them every collective: two threads that launch collectives in different orders
-exchange each other's values without a word. It has a thread to itself, so that whoever waits for it hears of signals
-and faults meanwhile, and can go without an update that takes long: an XLA program cannot be interrupted.
+Only this thread launches updates, and with them all collectives: if two threads launch collectives in different orders,
+they silently exchange each other's values. It is a separate thread, so that the thread that waits for it can handle
+signals and faults, and can abandon a long update: an XLA program cannot be interrupted.
 """
 
 import dataclasses
@@ -30,17 +30,17 @@ MetricsRow = dict[str, np.ndarray | np.floating]  # of one update, by name
 
 @dataclasses.dataclass
 class UpdateRequest:
-    """A request for updates. The learner thread adds results to it until it ends or is abandoned.
+    """A request for updates. The learner thread adds results until the request ends or is abandoned.
 
     Attributes:
-      num_updates: how many are asked for.
-      rows: the metrics of those that are done.
-      lags: by unroll that they have taken, updates between the θ that acted and the θ that learned.
-      depths: by update, unrolls that waited beside those it took.
+      num_updates: number of updates requested.
+      rows: the metrics of the updates done.
+      lags: by unroll used, updates between the θ that acted and the θ that learned.
+      depths: by update, unrolls that were waiting besides those it used.
       episode_returns: of the episodes that ended in the unrolls.
       num_cut_off: episodes that lifetimes cut off, which have no return.
-      error: what went wrong in the update after them.
-      ended: set when the learner is through with it.
+      error: the error of the update after them.
+      ended: set when the learner is done with the request.
     """
 
     num_updates: int
@@ -76,8 +76,8 @@ class LearnerThread(AbandonableThread):
         Args:
           sebulba: the programs.
           layout: which devices learn and which act.
-          outer: the outer loop's state to go on from, on the host.
-          pipeline: where unrolls come from and θ goes to.
+          outer: the outer loop's state to start from, on the host.
+          pipeline: provides unrolls and takes θ.
           cores: the CPU's cores, as the actors and the learner share them.
           on_compiled: called in the thread, once its update is compiled.
         """
@@ -99,13 +99,13 @@ class LearnerThread(AbandonableThread):
         self._committing = threading.Lock()
 
     def begin(self, num_updates: int) -> UpdateRequest:
-        """Asks for updates. It ends with fewer where one fails, or the pipeline is stopped or has a fault."""
+        """Requests updates. The request ends early if an update fails, or if the pipeline is stopped or has a fault."""
         request = self._current = UpdateRequest(num_updates)
         self._requests.put(request)
         return request
 
     def leave(self) -> None:
-        """Lets nothing become of the request any more: an update that is under way is as if it had not been begun."""
+        """Abandons the request: an update in progress has no effect."""
         with self._committing:
             self._current = None
 
@@ -114,11 +114,11 @@ class LearnerThread(AbandonableThread):
         self._requests.put(None)
 
     def publish(self) -> None:
-        """Lets actors act by the newest state."""
+        """Publishes the newest state to the actors."""
         self._pipeline.publish(self._version, self.on_actor_devices())
 
     def on_actor_devices(self) -> dict[jax.Device, OuterState]:
-        """What actors need of the newest state, [1, ...] on each actor device. A learner device has its own copy."""
+        """The actors' part of the newest state, [1, ...] on each actor device. A learner device has its own copy."""
         actor_view = self._actor_view(self.device_state)
         learner_devices = self._layout.learner_devices()
         return {
@@ -129,7 +129,7 @@ class LearnerThread(AbandonableThread):
         }
 
     def run(self) -> None:
-        """The thread."""
+        """The main function of the thread."""
         while (request := self._requests.get()) is not None:
             try:
                 self._do(request)
@@ -159,7 +159,7 @@ class LearnerThread(AbandonableThread):
             self.publish()
 
     def _updated(self, unrolls: Sequence[Unroll]) -> tuple[OuterState, MetricsRow]:
-        """The state after one update more, and the update's metrics."""
+        """The state after one more update, and the update's metrics."""
         by_actor = tuple(join_shards(unroll.shards, DEVICE_AXIS) for unroll in unrolls)
         if self._compiled_update is None:
             start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""What passes between actors and the learner: unrolls one way, θ the other, and the first fault of anyone.
+"""The connection between actors and the learner: unrolls, θ, and the first fault.
 
-One lock guards it all. Actor i's unroll u serves update u, together with unroll u of every other actor. An actor may
-begin it once θ has seen u - max_lag updates, so that no more than max_lag + 1 unrolls of an actor ever wait: the queue
-is bounded by the same rule that bounds the lag. With max_lag = 0 actors and learner strictly alternate.
+One lock protects everything. Unroll u of every actor belongs to update u. An actor may begin it once u - max_lag
+updates of θ are done, so no more than max_lag + 1 unrolls of an actor ever wait: the rule that bounds the lag also
+bounds the queue. With max_lag = 0 actors and learner strictly alternate.
 """
 
 import math
@@ -17,11 +17,11 @@ from podmeta.outer.base import OuterState, Summaries
 
 
 class Published(NamedTuple):
-    """A state of the outer loop that actors may act by.
+    """A published state of the outer loop.
 
     Attributes:
-      version: updates it has seen.
-      state: [1, ...] what actors need of the state, on the actor's device.
+      version: updates done in it.
+      state: [1, ...] the actors' part of the state, on the actor's device.
     """
 
     version: int
@@ -29,13 +29,13 @@ class Published(NamedTuple):
 
 
 class Unroll(NamedTuple):
-    """What an actor hands over for one update.
+    """The unroll of one actor for one update.
 
     Attributes:
-      version: updates that the θ it acted by had seen.
-      shards: by learner device, what must travel of the actor's slots, on that device.
+      version: updates done in the θ that acted.
+      shards: by learner device, the summaries of the actor's slots, on that device.
       episode_returns: returns of the episodes that ended in it, by termination or truncation.
-      num_cut_off: episodes that ended because their lifetimes had, when it began.
+      num_cut_off: episodes that were cut off at its start, because their lifetimes ended.
     """
 
     version: int
@@ -45,7 +45,7 @@ class Unroll(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What went wrong in an actor.
+    """An error in an actor.
 
     Attributes:
       where: the actor, in words.
@@ -57,7 +57,7 @@ class Fault(NamedTuple):
 
 
 class Pipeline:
-    """The meeting place of actors and learner."""
+    """Connects actors and learner."""
 
     def __init__(self, num_actors: int, max_lag: int) -> None:
         self._max_lag = max_lag
@@ -69,7 +69,7 @@ class Pipeline:
         self._stopped = False
 
     def newest(self, device: jax.Device, update: int) -> Published | None:
-        """For an actor: waits until it may begin the unroll of an update. None: it is to stop."""
+        """For an actor: waits until it may begin the unroll of an update. None: it must stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._version >= update - self._max_lag)
             return None if self._stopped else self._published[device]
@@ -81,20 +81,20 @@ class Pipeline:
             self._changed.notify_all()
 
     def fail(self, where: str, error: BaseException) -> None:
-        """For an actor: reports what went wrong. Only the first report counts."""
+        """For an actor: reports an error. Only the first report counts."""
         with self._changed:
             self._fault = self._fault or Fault(where, error)
             self._changed.notify_all()
 
     def publish(self, version: int, by_device: Mapping[jax.Device, OuterState]) -> None:
-        """For the learner: lets actors act by a state that has seen `version` updates."""
+        """For the learner: publishes the state after `version` updates."""
         with self._changed:
             self._published = {device: Published(version, state) for device, state in by_device.items()}
             self._version = version
             self._changed.notify_all()
 
     def collect(self) -> list[Unroll] | None:
-        """For the learner: waits for the next unroll of every actor. None: it is to stop, or an actor has failed."""
+        """For the learner: waits for the next unroll of every actor. None: it must stop, or an actor has failed."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._fault is not None or all(self._waiting))
             if self._stopped or self._fault is not None:
@@ -113,7 +113,7 @@ class Pipeline:
 
     @property
     def stopped(self) -> bool:
-        """Whether actors are to stop, for one to see in the middle of an unroll, which nobody will want."""
+        """Whether actors must stop, so that an actor can leave an unroll unfinished."""
         return self._stopped
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
-"""A stage on Sebulba: the actors, the learner, and an eye on both of them.
+"""A stage on Sebulba: starts and watches the actors and the learner.
 
-The thread that calls `advance` does none of the work. It waits for the learner, and looks for what may end the stage:
-a stop that is requested, an actor that has failed, an environment that does not answer.
+The thread that calls `advance` does none of the work. It waits for the learner, and watches for events that end the
+stage: a stop request, a failed actor, an environment that does not answer.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ class SebulbaSession:
           sebulba: the programs.
           config: threads, lag and timeout.
           layout: which devices learn and which act.
-          state: the state to go on from.
+          state: the state to start from.
           make_environments: makes the environments of one actor, by entry.
         """
         self._config = config
@@ -90,7 +90,7 @@ class SebulbaSession:
 
     @property
     def compile_seconds(self) -> float:
-        """Seconds spent compiling so far, the start of environments among them."""
+        """Seconds spent compiling so far, including the start of environments."""
         return self._seconds_to_start + self._learner.compile_seconds
 
     @property
@@ -105,10 +105,10 @@ class SebulbaSession:
         )
 
     def advance(self, num_updates: int, stop_requested: Callable[[], bool]) -> Advance:
-        """Does `num_updates` updates, or fewer where a stop is requested meanwhile. The first call starts all threads.
+        """Does `num_updates` updates, or fewer if a stop is requested meanwhile. The first call starts all threads.
 
-        An update that is then under way is left to itself where it takes longer than some seconds: θ stays as it was
-        before it. Where something fails between two updates, those before it are returned, and the next call raises.
+        An update in progress is then abandoned if it takes longer than some seconds, and θ stays as it was before it.
+        If something fails between two updates, the updates before it are returned, and the next call raises.
 
         Raises:
           InputError: an environment cannot be made.
@@ -139,11 +139,11 @@ class SebulbaSession:
         return Advance(len(request.rows), metrics, self._flow_metrics(request, seconds, before), seconds)
 
     def state(self) -> TrainingState:
-        """The state on the host. What is under way in environments is not in it."""
+        """The state on the host, without the state of environments."""
         return TrainingState(jax.tree.map(lambda leaf: leaf[None], unreplicate(self._learner.device_state)), ())
 
     def close(self) -> str | None:
-        """Ends all threads and environments, however they are; says where the time went."""
+        """Ends all threads and environments, in whatever state they are. Returns a line about where the time went."""
         self._pipeline.stop()
         self._learner.stop()
         deadline = time.monotonic() + _JOIN_TIMEOUT_S
@@ -167,7 +167,7 @@ class SebulbaSession:
         return advise(_difference(now.actors, start.actors), _difference(now.learner, start.learner))
 
     def _start(self, stop_requested: Callable[[], bool]) -> None:
-        """Starts the learner and, one after the other, the actors, for the first compiles the programs of all."""
+        """Starts the learner and then one actor after the other, because the first compiles the programs of all."""
         self._learner.start()
         programs = make_actor_programs(self._sebulba)
         states = self._learner.on_actor_devices()
@@ -184,7 +184,7 @@ class SebulbaSession:
         self._learner.publish()
 
     def _wait_for(self, event: threading.Event, stop_requested: Callable[[], bool]) -> bool:
-        """Waits for an event. False where the stage is to end before it: then all threads have been asked to stop."""
+        """Waits for an event. False if the stage must end before it; all threads have then been asked to stop."""
         while not event.wait(_LOOK_EVERY_S):
             is_to_end = stop_requested() or self._pipeline.fault is not None
             stuck = None if is_to_end else self._stuck()
@@ -195,7 +195,7 @@ class SebulbaSession:
         return True
 
     def _stuck(self) -> SessionError | None:
-        """What there is to say of an environment that does not answer."""
+        """The error message about an environment that does not answer."""
         for actor in self._actors:
             timeout_s, named = self._config.actor_timeout_s, "architecture.actor_timeout_s="
             if not actor.is_prepared.is_set() and timeout_s < _START_TIMEOUT_S:
@@ -205,7 +205,7 @@ class SebulbaSession:
         return None
 
     def _what_failed(self, request: UpdateRequest) -> SessionError | None:
-        """What there is to say of the first actor that has failed, or else of the learner."""
+        """The error message of the first actor that failed, or else of the learner."""
         if self._pipeline.fault is not None:
             return _as_session_error(*self._pipeline.fault)
         return None if request.error is None else _as_session_error(self._learner.name, request.error)
@@ -221,7 +221,7 @@ class SebulbaSession:
         return _Shares(self._learner.clock.spent(), actors)
 
     def _flow_metrics(self, request: UpdateRequest, seconds: float, before: _Shares) -> dict[str, float]:
-        """The metrics of the flow of data during a request."""
+        """The metrics of the data flow during a request."""
         now = self._shares()
         values = {
             "updates_per_second": len(request.rows) / seconds,
@@ -258,7 +258,7 @@ def _close_all(environments: Sequence[HostEnvironment]) -> None:
 
 
 def _as_session_error(where: str, error: BaseException) -> SessionError:
-    """An error in words. One of ours says all there is to say; of any other, the traceback is shown."""
+    """The session error for an error. For errors that are not podmeta's own, it includes the traceback."""
     if isinstance(error, SessionError):
         return error
     if is_about_a_loss(error):

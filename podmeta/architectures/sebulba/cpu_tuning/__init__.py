@@ -1,1 +1,1 @@
-"""What makes Sebulba faster on a few CPU cores, and is no part of the architecture: it computes the same without."""
+"""Optimisations for few CPU cores. They are not part of the architecture: Sebulba computes the same without them."""

@@ -1,7 +1,7 @@
-"""Env steps in one program with inference, where environments have a compiled step and the device is the CPU.
+"""Env steps and inference in one program, for environments with a compiled step and actors on the CPU.
 
-An env step then needs no Python: actors of a small network spend most of their time on Python, and waiting for one
-another's interpreter lock.
+An env step then needs no Python. With a small network, actors would otherwise spend most of their time in Python, and
+waiting for the interpreter lock.
 """
 
 import functools
@@ -35,15 +35,16 @@ def compile_unroll(
     clock: Clock,
     arguments: Arguments,
 ) -> "CompiledUnroll | None":
-    """The program that rolls out the lifetimes of one entry; None where there can be none.
+    """The program that rolls out the lifetimes of one entry; None if there can be none.
 
     Args:
       programs: those of the entry.
       environment: the batch.
       device: the actor's.
-      is_staggered: whether lifetimes never start all at once again. A compiled step ends where they do.
+      is_staggered: whether lifetimes never all start at once again. Environments are made anew if they do, which a
+        compiled step cannot follow.
       clock: the actor's.
-      arguments: of the shapes of all others. The state is given up.
+      arguments: examples with the shapes of all later ones. The state is donated.
     """
     if device.platform != "cpu" or not is_staggered:
         return None
@@ -55,7 +56,7 @@ class CompiledUnroll:
     """The program that rolls out the lifetimes of one entry, for one batch of environments.
 
     Attributes:
-      steps_at_once: env steps of the next call.
+      steps_at_once: the number of env steps of the next call.
     """
 
     def __init__(self, programs: CompiledEntry, compiled: CompiledStep, clock: Clock, arguments: Arguments) -> None:
@@ -74,7 +75,7 @@ class CompiledUnroll:
     def __call__(
         self, meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep, position: int
     ) -> tuple[ActorState, dm_env.TimeStep, int]:
-        """Env steps from a position of the unroll. Returns the state, time step and position that are reached."""
+        """Does env steps from a position of the unroll. Returns the new state, time step and position."""
         until = np.int32(min(position + self.steps_at_once, self._unroll_length))
         start = time.perf_counter()
         with self._clock.spending(ENVIRONMENT):  # whose failure to answer is looked for
@@ -87,7 +88,7 @@ class CompiledUnroll:
         return state, timestep, reached
 
     def check(self, num_steps: int, timestep: dm_env.TimeStep) -> None:
-        """Checks the time step that a call has reached in this many env steps.
+        """Checks the time step at the end of a call of this many env steps.
 
         Raises:
           PodmetaError: an environment failed; the message names it.
@@ -98,7 +99,7 @@ class CompiledUnroll:
 def _seconds_to_act(
     act_alone: Callable[..., PyTree], meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep
 ) -> float:
-    """How long inference takes for one env step in a program. The state is given up."""
+    """Seconds of inference for one env step in a compiled program. The state is donated."""
     state, _ = act_alone(meta_params, state, timestep, 0)
     seconds, position, num_steps = 0.0, 0, 1
     while seconds < _TIMED_FOR_S:

@@ -1,4 +1,4 @@
-"""Keeping threads to some of the CPU's cores, so that those which take turns need not wake one another's core."""
+"""Pins threads to CPU cores, so that threads that take turns do not have to wake another core."""
 
 import contextlib
 import os
@@ -9,19 +9,19 @@ _CAN_KEEP = hasattr(os, "sched_setaffinity")
 
 
 class SharedCores:
-    """The cores of this process, as actors and all other threads share them. It does nothing where Linux is not.
+    """The division of this process's cores among actors and other threads. It does nothing outside Linux.
 
     Attributes:
-      by_actor: the cores that each actor is kept to.
-      of_others: the cores that no actor is kept to; all, where actors leave none or are not kept.
+      by_actor: the cores that each actor is pinned to.
+      of_others: the cores without pinned actors; all cores if there are none, or if no actor is pinned.
     """
 
     def __init__(self, num_actors: int, num_cores: int) -> None:
-        """Keeps nobody yet.
+        """Pins no thread yet.
 
         Args:
-          num_actors: how many actors there are.
-          num_cores: how many cores they share, one each, in turn; 0: every actor may use all.
+          num_actors: number of actors.
+          num_cores: number of cores that they are pinned to in turn; 0: no pinning.
         """
         self._available = available_cores()
         shared = sorted(self._available)[:num_cores]
@@ -31,12 +31,12 @@ class SharedCores:
         self.of_others: Set[int] = self._available - frozenset().union(*self.by_actor) or self._available
 
     def keep_actor(self, index: int) -> None:
-        """Keeps this thread, and those that it starts from now on, to the cores of an actor."""
+        """Pins this thread, and those that it starts from now on, to the cores of an actor."""
         if _CAN_KEEP:
             os.sched_setaffinity(0, self.by_actor[index])
 
     def keep_others(self) -> None:
-        """Keeps the threads of this process that are kept to no core to those that actors leave."""
+        """Pins the unpinned threads of this process to the cores without actors."""
         _move_threads(self._available, self.of_others)
 
     def release_others(self) -> None:
@@ -45,12 +45,12 @@ class SharedCores:
 
 
 def available_cores() -> Set[int]:
-    """The cores that this thread may use; none where the system does not tell."""
+    """The cores that this thread may use; none if the system does not say."""
     return os.sched_getaffinity(0) if _CAN_KEEP else frozenset()
 
 
 def _move_threads(before: Set[int], after: Set[int]) -> None:
-    """Keeps to `after` those threads of this process that have been kept to `before`, which may be all cores."""
+    """Pins the threads of this process that were pinned to `before`, which may be all cores, to `after`."""
     if not _CAN_KEEP or before == after:
         return
     for thread in Path("/proc/self/task").iterdir():
