@@ -1,1 +1,1 @@
-"""What is learnt: environments, task distributions and task transforms."""
+"""Environments, task distributions and task transforms."""

@@ -1,12 +1,12 @@
-"""What is learnt: the functional environment interface that every JAX environment follows.
+"""The functional interface of JAX environments.
 
-An environment is a set of pure functions over `dm_env.TimeStep` and dm_env specs. It is drawn in two stages: a
-*task* is drawn once per lifetime (arm probabilities, a permutation, a reward sign), and episodes are played on it.
+An environment is a set of pure functions over `dm_env.TimeStep` and dm_env specs. A *task* is drawn once per lifetime
+(arm probabilities, a permutation, a reward sign), and episodes are played on it.
 
-Episode ends follow dm_env's own contract. The time step that ends an episode has `step_type` LAST; its `discount`
-is 0 where the episode *terminated* and 1 where it was *truncated* (a time limit), so that the two are never
-confused. The step after a LAST one ignores its action and starts the next episode with a FIRST time step
-(`step_or_reset`). That reset counts as an env step, here as on every host environment.
+Episode ends follow dm_env's contract. The time step that ends an episode has `step_type` LAST; its `discount` is 0 if
+the episode *terminated* and 1 if it was *truncated* (a time limit). The step after a LAST one ignores its action and
+starts the next episode with a FIRST time step (`step_or_reset`). This reset counts as an env step, as in every host
+environment.
 """
 
 import abc
@@ -31,12 +31,12 @@ class Environment(abc.ABC, Generic[Task, EnvironmentState]):
 
     @property
     def episodes_end(self) -> bool:
-        """Whether an episode ever ends. Where none does, no reset is computed at every env step for nothing."""
+        """Whether episodes ever end. If not, resets need not be computed at every env step."""
         return True
 
     @property
     def num_tasks(self) -> float | None:
-        """How many different tasks there are at most; `math.inf` if too many to count; None if not known."""
+        """The number of different tasks, at most; `math.inf` if too many to count; None if unknown."""
         return None
 
     @abc.abstractmethod
@@ -62,18 +62,18 @@ class Environment(abc.ABC, Generic[Task, EnvironmentState]):
         """Advances an episode that has not ended by one action."""
 
     def expected_rewards(self, task: Task, state: EnvironmentState) -> Float[Array, "num_actions"] | None:
-        """The expected immediate reward of every action, where the environment knows it; else None.
+        """The expected immediate reward of every action; None if the environment does not know it.
 
-        Where it is known (bandits), the regret of an action is its distance from the best.
+        The regret of an action is its distance from the best.
         """
         del task, state
         return None
 
     def expected_advantages(self, task: Task, state: EnvironmentState) -> Float[Array, "num_actions"] | None:
-        """What a teacher thinks of every action, where the environment has one; else None.
+        """A teacher's expected advantage of every action; None if the environment has no teacher.
 
-        This includes what the action leads to, unlike `expected_rewards`. The best action has 0, and the mean over
-        actions is about -1; where all actions are equal, all have 0.
+        Unlike `expected_rewards`, it includes later consequences of the action. The best action has 0, and the mean
+        over actions is about -1; if all actions are equal, all have 0.
         """
         del task, state
         return None
@@ -94,7 +94,7 @@ def transition(
     terminated: Array | bool = False,
     truncated: Array | bool = False,
 ) -> dm_env.TimeStep:
-    """A MID time step, or a LAST one where the episode terminated (discount 0) or was truncated (discount 1)."""
+    """A MID time step, or a LAST one if the episode terminated (discount 0) or was truncated (discount 1)."""
     last = jnp.logical_or(terminated, truncated)
     step_type = jnp.where(last, int(dm_env.StepType.LAST), int(dm_env.StepType.MID))
     return _time_step(step_type, reward, 1.0 - jnp.asarray(terminated, jnp.float32), observation)
@@ -108,7 +108,7 @@ def step_or_reset(
     timestep: dm_env.TimeStep,
     action: Action,
 ) -> tuple[EnvironmentState, dm_env.TimeStep]:
-    """Steps an episode under way; after a LAST `timestep`, ignores `action` and starts the next episode.
+    """Steps the current episode; after a LAST `timestep`, ignores `action` and starts the next episode.
 
     Args:
       environment: the environment.
@@ -140,7 +140,7 @@ def is_last(timestep: dm_env.TimeStep) -> Array:
 
 
 def is_truncated(timestep: dm_env.TimeStep) -> Array:
-    """Whether a (traced) time step ends an episode that might have gone on: by a time limit, not by termination."""
+    """Whether a (traced) time step ends an episode by a time limit, not by termination."""
     return jnp.logical_and(is_last(timestep), timestep.discount > 0)
 
 

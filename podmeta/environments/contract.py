@@ -1,7 +1,7 @@
-"""dm_env's contract, checked: what an environment hands out is one of its time steps, or an error that says what came.
+"""Checks of dm_env's contract: an environment returns a valid time step, or an error says what it returned instead.
 
-Pools of environments and agents use the same checks. Those of single time steps are plain Python, because an array
-operation takes longer than all of them together; those of whole batches are few operations of NumPy.
+Host environments and agents use the same checks. Checks of single time steps are plain Python, because one array
+operation takes longer than all of them together. Checks of whole batches are a few NumPy operations.
 """
 
 import traceback
@@ -33,7 +33,7 @@ class FaultyEnvironmentError(Exception):
 
     Attributes:
       index: the environment's place in the batch.
-      what: what happened to it, such as "gave nan as its reward", with a traceback where there is one.
+      what: what happened, such as "gave nan as its reward", with a traceback if there is one.
     """
 
     def __init__(self, index: int, what: str):
@@ -50,7 +50,7 @@ def checked_scalars(timestep: object) -> Scalars:
     """The step type, reward and discount of a time step.
 
     Raises:
-      ContractError: it is no time step, or one of them is not what dm_env says.
+      ContractError: it is not a time step, or one of them breaks the contract.
     """
     if type(timestep) is dm_env.TimeStep:
         step_type, reward, discount, _ = timestep
@@ -91,7 +91,7 @@ def _checked_scalars(timestep: Any) -> Scalars:
 
 
 def number(what: str, value: object) -> float:
-    """The real number that a value is, which may be an array of shape () or (1,).
+    """The real number in a value, which may be an array of shape () or (1,).
 
     Args:
       what: what messages call it, such as "reward".
@@ -126,12 +126,12 @@ def real_array(what: str, value: object) -> Shaped[np.ndarray, "..."]:
 
 
 def check_follows(step_type: int, previous: int | None, may_reset: bool = False) -> None:
-    """That a time step may come after another.
+    """Checks that a time step may follow another.
 
     Args:
       step_type: of the time step.
-      previous: of the one before; None: a lifetime begins.
-      may_reset: whether somebody may have reset the environment in the middle of an episode.
+      previous: of the previous one; None: a lifetime begins.
+      may_reset: whether the environment may have been reset in the middle of an episode.
 
     Raises:
       ContractError: it may not.
@@ -145,11 +145,11 @@ def check_follows(step_type: int, previous: int | None, may_reset: bool = False)
 def check_order(
     step_type: Int[np.ndarray, "B"], previous: Int[np.ndarray, "B"], ended: Bool[np.ndarray, "B"]
 ) -> Bool[np.ndarray, "B"]:
-    """That the time steps of a batch follow those before: FIRST after LAST, and nowhere else.
+    """Checks that the time steps of a batch may follow the previous ones: FIRST after LAST, and nowhere else.
 
     Args:
       step_type: of the time steps.
-      previous: of the ones before.
+      previous: of the previous ones.
       ended: whether those were LAST.
 
     Returns:
@@ -166,7 +166,7 @@ def check_order(
 
 
 def check_starts(step_type: Int[np.ndarray, "B"], starts: Bool[np.ndarray, "B"]) -> None:
-    """That every lifetime of `starts` begins with FIRST.
+    """Checks that every lifetime of `starts` begins with FIRST.
 
     Raises:
       FaultyEnvironmentError: one does not.
@@ -178,7 +178,7 @@ def check_starts(step_type: Int[np.ndarray, "B"], starts: Bool[np.ndarray, "B"])
 
 
 def check_numbers(timestep: dm_env.TimeStep) -> None:
-    """That the observations of a batch are finite, and its rewards finite and at most `LARGEST_REWARD` in size.
+    """Checks that observations of a batch are finite, and its rewards at most `LARGEST_REWARD` in magnitude.
 
     Raises:
       FaultyEnvironmentError: one is not.
@@ -200,7 +200,7 @@ def check_numbers(timestep: dm_env.TimeStep) -> None:
 
 
 def check_distinct(environments: Sequence[object]) -> None:
-    """That no environment of a batch is another one.
+    """Checks that no environment occurs twice in a batch.
 
     Raises:
       FaultyEnvironmentError: two are the same object, so that their episodes would interleave.
@@ -215,7 +215,7 @@ def check_distinct(environments: Sequence[object]) -> None:
 
 
 def shown(value: object) -> str:
-    """A value as messages show it, in one short line."""
+    """A value in one short line, for messages."""
     try:
         text = repr(value)
     except Exception:
@@ -224,7 +224,7 @@ def shown(value: object) -> str:
 
 
 def cut(text: str, longest: int = _LONGEST_ERROR) -> str:
-    """A text without its middle where it is longer than `longest` characters."""
+    """A text, without its middle if it is longer than `longest` characters."""
     if len(text) <= longest:
         return text
     half = longest // 2
@@ -232,12 +232,12 @@ def cut(text: str, longest: int = _LONGEST_ERROR) -> str:
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback of an error, cut where it is very long."""
+    """The traceback of an error, shortened if it is very long."""
     return cut("".join(traceback.format_exception(error)))
 
 
 def in_words(error: BaseException) -> str:
-    """An error in one line: its class and message, cut where it is very long."""
+    """An error in one line: its class and message, shortened if it is very long."""
     if isinstance(error, SystemExit):
         return f"it called sys.exit({'' if error.code is None else shown(error.code)})"
     try:

@@ -1,4 +1,4 @@
-"""Importing what belongs to an extra, only where it is needed; and names similar to a wrong one."""
+"""Imports of extras, only when they are needed; and suggestions for misspelt names."""
 
 import contextlib
 import difflib
@@ -29,7 +29,7 @@ def import_extra(module: str, environment: str) -> ModuleType:
 
 
 def near(name: str, known: Iterable[str], otherwise: str = "No name there is similar.") -> str:
-    """A hint, which is a sentence: the known names that look like `name`, or `otherwise` where none does."""
+    """A sentence with the known names that resemble `name`, or `otherwise` if none does."""
     by_lower_case = {candidate.lower(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.lower(), by_lower_case, cutoff=0.5)
     if not matches:

@@ -1,4 +1,4 @@
-"""The JAX environments by their configs: the one place to register one. Those of the host are in host/registry.py."""
+"""The registry of JAX environments. Host environments are in host/registry.py."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +41,7 @@ from podmeta.errors import InputError
 from podmeta.factories import Factory
 
 MakeEnvironment = Callable[[Any], AnyEnvironment]
-"""Makes an environment, without transforms, from its config. Raises an InputError where a key does not fit."""
+"""Makes an environment, without transforms, from its config. Raises an InputError if a key does not fit."""
 
 
 def _gymnax(config: GymnaxConfig) -> AnyEnvironment:
@@ -84,7 +84,7 @@ _MAKERS: dict[type[EnvironmentConfig], MakeEnvironment] = {
 
 
 def register_environment(name: str, config: type[EnvironmentConfig], make: MakeEnvironment) -> None:
-    """Adds a JAX environment, which `environment=<name>` then chooses.
+    """Adds a JAX environment, for `environment=<name>`.
 
     Args:
       name: its name, which is also the default of the config's `name`.

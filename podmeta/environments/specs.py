@@ -1,4 +1,4 @@
-"""What is asked of an environment's dm_env specs."""
+"""Properties of an environment's dm_env specs."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -9,7 +9,7 @@ ActionSpec: TypeAlias = specs.DiscreteArray | specs.BoundedArray
 
 
 class EnvironmentSpecs(NamedTuple):
-    """What an environment shows and takes.
+    """The specs of an environment.
 
     Attributes:
       observation: the spec of its observations.
@@ -23,10 +23,10 @@ class EnvironmentSpecs(NamedTuple):
 
 
 def num_components(spec: specs.Array) -> int:
-    """How many numbers an array of the spec holds."""
+    """The number of components of an array of the spec."""
     return int(np.prod(spec.shape))
 
 
 def count_actions(spec: ActionSpec) -> int:
-    """How many discrete actions there are, or how many components a box of them has."""
+    """The number of discrete actions, or of components of a box."""
     return spec.num_values if isinstance(spec, specs.DiscreteArray) else num_components(spec)

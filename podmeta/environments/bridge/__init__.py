@@ -1,1 +1,1 @@
-"""Between podmeta's environments and the interfaces of others: dm_env, Gymnasium, their specs and spaces."""
+"""Conversions between podmeta's environments and other interfaces: dm_env, Gymnasium, their specs and spaces."""

@@ -1,4 +1,4 @@
-"""From what environments hand out and take, described by dm_env specs, to the plain arrays that learners work on."""
+"""Conversions between the observations and actions of environments, described by dm_env specs, and plain arrays."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -14,33 +14,33 @@ from podmeta.errors import InputError
 from podmeta.value_types import AnyArray, AnyArrays
 
 MOST_COMBINATIONS = 1000
-"""As many actions at most may several discrete ones make together."""
+"""The largest number of combinations of several discrete actions."""
 
 MOST_COMPONENTS = 100_000_000
-"""As many numbers at most may an observation or an action have when encoded: 400 MB."""
+"""The largest number of components of an encoded observation or action: 400 MB."""
 
 
 class ObservationEncoder:
-    """Makes one array of an observation.
+    """Encodes an observation as one array.
 
-    An array of bytes (an image, a memory) stays as it is and any other number becomes float32; an integer of a
-    `DiscreteArray` becomes one-hot. Of several arrays, in dictionaries and tuples, the components are strung together
-    in the order of the spec.
+    An array of bytes (an image, a memory) does not change, and other numbers become float32. An integer of a
+    `DiscreteArray` becomes one-hot. The components of several arrays, in dictionaries and tuples, are concatenated in
+    the order of the spec.
 
-    Values that this would change are refused: 300, 0.7 and NaN as bytes, and 7 and 1.5 of a `DiscreteArray` of 6.
+    Values that this would change are rejected: 300, 0.7 and NaN as bytes, and 7 and 1.5 for a `DiscreteArray` of 6.
     Float64 and large integers are rounded to float32.
 
     Args:
-      spec: what an environment shows: dm_env's specs, or those of Gymnasium or Jumanji.
-      name: what messages call the environment.
+      spec: of the environment's observations: dm_env's specs, or those of Gymnasium or Jumanji.
+      name: the environment's name in messages.
 
     Attributes:
-      source: the spec of the environment, as dm_env's.
-      spec: what one observation looks like when encoded.
-      takes_one_array: whether an observation is one array, which may then be one inside a program of JAX.
+      source: the spec of the environment, as a dm_env spec.
+      spec: of an encoded observation.
+      takes_one_array: whether an observation is one array. Such an array may be traced by JAX.
 
     Raises:
-      InputError: there are observations that are no numbers, or none at all.
+      InputError: observations are not numbers, or have no components.
     """
 
     def __init__(self, spec: ObservationSpec, name: str):
@@ -68,10 +68,10 @@ class ObservationEncoder:
     def __call__(
         self, observation: AnyArrays, batch: tuple[int, ...] = ()
     ) -> Float[AnyArray, "..."] | UInt8[AnyArray, "..."]:
-        """Encodes one observation, or a `batch` of (B,) of them, whose arrays have a leading axis.
+        """Encodes one observation, or a `batch` of shape (B,), whose arrays have a leading axis.
 
         Raises:
-          ContractError: it is not what the spec says.
+          ContractError: it does not match the spec.
         """
         if (
             type(observation) is np.ndarray
@@ -88,21 +88,21 @@ class ObservationEncoder:
 
 
 class ActionDecoder:
-    """Makes the actions of a learner those of an environment.
+    """Decodes the actions of a learner to those of an environment.
 
-    Several discrete actions become one, of all their combinations.
+    Several discrete actions become one action per combination.
 
     Args:
-      spec: what an environment takes: a spec of dm_env's, Gymnasium's or Jumanji's.
-      name: what messages call the environment.
+      spec: of the environment's actions, from dm_env, Gymnasium or Jumanji.
+      name: the environment's name in messages.
 
     Attributes:
-      source: the spec of the environment, as dm_env's.
-      spec: what a learner gives: a `DiscreteArray`, or a `BoundedArray` float32 [num_actions]. A bound that is its
-        dtype's largest number is none.
+      source: the spec of the environment, as a dm_env spec.
+      spec: of a learner's actions: a `DiscreteArray`, or a `BoundedArray` float32 [num_actions]. A bound that is its
+        dtype's largest number counts as no bound.
 
     Raises:
-      InputError: the environment takes something else, or nothing.
+      InputError: the environment has other actions, or none.
     """
 
     def __init__(self, spec: ActionSpec, name: str):
@@ -131,7 +131,7 @@ class ActionDecoder:
     def __call__(
         self, actions: Shaped[AnyArray, "*batch_and_action"], batch: tuple[int, ...] = ()
     ) -> Shaped[AnyArray, "..."]:
-        """Decodes one action, or a `batch` of (B,) of them, which may be an array in a program of JAX."""
+        """Decodes one action, or a `batch` of shape (B,), which JAX may be tracing."""
         source = self.source
         if self._sizes is not None:
             sizes = self._sizes.ravel()
@@ -146,7 +146,7 @@ class ActionDecoder:
 
 
 def _check_size(what: str, leaves: list[specs.Array], name: str) -> None:
-    """Refuses what would need more memory than a machine has, before any is taken."""
+    """Rejects sizes that would need more memory than a machine has, before allocating any."""
     if any(length < 0 for leaf in leaves for length in leaf.shape):
         raise InputError(f"{name} {what} of a negative size: {shown([leaf.shape for leaf in leaves])}")
     size = sum(int(getattr(leaf, "num_values", math.prod(leaf.shape))) for leaf in leaves)
@@ -155,7 +155,7 @@ def _check_size(what: str, leaves: list[specs.Array], name: str) -> None:
 
 
 def _sizes(spec: specs.BoundedArray, name: str) -> Shaped[np.ndarray, "*shape"]:
-    """How many values each of several discrete actions has."""
+    """The number of values of each of several discrete actions."""
     sizes = np.broadcast_to(spec.maximum, spec.shape).astype(object) - np.broadcast_to(spec.minimum, spec.shape) + 1
     number = int(np.prod(sizes))
     if number > MOST_COMBINATIONS or (sizes < 1).any():
@@ -178,7 +178,7 @@ def _without_vast_bounds(spec: specs.BoundedArray, name: str) -> specs.BoundedAr
 
 
 def _leaves(spec: ObservationSpec, observation: Any) -> Iterator[tuple[specs.Array, Any]]:
-    """The specs in a spec, in its order, each with its part of an observation."""
+    """The leaves of a spec in their order, each with its part of an observation."""
     if isinstance(spec, Mapping):
         if not isinstance(observation, Mapping) or observation.keys() != spec.keys():
             what = list(observation) if isinstance(observation, Mapping) else observation
@@ -195,7 +195,7 @@ def _leaves(spec: ObservationSpec, observation: Any) -> Iterator[tuple[specs.Arr
 
 
 def _layout(spec: ObservationSpec) -> Any:
-    """All of a spec but its bounds and names."""
+    """A spec without its bounds and names."""
     if isinstance(spec, Mapping):
         return {key: _layout(part) for key, part in spec.items()}
     if isinstance(spec, tuple | list):
@@ -247,7 +247,7 @@ def _encode(spec: specs.Array, values: Any, batch: tuple[int, ...]) -> Shaped[An
 
 
 def _fitting(spec: specs.Array, values: Any) -> Shaped[np.ndarray, "..."]:
-    """Values as an array, none of which the spec's encoding would change but by rounding to float32."""
+    """Values as an array, which the spec's encoding changes only by rounding to float32."""
     array = real_array("observation", values)
     if isinstance(spec, specs.DiscreteArray):
         largest = spec.num_values - 1

@@ -1,4 +1,4 @@
-"""A functional environment as a `dm_env.Environment`: with state, on the host, in NumPy."""
+"""A functional environment as a stateful `dm_env.Environment` on the host, in NumPy."""
 
 import dm_env
 import jax
@@ -37,7 +37,7 @@ class DmEnvAdapter(dm_env.Environment):
 
     @own_arithmetic()
     def new_lifetime(self) -> None:
-        """Draws a new task, and drops the episode under way: the next step starts one."""
+        """Draws a new task, and drops the current episode: the next step starts one."""
         self._task = self._sample_task(self._next_key())
         self._episode_under_way = False
 

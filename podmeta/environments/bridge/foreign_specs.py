@@ -10,10 +10,10 @@ from podmeta.environments.contract import shown
 from podmeta.errors import InputError
 
 ObservationSpec = Any
-"""A spec of dm_env's or a space of another library's, or a dictionary or tuple of them."""
+"""A dm_env spec, a spec or space of another library, or a dictionary or tuple of these."""
 
 ActionSpec = Any
-"""A spec of dm_env's, or a space of another library's."""
+"""A dm_env spec, or a spec or space of another library."""
 
 
 def as_dm_env_spec(
@@ -21,8 +21,8 @@ def as_dm_env_spec(
 ) -> ObservationSpec | ActionSpec:
     """A spec, or a dictionary or tuple of them, as dm_env's.
 
-    Whatever has a shape, a dtype and, where it is bounded, a minimum and a maximum or a number of values, is taken for
-    what it says, as Jumanji's specs are.
+    Any object with a shape, a dtype and, if it is bounded, a minimum and a maximum or a number of values, counts as a
+    spec. Jumanji's specs are such objects.
 
     Args:
       spec: a spec or space.

@@ -16,14 +16,14 @@ GymnasiumEnvironment = gymnasium.Env[Any, Any]
 
 
 def from_gymnasium(environment: GymnasiumEnvironment, seed: int) -> "GymnasiumAsDmEnv":
-    """A Gymnasium environment through dm_env's interface, which is what an agent's `step` takes and gives.
+    """A Gymnasium environment with dm_env's interface, for `Agent.step`.
 
     Args:
       environment: the environment.
       seed: of all episodes.
 
     Raises:
-      InputError: its observations or actions are of a kind of space that no learner of ours can live with.
+      InputError: podmeta does not support its observation or action space.
     """
     return GymnasiumAsDmEnv(environment, seed, str(environment))
 
@@ -61,7 +61,7 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         return dm_env.restart(observation)
 
     def reseed(self, seed: int) -> None:
-        """Makes the next reset, and all that is random after it, follow from `seed`."""
+        """Seeds the next reset, and all random draws after it."""
         self._next_seed = seed
 
     def step(self, action: AnyArray) -> dm_env.TimeStep:
@@ -103,7 +103,7 @@ class GymnasiumAsDmEnv(dm_env.Environment):
         return self._environment.unwrapped
 
     def close(self) -> None:
-        """Closes the environment inside."""
+        """Closes the inner environment."""
         self._environment.close()
 
 

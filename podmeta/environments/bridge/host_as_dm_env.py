@@ -10,9 +10,9 @@ from podmeta.value_types import AnyArray
 
 
 class HostAsDmEnv(dm_env.Environment):
-    """Plays one host environment, in its transforms, through dm_env's interface.
+    """One host environment, in its transforms, with dm_env's interface.
 
-    It plays one lifetime, which the first reset begins.
+    It has one lifetime, which the first reset begins.
 
     Args:
       environment: a batch of one, which `close` closes.
@@ -31,7 +31,8 @@ class HostAsDmEnv(dm_env.Environment):
         """Starts the lifetime. Episodes after the first are started by `step`, after a LAST time step.
 
         Raises:
-          ValueError: the lifetime is under way: a host environment starts an episode early only with a new lifetime.
+          ValueError: the lifetime has already begun. A host environment starts an episode early only with a new
+            lifetime.
         """
         if self._begun:
             raise ValueError("the lifetime has begun: step on, which starts an episode where one has ended")
@@ -58,7 +59,7 @@ class HostAsDmEnv(dm_env.Environment):
 
 
 def _single(batch: dm_env.TimeStep) -> dm_env.TimeStep:
-    """The time step of a batch of one. A first one has no reward or discount, as dm_env has it."""
+    """The time step of a batch of one. FIRST time steps have no reward or discount, as in dm_env."""
     step_type, observation = dm_env.StepType(int(batch.step_type[0])), batch.observation[0]
     if step_type.first():
         return dm_env.restart(observation)

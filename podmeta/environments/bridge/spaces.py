@@ -1,4 +1,4 @@
-"""Gymnasium's spaces as dm_env specs. envpool describes its environments by them too."""
+"""Gymnasium spaces as dm_env specs. envpool describes its environments by such spaces too."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ AnySpace = Space[Any]
 
 
 def observation_spec_of(space: AnySpace, name: str) -> ObservationSpec:
-    """The spec of a space of observations, or the dictionary or tuple of specs of one that is made of several.
+    """The spec of an observation space; for a composite space, a dictionary or tuple of specs.
 
     Args:
       space: the space.
@@ -40,7 +40,7 @@ def observation_spec_of(space: AnySpace, name: str) -> ObservationSpec:
 
 
 def action_spec_of(space: AnySpace, name: str) -> specs.BoundedArray:
-    """The spec of a space of actions; of a discrete one, counted from 0; of several, a `BoundedArray` of integers.
+    """The spec of an action space. Discrete actions are counted from 0; several make a `BoundedArray` of integers.
 
     Args:
       space: the space.

@@ -1,1 +1,1 @@
-"""Environments that live on the host, in C++ or Python: batches behind dm_env, NumPy in and out."""
+"""Host environments, in C++ or Python: batches with dm_env's interface and NumPy arrays."""

@@ -1,8 +1,8 @@
 """The interface that every batch of host environments follows.
 
-Episode ends follow the contract of podmeta/environments/base.py, row by row: a LAST time step has discount 0 where the
-episode terminated (also where it was truncated at the same moment) and 1 where it was truncated only; the step after it
-ignores its action and gives a FIRST time step with reward 0 and discount 1, and that reset is an env step.
+Episode ends follow the contract of podmeta/environments/base.py, row by row: a LAST time step has discount 0 if the
+episode terminated (even if it was also truncated) and 1 if it was only truncated. The step after it ignores its action
+and returns a FIRST time step with reward 0 and discount 1; this reset is an env step.
 """
 
 import abc
@@ -21,12 +21,12 @@ Actions = Int[np.ndarray, "B"] | Float[np.ndarray, "B num_actions"]
 
 
 class CompiledStep(NamedTuple):
-    """How a program that is compiled for the CPU steps a batch. Its arrays are JAX's, which is not imported here.
+    """Functions with which a program that is compiled for the CPU steps a batch of JAX arrays.
 
     Attributes:
-      step: (the time step before [B, ...], actions) -> the next time step [B, ...]; for the program to call.
-      has_stepped: (number of steps, the last time step [B, ...], of NumPy) -> nothing; to be called after the program,
-        from Python. It raises a PodmetaError where an environment failed in the last step.
+      step: (time step [B, ...], actions) -> the next time step [B, ...], called by the program.
+      has_stepped: (number of steps, last time step [B, ...] in NumPy) -> None, called from Python after the program. It
+        raises a PodmetaError if an environment failed in the last step.
     """
 
     step: Callable[[dm_env.TimeStep, AnyArray], dm_env.TimeStep]
@@ -34,13 +34,13 @@ class CompiledStep(NamedTuple):
 
 
 class HostEnvironment(abc.ABC):
-    """A batch of B environments on the host's CPU. One thread at a time may use it; any may close it.
+    """A batch of B environments on the host. One thread at a time may use it; any thread may close it.
 
     A `dm_env.TimeStep` of the batch holds step_type int32 [B], reward float32 [B], discount float32 [B] and
-    observation [B, ...]. Nobody writes to its arrays again, so that they may go to a device without a copy.
+    observation [B, ...]. Its arrays are never written to again, so they can be sent to a device without a copy.
 
     Attributes:
-      name: what messages call it, such as "envpool CartPole-v1".
+      name: its name in messages, such as "envpool CartPole-v1".
       num_environments: B.
     """
 
@@ -60,7 +60,7 @@ class HostEnvironment(abc.ABC):
     def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
         """Begins a lifetime, with a task drawn from the seed and a new episode, in every environment of `starts`.
 
-        The others are left as they are. The first call must start all.
+        The others do not change. The first call must start all.
 
         Returns:
           The current time step of the whole batch.
@@ -78,16 +78,15 @@ class HostEnvironment(abc.ABC):
         """
 
     def compiled_step(self) -> CompiledStep | None:
-        """`step`, for a program to call; None where there is no such thing.
+        """`step` for a compiled program; None if there is none.
 
-        It steps the environments that are there now: after a `reset` that starts all of them, it may not be called
-        again.
+        It steps the current environments: after a `reset` that starts all of them, it must not be called again.
         """
         return None
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Lets go of what the environments hold. A step under way in another thread fails or is abandoned."""
+        """Releases the resources of the environments. A step in progress in another thread fails or is abandoned."""
 
     def __enter__(self) -> "HostEnvironment":
         return self
@@ -99,7 +98,7 @@ class HostEnvironment(abc.ABC):
 
 
 class HostWrapper(HostEnvironment):
-    """Passes everything on to the batch inside; each wrapper overrides what it changes.
+    """Forwards everything to the inner batch; each wrapper overrides what it changes.
 
     Args:
       environment: the batch inside.

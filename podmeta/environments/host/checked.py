@@ -19,9 +19,9 @@ from podmeta.errors import PodmetaError
 
 
 class Checked(HostWrapper):
-    """Refuses time steps that make no episodes, numbers that are not finite, and rewards that are too large.
+    """Rejects time steps that form no episodes, numbers that are not finite, and rewards that are too large.
 
-    It also says where any failure inside happened.
+    It also says where a failure of the inner batch happened.
 
     Raises:
       PodmetaError: by `reset` and `step`; names the batch, the environment's place in it, and the env step, counted
@@ -54,7 +54,7 @@ class Checked(HostWrapper):
             return timestep
 
     def compiled_step(self) -> CompiledStep | None:
-        """As inside. Only its last time step is checked, so the program must stop at a NaN or an infinite number."""
+        """The inner one. Only its last time step is checked, so the program must stop at a NaN or infinity."""
         inside = self._environment.compiled_step()
         if inside is None:
             return None

@@ -1,4 +1,4 @@
-"""Sources of `dm_env.Environment`s, one at a time: bsuite, dm_control, and factories of the user's own."""
+"""Sources of single `dm_env.Environment`s: bsuite, dm_control, and the user's factories."""
 
 import inspect
 import sys
@@ -15,7 +15,7 @@ from podmeta.value_types import Json
 
 
 def bsuite_environment(id: str) -> SingleEnvironment:
-    """A bsuite environment, made anew for every lifetime with its seed, where it takes one.
+    """A bsuite environment. If it takes a seed, it is made anew for every lifetime.
 
     What a bsuite id fixes, such as the `mapping_seed` of its bandits, stays fixed.
 
@@ -41,7 +41,7 @@ def bsuite_environment(id: str) -> SingleEnvironment:
 
 
 def dm_control_environment(id: str) -> SingleEnvironment:
-    """A task of the control suite, whose random numbers are seeded anew for every lifetime.
+    """A task of the DeepMind Control Suite, seeded anew for every lifetime.
 
     Args:
       id: the domain and the task, such as `cartpole/swingup`.
@@ -62,7 +62,7 @@ def dm_control_environment(id: str) -> SingleEnvironment:
 
 
 def factory_environment(name: str, options: Mapping[str, Json]) -> SingleEnvironment:
-    """The environment of dm_env or Gymnasium that a function of the user's returns.
+    """The dm_env or Gymnasium environment that the user's function returns.
 
     Args:
       name: `my_module:make_env`. Where the function has a parameter `seed`, it is called for every lifetime.
@@ -90,7 +90,7 @@ def factory_environment(name: str, options: Mapping[str, Json]) -> SingleEnviron
 
 
 def as_dm_env(factory: Factory, made: object, seed: int = 0) -> dm_env.Environment:
-    """What a factory has made: an environment of dm_env, or one of Gymnasium in an adapter.
+    """The result of a factory as a dm_env environment; a Gymnasium one gets an adapter.
 
     Raises:
       InputError: it is neither.
@@ -107,7 +107,7 @@ def as_dm_env(factory: Factory, made: object, seed: int = 0) -> dm_env.Environme
 def _made_by(
     make: Callable[..., dm_env.Environment], options: Mapping[str, Json], takes_seed: bool
 ) -> SingleEnvironment:
-    """What `make` makes: anew for every lifetime with its seed, or once and for all."""
+    """The environment of `make`, made anew for every lifetime with its seed, or once."""
     if not takes_seed:
         return SingleEnvironment(make(**options), lambda environment, seed: environment)
 

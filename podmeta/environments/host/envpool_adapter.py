@@ -1,4 +1,4 @@
-"""Pools of envpool: a whole batch steps in C++ threads, without Python."""
+"""envpool pools: a whole batch steps in C++ threads, without Python."""
 
 import contextlib
 import sys
@@ -25,12 +25,12 @@ _OWN_OPTIONS = {"num_envs", "batch_size", "seed", "env_seed", "base_path", "gym_
 class EnvpoolEnvironments(HostEnvironment):
     """A pool of one kind of envpool environment, stepped synchronously.
 
-    envpool's gymnasium form is used, because its dm_env form does not tell truncation from termination. Where both fall
-    on one env step, envpool reports a truncation. Bounds of observations are those that envpool declares, which are
-    wrong for its copies of dm_control, whose components have none.
+    It uses envpool's Gymnasium interface, because its dm_env interface does not distinguish truncation from
+    termination. If both happen in one env step, envpool reports a truncation. Bounds of observations are those that
+    envpool declares; they are wrong for its copies of dm_control, whose components have none.
 
-    A pool is seeded when it is made. When all environments start together, the pool is made anew from their seeds, so
-    that their episodes depend on nothing else; when only some start, they go on with the random numbers they have.
+    A pool is seeded when it is made. If all environments start together, the pool is made anew from their seeds, so
+    that their episodes depend on nothing else. If only some start, they continue with their random state.
 
     Args:
       id: the envpool id.
@@ -73,7 +73,7 @@ class EnvpoolEnvironments(HostEnvironment):
         return self._decode.spec
 
     def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
-        """Makes the pool anew where all start; else resets those that do."""
+        """Makes a new pool if all environments start; otherwise resets those that do."""
         if starts.all():
             self._pool = self._envpool.make_gymnasium(
                 self._id,
@@ -99,7 +99,7 @@ class EnvpoolEnvironments(HostEnvironment):
         return self._timestep
 
     def compiled_step(self) -> CompiledStep | None:
-        """Steps the pool from inside a program, without Python. None: envpool cannot do that here, or not exactly."""
+        """Steps the pool from inside a compiled program. None if envpool cannot do that here, or not exactly."""
         if not self._is_compilable:
             return None
         handle, _, _, step = self._pool.xla()
@@ -114,7 +114,7 @@ class EnvpoolEnvironments(HostEnvironment):
         return CompiledStep(compiled, has_stepped)
 
     def close(self) -> None:
-        """Does nothing: the pool's threads end when nobody holds it any more."""
+        """Does nothing: the pool's threads end with the last reference to it."""
 
     def _next(self, before: dm_env.TimeStep, stepped: tuple[Any, ...]) -> dm_env.TimeStep:
         """The time step after `before`, of what the pool gave; for arrays of NumPy and those in a program."""
@@ -144,7 +144,7 @@ class EnvpoolEnvironments(HostEnvironment):
 
 @contextlib.contextmanager
 def _without_warnings_of_bounds() -> Iterator[None]:
-    """Gymnasium warns of bounds that envpool gives in double precision, about which nobody can do anything."""
+    """Suppresses Gymnasium's warnings about envpool's bounds in double precision, which users cannot change."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*precision lowered by casting")
         yield
@@ -172,7 +172,7 @@ def _make_spec(envpool: Any, id: str, options: Mapping[str, Json]) -> Any:
 
 
 def _fits_programs(spec: Any) -> bool:
-    """Whether programs can step a pool: on Linux, and where no number has 8 bytes, which JAX would halve."""
+    """Whether compiled programs can step a pool: on Linux, if no number has 8 bytes, which JAX would round to 4."""
     arrays = [*spec.state_array_spec.values(), *spec.action_array_spec.values()]
     widest = max(np.dtype(array.dtype).itemsize for array in arrays)
     return sys.platform == "linux" and widest <= 4
@@ -195,7 +195,7 @@ def _check_option(id: str, name: str, value: Any, defaults: Mapping[str, Any]) -
 
 
 def _further_array(spec: Any, observation: str, name: str) -> ObservationSpec:
-    """The spec of an array that the pool hands out beside its observations."""
+    """The spec of an array that the pool returns besides its observations."""
     arrays = {
         key: array
         for key, array in spec.observation_spec()._asdict().items()

@@ -1,7 +1,7 @@
 """Gymnasium environments, one at a time.
 
-Each is stepped by itself, without gymnasium's vector environments and their three ways to reset: so no episode's last
-observation is lost, and the start of a lifetime can reset one environment with a seed and leave the others alone.
+Each is stepped separately, without gymnasium's vector environments and their three ways to reset. So no episode's last
+observation is lost, and one environment can start a lifetime with a seed without affecting the others.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from podmeta.value_types import Json
 
 
 def gymnasium_environment(id: str, options: Mapping[str, Json]) -> SingleEnvironment:
-    """Any environment that gymnasium has registered, seeded anew for every lifetime.
+    """Any registered gymnasium environment, seeded anew for every lifetime.
 
     Args:
       id: its gymnasium id. `my_module:MyEnvironment-v0` imports my_module, which registers it; `ALE/…` needs no module.

@@ -1,4 +1,4 @@
-"""A batch of Python environments that step one after the other, in the thread that asks."""
+"""A batch of Python environments that step one after the other, in the calling thread."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -32,11 +32,11 @@ class InlineEnvironments(HostEnvironment):
       environments: the environments, of one kind.
 
     Attributes:
-      encode: makes arrays of their observations.
-      decode: makes actions of theirs of a learner's.
+      encode: encodes their observations.
+      decode: decodes a learner's actions.
 
     Raises:
-      InputError: they show or take what podmeta does not, or are not of one kind, or one and the same.
+      InputError: podmeta does not support their observations or actions, they differ in kind, or one occurs twice.
     """
 
     def __init__(self, name: str, environments: Sequence[SingleEnvironment]):
@@ -107,7 +107,7 @@ class InlineEnvironments(HostEnvironment):
         return timestep
 
     def _check_specs(self, index: int) -> None:
-        """That an environment shows and takes what the first one did when the batch was made."""
+        """Checks that an environment has the specs that the first one had when the batch was made."""
         environment = self._environments[index]
         try:
             encode = ObservationEncoder(environment.observation_spec(), self.name)

@@ -1,4 +1,4 @@
-"""Waiting for an environment no longer than a while: in a thread of its own, which is left where it does not return."""
+"""Timeouts for environments: each runs in its own thread, which is abandoned if it does not return."""
 
 import contextlib
 import queue
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class EnvironmentThread:
-    """A thread in which one environment is made, stepped and closed. It does not keep the process from ending.
+    """A thread in which one environment is made, stepped and closed. It does not prevent the process from ending.
 
     Args:
       name: what messages call the environment.
@@ -37,7 +37,7 @@ class EnvironmentThread:
         """Calls a function in the thread.
 
         Raises:
-          PodmetaError: it did not return in time, now or before.
+          PodmetaError: it did not return in time, in this call or an earlier one.
         """
         if not self._has_hung:
             self._calls.put((function, arguments))
@@ -50,7 +50,7 @@ class EnvironmentThread:
         raise PodmetaError(f"{self._name}: the environment has not answered for {self._timeout_s:g} s")
 
     def end(self) -> None:
-        """Ends the thread, unless it is left in the environment."""
+        """Ends the thread, unless it was abandoned."""
         self._calls.put(None)
 
     def _work(self) -> None:
@@ -63,11 +63,11 @@ class EnvironmentThread:
 
 
 class Patient(HostWrapper):
-    """A batch whose every answer is waited for no longer than a while.
+    """A batch with a timeout on every call.
 
     Args:
       environment: the batch.
-      thread: in which it was made.
+      thread: the thread in which it was made.
     """
 
     def __init__(self, environment: HostEnvironment, thread: EnvironmentThread) -> None:
@@ -92,7 +92,7 @@ class Patient(HostWrapper):
 def patiently(
     name: str, make: Callable[[], HostEnvironment], timeout_s: float = TIMEOUT_S
 ) -> Iterator[HostEnvironment]:
-    """A batch that is made, and in the end closed, with patience.
+    """A batch that is made, used and closed with a timeout.
 
     Args:
       name: what messages call it.

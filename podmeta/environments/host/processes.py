@@ -1,7 +1,7 @@
-"""A batch of Python environments in worker processes, each of which steps a share of them.
+"""A batch of Python environments, divided among worker processes.
 
-What travels with every env step lies in memory that all share; a pipe per worker carries one byte each way, and a
-fault. Workers are spawned, not forked, for JAX's threads do not survive a fork.
+The arrays of every env step are in shared memory; a pipe per worker carries one byte each way, and errors. Workers are
+spawned, not forked, because JAX's threads do not survive a fork.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _ALIGNMENT = 64
 
 
 class ArrayLayout(NamedTuple):
-    """Where an array lies in the shared memory.
+    """The place of an array in shared memory.
 
     Attributes:
       offset: bytes from the start.
@@ -53,17 +53,17 @@ class ArrayLayout(NamedTuple):
 class WorkerEnvironments(HostEnvironment):
     """Steps its environments in worker processes.
 
-    Workers do not hear the terminal's Ctrl-C, nor SIGTERM and SIGHUP: they end when they are closed, when this process
-    ends, however it ends, or by SIGKILL.
+    Workers ignore the terminal's Ctrl-C, SIGTERM and SIGHUP. They end when they are closed, when this process ends,
+    however it ends, or by SIGKILL.
 
     Args:
       name: what messages call the batch.
-      make: makes one environment; picklable, for the workers call it.
+      make: makes one environment; picklable, because the workers call it.
       num_environments: B.
       num_processes: workers; at most one per environment.
 
     Raises:
-      InputError: the environment cannot be made, or shows or takes what podmeta does not.
+      InputError: the environment cannot be made, or podmeta does not support its observations or actions.
     """
 
     def __init__(self, name: str, make: Callable[[], SingleEnvironment], num_environments: int, num_processes: int):
@@ -102,13 +102,13 @@ class WorkerEnvironments(HostEnvironment):
         return self._decode.spec
 
     def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
-        """Begins lifetimes, the workers side by side."""
+        """Begins lifetimes, in all workers at the same time."""
         self._arrays["starts"][:] = starts
         self._arrays["seeds"][:] = seeds
         return self._ask(_RESET)
 
     def step(self, actions: Actions) -> dm_env.TimeStep:
-        """Steps, the workers side by side."""
+        """Steps, in all workers at the same time."""
         self._arrays["actions"][:] = actions
         return self._ask(_STEP)
 
@@ -161,7 +161,7 @@ class WorkerEnvironments(HostEnvironment):
 
 
 def _described(environment: SingleEnvironment, name: str) -> tuple[ObservationEncoder, ActionDecoder]:
-    """What an environment shows and takes. The environment is closed."""
+    """The specs of an environment, which is then closed."""
     try:
         inline = InlineEnvironments(name, [environment])
     except InputError:
@@ -173,7 +173,7 @@ def _described(environment: SingleEnvironment, name: str) -> tuple[ObservationEn
 
 
 def _last_word(connection: Connection) -> PodmetaError | None:
-    """What a worker that has ended said of closing its environments."""
+    """The error of a worker that has ended, from closing its environments."""
     try:
         reply = connection.recv() if connection.poll() else None
     except (EOFError, OSError):
@@ -192,10 +192,11 @@ def _ending(exit_code: int | None) -> str:
 
 
 def _start_deaf(process: multiprocessing.process.BaseProcess) -> None:
-    """Starts a process that is deaf to SIGINT, SIGTERM and SIGHUP: it inherits the mask of the thread that starts it.
+    """Starts a process that ignores SIGINT, SIGTERM and SIGHUP: it inherits the signal mask of the starting thread.
 
-    A terminal sends its signals, and a scheduler may send SIGTERM, to the workers too, while this process still wants
-    to finish its update and save. Blocked from the start, they cannot break into the worker's imports either.
+    A terminal sends its signals to the workers too, and a scheduler may send them SIGTERM, while this process still has
+    to finish its update and save. Because they are blocked from the start, they cannot interrupt the worker's imports
+    either.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
@@ -210,7 +211,7 @@ def _kill(processes: list[multiprocessing.process.BaseProcess]) -> None:
 
 
 def _try_to_send(connection: Connection, command: bytes) -> None:
-    """Sends; that a worker is gone shows when its reply is awaited."""
+    """Sends to a worker. If it is gone, this shows when its reply is awaited."""
     try:
         connection.send(command)
     except OSError:
@@ -220,7 +221,7 @@ def _try_to_send(connection: Connection, command: bytes) -> None:
 def _layouts(
     num_environments: int, observation_spec: specs.Array, action_spec: specs.Array
 ) -> tuple[dict[str, ArrayLayout], int]:
-    """Where each array that travels lies in the shared memory, and the memory's size in bytes."""
+    """The place of each array in shared memory, and the memory's size in bytes."""
     per_environment: dict[str, tuple[tuple[int, ...], Any]] = {
         "step_type": ((), np.int32),
         "reward": ((), np.float32),
@@ -256,7 +257,7 @@ def _work(
     make: Callable[[], SingleEnvironment],
     share: slice,
 ) -> None:
-    """The life of a worker: makes its share of the environments, and does what it is asked until it is closed."""
+    """The main function of a worker: makes its share of the environments, and serves requests until it is closed."""
     threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
     protect_streams()  # an environment may print
     arrays = {field: array[share] for field, array in _views(memory, layouts).items()}
@@ -295,7 +296,7 @@ def _work(
 
 
 def _check_alike(environments: InlineEnvironments, arrays: dict[str, np.ndarray]) -> None:
-    """That the environments of a worker are like the one that its parent has made."""
+    """Checks that the environments of a worker have the specs of the one that its parent made."""
     for field, spec in (("observation", environments.observation_spec()), ("actions", environments.action_spec())):
         if spec.shape != arrays[field].shape[1:] or spec.dtype != arrays[field].dtype:
             raise InputError(

@@ -33,7 +33,7 @@ from podmeta.errors import InputError
 
 
 def lives_on_host(config: object) -> TypeGuard[HostEnvironmentConfig]:
-    """Whether an environment lives on the host, where `make_host_environment` makes it."""
+    """Whether this is a host environment, which `make_host_environment` makes."""
     return isinstance(config, HostEnvironmentConfig)
 
 
@@ -61,12 +61,12 @@ def make_host_environment(config: HostEnvironmentConfig, num_environments: int) 
 def patient_host_environment(
     config: HostEnvironmentConfig, num_environments: int, timeout_s: float = TIMEOUT_S
 ) -> contextlib.AbstractContextManager[HostEnvironment]:
-    """As `make_host_environment`, for a `with` block, where an environment that does not answer is left behind.
+    """As `make_host_environment`, for a `with` block, with a timeout: an environment that does not answer is abandoned.
 
     Args:
       config: the config of one of the host environments.
       num_environments: B.
-      timeout_s: how long it may take to be made, to answer and to be closed.
+      timeout_s: limit for making, each answer, and closing.
 
     Raises:
       InputError: as `make_host_environment`.
@@ -93,7 +93,7 @@ def _bare_environment(config: HostEnvironmentConfig, num_environments: int) -> H
 
 
 def make_single_environment(config: PythonEnvironmentConfig) -> SingleEnvironment:
-    """One of the environments that step in Python, bare. Worker processes call it.
+    """A single Python environment, without transforms. Worker processes call this.
 
     Raises:
       InputError: an extra is not installed, or a key of the config does not fit the environment.

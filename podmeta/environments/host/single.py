@@ -1,4 +1,4 @@
-"""One environment that steps in Python. Batches of them are made in inline.py and processes.py."""
+"""A single Python environment. inline.py and processes.py make batches of them."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from podmeta.value_types import AnyArray
 
 
 class SingleEnvironment:
-    """A `dm_env.Environment`, and how it begins a lifetime. Observations and actions are its own; a batch encodes them.
+    """A `dm_env.Environment` that can begin lifetimes. Observations and actions are not encoded; batches do that.
 
     Args:
       environment: the environment.
-      for_lifetime: (the environment so far, seed) -> the environment of the next lifetime, which may be the same.
+      for_lifetime: (current environment, seed) -> the environment of the next lifetime, which may be the same.
     """
 
     def __init__(
@@ -26,29 +26,29 @@ class SingleEnvironment:
 
     @property
     def core(self) -> object:
-        """The environment, out of Gymnasium's wrappers: the same object stands for the same episodes."""
+        """The environment without Gymnasium's wrappers. The same object means the same episodes."""
         return getattr(self._environment, "unwrapped", self._environment)
 
     def observation_spec(self) -> ObservationSpec:
-        """What it shows: a dm_env spec, or a dictionary or tuple of them."""
+        """The spec of its observations: a dm_env spec, or a dictionary or tuple of them."""
         return self._environment.observation_spec()
 
     def action_spec(self) -> ActionSpec:
-        """The dm_env spec of what it takes."""
+        """The dm_env spec of its actions."""
         return self._environment.action_spec()
 
     def begin_lifetime(self, seed: int) -> object:
-        """Takes the environment of the next lifetime, and starts an episode. What it returns may be no time step."""
+        """Switches to the next lifetime's environment, and starts an episode. The result may not be a time step."""
         self._environment = self._for_lifetime(self._environment, seed)
         return self._environment.reset()
 
     def step(self, action: AnyArray) -> object:
         """Steps the environment, which by dm_env's contract starts the next episode after a LAST time step.
 
-        What it returns may be no time step.
+        The result may not be a time step.
         """
         return self._environment.step(action)
 
     def close(self) -> None:
-        """Lets go of what the environment holds."""
+        """Releases the environment's resources."""
         self._environment.close()

@@ -1,4 +1,4 @@
-"""Batches of host environments in task transforms. Each row's draw follows from the seed of its lifetime."""
+"""Batches of host environments in task transforms. Each row's draws follow from the seed of its lifetime."""
 
 import dm_env
 import numpy as np
@@ -24,7 +24,7 @@ def transformed(environment: HostEnvironment, config: EnvironmentConfig) -> Host
 
 
 def specs_of(environment: HostEnvironment) -> EnvironmentSpecs:
-    """What each environment of a batch shows and takes."""
+    """The specs of each environment of a batch."""
     return EnvironmentSpecs(environment.observation_spec(), environment.action_spec())
 
 
@@ -36,7 +36,7 @@ class TransformedBatch(HostWrapper):
       transform: the transform, made for its specs.
 
     Attributes:
-      drawn: [B, ...] what the transform drew for the lifetimes under way; without elements where it draws nothing.
+      drawn: [B, ...] the draws of the transform for the current lifetimes; empty if it draws nothing.
     """
 
     def __init__(self, environment: HostEnvironment, transform: Transform):
@@ -56,7 +56,7 @@ class TransformedBatch(HostWrapper):
         return self._transform.outside.action
 
     def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
-        """Draws for the lifetimes that begin, and begins them inside."""
+        """Makes the draws of new lifetimes, and begins them in the inner batch."""
         if self.drawn.size:
             for row in np.flatnonzero(starts):
                 self.drawn[row] = self._transform.draw(GeneratorRandom(int(seeds[row]), self._transform.stream))
@@ -68,7 +68,7 @@ class TransformedBatch(HostWrapper):
         return self._shown(self._environment.step(self._transform.inner_action(self.drawn, actions)))
 
     def _shown(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
-        """The time step shown for a `timestep` of the batch inside."""
+        """The outer time step for a `timestep` of the inner batch."""
         self._memory, timestep = self._transform.remember(self.drawn, self._memory_before, timestep)
         return timestep
 

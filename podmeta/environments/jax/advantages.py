@@ -7,7 +7,7 @@ _ROUNDING = 1e-5  # relative to the values: smaller gaps between actions may be 
 
 
 def advantage_gap(action_values: Float[Array, "*states num_actions"]) -> Float[Array, "*states"]:
-    """How much more the best action is worth than the mean over actions."""
+    """The value of the best action minus the mean over actions."""
     return jnp.max(action_values, axis=-1) - jnp.mean(action_values, axis=-1)
 
 
@@ -17,12 +17,12 @@ def normalise_advantages(
     """The advantage of every action over the best one, in units of the state's own gap.
 
     The best action has 0, and the mean over actions is -1, so a policy's expected advantage is 0 if it only takes the
-    best action and -1 if it is uniform. Where actions hardly differ, the mean lies between -1 and 0; where they are
-    equal, all have 0.
+    best action and -1 if it is uniform. If actions hardly differ, the mean lies between -1 and 0; if they are equal,
+    all have 0.
 
     Args:
       action_values: the teacher's value of every action, in any unit and with any offset.
-      smallest_gap: gaps below this count as this one, so that what hardly matters is not blown up.
+      smallest_gap: a lower bound on gaps, so that negligible differences are not magnified.
     """
     largest = jnp.max(jnp.abs(action_values), axis=-1)
     gap = jnp.maximum(advantage_gap(action_values), smallest_gap + _ROUNDING * largest)

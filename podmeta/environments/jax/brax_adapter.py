@@ -1,7 +1,6 @@
-"""brax environments as environments of ours: bodies moved by continuous actions.
+"""Adapter to brax environments: bodies moved by continuous actions.
 
-Start states are drawn at every reset, as brax draws them, so the task is empty: task distributions over a brax
-environment come from the transforms.
+Start states are drawn at every reset, as in brax, so the task is empty. Transforms make distributions of tasks.
 """
 
 import warnings
@@ -21,7 +20,7 @@ from podmeta.keys import make_key
 
 
 class BraxState(NamedTuple):
-    """Where an episode stands.
+    """The state of an episode.
 
     Attributes:
       body: brax's own state.
@@ -33,10 +32,10 @@ class BraxState(NamedTuple):
 
 
 class BraxEnvironment(Environment[tuple[()], BraxState]):
-    """A brax environment without brax's wrappers, which would mix up time limits and terminations.
+    """A brax environment without brax's wrappers, which confuse time limits and terminations.
 
-    brax says when an episode terminated (the body fell). The time limit is ours, and truncates it; where both come at
-    once, it terminated. Action components lie in [-1, 1], as everywhere in brax.
+    brax says when an episode terminated (the body fell). podmeta's time limit truncates it; if both happen at once, it
+    terminated. Action components lie in [-1, 1], as in all of brax.
 
     Args:
       id: brax's name for it.

@@ -1,4 +1,4 @@
-"""Contextual bandits: which action pays depends on the context that is seen, and on the task."""
+"""Contextual bandits: which action pays depends on the context and on the task."""
 
 from typing import NamedTuple
 
@@ -23,22 +23,21 @@ class ContextualBanditTask(NamedTuple):
 
 
 class ContextualBanditState(NamedTuple):
-    """Where an episode stands.
+    """The state of an episode.
 
     Attributes:
-      context: [] the context that is seen now.
+      context: [] the current context.
     """
 
     context: Int[Array, ""]
 
 
 class ContextualBandit(Environment[ContextualBanditTask, ContextualBanditState]):
-    """A random table of rewards, one row per context; the context is drawn uniformly at every step.
+    """A random table of rewards with one row per context. The context is drawn uniformly at every step.
 
-    Each entry of the table is drawn from {-1, 0, 1}, and then each action's mean over the contexts is taken
-    off. So no action is better than another on average, and a policy that does not look at the context earns
-    nothing: without this, settling on the best action overall is a plateau on which meta-training stays.
-    Rewards lie in (-2, 2).
+    Each entry of the table is drawn from {-1, 0, 1}, and then each action's mean over the contexts is subtracted. So no
+    action is better than another on average, and a policy that ignores the context earns nothing. Without this,
+    meta-training gets stuck at choosing the best action overall. Rewards lie in (-2, 2).
 
     The observation is the context, one-hot: [num_contexts]. The episode never ends.
 

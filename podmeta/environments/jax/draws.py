@@ -1,4 +1,4 @@
-"""Random draws that families of tasks share."""
+"""Random draws for families of tasks."""
 
 import math
 
@@ -13,7 +13,7 @@ _CHUNK = 256
 class Draws:
     """Independent draws, one after the other, from one key.
 
-    They come from few calls of the generator: every call takes a fraction of a second to compile, and a task needs
+    They use few calls of the generator, because every call takes a fraction of a second to compile, and a task needs
     dozens of draws.
 
     Args:

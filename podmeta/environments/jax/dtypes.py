@@ -1,4 +1,4 @@
-"""What the adapters to environments of other libraries share."""
+"""The common part of adapters to environments of other libraries."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""JAX environments that a function of the user's makes."""
+"""JAX environments that the user's function makes."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from podmeta.environments.base import AnyEnvironment, Environment
 from podmeta.factories import Factory
 
 _OF_GYMNAX = ("reset_env", "step_env", "action_space", "observation_space", "default_params")
-"""What tells an environment of gymnax's interface from others."""
+"""The methods that identify gymnax's interface."""
 
 
 def is_jax_environment(made: object) -> bool:

@@ -1,9 +1,8 @@
-"""What the grid-worlds share: cells, moves, and drawing empty cells at random.
+"""The common part of grid-worlds: cells, moves, and random draws of empty cells.
 
 A cell is one integer, row * width + column. Objects are a short array of cells, not a map of the grid: a step
-compares a handful of integers, whatever the size of the grid, and needs neither a scatter nor a sort. Two
-cells stand for no
-cell: an object that is not on the grid is at `NOWHERE`, and what lies beyond a border is `OUTSIDE`.
+compares a handful of integers, whatever the size of the grid, and needs neither a scatter nor a sort. Two numbers are
+not cells: an object that is not on the grid is at `NOWHERE`, and positions beyond a border are `OUTSIDE`.
 """
 
 from typing import NamedTuple
@@ -57,7 +56,7 @@ def neighbours(
 def move(
     grid: Grid, cell: Int[Array, ""], offset: Int[Array, "2"], walls: Int[Array, "num_walls"] | None = None
 ) -> Int[Array, ""]:
-    """The cell reached from `cell` by one move; `cell` itself where a wall or a border is in the way."""
+    """The cell reached from `cell` by one move; `cell` itself if a wall or a border is in the way."""
     target = neighbours(grid, cell, offset[None])[0]
     blocked = target == OUTSIDE
     if walls is not None:

@@ -1,4 +1,4 @@
-"""Grid-worlds of hearts and traps, where what an object is worth belongs to the task.
+"""Grid-worlds of hearts and traps, in which the task is the reward of each kind of object.
 
 After the grid-world of Kirsch et al., "Introducing Symmetries to Black Box Meta Reinforcement Learning" (AAAI
 2022): a learner that was only ever paid for hearts must find out within a lifetime that this time it is the

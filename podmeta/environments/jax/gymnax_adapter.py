@@ -1,8 +1,8 @@
-"""gymnax environments as environments of ours.
+"""Adapter to gymnax environments.
 
-An episode's own draws (a start state, a goal) are made at its reset, as gymnax makes them, so the task is
-empty: task distributions over a gymnax environment come from the transforms. gymnax's environments for meta-learning
-draw a task in every episode; on demand, it is drawn once per lifetime.
+The draws of an episode (a start state, a goal) are made at its reset, as in gymnax, so the task is empty. Transforms
+make distributions of tasks. gymnax's environments for meta-learning draw a task in every episode; with `fixed_task`, it
+is drawn once per lifetime.
 """
 
 import dataclasses
@@ -37,9 +37,9 @@ TASK_FIELDS = {"MetaMaze-misc": "goal", "PointRobot-misc": "goal", "Reacher-misc
 class AdaptedGymnax(Environment[Array | tuple[()], GymnaxState]):
     """An environment of gymnax's interface, with a discrete or box action space, and discrete or box observations.
 
-    Bounds are those that gymnax declares, and a few of its environments exceed their own (MemoryChain-bsuite
-    shows -1 where it declares [0, 2]). Box actions are flattened to [num_actions]. Actions must lie in the
-    bounds of `action_spec`; what becomes of others is up to the gymnax environment.
+    Bounds are those that gymnax declares, which a few of its environments exceed (MemoryChain-bsuite shows -1 but
+    declares [0, 2]). Box actions are flattened to [num_actions]. Actions must lie in the bounds of `action_spec`; the
+    effect of others depends on the gymnax environment.
 
     Args:
       name: what messages call it.
@@ -97,7 +97,7 @@ class AdaptedGymnax(Environment[Array | tuple[()], GymnaxState]):
     def step(
         self, key: PRNGKeyArray, task: Array | tuple[()], state: GymnaxState, action: Action
     ) -> tuple[GymnaxState, dm_env.TimeStep]:
-        """Advances the episode. Where gymnax both terminates and truncates it, it terminated."""
+        """Advances the episode. If gymnax both terminates and truncates it, it terminated."""
         del task
         action = jnp.asarray(action, self._action_space.dtype).reshape(self._action_space.shape)
         observation, state, reward, terminated, _ = self._gymnax.step_env(key, state, action, self._parameters)

@@ -28,7 +28,7 @@ def transformed(environment: AnyEnvironment, config: EnvironmentConfig) -> AnyEn
 
 
 def specs_of(environment: AnyEnvironment) -> EnvironmentSpecs:
-    """What an environment shows and takes."""
+    """The specs of an environment."""
     return EnvironmentSpecs(environment.observation_spec(), environment.action_spec(), environment.episodes_end)
 
 

@@ -1,8 +1,8 @@
-"""The interface of task transforms: pure functions of what was drawn, an action, and a time step.
+"""The interface of task transforms: pure functions of a draw, an action, and a time step.
 
-A transform is written once, for arrays of JAX and of NumPy. It takes the functions that it needs from the array's own
-namespace (`x.__array_namespace__()`). It works with any number of leading batch axes: none for a JAX environment, which
-`vmap` batches, and one for a batch of host environments. It imports no JAX, because host environments do without.
+A transform is written once, for JAX and NumPy arrays. It uses the functions of the array's namespace
+(`x.__array_namespace__()`), and works with any number of leading batch axes: none for a JAX environment, which `vmap`
+batches, and one for a batch of host environments. It does not import JAX, which host environments do not need.
 """
 
 import abc
@@ -22,7 +22,7 @@ Action = Int[AnyArray, "*batch"] | Float[AnyArray, "*batch num_actions"]
 
 
 class RandomSource(abc.ABC):
-    """Where a transform's random numbers come from: a key of JAX, or a generator of NumPy. A draw asks once."""
+    """The source of a transform's random numbers: a JAX key, or a NumPy generator. A draw uses it once."""
 
     @abc.abstractmethod
     def permutation(self, size: int) -> Int[AnyArray, "size"]:
@@ -42,12 +42,12 @@ class RandomSource(abc.ABC):
 
 
 class Transform:
-    """Changes what an environment shows, takes and pays. Each subclass overrides what it changes.
+    """Changes the observations, actions or rewards of an environment. Each subclass overrides what it changes.
 
     Attributes:
-      stream: sets the draws of a transform apart from those of others with the same seed, on the host. It means nothing
-        where nothing is drawn.
-      has_memory: whether the transform keeps something from one time step of an episode to the next.
+      stream: on the host, makes the draws of a transform independent of those of other transforms with the same seed.
+        Unused by transforms without draws.
+      has_memory: whether the transform has memory during an episode.
       inside: the specs of the environment inside.
     """
 
@@ -64,7 +64,7 @@ class Transform:
 
     @property
     def num_draws(self) -> float:
-        """How many different draws there are; `math.inf` if too many to count."""
+        """The number of different draws; `math.inf` if too many to count."""
         return 1
 
     def draw(self, random: RandomSource) -> Draw:
@@ -73,17 +73,17 @@ class Transform:
         return ()
 
     def inner_action(self, drawn: Draw, action: Action) -> Action:
-        """The action that the environment inside takes for `action`."""
+        """The action of the inner environment for `action`."""
         del drawn
         return action
 
     def outer_timestep(self, drawn: Draw, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
-        """The time step shown for a `timestep` of the environment inside, whose arrays stay as they are."""
+        """The outer time step for a `timestep` of the inner environment, whose arrays must not be modified."""
         del drawn
         return timestep
 
     def first_memory(self, batch: tuple[int, ...]) -> Memory:
-        """The memory before a FIRST time step, of any content: a FIRST time step clears it."""
+        """The memory before a FIRST time step, with arbitrary content: a FIRST time step clears it."""
         del batch
         return ()
 
@@ -94,20 +94,20 @@ class Transform:
     def by_outer_action(
         self, drawn: Draw, inside: Float[AnyArray, "*batch num_inner_actions"]
     ) -> Float[AnyArray, "*batch num_actions"]:
-        """Numbers of every action, from those of the actions inside."""
+        """A number per action, from those of the inner actions."""
         del drawn
         return inside
 
     def expected_rewards(
         self, drawn: Draw, inside: Float[AnyArray, "*batch num_inner_actions"]
     ) -> Float[AnyArray, "*batch num_actions"] | None:
-        """The expected reward of every action, from those of the actions inside; None where it is not known."""
+        """The expected reward of every action, from those of the inner actions; None if unknown."""
         return self.by_outer_action(drawn, inside)
 
     def expected_advantages(
         self, drawn: Draw, inside: Float[AnyArray, "*batch num_inner_actions"]
     ) -> Float[AnyArray, "*batch num_actions"] | None:
-        """The expected advantage of every action, from those inside; None where the teacher no longer applies."""
+        """The expected advantage of every action, from the inner ones; None if the teacher no longer applies."""
         return self.by_outer_action(drawn, inside)
 
 
@@ -117,7 +117,7 @@ def flat_observation(timestep: dm_env.TimeStep) -> Shaped[AnyArray, "*batch obse
 
 
 def real_spec(spec: specs.Array) -> specs.Array:
-    """A spec of bytes as one of real numbers, which is what they become when they are multiplied."""
+    """A spec of real numbers in place of one of bytes, which become real numbers when they are multiplied."""
     if spec.dtype != np.uint8 or not isinstance(spec, specs.BoundedArray):
         return spec
     ends = (spec.minimum.astype(np.float32), spec.maximum.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Which transforms a config asks for, and in which order they go on."""
+"""The transforms of a config, and their order."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -21,14 +21,14 @@ from podmeta.environments.transforms.rewards import AccumulatedRewards, DelayedR
 def transforms_of(config: EnvironmentConfig) -> Iterator[Callable[[EnvironmentSpecs], Transform]]:
     """The transforms that a config asks for, from the inside out.
 
-    The reward comes first: which it is, then when it is paid, then its unit. Then actions become discrete. The factors
-    of observations follow, which thereby belong to the environment's own components in their own order; then the signs,
-    the projection, and the copies, which thereby share them; the permutation of observations; signs and permutation of
-    actions. The padding comes last, and is therefore not shuffled in.
+    The reward comes first: which reward, when it is paid, and its unit. Then actions become discrete. Factors of
+    observations follow, so they belong to the environment's components in their original order. Then come signs,
+    projection, and copies, which therefore share signs and projection; the permutation of observations; and signs and
+    permutation of actions. Padding comes last, so it is not shuffled.
 
     Yields:
-      A function from the specs of the environment inside to the transform. It raises an InputError where the transform
-      does not fit the environment.
+      A function from the specs of the inner environment to the transform. It raises an InputError if the transform does
+      not fit the environment.
     """
     yield from _reward_transforms(config)
     if config.discrete_actions:

@@ -1,4 +1,4 @@
-"""Padding: several environments get one size of observation and action, for learners whose θ is tied to sizes."""
+"""Padding to one size of observation and action, for learners whose θ fits only one size."""
 
 import dm_env
 import numpy as np
@@ -14,9 +14,9 @@ from podmeta.value_types import AnyArray
 class Padded(Transform):
     """Adds observation components that are always zero, and actions that do what other actions do.
 
-    Observations are flattened first. Of n discrete actions, action i does what action i modulo n does inside: no
-    action is wasted, and a learner that has found a good one among the first n need not know of the others. Further
-    components of a box do nothing.
+    Observations are flattened first. Of n discrete actions, action i does what action i modulo n does in the inner
+    environment. So no action is wasted, and a learner that finds a good one among the first n does not need the others.
+    Further components of a box do nothing.
 
     Args:
       inside: the specs of the environment inside.
@@ -39,7 +39,7 @@ class Padded(Transform):
 
     @property
     def outside(self) -> EnvironmentSpecs:
-        """The observation inside, flat, and then zeros; more actions. Further components of a box go from -1 to 1."""
+        """The flat inner observation followed by zeros; more actions. Further components of a box go from -1 to 1."""
         observation, action = self.inside.observation, self.inside.action
         return self.inside._replace(
             observation=_padded_observation(observation, self._observation_size)

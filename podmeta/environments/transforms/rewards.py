@@ -15,7 +15,7 @@ from podmeta.value_types import AnyArray
 
 
 class FailureReward(Transform):
-    """Pays -1 when the episode terminates, 0 otherwise, instead of its reward. Truncation is no failure.
+    """Pays -1 when the episode terminates, 0 otherwise, instead of its reward. Truncation is not a failure.
 
     Raises:
       InputError: episodes of the environment never end.
@@ -36,11 +36,11 @@ class FailureReward(Transform):
         return timestep._replace(reward=-failed.astype(np.float32))
 
     def expected_rewards(self, drawn: Draw, inside: Float[AnyArray, "*batch num_actions"]) -> None:
-        """Not known, whatever the environment inside knows of its own rewards."""
+        """Unknown, even if the inner environment knows its own."""
         del drawn, inside
 
     def expected_advantages(self, drawn: Draw, inside: Float[AnyArray, "*batch num_actions"]) -> None:
-        """Not known: the teacher inside is after other rewards."""
+        """Unknown: the inner teacher has other rewards."""
         del drawn, inside
 
 
@@ -100,7 +100,7 @@ class RescaledRewards(Transform):
     def expected_advantages(
         self, drawn: Float[AnyArray, "*batch 2"], inside: Float[AnyArray, "*batch num_actions"]
     ) -> Float[AnyArray, "*batch num_actions"] | None:
-        """Those inside, if the best actions stay the best: a sign changes that, and an offset may if episodes end."""
+        """The inner ones, if the best actions remain so: a sign changes them; an offset may, if episodes end."""
         del drawn
         has_offset = self._offset != (0.0, 0.0) and self.inside.episodes_end
         return None if self._flips_sign or has_offset else inside
@@ -165,7 +165,7 @@ class AccumulatedRewards(Transform):
         return np.zeros(batch, np.float32), np.zeros(batch, np.int32)
 
     def remember(self, drawn: Draw, memory: Memory, timestep: dm_env.TimeStep) -> tuple[Memory, dm_env.TimeStep]:
-        """Adds the reward, and pays the sum where it is time."""
+        """Adds the reward, and pays the sum when it is due."""
         namespace = timestep.reward.__array_namespace__()
         goes_on = timestep.step_type != FIRST
         total, num_steps = memory[0] * goes_on + timestep.reward, (memory[1] + 1) * goes_on
