@@ -20,7 +20,7 @@ import podmeta
 from podmeta.config.schema import RecurrentConfig, SymmetricConfig
 from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
 from podmeta.environments.bridge.from_gymnasium import from_gymnasium
-from podmeta.environments.jax.bandit import BernoulliBandit
+from podmeta.environments.jax.bandit import Bandit
 from podmeta.errors import InputError
 from podmeta.learners import registry
 from podmeta.learners.base import Learner, LearnerOutput
@@ -149,7 +149,7 @@ def test_a_seed_that_would_equal_another_is_refused(algorithm, seed):
     with pytest.raises(InputError, match=f"seed={seed} is not a whole number from 0 to 4294967295"):
         algorithm.reset(OBSERVATIONS, ACTIONS, seed)
     with pytest.raises(InputError, match="is not a whole number"):
-        DmEnvAdapter(BernoulliBandit(3), seed)
+        DmEnvAdapter(Bandit(3), seed)
 
 
 @given(seed=st.integers(0, 2**31 - 1), moment=st.integers(0, 12))
@@ -208,7 +208,7 @@ def test_any_size_and_kind_of_observation_and_action_will_do(algorithm, observat
 
 
 def test_it_lives_in_an_environment_of_ours(algorithm):
-    environment = DmEnvAdapter(BernoulliBandit(3), seed=0)
+    environment = DmEnvAdapter(Bandit(3), seed=0)
     agent = algorithm.reset(environment.observation_spec(), environment.action_spec(), seed=0)
     timestep = environment.reset()
     for _ in range(10):

@@ -247,3 +247,8 @@ def _check_bandit(environment: BanditConfig, prefix: str) -> None:
             f"{prefix}distribution={environment.distribution} is for two arms: set {prefix}num_arms=2, "
             f"or {prefix}distribution=independent"
         )
+    if environment.distribution != "independent" and environment.rewards != "bernoulli":
+        raise InputError(
+            f"{prefix}distribution={environment.distribution} is of arm probabilities, which "
+            f"{prefix}rewards={environment.rewards} has none of: set {prefix}distribution=independent"
+        )

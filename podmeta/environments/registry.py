@@ -25,7 +25,7 @@ from podmeta.config.schema import (
 )
 from podmeta.environments.base import AnyEnvironment
 from podmeta.environments.imports import import_extra
-from podmeta.environments.jax.bandit import BernoulliBandit
+from podmeta.environments.jax.bandit import Bandit
 from podmeta.environments.jax.contextual_bandit import ContextualBandit
 from podmeta.environments.jax.dark_room import DarkRoom
 from podmeta.environments.jax.factory import jax_environment
@@ -66,7 +66,7 @@ def _brax(config: BraxConfig) -> AnyEnvironment:
 
 
 _MAKERS: dict[type[EnvironmentConfig], MakeEnvironment] = {
-    BanditConfig: lambda config: BernoulliBandit(config.num_arms, config.distribution),
+    BanditConfig: lambda config: Bandit(config.num_arms, config.distribution, config.rewards),
     ContextualBanditConfig: lambda config: ContextualBandit(config.num_contexts, config.num_actions),
     GridWorldConfig: GridWorld,
     ObjectGridWorldConfig: lambda config: ObjectGridWorld(config.mode, config.positions),

@@ -13,7 +13,7 @@ from podmeta.config.compose import compose_job
 from podmeta.config.schema import GROUPS, BanditConfig, EnvironmentConfig, GymnaxConfig
 from podmeta.environments import registry
 from podmeta.environments.host.registry import lives_on_host
-from podmeta.environments.jax.bandit import BernoulliBandit
+from podmeta.environments.jax.bandit import Bandit
 from podmeta.environments.jax.gymnax_adapter import GymnaxEnvironment
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
@@ -101,7 +101,7 @@ class CoinConfig(EnvironmentConfig):
 def test_one_registration_adds_an_environment(monkeypatch):
     monkeypatch.setitem(GROUPS["environment"], "coin", None)
     monkeypatch.setattr(registry, "_MAKERS", dict(registry._MAKERS))
-    registry.register_environment("coin", CoinConfig, lambda config: BernoulliBandit(2, config.distribution))
+    registry.register_environment("coin", CoinConfig, lambda config: Bandit(2, config.distribution))
     others = ["learner=symmetric", "outer=evolution", "architecture=anakin"]
     config = compose_job(["environment=coin", "environment.permute_observations=true", *others]).environment
     assert make_environment(config).num_tasks == 2

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from podmeta.architectures.anakin import Rollout
 from podmeta.config.schema import BanditConfig, DistillationConfig, SymmetricConfig
-from podmeta.environments.jax.bandit import BernoulliBandit
+from podmeta.environments.jax.bandit import Bandit
 from podmeta.errors import InputError
 from podmeta.inner_loop import build_inner_loop, make_inner_loop
 from podmeta.learners.policies import make_policy
@@ -31,7 +31,7 @@ LIFETIME_LENGTH = 20
 logits = hnp.arrays(np.float32, (3,), elements=st.floats(-5, 5, width=32))
 
 
-class TaughtBandit(BernoulliBandit):
+class TaughtBandit(Bandit):
     """A bandit whose teacher knows the arms."""
 
     def expected_advantages(self, task, state):

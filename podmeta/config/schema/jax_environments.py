@@ -10,10 +10,16 @@ from podmeta.value_types import Json
 
 @dataclasses.dataclass
 class BanditConfig(EnvironmentConfig):
-    """Bernoulli bandits: the arm probabilities are the task."""
+    """Bandits: what each arm pays in the mean is the task."""
 
     name: str = option("bandit", "bandit")
     num_arms: int = option(5, "number of arms", minimum=2)
+    rewards: str = option(
+        "bernoulli",
+        "bernoulli: arms pay 1 with their probability, else 0; gaussian: arms pay their mean plus standard normal "
+        "noise, and the means are standard normal",
+        choices=("bernoulli", "gaussian"),
+    )
     distribution: str = option(
         "independent",
         "distribution of the arm probabilities: independent draws each from U[0, 1]; the others are for two arms with "

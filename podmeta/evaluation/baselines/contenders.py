@@ -83,8 +83,9 @@ def inner_loops(
 
 
 def is_bernoulli_bandit(environment_config: EnvironmentConfig) -> TypeGuard[BanditConfig]:
-    """Whether algorithms for Bernoulli bandits can be compared there: a bandit whose rewards no transform changes."""
-    return isinstance(environment_config, BanditConfig) and not changes_rewards(environment_config)
+    """Whether algorithms for Bernoulli bandits can be compared there: a bandit of 0 and 1 that no transform changes."""
+    is_bernoulli = isinstance(environment_config, BanditConfig) and environment_config.rewards == "bernoulli"
+    return is_bernoulli and not changes_rewards(environment_config)
 
 
 def arm_probabilities(environment_config: BanditConfig) -> Callable[[PRNGKeyArray], Float[Array, "num_arms"]]:

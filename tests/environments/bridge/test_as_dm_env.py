@@ -26,7 +26,7 @@ from podmeta.config.schema import (
     XLandConfig,
 )
 from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
-from podmeta.environments.jax.bandit import DISTRIBUTIONS, BernoulliBandit
+from podmeta.environments.jax.bandit import DISTRIBUTIONS, Bandit
 from podmeta.environments.registry import make_environment
 
 CONFIGS = {
@@ -138,7 +138,7 @@ def test_a_lifetime_has_one_task_and_the_next_another():
     observations = [environment.reset().observation for _ in range(3)]
     assert not any(np.array_equal(first, observation) for observation in observations)  # episodes differ
 
-    class TaskTelling(BernoulliBandit):
+    class TaskTelling(Bandit):
         def step(self, key, task, state, action):
             state, timestep = super().step(key, task, state, action)
             return state, timestep._replace(reward=task[action])

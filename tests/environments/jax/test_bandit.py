@@ -1,4 +1,4 @@
-"""Bernoulli bandits: how their tasks are distributed, and that arms pay as often as they say."""
+"""Bandits: how their tasks are distributed, and that arms pay what they say."""
 
 import functools
 
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from podmeta.environments.jax.bandit import DISTRIBUTIONS, BernoulliBandit
+from podmeta.environments.jax.bandit import DISTRIBUTIONS, Bandit
 from podmeta.errors import InputError
 
 NUM_TASKS = 20_000
@@ -18,7 +18,7 @@ STANDARD_ERRORS = 5.0  # the seeds are fixed, so a test passes always or never
 @functools.cache
 def sample_tasks(num_arms, distribution):
     keys = jax.random.split(jax.random.key(1), NUM_TASKS)
-    return np.asarray(jax.vmap(BernoulliBandit(num_arms, distribution).sample_task)(keys), np.float64)
+    return np.asarray(jax.vmap(Bandit(num_arms, distribution).sample_task)(keys), np.float64)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_better_arm_is_either_one(distribution, lower):
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_arms_pay_as_often_as_expected_and_the_episode_never_ends(distribution):
-    bandit = BernoulliBandit(2, distribution)
+    bandit = Bandit(2, distribution)
     task = bandit.sample_task(jax.random.key(2))
     state, _ = bandit.reset(jax.random.key(3), task)
 
@@ -76,15 +76,34 @@ def test_arms_pay_as_often_as_expected_and_the_episode_never_ends(distribution):
 
 
 def test_a_certain_arm_always_pays_and_an_impossible_one_never():
-    bandit = BernoulliBandit(2)
+    bandit = Bandit(2)
     keys = jax.random.split(jax.random.key(5), NUM_TASKS)
     pull = jax.jit(jax.vmap(lambda key, arm: bandit.step(key, jnp.array([0.0, 1.0]), (), arm)[1].reward, (0, None)))
     assert not np.any(pull(keys, jnp.array(0)))
     assert np.all(pull(keys, jnp.array(1)))
 
 
+def test_gaussian_arms_pay_their_standard_normal_means_with_standard_normal_noise():
+    bandit = Bandit(5, rewards="gaussian")
+    tasks = np.asarray(jax.vmap(bandit.sample_task)(jax.random.split(jax.random.key(6), NUM_TASKS)))
+    assert_standard_normal(tasks)
+    task = jnp.array([-2.0, 0.0, 0.5, 1.0, 30.0])
+    pull = jax.jit(jax.vmap(lambda key, arm: bandit.step(key, task, (), arm)[1].reward, (0, None)))
+    keys = jax.random.split(jax.random.key(7), NUM_TASKS)
+    for arm in range(5):
+        assert_standard_normal(np.asarray(pull(keys, jnp.array(arm)) - task[arm])[:, None])
+    np.testing.assert_array_equal(bandit.expected_rewards(task, ()), task)
+
+
+def assert_standard_normal(values):
+    tolerance = STANDARD_ERRORS / np.sqrt(len(values))
+    assert np.abs(values.mean(axis=0)).max() < tolerance
+    assert np.abs(values.var(axis=0) - 1.0).max() < np.sqrt(2.0) * tolerance
+    assert np.abs((values < -1.0).mean(axis=0) - 0.1587).max() < 0.37 * tolerance
+
+
 def test_specs_follow_the_number_of_arms():
-    bandit = BernoulliBandit(7)
+    bandit = Bandit(7)
     assert bandit.action_spec().num_values == 7
     assert bandit.observation_spec().shape == (1,)
 
@@ -100,4 +119,10 @@ def test_specs_follow_the_number_of_arms():
 )
 def test_wrong_configs_are_told_by_key(num_arms, distribution, key):
     with pytest.raises(InputError, match=key):
-        BernoulliBandit(num_arms, distribution)
+        Bandit(num_arms, distribution)
+
+
+@pytest.mark.parametrize(("distribution", "rewards"), [("dependent_easy", "gaussian"), ("independent", "normal")])
+def test_wrong_rewards_are_told_by_key(distribution, rewards):
+    with pytest.raises(InputError, match=r"environment\.rewards"):
+        Bandit(2, distribution, rewards)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podmeta.environments.base import Environment, is_last, restart, step_or_reset, transition
-from podmeta.environments.jax.bandit import BernoulliBandit
+from podmeta.environments.jax.bandit import Bandit
 from podmeta.environments.jax.transformed import Transformed, TransformedTask, specs_of
 from podmeta.environments.transforms.actions import PermutedActions
 from podmeta.environments.transforms.observations import (
@@ -107,7 +107,7 @@ def test_actions_are_expected_to_pay_what_they_pay(seed):
 
 
 def test_expected_rewards_pass_through_or_are_not_known():
-    bandit = BernoulliBandit(5)
+    bandit = Bandit(5)
     scaled = functools.partial(ScaledObservations, factors=[2.0])
     for make in (PermutedObservations, FlippedObservationSigns, scaled):
         environment = wrap(bandit, make)
@@ -151,7 +151,7 @@ def test_what_a_transform_remembers_is_part_of_the_state(make):
 
 def test_failures_must_exist():
     with pytest.raises(InputError, match=r"failure_reward=false"):
-        wrap(BernoulliBandit(5), FailureReward)
+        wrap(Bandit(5), FailureReward)
 
 
 def test_transformed_environments_jit_and_vmap():
