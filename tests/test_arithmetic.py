@@ -10,7 +10,7 @@ import pytest
 from dm_env import specs
 
 import podmeta
-from podmeta.arithmetic import ARITHMETIC, own_arithmetic
+from podmeta.arithmetic import ARITHMETIC, own_arithmetic, use_own_arithmetic
 from podmeta.config.schema import BanditConfig, GymnaxConfig
 from podmeta.environments.bridge.as_dm_env import DmEnvAdapter
 from podmeta.environments.registry import make_environment
@@ -23,6 +23,7 @@ def other_settings():
         stack.enter_context(jax.numpy_dtype_promotion("strict"))
         stack.enter_context(jax.numpy_rank_promotion("raise"))
         stack.enter_context(jax.default_prng_impl("rbg"))
+        stack.enter_context(jax.default_matmul_precision("bfloat16"))
         yield
 
 
@@ -32,6 +33,22 @@ def test_the_settings_hold_meanwhile():
             assert {name: getattr(jax.config, name) for name in ARITHMETIC} == ARITHMETIC
             assert (jnp.arange(2) * 0.5).dtype == jnp.float32
         assert jnp.arange(2.0).dtype == jnp.float64
+
+
+@pytest.mark.parametrize(("precision", "written"), [("float32", "HIGHEST"), ("tensorfloat32", "HIGH")])
+def test_matrices_are_multiplied_as_exactly_as_the_config_says(precision, written):
+    """CPUs do not care, so what the compiler is told is looked at."""
+
+    def multiply(matrix):
+        return matrix @ matrix
+
+    try:
+        use_own_arithmetic(precision)
+        assert f"precision = [{written}, {written}]" in jax.jit(multiply).lower(jnp.eye(2)).as_text()
+    finally:
+        use_own_arithmetic()
+    with jax.default_matmul_precision("bfloat16"), own_arithmetic():
+        assert "precision = [HIGHEST, HIGHEST]" in jax.jit(multiply).lower(jnp.eye(2)).as_text()
 
 
 def test_an_agent_acts_as_it_does_without():

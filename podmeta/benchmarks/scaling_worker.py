@@ -32,7 +32,7 @@ def main(overrides: list[str]) -> None:
     end_with_parent()
     job = compose_job(overrides)
     initialise.start(job.distributed)
-    set_up_devices(job.devices.cpu)
+    set_up_devices(job.devices.cpu, job.numerics.matmul_precision)
     measurement = measure(job)
     if is_first():
         print(json.dumps(measurement._asdict()), flush=True)

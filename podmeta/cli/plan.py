@@ -47,7 +47,7 @@ def plan(call: Call) -> None:
     from podmeta.planning.plan import make_plan
     from podmeta.planning.report import plan_as_dict, plan_as_table
 
-    set_up_for_absent_devices()
+    set_up_for_absent_devices(job.numerics.matmul_precision)
     from podmeta.environments.kinds import with_known_kinds
 
     job = with_known_kinds(job, overrides)

@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
-from podmeta.arithmetic import ARITHMETIC
+from podmeta.arithmetic import use_own_arithmetic
 from podmeta.distributed.libtpu import WITHOUT_A_TPU
 from podmeta.errors import InputError, PodmetaError
 
@@ -35,7 +35,7 @@ class MappedFunction(Protocol):
         """Traces and lowers it for arguments of these shapes and types."""
 
 
-def set_up_devices(num_cpu_devices: int) -> None:
+def set_up_devices(num_cpu_devices: int, matmul_precision: str = "float32") -> None:
     """Makes the machine's CPU appear as `num_cpu_devices` devices, which are used where there is no accelerator.
 
     The arithmetic of this process becomes podmeta's, whatever JAX_ENABLE_X64 and the like say, so that a run ends at
@@ -47,8 +47,7 @@ def set_up_devices(num_cpu_devices: int) -> None:
     Raises:
       InputError: JAX finds no device, or had started with another number of them.
     """
-    for name, value in ARITHMETIC.items():
-        jax.config.update(name, value)
+    use_own_arithmetic(matmul_precision)
     # Sebulba's actors wait for each of their calls: on a CPU, to hand it to another thread costs more than it does.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     if num_cpu_devices > 0:
@@ -132,13 +131,12 @@ def _devices_of_all_processes(num_devices: int) -> list[jax.Device]:
     ]
 
 
-def set_up_for_absent_devices() -> None:
+def set_up_for_absent_devices(matmul_precision: str = "float32") -> None:
     """Keeps JAX to the CPU here, whatever else it might find, and to podmeta's arithmetic, as `set_up_devices` does.
 
     It must come before anything touches a device.
     """
-    for name, value in ARITHMETIC.items():
-        jax.config.update(name, value)
+    use_own_arithmetic(matmul_precision)
     jax.config.update("jax_platforms", "cpu")
 
 

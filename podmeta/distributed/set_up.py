@@ -19,6 +19,6 @@ def set_up(job: JobConfig, warn: Callable[[str], None]) -> None:
       InputError: JAX finds no device, or had started with another number of them; or the processes do not meet.
     """
     start(job.distributed)
-    set_up_devices(job.devices.cpu)
+    set_up_devices(job.devices.cpu, job.numerics.matmul_precision)
     for warning in use_compilation_cache(job.compilation_cache_dir):
         warn(warning)

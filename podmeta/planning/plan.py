@@ -195,7 +195,7 @@ def make_plan(job: JobConfig, topology: Topology, stage: int | None, tell: Calla
         asked_size=asked_size,
         planned_size=per_device * topology.num_devices,
         costs=costs,
-        roofline=make_roofline(costs, topology) if costs else None,
+        roofline=make_roofline(costs, topology, job.numerics.matmul_precision) if costs else None,
         tried=find_largest(fit, own, unit, topology.product.hbm_bytes),
     )
 
@@ -254,11 +254,11 @@ def memory_needed(job: JobConfig, devices: Sequence[jax.Device], platform: str) 
         return None if error.needed_bytes is None else round(error.needed_bytes * _LAYOUT_FACTOR)
 
 
-def make_roofline(costs: Costs, topology: Topology) -> Roofline:
+def make_roofline(costs: Costs, topology: Topology, matmul_precision: str) -> Roofline:
     """The bound that the busiest part of a device sets."""
     peaks = topology.product.peaks
     seconds = {
-        "matmul": costs.flops.matmul / peaks.matmul_flops_per_second,
+        "matmul": costs.flops.matmul / peaks.matmul_rate(topology.product.platform, matmul_precision),
         "hbm": costs.hbm_traffic_bytes / peaks.hbm_bytes_per_second,
         "interconnect": sum(each.sent_bytes for each in costs.collectives) / peaks.interconnect_bytes_per_second,
     }

@@ -15,7 +15,8 @@ class Peaks(NamedTuple):
     """What one device can do at best.
 
     Attributes:
-      matmul_flops_per_second: of the matrix units, at the precision that JAX multiplies float32 with by default.
+      matmul_flops_per_second: of the matrix units, where they round float32 as little as they can in one pass: to
+        bfloat16 on TPUs, to TensorFloat-32 on GPUs.
       other_flops_per_second: of the vector units; None where it is not published.
       hbm_bytes_per_second: between the device and its memory.
       interconnect_bytes_per_second: that a device can send to others of its slice or node.
@@ -27,6 +28,21 @@ class Peaks(NamedTuple):
     hbm_bytes_per_second: float
     interconnect_bytes_per_second: float
     source: str
+
+    def matmul_rate(self, platform: str, matmul_precision: str) -> float:
+        """Floating-point operations per second in products of matrices of float32, at a precision of the config.
+
+        A TPU makes a product of float32 of six products of bfloat16, and one of TensorFloat-32 of three. A GPU's matrix
+        units have no float32, so that its vector units make the products.
+        """
+        if platform == "tpu":
+            return self.matmul_flops_per_second / _TPU_PASSES[matmul_precision]
+        if platform == "cuda" and matmul_precision == "float32" and self.other_flops_per_second is not None:
+            return self.other_flops_per_second
+        return self.matmul_flops_per_second
+
+
+_TPU_PASSES = {"float32": 6, "tensorfloat32": 3, "bfloat16": 1}
 
 
 class Product(NamedTuple):

@@ -101,11 +101,11 @@ def test_the_bound_is_set_by_what_is_busiest():
     def topology(peaks):
         return Topology(Product("abacus", "cpu", 2, 1, peaks, ((4,),)), (4,))
 
-    roofline = make_roofline(costs, topology(Peaks(100.0, 10.0, 10.0, 10.0, "here")))
+    roofline = make_roofline(costs, topology(Peaks(100.0, 10.0, 10.0, 10.0, "here")), "float32")
     assert roofline.seconds == {"matmul": 2.0, "other_flops": 3.0, "hbm": 5.0, "interconnect": 1.5}
     assert (roofline.limited_by, roofline.env_steps_per_second) == ("hbm", 200.0)
     assert roofline.env_steps_per_second_per_chip == 50.0
-    without = make_roofline(costs, topology(Peaks(100.0, None, 1e9, 1e9, "here")))
+    without = make_roofline(costs, topology(Peaks(100.0, None, 1e9, 1e9, "here")), "float32")
     assert "other_flops" not in without.seconds and without.limited_by == "matmul"
 
 

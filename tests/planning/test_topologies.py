@@ -41,3 +41,10 @@ def test_what_no_product_has_is_refused_with_what_is_near(text, near):
     with pytest.raises(InputError) as refusal:
         parse_topology(text)
     assert [part for part in [f"topology={text}", *near] if part not in str(refusal.value)] == []
+
+
+def test_less_precision_is_faster_on_accelerators():
+    for name, expected in {"v5e": (197 / 6, 197 / 3, 197), "h100": (67, 494, 494)}.items():
+        product = PRODUCTS[name]
+        rates = [product.peaks.matmul_rate(product.platform, how) for how in ("float32", "tensorfloat32", "bfloat16")]
+        assert rates == pytest.approx([1e12 * rate for rate in expected])

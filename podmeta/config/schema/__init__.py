@@ -45,6 +45,7 @@ from podmeta.config.schema.job import (
     EvaluationConfig,
     JobConfig,
     LoggingConfig,
+    NumericsConfig,
     StageConfig,
 )
 from podmeta.config.schema.learners import (
@@ -104,6 +105,7 @@ __all__ = [
     "MetaOptimiserConfig",
     "MixtureConfig",
     "MixtureEntryConfig",
+    "NumericsConfig",
     "ObjectGridWorldConfig",
     "OnlineActorCriticConfig",
     "OnlineReinforceConfig",

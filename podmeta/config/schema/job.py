@@ -35,6 +35,18 @@ class DistributedConfig:
 
 
 @dataclasses.dataclass
+class NumericsConfig:
+    """How exactly the job computes. θ, its optimiser, sums and fitness are float32, whatever stands here."""
+
+    matmul_precision: str = option(
+        "float32",
+        "how exactly matrices of float32 are multiplied: float32 in full; tensorfloat32 and bfloat16 round their "
+        "elements, which is faster on GPUs and TPUs. On CPUs all three are float32",
+        choices=("float32", "tensorfloat32", "bfloat16"),
+    )
+
+
+@dataclasses.dataclass
 class CheckpointConfig:
     """When to save checkpoints, and how many to keep. 0 switches a rule off; the end of a run always saves."""
 
@@ -113,6 +125,7 @@ class JobConfig:
     )
     compilation_cache_dir: str = option("auto", "folder for compiled programs; auto: the user's cache; off: none")
     devices: DevicesConfig = dataclasses.field(default_factory=DevicesConfig)
+    numerics: NumericsConfig = dataclasses.field(default_factory=NumericsConfig)
     distributed: DistributedConfig = dataclasses.field(default_factory=DistributedConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     logging: LoggingConfig = dataclasses.field(default_factory=LoggingConfig)
