@@ -20,7 +20,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """What a user calls, imported when it is asked for: `import podmeta` by itself must not bring JAX."""
+    """Imports a public name on first use: `import podmeta` alone must not import JAX."""
     if name not in _MODULES:
         raise AttributeError(f"module 'podmeta' has no attribute {name!r}")
     from importlib import import_module

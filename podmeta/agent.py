@@ -1,4 +1,4 @@
-"""A learned algorithm at work: an agent that learns one task of yours within one lifetime, from reward alone.
+"""Learned algorithms as agents, which learn a task in your environment within one lifetime, from reward alone.
 
     algorithm = podmeta.load_agent("symla-control")
     agent = algorithm.reset(environment.observation_spec(), environment.action_spec(), seed=0)
@@ -6,9 +6,9 @@
     for _ in range(1000):
         timestep = environment.step(agent.step(timestep))
 
-No gradient is computed and nothing is tuned: all that changes is the agent's state, in which its policy is held. The
-agent follows dm_env's contract as training does: it is stepped at every time step, the last one of an episode
-included, whose action the environment ignores, and it keeps its state across episode ends.
+No gradient is computed and nothing is tuned: only the agent's state changes, which holds its policy. The agent follows
+dm_env's contract, as in training: call `step` at every time step, including the last one of an episode, whose action
+the environment ignores. The agent keeps its state across episode ends.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ _META_PARAMS_SHA256 = "meta_params_sha256"
 
 
 class AgentState(NamedTuple):
-    """All that an agent carries from one step to the next.
+    """The state of an agent between steps.
 
     Attributes:
       key_data: [2] the key of the lifetime; step t draws its action with fold_in(key, t).
@@ -60,16 +60,16 @@ class AgentState(NamedTuple):
 
 
 def load_agent(source: str | Path, trust: bool = False) -> "LearnedAlgorithm":
-    """A learned algorithm, from which `reset` makes agents.
+    """Loads a learned algorithm, whose `reset` makes agents.
 
     Args:
       source: the name of one that ships with podmeta (`podmeta list` prints them), the path of an .npz file that
-        `podmeta export` has made, or a run directory.
-      trust: whether code may run that the file's card names as its learner, or the config of somebody else's run;
-        docs/security.md says what that is.
+        `podmeta export` wrote, or a run directory.
+      trust: whether to run code that the file's card, or the config of somebody else's run, names as its learner; see
+        docs/security.md.
 
     Raises:
-      InputError: there is none of that name, a file is missing or damaged, or it would run code of somebody else's.
+      InputError: there is none with this name, a file is missing or damaged, or loading it needs trust.
     """
     if Path(source, "config.yaml").exists():
         return LearnedAlgorithm(learned_algorithm_of(Path(source), trust=trust))
@@ -80,7 +80,7 @@ def load_agent(source: str | Path, trust: bool = False) -> "LearnedAlgorithm":
 
 
 class LearnedAlgorithm:
-    """θ and the learner it belongs to. Programs are compiled once per size of observations and actions."""
+    """θ and its learner. Programs are compiled once per size of observations and actions."""
 
     def __init__(self, pretrained: Pretrained) -> None:
         self._pretrained = pretrained
@@ -88,31 +88,30 @@ class LearnedAlgorithm:
 
     @property
     def card(self) -> Card:
-        """How it was trained, what it reaches, and what it does not."""
+        """How it was trained, its results, and its limits."""
         return self._pretrained.card
 
     @own_arithmetic()
     def reset(self, observation_spec: ObservationSpec, action_spec: ActionSpec, seed: int) -> "Agent":
-        """An agent at the beginning of a lifetime, which knows nothing of its task.
+        """Makes an agent at the start of a lifetime, which knows nothing about its task.
 
         Args:
-          observation_spec: a dm_env spec, or a dictionary or tuple of them, whose components are strung together. No
-            image, but any other shape, with any bounds or none.
+          observation_spec: a dm_env spec, or a dictionary or tuple of them, whose components are concatenated. Images
+            are not supported; other shapes and bounds are.
           action_spec: a `DiscreteArray`; a `BoundedArray` of floats with finite bounds; or one of integers, with at
-            most 1,000 combinations. A Gymnasium space, or a spec of Jumanji's, is taken for the dm_env spec it
-            amounts to.
-          seed: of the agent's own draws, from 0 to 2^32 - 1.
+            most 1,000 combinations. Gymnasium spaces and Jumanji specs are converted to dm_env specs.
+          seed: of the agent's random draws, from 0 to 2^32 - 1.
 
         Raises:
-          InputError: it cannot live with such observations or actions, or take such a seed; the message says what to
-            do.
+          InputError: it does not support these observations or actions, or the seed is invalid; the message says what
+            to do.
         """
         program = self._program(observation_spec, action_spec)
         return Agent(program, program.initial_state(checked_seed(seed)), _Previous(None, True))
 
     @own_arithmetic()
     def load(self, path: str | Path, observation_spec: ObservationSpec, action_spec: ActionSpec) -> "Agent":
-        """The agent that `Agent.save` has saved, in the middle of its lifetime. It goes on as if nothing had been.
+        """Loads an agent that `Agent.save` wrote in the middle of its lifetime. It continues as if it had not stopped.
 
         Args:
           path: the file.
@@ -120,7 +119,7 @@ class LearnedAlgorithm:
           action_spec: as given to `reset`.
 
         Raises:
-          InputError: there is no such file, it is damaged, or it is of another algorithm or other sizes.
+          InputError: there is no such file, it is damaged, or it belongs to another algorithm or other sizes.
         """
         program = self._program(observation_spec, action_spec)
         try:
@@ -141,11 +140,11 @@ class LearnedAlgorithm:
 
 
 class _Previous(NamedTuple):
-    """What an agent knows of the time step before.
+    """What an agent knows about the previous time step.
 
     Attributes:
       step_type: its step type; None: the lifetime begins.
-      is_known: whether that is so. It is not in an agent that was loaded, or interrupted in a step.
+      is_known: False for an agent that was loaded, or interrupted in a step.
     """
 
     step_type: int | None
@@ -156,10 +155,10 @@ _UNKNOWN = _Previous(None, False)
 
 
 class Agent:
-    """One lifetime of a learned algorithm. It is made by `LearnedAlgorithm.reset` or `LearnedAlgorithm.load`.
+    """One lifetime of a learned algorithm, made by `LearnedAlgorithm.reset` or `LearnedAlgorithm.load`.
 
-    A copy (`copy.copy` or `copy.deepcopy`) lives on independently of the agent. To keep or send an agent, `save` it:
-    it cannot be pickled.
+    A copy (`copy.copy` or `copy.deepcopy`) is independent of the agent. To store or send an agent, `save` it: it cannot
+    be pickled.
     """
 
     def __init__(self, program: "_Program", state: AgentState, previous: _Previous) -> None:
@@ -181,25 +180,25 @@ class Agent:
 
     @own_arithmetic()
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray | np.number:
-        """Takes in a time step, learns from its reward, and acts.
+        """Observes a time step, learns from its reward, and returns an action.
 
-        Every observation component is divided by the largest magnitude it has had in this lifetime, whether or not θ
-        was trained so (`learner.scale_observations`): what is one-hot or constantly 1 stays as it is, and the rest
-        comes to lie within ±1. Rewards are taken as they are.
+        Every observation component is divided by its largest magnitude so far in this lifetime, whether or not θ was
+        trained that way (`learner.scale_observations`). One-hot and constant-1 components do not change, and the others
+        lie within ±1. Rewards are scaled in the same way.
 
-        An exception that a signal handler raises meanwhile, such as Ctrl-C's, leaves the agent as it was before the
-        step or as it is after it.
+        If a signal handler raises an exception meanwhile, such as at Ctrl-C, the agent is left in its state before or
+        after the step.
 
         Args:
-          timestep: what the environment shows. On a LAST one the action is ignored, as dm_env has it. After MID it may
-            be FIRST, where you have reset the environment.
+          timestep: from the environment. At a LAST one, the environment will ignore the action. FIRST may follow MID if
+            you have reset the environment.
 
         Returns:
           The action: a NumPy integer, or an array of the action spec's shape.
 
         Raises:
-          InputError: it is no time step of dm_env's, or does not follow the one before; the observation is not what its
-            spec says; or it or the reward is not finite.
+          InputError: it is not a dm_env time step or may not follow the previous one; the observation does not match
+            its spec; or the observation or reward is not finite.
         """
         fields = self._program.fields(timestep)
         step_type = int(fields[-1])
@@ -213,7 +212,7 @@ class Agent:
     def act(
         self, observation: object, reward: float = 0.0, terminated: bool = False, truncated: bool = False
     ) -> np.ndarray | np.number:
-        """As `step`, for loops over an environment of Gymnasium that has no adapter.
+        """As `step`, for plain loops over a Gymnasium environment without an adapter.
 
             observation, _ = environment.reset()
             reward, terminated, truncated = 0.0, False, False
@@ -225,18 +224,18 @@ class Agent:
                 else:
                     observation, reward, terminated, truncated, _ = environment.step(action)
 
-        Call it once for the last observation of an episode too, so that the agent learns from the last reward: the
-        action is of no use there. The next call begins an episode, and so does the first one, where the reward counts
-        for nothing. An agent that was loaded takes its first call for a step of the episode under way.
+        Also call it once for the last observation of an episode, so that the agent learns from the last reward; discard
+        the returned action. The next call begins an episode, as does the first one; their reward is ignored. The first
+        call of a loaded agent continues the episode in progress.
 
         Args:
-          observation: what the environment shows.
-          reward: what the last action has earned.
-          terminated: whether that action has terminated the episode.
-          truncated: whether the episode ends here by a time limit.
+          observation: from the environment.
+          reward: of the last action.
+          terminated: whether that action terminated the episode.
+          truncated: whether a time limit ended the episode.
 
         Returns:
-          The action, as of `step`.
+          The action, as in `step`.
 
         Raises:
           InputError: as `step`.
@@ -251,7 +250,7 @@ class Agent:
         return self.step(dm_env.transition(reward, observation))
 
     def save(self, path: str | Path) -> None:
-        """Writes the agent's whole state to an .npz file, from which `LearnedAlgorithm.load` makes it again.
+        """Writes the agent's whole state to an .npz file, for `LearnedAlgorithm.load`.
 
         Raises:
           PodmetaError: it could not be written.
@@ -292,10 +291,10 @@ class _Program:
         )
 
     def fields(self, timestep: dm_env.TimeStep) -> Float[np.ndarray, "observation_size_and_two"]:
-        """The observation, reward and step type of a time step, in one array, because each would cost its transfer.
+        """The observation, reward and step type of a time step in one array, because every transfer takes time.
 
         Raises:
-          InputError: it is no time step that the contract knows.
+          InputError: it breaks the contract.
         """
         try:
             step_type, reward, _ = checked_scalars(timestep)
@@ -312,7 +311,7 @@ class _Program:
         return fields
 
     def check_follows(self, step_type: int, previous: int | None) -> None:
-        """Raises an InputError where a step type may not follow the one before."""
+        """Raises an InputError if a step type may not follow the previous one."""
         try:
             check_follows(step_type, previous, may_reset=True)
         except ContractError as error:
@@ -339,7 +338,7 @@ class _Program:
 
 
 def _check_observations(spec: specs.BoundedArray) -> None:
-    """Raises an InputError for what an agent cannot live with."""
+    """Raises an InputError for observations that agents do not support."""
     size = int(np.prod(spec.shape))
     if size == 0:
         raise InputError(f"observation_spec has shape {spec.shape}, and so no component: show a constant 1 instead")
@@ -351,7 +350,7 @@ def _check_observations(spec: specs.BoundedArray) -> None:
 
 
 def _check_actions(spec: specs.DiscreteArray | specs.BoundedArray) -> None:
-    """Raises an InputError for what an agent cannot do."""
+    """Raises an InputError for actions that agents do not support."""
     if not isinstance(spec, specs.DiscreteArray) and not np.all(np.isfinite([spec.minimum, spec.maximum])):
         raise InputError(
             "action_spec has no finite bounds, so the size of an action is unknown: give a BoundedArray with a "

@@ -1,8 +1,8 @@
-"""What podmeta and the libraries that it calls are written for: arrays of 32 bits, and types and ranks that mix.
+"""The JAX settings that podmeta and its libraries are written for: 32-bit arrays, and mixed types and ranks.
 
-Left to itself, JAX multiplies matrices of float32 in fewer bits on accelerators: in TensorFloat-32 on GPUs, which has a
-mantissa of 10 bits, and in bfloat16 on TPUs, which has one of 7. Here they are multiplied in float32 unless a job asks
-for less. CPUs always do so.
+By default, JAX multiplies float32 matrices with fewer bits on accelerators: in TensorFloat-32 on GPUs, with a mantissa
+of 10 bits, and in bfloat16 on TPUs, with one of 7. podmeta multiplies them in float32 unless a job asks for less. CPUs
+always do so.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def use_own_arithmetic(matmul_precision: str = "float32") -> None:
 
 @contextlib.contextmanager
 def own_arithmetic() -> Iterator[None]:
-    """Computes with these settings meanwhile, in this thread, whatever a user's program has set. Also a decorator."""
+    """Uses these settings within the block, in this thread, whatever the user has set. Also a decorator."""
     with (
         jax.enable_x64(False),
         jax.numpy_dtype_promotion("standard"),

@@ -1,4 +1,4 @@
-"""Reading files of a run directory, which may be somebody else's: as data, through no link, and up to a size."""
+"""Reads files of a run directory, which may be somebody else's: as data, without following links, up to a size."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ LINK = "It is a link, and podmeta follows none inside a run directory"
 
 
 def most_array_bytes() -> int:
-    """How many bytes the arrays of somebody else's file may take: half of this machine's memory."""
+    """The largest size of arrays in somebody else's file: half of this machine's memory."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
@@ -19,18 +19,18 @@ def read_data(path: Path, max_bytes: int | None = None) -> bytes:
 
     Args:
       path: the file.
-      max_bytes: what it may hold at most; None is any number.
+      max_bytes: its largest size; None: no limit.
 
     Raises:
-      OSError: it cannot be read, is a link or no regular file (such as a pipe, which would never end), or is larger.
-      ValueError: no file can have that name.
+      OSError: it cannot be read, is a link or not a regular file (such as a pipe, which would never end), or is larger.
+      ValueError: it is not a valid file name.
     """
     with open_data(path, max_bytes) as file:
         return file.read()
 
 
 def read_named_data(path: Path, max_bytes: int | None = None) -> bytes:
-    """As `read_data`, of a file that the user has named. It may be a link."""
+    """As `read_data`, for a file that the user has named, which may be a link."""
     return read_data(Path(os.path.realpath(path)), max_bytes)
 
 

@@ -1,4 +1,4 @@
-"""The errors that podmeta tells its user about without a traceback."""
+"""The errors that podmeta shows to the user without a traceback."""
 
 
 class PodmetaError(Exception):
@@ -10,4 +10,4 @@ class InputError(PodmetaError):
 
 
 class SessionError(PodmetaError):
-    """Something failed that left θ as it was after the last update, so that it can be saved."""
+    """Something failed after an update whose θ is intact and can be saved."""

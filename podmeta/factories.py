@@ -1,4 +1,4 @@
-"""Functions of the user's own that a config names, such as `my_module:make_env`: imported and called."""
+"""The user's functions that a config names, such as `my_module:make_env`: imports and calls them."""
 
 import contextlib
 import importlib
@@ -18,7 +18,7 @@ _LONGEST_MESSAGE = 800  # characters
 
 
 class Factory:
-    """A function that a config names. Nothing is imported before it is made, nor called before `call`.
+    """A function that a config names. Creating it imports the function; only `call` and `make` call it.
 
     Args:
       section: the part of the config that names it, such as "environment": its keys are `factory` and `options`.
@@ -74,7 +74,7 @@ class Factory:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Within this, whatever the user's code raises is an InputError that says where it came about."""
+        """Within this block, exceptions of the user's code become InputErrors that say where they were raised."""
         try:
             yield
         except InputError:
@@ -84,7 +84,7 @@ class Factory:
             raise InputError(f"{what}: {_in_words(error, self._module)}") from error
 
     def wrong(self, returned: object, wanted: str) -> InputError:
-        """The error that the function returns something else than it must."""
+        """The error for a return value of the wrong type."""
         return InputError(
             f"{self.section}.factory={self.name} returned a {type(returned).__name__}, but must return {wanted}"
         )
@@ -106,10 +106,10 @@ class Factory:
 
 
 def import_own_module(module: str) -> ModuleType:
-    """A module of the user's own, such as that of a factory. It may lie in the current folder.
+    """Imports a module of the user's, such as that of a factory. It may be in the current folder.
 
-    The folder joins the import path only here, after the user's word has named a module, and comes last there. So no
-    file in it takes the place of an installed package, and none runs where no module is named.
+    The folder is added to the import path only here, after the user has named a module, and at its end. So no file in
+    it replaces an installed package, and none runs if no module is named.
 
     Raises:
       Exception: whatever importing it raises.
@@ -121,7 +121,7 @@ def import_own_module(module: str) -> ModuleType:
 
 
 def _in_words(error: BaseException, module: str) -> str:
-    """An error of the user's in one line, and where in their module it came about."""
+    """An error of the user's code in one line, with its place in their module."""
     what = f"{type(error).__name__}: {error}"
     if isinstance(error, SystemExit):
         what = f"it called sys.exit({'' if error.code is None else repr(error.code)})"

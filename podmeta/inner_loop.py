@@ -1,7 +1,7 @@
-"""The inner loop: rolling a learner through an environment, for a lifetime of many episodes.
+"""The inner loop: rolls out a learner in an environment, for a lifetime of many episodes.
 
-One scan serves both outer loops and evaluation. The learner state is kept across episode ends; only
-a new lifetime resets it. All functions are unbatched.
+One scan serves all outer loops and evaluation. The learner state is kept across episode ends; only a new lifetime
+resets it. All functions are unbatched.
 """
 
 from collections.abc import Callable
@@ -24,15 +24,15 @@ from podmeta.learners.registry import make_learner
 
 
 class LifetimeState(NamedTuple):
-    """A lifetime under way.
+    """A lifetime in progress.
 
     Attributes:
-      key_data: [2] the key of the whole lifetime, as plain numbers that a checkpoint can hold; env step t uses
+      key_data: [2] the key of the whole lifetime, as numbers that a checkpoint can hold; env step t uses
         fold_in(key, t).
       num_steps: [] env steps done so far.
-      task: the task of the lifetime; () where the environment lives on the host, and keeps it.
-      environment_state: the environment state at `timestep`; () likewise.
-      timestep: what the learner sees next; () where an actor has it from the host.
+      task: the task of the lifetime; () for host environments, which hold it themselves.
+      environment_state: the environment state at `timestep`; () for host environments.
+      timestep: the current time step; () for host environments, whose actors hold it.
       previous_action: [num_actions] the last action, encoded.
       learner_state: the learner state.
     """
@@ -61,22 +61,21 @@ class ActorOutput(NamedTuple):
 
 
 class Experience(NamedTuple):
-    """What happened at one env step, or, with a leading time axis, at many.
+    """The experience of one env step; with a leading time axis, of many.
 
     Attributes:
       learner_input: the learner's input.
       learner_output: its output.
       action: the action drawn from its policy.
       action_ignored: whether the env step was a reset, which ignores the action (see `step_or_reset`).
-      follows_truncation: whether it was a reset after an episode that was truncated, not terminated.
+      follows_truncation: whether it was a reset after a truncated episode.
       reward: [] the reward that the action earned.
-      discount: [] 0 where the action terminated the episode, else 1.
+      discount: [] 0 if the action terminated the episode, else 1.
       episode_end: [] whether the action ended the episode, by termination or truncation.
-      expected_reward: [] expected immediate reward under the policy, where the environment knows it; else None.
-      regret: [] expected reward of the best action less that of the one taken; None likewise.
-      expected_advantages: [num_actions] of every action, where the environment has a teacher; else None.
-      expected_advantage: [] their mean under the policy, which is of no meaning where the action is ignored; None
-        likewise.
+      expected_reward: [] expected immediate reward under the policy; None if the environment does not know it.
+      regret: [] expected reward of the best action minus that of the chosen one; None if unknown.
+      expected_advantages: [num_actions] of every action; None if the environment has no teacher.
+      expected_advantage: [] their mean under the policy; None without a teacher. Meaningless if the action is ignored.
     """
 
     learner_input: LearnerInput
@@ -94,7 +93,7 @@ class Experience(NamedTuple):
 
 
 def make_learner_input(timestep: dm_env.TimeStep, previous_action: Float[Array, "num_actions"]) -> LearnerInput:
-    """The input of a learner at a time step. No action led to the first one of an episode."""
+    """The input of a learner at a time step. The first one of an episode has no previous action."""
     starts = is_first(timestep)
     return LearnerInput(
         observation=timestep.observation,
@@ -118,7 +117,7 @@ class InnerLoop(NamedTuple):
       unroll: (θ, lifetime, num_steps) -> the lifetime `num_steps` env steps later, and the experience
         [num_steps, ...] in between.
       step: the learner's step, (θ, learner state, input) -> (output, learner state).
-      policy: what the learner's output means.
+      policy: interprets the learner's output.
       knows_expected_reward: whether `Experience.expected_reward` and `regret` are there.
       knows_expected_advantages: whether `Experience.expected_advantages` is there.
       make_learner_input: (time step, previous action) -> the learner's input. Controls hide part of it.
@@ -205,7 +204,7 @@ def make_inner_loop(
 def _experience(
     environment: AnyEnvironment, lifetime: LifetimeState, actor_output: ActorOutput, timestep: dm_env.TimeStep
 ) -> Experience:
-    """What an env step leaves behind: `lifetime` is as it was before it, `timestep` what it led to."""
+    """The experience of an env step from `lifetime` to `timestep`."""
     expected_reward, regret = _against_expectation(
         environment.expected_rewards(lifetime.task, lifetime.environment_state), actor_output
     )
@@ -239,14 +238,14 @@ def policy_step(
 
     Args:
       learner_step: the learner's step.
-      policy: what its output means.
-      make_learner_input: what makes its input.
+      policy: interprets its output.
+      make_learner_input: makes its input.
       meta_params: θ.
       lifetime: the lifetime.
       noise: of the action, as `action_noise` gives it for this env step.
 
     Returns:
-      The output, and the lifetime after it, in which the environment has not stepped yet.
+      The output, and the lifetime after it, before the environment steps.
     """
     learner_input = make_learner_input(lifetime.timestep, lifetime.previous_action)
     output, learner_state = learner_step(meta_params, lifetime.learner_state, learner_input)
@@ -270,7 +269,7 @@ def _step_keys(key_data: UInt32[Array, "2"], num_steps: Int[Array, ""]) -> Key[A
 def _against_expectation(
     expected_rewards: Float[Array, "num_actions"] | None, actor_output: ActorOutput
 ) -> tuple[Float[Array, ""], Float[Array, ""]] | tuple[None, None]:
-    """The expected reward under the policy, and the regret of the action taken; None where unknown."""
+    """The expected reward under the policy, and the regret of the chosen action; None if unknown."""
     if expected_rewards is None:
         return None, None
     expected_reward = _under_policy(expected_rewards, actor_output)
@@ -279,12 +278,12 @@ def _against_expectation(
 
 
 def _under_policy(values: Float[Array, "num_actions"], actor_output: ActorOutput) -> Float[Array, ""]:
-    """The mean of what is known of every action under the learner's policy."""
+    """The mean of a number per action under the learner's policy."""
     return jnp.sum(jax.nn.softmax(actor_output.learner_output.policy[:, 0]) * values)
 
 
 def build_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> InnerLoop:
-    """Places the learner of one config in the environment of another, which also says how long a lifetime is."""
+    """Places the learner of one config in the environment of another, which also sets the lifetime's length."""
     observation_spec, action_spec = environment_specs(environment_config)
     policy = make_policy(action_spec)
     learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
@@ -307,7 +306,7 @@ def place_learner(
 def environment_specs(
     environment_config: EnvironmentConfig,
 ) -> tuple[specs.Array, specs.DiscreteArray | specs.BoundedArray]:
-    """The specs of an observation and of an action, wherever the environment lives."""
+    """The observation and action specs of an environment, compiled or on the host."""
     if lives_on_host(environment_config):
         with patient_host_environment(environment_config, num_environments=1) as host_environment:
             return host_environment.observation_spec(), host_environment.action_spec()
@@ -318,7 +317,7 @@ def environment_specs(
 def _inner_loop_on_host(
     learner: Learner, policy: Policy, environment_config: EnvironmentConfig, make_learner_input: MakeLearnerInput
 ) -> InnerLoop:
-    """The learner's part of an inner loop. What lives in the environment is up to actors, which no program can hold."""
+    """The learner's part of an inner loop. Actors do the environment's part, which no compiled program can do."""
 
     def not_here(*arguments: Any) -> Any:
         raise TypeError(f"{environment_config.name} lives on the host: actors step it, not a compiled program")

@@ -1,8 +1,8 @@
-"""Where every random key comes from.
+"""Makes all random keys.
 
-JAX makes keys of the generator that `JAX_DEFAULT_PRNG_IMPL` names. Another generator draws other numbers, and rbg draws
-others under `vmap` and on other numbers of devices, which would break what podmeta promises: noise that any device can
-make again, and runs that go on exactly. So all keys are of one generator, whatever the surroundings say.
+JAX makes keys for the generator that `JAX_DEFAULT_PRNG_IMPL` names. Other generators draw other numbers, and the draws
+of rbg depend on `vmap` and on the number of devices. That would break noise that any device can regenerate, and exact
+resumption. So all keys are for one generator, whatever the environment variables say.
 """
 
 from typing import Any
@@ -19,12 +19,12 @@ def make_key(seed: int | Int[Array, ""] | UInt32[Array, ""]) -> PRNGKeyArray:
 
 
 def wrap_key(key_data: UInt32[Array, "*keys 2"]) -> PRNGKeyArray:
-    """The keys that `jax.random.key_data` has made plain numbers of."""
+    """The keys whose numbers `jax.random.key_data` returned."""
     return jax.random.wrap_key_data(key_data, impl=GENERATOR)
 
 
 def describe_generator() -> str:
-    """The generator in words, with those settings of JAX that change what it draws. A run goes on with the same one."""
+    """The generator and the JAX settings that change its draws, in words. A run is resumed only with the same ones."""
     config: Any = jax.config  # whose attributes JAX does not declare
     described = GENERATOR
     if not config.jax_threefry_partitionable:

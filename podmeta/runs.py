@@ -50,11 +50,11 @@ _SETTINGS = (
     "jax_persistent_cache_min_compile_time_secs",
     "jax_persistent_cache_min_entry_size_bytes",
 )
-"""JAX's settings that a job has its own values of."""
+"""JAX's settings that a job changes."""
 
 
 def compose(*overrides: str) -> JobConfig:
-    """The job that overrides describe, as `podmeta train` takes them: "experiment=bandit", "outer.learning_rate=0.01".
+    """Composes the job of overrides such as "experiment=bandit", "outer.learning_rate=0.01", as on the command line.
 
     Raises:
       InputError: a key, a type, a value or a file is wrong; the message names it and the cure.
@@ -63,16 +63,15 @@ def compose(*overrides: str) -> JobConfig:
 
 
 def train(*job: str | JobConfig) -> "Run":
-    """Meta-trains a job, from its start or from where its run directory stopped. `Run.evaluate` tests what came out.
+    """Meta-trains a job, from the start or from where its run directory stopped. `Run.evaluate` tests the result.
 
-    Progress goes to standard error. Ctrl-C ends training after the update that is under way, with a checkpoint, and
-    the run that is returned can be read, tested and continued: give the same job with `run_dir`. A second Ctrl-C ends
-    the whole process at once, as it does on the command line. Outside the main
-    thread no signal stops it. JAX's settings are as before afterwards. Where JAX has started already, its devices are
-    taken, whatever `devices.cpu` says.
+    Progress goes to standard error. Ctrl-C stops training after the current call to the devices, with a checkpoint. The
+    returned run can be read, tested and continued: train the same job with its `run_dir`. A second Ctrl-C ends the
+    whole process at once, as on the command line. Outside the main thread, no signal stops training. Afterwards, JAX
+    has its former settings. If JAX has already started, its devices are used, whatever `devices.cpu` says.
 
     Args:
-      job: overrides, as `compose` takes them, or one job of `compose`, which may have been changed.
+      job: overrides as for `compose`, or one job from `compose`, possibly changed.
 
     Returns:
       The run.
@@ -90,12 +89,11 @@ def train(*job: str | JobConfig) -> "Run":
 
 
 def load_run(path: str | Path, trust: bool = False) -> "Run":
-    """A run that was trained before, by this program or by `podmeta train`.
+    """Loads an existing run, trained by this program or by `podmeta train`.
 
     Args:
       path: the run directory.
-      trust: whether code may run that its config names, although somebody else has started the run; docs/security.md
-        says what that is.
+      trust: whether to run code that its config names even if somebody else started the run; see docs/security.md.
 
     Raises:
       InputError: it is no run directory.
@@ -107,7 +105,7 @@ class Run:
     """A run directory.
 
     Args:
-      path: of it.
+      path: the run directory.
       trust: see `load_run`.
 
     Attributes:
@@ -130,7 +128,7 @@ class Run:
 
     @property
     def metrics(self) -> "Metrics":
-        """What training has measured so far.
+        """The metrics of training so far.
 
         Raises:
           InputError: metrics.jsonl is damaged.
@@ -139,7 +137,7 @@ class Run:
 
     @property
     def summary(self) -> Summary | None:
-        """How the run ended; None before that, and after it has gone on.
+        """The summary of the finished run; None while it is unfinished or trained further.
 
         Raises:
           InputError: summary.json is damaged.
@@ -148,10 +146,10 @@ class Run:
         return None if newest is None else summary_of(self.path, newest)
 
     def agent(self, instance: int = 0) -> LearnedAlgorithm:
-        """The learned algorithm of the newest checkpoint, from which `reset` makes agents.
+        """The learned algorithm of the newest checkpoint, whose `reset` makes agents.
 
         Args:
-          instance: which of several instances.
+          instance: number of the instance, if there are several.
 
         Raises:
           InputError: there is no checkpoint yet, or no such instance.
@@ -166,8 +164,7 @@ class Run:
           overrides: keys to change, such as "evaluation.num_tasks=100".
 
         Raises:
-          InputError: there is no checkpoint or no such suite, θ does not fit it, or it would run code that the config
-            of somebody else's run names.
+          InputError: there is no checkpoint or no such suite, θ does not fit it, or it needs trust.
         """
         run = self._read(overrides)
         tests = experiment_suite(run.job) if suite is None else load_suite(suite, run.job)
@@ -189,9 +186,9 @@ class Run:
 
 
 class Metrics(Mapping[str, np.ndarray]):
-    """Metrics of training by name, each [num_rows], or [num_rows, num_instances]; NaN where a row has none.
+    """Metrics of training by name, each [num_rows] or [num_rows, num_instances]; NaN if a row has no value.
 
-    `update` says which updates the rows are of.
+    `update` holds the updates of the rows.
     """
 
     def __init__(self, rows: Sequence[MetricsRow]) -> None:
@@ -229,11 +226,11 @@ class Metrics(Mapping[str, np.ndarray]):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a meta-test has measured.
+    """The results of a meta-test.
 
     Attributes:
       suite: its name.
-      rows: a metric of an algorithm in a setting each, as in evaluation.jsonl.
+      rows: one per metric, algorithm and setting, as in evaluation.jsonl.
       curves: learning curves inside lifetimes, as in learning_curves.jsonl.
     """
 
@@ -271,7 +268,7 @@ def _composed(given: Sequence[str | JobConfig]) -> JobConfig:
 
 @contextlib.contextmanager
 def _settings_of(job: JobConfig) -> Iterator[JobConfig]:
-    """JAX as the job needs it meanwhile. Yields the job, with the devices that JAX has started with if it has."""
+    """Sets JAX up for the job within the block. Yields the job, with JAX's devices if JAX has already started."""
     before = {name: jax.config.values[name] for name in _SETTINGS}
     try:
         try:

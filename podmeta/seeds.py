@@ -1,4 +1,4 @@
-"""The seeds that podmeta takes."""
+"""Valid seeds."""
 
 import operator
 from typing import SupportsIndex
@@ -6,11 +6,11 @@ from typing import SupportsIndex
 from podmeta.errors import InputError
 
 LARGEST_SEED = 2**32 - 1
-"""JAX's generator takes 32 bits of a seed, and drops the rest without a word: 2^32 would draw what 0 draws."""
+"""JAX's generator silently uses only 32 bits of a seed: 2^32 would draw the same numbers as 0."""
 
 
 def checked_seed(seed: SupportsIndex) -> int:
-    """The seed, if every other one draws something else.
+    """The seed, checked to lie in the range in which seeds have different draws.
 
     Raises:
       InputError: it is negative, 2^32 or more, or no whole number.

@@ -1,8 +1,8 @@
-"""Standard streams that survive whoever reads them: what cannot be shown is lost, and the job goes on.
+"""Standard streams that survive their readers: output that cannot be written is lost, and the job continues.
 
-Characters that the encoding of a stream lacks, as in a POSIX locale, are shown as question marks.
+Characters that a stream cannot encode, as in a POSIX locale, are shown as question marks.
 
-Anything may print: podmeta, rich, logging, warnings and users' environments. So the streams are replaced themselves.
+Any code may print: podmeta, rich, logging, warnings and users' environments. So the streams themselves are replaced.
 """
 
 import errno
@@ -15,7 +15,7 @@ _NOBODY_READS = (errno.EPIPE, errno.EIO)
 
 
 def protect_streams() -> "SurvivingOutput":
-    """Replaces `sys.stdout` and `sys.stderr` by streams that drop what their descriptors do not take.
+    """Replaces `sys.stdout` and `sys.stderr` by streams that drop output that cannot be written.
 
     Returns:
       The descriptor of the new `sys.stdout`, which knows what was lost.
@@ -26,10 +26,10 @@ def protect_streams() -> "SurvivingOutput":
 
 
 class SurvivingOutput(io.FileIO):
-    """A descriptor to write to, whose errors are noted and not raised.
+    """A descriptor whose write errors are recorded and not raised.
 
     Attributes:
-      error: the first error that has lost something, unless nobody was left to read it; None if there was none.
+      error: the first error that lost output, unless there was no reader left; None if there was none.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -37,7 +37,7 @@ class SurvivingOutput(io.FileIO):
         self.error: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Writes what the descriptor takes. The rest is lost, also where a non-blocking reader is too slow."""
+        """Writes as much as the descriptor accepts. The rest is lost, also if a non-blocking reader is too slow."""
         try:
             return super().write(data) or len(data)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""A sweep on this machine: its runs one after the other, each in a process and a run directory of its own."""
+"""A sweep on this machine: its runs one after the other, each in its own process and run directory."""
 
 import sys
 import warnings
@@ -26,10 +26,10 @@ class SweepRun(NamedTuple):
     """One run of a sweep.
 
     Attributes:
-      overrides: of its job, all of them.
-      swept: those of its overrides in which it differs from the others.
+      overrides: all overrides of its job.
+      swept: the overrides in which it differs from the others.
       run_path: its run directory.
-      job: what it trains.
+      job: its job.
     """
 
     overrides: list[str]
@@ -38,17 +38,17 @@ class SweepRun(NamedTuple):
     job: JobConfig
 
     def is_done(self) -> bool:
-        """Whether its run directory holds all that the job makes."""
+        """Whether its run directory holds all results of the job."""
         return is_done(self.job, self.run_path)
 
 
 def plan_sweep(overrides: list[str]) -> list[SweepRun]:
-    """The runs of a sweep, all of which have been composed, so that none fails on wrong input when its turn comes.
+    """The runs of a sweep. All are composed first, so that none fails on wrong input later.
 
     The n-th is in the folder n of `run_dir`, or of runs/<experiment_name>/<time>, which is made.
 
     Raises:
-      InputError: a combination makes no sense, or the folder of a run holds a run with another config.
+      InputError: a combination is invalid, or the folder of a run holds a run with another config.
     """
     combinations = expand_sweep(overrides)
     jobs = [_job_of(combination) for combination in combinations]
@@ -82,7 +82,7 @@ def _job_of(overrides: list[str]) -> JobConfig:
 
 
 def run_sweep(runs: list[SweepRun], tell: Callable[[str], None], flags: Sequence[str] = ()) -> str | None:
-    """Trains what is not done yet. A run that fails does not keep the others from theirs.
+    """Trains the runs that are not done yet. If a run fails, the others still run.
 
     Args:
       runs: the runs.
@@ -90,10 +90,10 @@ def run_sweep(runs: list[SweepRun], tell: Callable[[str], None], flags: Sequence
       flags: of `podmeta train`, for each run.
 
     Returns:
-      The name of the signal that has stopped the sweep, which the run under way has heeded; or None.
+      The name of the signal that stopped the sweep, to which the current run has reacted; or None.
 
     Raises:
-      KeyboardInterrupt: it was interrupted twice, or once while the run under way had nothing to save.
+      KeyboardInterrupt: it was interrupted twice, or once while the current run had nothing to save.
     """
     for number, run in enumerate(runs):
         if run.is_done():
@@ -112,7 +112,7 @@ def run_sweep(runs: list[SweepRun], tell: Callable[[str], None], flags: Sequence
 
 
 def sweep_table(runs: list[SweepRun], warn: Warn = warnings.warn) -> tuple[Table, list[str]]:
-    """What every run has reached at its newest θ: its mean fitness, and the first line of its meta-test.
+    """The results of every run at its newest θ: its mean fitness, and the first line of its meta-test.
 
     Returns:
       The table, and lines about results of another θ, which it leaves out.

@@ -9,7 +9,7 @@ import sys
 
 
 def restart_in_utf8_mode() -> None:
-    """Starts this process again in UTF-8 mode if the locale has another encoding. It must come before all else.
+    """Restarts this process in UTF-8 mode if the locale has another encoding. Call it before anything else.
 
     The standard streams keep the encoding that they had, so a terminal shows what it can.
     """

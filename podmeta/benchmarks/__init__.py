@@ -1,4 +1,4 @@
-"""What `podmeta bench` runs. The names stand here, without JAX; a benchmark's module is imported when it is run."""
+"""The benchmarks of `podmeta bench`. This module needs no JAX; a benchmark's own is imported when it runs."""
 
 import importlib
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""Processes that podmeta starts: they get this process's signals from it, and end when it is gone.
+"""Processes that podmeta starts: this process forwards its signals to them, and they end when it is gone.
 
-A launcher that is killed with -9 cannot end its children. So they watch it: a pipe that it holds open closes when it
-ends, however it ends, and Linux sends a signal as well.
+A launcher that is killed by SIGKILL cannot end its children. So they watch it: a pipe that it holds open closes when it
+ends, however it ends, and Linux also sends a signal.
 """
 
 import ctypes
@@ -23,9 +23,9 @@ _SECONDS_TO_SAVE = 4.0
 
 
 class Lifeline:
-    """Starts processes that end within 5 s when this one is gone. Leave its `with` block when they have ended.
+    """Starts processes that end within 5 s after this one is gone. Leave its `with` block after they have ended.
 
-    A podmeta command asks itself to stop then, so that it can save a checkpoint, and ends after 4 s at the latest.
+    A podmeta command then stops itself, so that it can save a checkpoint, and ends after 4 s at the latest.
     """
 
     def __init__(self) -> None:

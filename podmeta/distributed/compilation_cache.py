@@ -1,4 +1,4 @@
-"""Where compiled programs are kept between runs, so that a second start compiles nothing."""
+"""The cache of compiled programs, with which a second start compiles nothing."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ from podmeta.storage.files import reason
 
 
 def use_compilation_cache(setting: str) -> list[str]:
-    """Tells JAX where to keep compiled programs. Call it before anything is compiled.
+    """Sets JAX's folder for compiled programs. Call it before anything is compiled.
 
     Args:
       setting: the config's `compilation_cache_dir`. `auto` is the directory that JAX knows already
@@ -18,7 +18,7 @@ def use_compilation_cache(setting: str) -> list[str]:
         else is a path.
 
     Returns:
-      Warnings to show: a directory that cannot be written costs time and no more, so it is not an error.
+      Warnings to show. A directory that cannot be written is not an error, because it only costs time.
     """
     if setting == "off":
         jax.config.update("jax_enable_compilation_cache", False)

@@ -1,4 +1,4 @@
-"""Devices: the only place that names pmap and meshes. Which processes there are is the matter of distributed.py.
+"""Devices: the only module that uses pmap and meshes.
 
 A job of several processes maps one function over the devices of all of them. Each process holds the rows of its own
 devices, which are the rows that come after those of the processes before it.
@@ -36,10 +36,10 @@ class MappedFunction(Protocol):
 
 
 def set_up_devices(num_cpu_devices: int, matmul_precision: str = "float32") -> None:
-    """Makes the machine's CPU appear as `num_cpu_devices` devices, which are used where there is no accelerator.
+    """Makes the CPU appear as `num_cpu_devices` devices, which are used if there is no accelerator.
 
-    The arithmetic of this process becomes podmeta's, whatever JAX_ENABLE_X64 and the like say, so that a run ends at
-    the same θ in any surroundings.
+    Sets podmeta's arithmetic for this process, whatever JAX_ENABLE_X64 and the like say, so that a run always ends at
+    the same θ.
 
     It must come before anything touches a device: XLA reads its settings once. 0 leaves the number to JAX. On a
     machine with an accelerator, JAX_PLATFORMS=cpu chooses the CPU.
@@ -80,7 +80,7 @@ def describe_devices() -> list[str]:
 
 
 LESS_MEMORY = "take fewer members or lifetimes, a smaller learner, shorter lifetimes, or more devices"
-"""The cure for too little memory."""
+"""What to do about too little memory."""
 
 
 @contextlib.contextmanager
@@ -100,8 +100,8 @@ def map_over_devices(
 ) -> MappedFunction:
     """Compiles a function to run on `num_devices` devices of every process; arguments carry a leading device axis.
 
-    Collectives inside it speak of `axis_name`. With `donate` the first argument's buffers are given up to the result.
-    Lower and compile it before it is called: only so do all processes speak of the same arrays.
+    Collectives inside it use `axis_name`. With `donate`, the first argument's buffers are donated. Lower and compile it
+    before it is called, so that all processes use the same arrays.
     """
     devices = _devices_of_all_processes(num_devices)
     return jax.pmap(function, axis_name=axis_name, devices=devices, donate_argnums=(0,) if donate else ())

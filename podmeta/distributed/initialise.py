@@ -15,10 +15,10 @@ from podmeta.errors import InputError, PodmetaError
 
 
 def start(config: DistributedConfig) -> None:
-    """Joins the other processes of the job, if it has any. It must come before anything touches a device.
+    """Joins the other processes of the job, if it has any. Call it before any use of a device.
 
     Raises:
-      InputError: it has to look for other processes, and finds nothing that has started them.
+      InputError: the config asks for other processes, but none can be found.
     """
     if config.enabled == "off" or (config.enabled == "auto" and not _started_with_others(config)):
         return
@@ -46,14 +46,14 @@ def has_joined_others() -> bool:
 
 
 def finish() -> None:
-    """Leaves the other processes once all of them have come here. From then on each is by itself."""
+    """Leaves the other processes once all of them have called this."""
     if has_joined_others():
         jax.distributed.shutdown()
 
 
 @contextlib.contextmanager
 def explained_losses() -> Iterator[None]:
-    """Turns JAX's error about a process that is gone into a `PodmetaError` of one line."""
+    """Converts JAX's error about a lost process into a `PodmetaError` of one line."""
     try:
         yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""What the processes of a job tell one another, besides what their devices exchange within an update.
+"""Communication between the processes of a job, besides the exchanges of their devices within an update.
 
 Everything here is a collective: all processes must call it, in the same order, from the thread that launches updates.
-A job of one process gets its own answer back.
+In a job of one process, it returns the process's own value.
 """
 
 import hashlib

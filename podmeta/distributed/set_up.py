@@ -1,4 +1,4 @@
-"""Readies JAX for a job."""
+"""Sets up JAX for a job."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from podmeta.distributed.initialise import start
 
 
 def set_up(job: JobConfig, warn: Callable[[str], None]) -> None:
-    """Readies processes, devices and the compilation cache. It must come before anything touches a device.
+    """Sets up processes, devices and the compilation cache. Call it before any use of a device.
 
     Args:
-      job: says what it needs of the machine.
+      job: the job.
       warn: shows the user a warning of one line.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The end of a process that must not wait for what an ordinary exit waits for."""
+"""Ends a process for which an ordinary exit could wait for ever."""
 
 import concurrent.futures.thread
 import contextlib
@@ -14,18 +14,18 @@ _PATIENCE_S = 1.0  # for threads that are about to end
 
 
 class AbandonableThread(threading.Thread):
-    """A thread that runs what cannot be interrupted, XLA's programs and users' environments, and may be left in it."""
+    """A thread for code that cannot be interrupted (XLA programs, users' environments), which may be abandoned."""
 
     def __init__(self, name: str, target: Callable[[], object] | None = None) -> None:
         super().__init__(name=name, target=target, daemon=True)
 
 
 def leave(code: int) -> None:
-    """Ends the process at once if an ordinary exit might not; else just returns.
+    """Ends the process at once if an ordinary exit might hang; otherwise just returns.
 
-    Where the job has other processes, that would first wait for all of them to leave, while they wait for this one to
-    go on. Where a thread has been left in a program or an environment, that would wait for it, or take from under it
-    what it runs in. Where an environment has started a thread and left it running, that would wait for it, too.
+    With other processes, an ordinary exit would wait until all of them leave, while they wait for this one to continue.
+    With an abandoned thread, it would wait for the thread, or destroy what the thread is running in. With a thread that
+    an environment has left running, it would wait for this thread too.
     """
     left_behind = any(isinstance(thread, AbandonableThread) for thread in threading.enumerate())
     others = _wait_for_threads_of_others()

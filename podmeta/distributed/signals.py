@@ -1,7 +1,7 @@
-"""Signals: a watch over them, and stopping when asked.
+"""Signals, and stop requests.
 
-The first signal lets a job save and leave. A second Ctrl-C ends it at once. This module imports almost nothing,
-because signals must be watched before the seconds that other imports take.
+After the first signal, a job saves and stops. A second Ctrl-C ends it at once. This module imports almost nothing,
+because signals must be watched during the seconds that other imports take.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a job to stop: Ctrl-C, a scheduler, and a terminal that closes."""
+"""Signals that ask a job to stop: from Ctrl-C, a scheduler, or a terminal that closes."""
 
 _EXIT_INTERRUPTED = 130
 _FLUSH_TIMEOUT_S = 1.0
@@ -121,7 +121,7 @@ class StopRequest:
 
     Attributes:
       signal_name: the name of the signal that came first, or None.
-      advice: what a second Ctrl-C says: what is safe, and the command that goes on.
+      advice: the message at a second Ctrl-C: what is safe, and the command that continues.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class Interruption:
     Files are safe, because podmeta writes each of them whole or not at all.
 
     Attributes:
-      advice: what the line says: what is safe, and the command that goes on.
+      advice: the message: what is safe, and the command that continues.
     """
 
     def __init__(self, advice: str) -> None:

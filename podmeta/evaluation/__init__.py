@@ -1,1 +1,1 @@
-"""Meta-testing, and the reference algorithms it is held against."""
+"""Meta-testing, and the algorithms that θ is compared with."""

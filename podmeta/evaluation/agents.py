@@ -1,4 +1,4 @@
-"""Meta-testing a learned algorithm by itself: the job that it amounts to, its θ, and the folder of its rows."""
+"""Meta-tests of a learned algorithm without a run: its job, its θ, and the folder of its rows."""
 
 import dataclasses
 from pathlib import Path

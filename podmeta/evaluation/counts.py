@@ -1,4 +1,4 @@
-"""How often a learner learns from reward, and beats what it is compared with, over the settings of a suite."""
+"""Counts in how many settings of a suite a learner learns from reward, and beats its baselines."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The picture of a meta-test: learning curves inside the lifetime."""
+"""The plot of a meta-test: learning curves inside the lifetime."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`podmeta play`: a learned algorithm lives one lifetime in one environment, and what it earns is drawn."""
+"""`podmeta play`: runs a learned algorithm for one lifetime in an environment, and plots its rewards."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ _NUM_BARS, _BAR_WIDTH = 20, 3
 
 
 class PlayedLifetime(NamedTuple):
-    """What one lifetime brought, by env step.
+    """The rewards and episode ends of one lifetime, by env step.
 
     Attributes:
       rewards: [lifetime_length] what the action earned; 0 at a reset.

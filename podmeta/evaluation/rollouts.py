@@ -1,4 +1,4 @@
-"""Rollouts of lifetimes, and what is measured in them."""
+"""Rollouts of lifetimes, and their measurements."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +15,7 @@ TASKS_PER_BATCH = 250  # lifetimes side by side: enough to fill a device, few en
 
 
 class Lifetimes(NamedTuple):
-    """What was measured over the lifetimes of many tasks, by env step.
+    """Measurements over the lifetimes of many tasks, by env step.
 
     Attributes:
       rewards: [num_tasks, lifetime_length] the rewards.

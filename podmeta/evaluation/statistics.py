@@ -1,4 +1,4 @@
-"""How sure a mean is, and how sure it is that one group of runs is better than another."""
+"""Confidence intervals of means, and the probability that one group of runs is better than another."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""How long a learner takes for one env step of one lifetime, by itself."""
+"""The time of a learner alone for one env step of one lifetime."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""How new the tasks of a meta-test are to θ, in words for tables and rows."""
+"""Says in words how new the tasks of a meta-test are to θ, for tables and rows."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Whether a learner learns from reward: one rule, for tables, reports and experiments alike.
+"""The rule for whether a learner learns from reward, for tables, reports and experiments.
 
 A learner learns from reward in a setting if, over the tasks that were tested,
 
@@ -9,13 +9,13 @@ A learner learns from reward in a setting if, over the tasks that were tested,
 - more than the same θ does when rewards and episode starts are both zeroed: where episodes terminate, an episode
   start gives a failure away.
 
-Where they were tested, it must also earn more than blind alternation of actions, and than the same θ with observations
-zeroed (not in a bandit, which shows nothing).
+If they were tested, it must also earn more than alternating actions, and than the same θ with observations zeroed
+(except in bandits, which have no observations).
 
 Every comparison is paired by task. It counts if the 95% interval of the differences lies above 0.
 
-Two limits. Observations may give failures away too (they jump when an episode restarts), so a "no" can mean that θ
-learns from what it sees. And θ never saw zeroed inputs in training, so they may harm it in other ways.
+Two limits. Observations may reveal failures too (they jump when an episode restarts), so a "no" can mean that θ learns
+from observations. And θ never saw zeroed inputs in training, so they may harm it in other ways.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ _OPPONENTS = {
     "rewards_zeroed": "with rewards zeroed",
     "rewards_and_episode_starts_zeroed": "with rewards and episode starts zeroed",
 }
-"""What every verdict compares the learner with, by the name of the algorithm, and in words."""
+"""The algorithms that every verdict compares the learner with, and their descriptions."""
 
 _FURTHER_OPPONENTS = {"alternation": "alternation", "observations_zeroed": "with observations zeroed"}
-"""What it compares the learner with where they were tested."""
+"""Further algorithms, which count if they were tested."""
 
 
 def _margins_over(opponents: Mapping[str, str]) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""What a job would need and reach on devices that are not here."""
+"""Plans: what a job needs and reaches on absent devices."""

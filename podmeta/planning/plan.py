@@ -1,4 +1,4 @@
-"""`podmeta plan`: compiles a job's own update for devices that are not here, and says what it would need and reach.
+"""`podmeta plan`: compiles a job's update for absent devices, and says what it needs and reaches.
 
 The program is the one that training runs. Floating-point operations are counted in it as JAX traces it; memory,
 collectives and memory traffic as XLA compiles it.

@@ -1,4 +1,4 @@
-"""The products a job can be planned for: their sizes, and what one device of them can do at best.
+"""The products that a job can be planned for: their sizes, and the peak performance of a device.
 
 A device is what a program is mapped over. It is a chip, but for v4, of which libtpu describes each chip as two devices
 with half its memory; on a real v4 JAX shows the two as one.

@@ -1,1 +1,1 @@
-"""What is kept: checkpoints, the run directory, parameter files, and where they come from."""
+"""Files: checkpoints, the run directory, parameter files, and provenance."""

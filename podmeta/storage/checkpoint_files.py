@@ -35,7 +35,7 @@ class SavedArray:
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointMetadata:
-    """What is saved in a checkpoint beside the state.
+    """The metadata of a checkpoint.
 
     Attributes:
       seconds: spent training so far, compilation left out.

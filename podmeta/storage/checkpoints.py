@@ -1,8 +1,8 @@
-"""Checkpoints that are whole or not there, and that tell when a byte of them has changed.
+"""Checkpoints that are written whole or not at all, and that detect any changed byte.
 
-Orbax writes and reads the arrays. It restores a flipped byte without complaint and does not fall back from a broken
-newest checkpoint, so two checksums stand around it: one over the files, checked before orbax reads them, and one
-over the arrays, checked after. A checkpoint is a folder:
+Orbax writes and reads the arrays. It restores a flipped byte without complaint, and does not fall back from a broken
+newest checkpoint. So there are two checksums: one over the files, checked before orbax reads them, and one over the
+arrays, checked after. A checkpoint is a folder:
 
     step_00000123/arrays/        orbax's files
     step_00000123/manifest.json  the step, the metadata, and path, shape, dtype and SHA-256 of every array
@@ -88,7 +88,7 @@ class Checkpoints:
 
         Args:
           directory: where the checkpoints are.
-          keep: the last n stay.
+          keep: number of newest checkpoints to keep.
 
         Raises:
           InputError: `keep` is less than 1.
@@ -105,7 +105,7 @@ class Checkpoints:
         return steps_in(self.directory)
 
     def recover(self) -> None:
-        """Puts right what a kill in the middle of `save` has left. Call it once the lock is held."""
+        """Repairs what a kill in the middle of `save` left behind. Call it once the lock is held."""
         if not self.directory.is_dir():
             return
         for entry in list(self.directory.iterdir()):
@@ -121,7 +121,7 @@ class Checkpoints:
     def save(self, step: int, tree: PyTree, metadata: CheckpointMetadata) -> None:
         """Saves a checkpoint and then deletes those that are too old. It is on the disk when this returns.
 
-        The first one is read back, because a job whose checkpoints cannot be read should not train on.
+        The first one is read back, because a job whose checkpoints cannot be read should stop.
 
         Args:
           step: its number. A checkpoint of the same step is replaced.
@@ -129,7 +129,7 @@ class Checkpoints:
           metadata: what is saved with it.
 
         Raises:
-          PodmetaError: it could not be written, or not be read back. The earlier checkpoints are untouched.
+          PodmetaError: it could not be written or read back. Earlier checkpoints are intact.
           ValueError: this is not process 0 of the job: orbax writes no NumPy arrays from any other.
         """
         if jax.process_index() != 0:
@@ -158,11 +158,11 @@ class Checkpoints:
         """Restores the newest checkpoint that is good.
 
         Args:
-          target: a pytree of the structure, shapes and dtypes that are expected, such as a fresh state; or, where they
-            depend on the step, a function from the step to one.
+          target: a pytree with the expected structure, shapes and dtypes, such as a fresh state; or, if they depend on
+            the step, a function from the step to such a pytree.
 
         Returns:
-          The checkpoint; None where there is none at all.
+          The checkpoint; None if there is none.
 
         Raises:
           InputError: the newest good checkpoint holds other arrays than the target.
@@ -171,7 +171,7 @@ class Checkpoints:
         return self._newest_good(lambda step: self._restore(step, target(step) if callable(target) else target))
 
     def restore_latest_arrays(self, keys: tuple[str, ...]) -> RestoredCheckpoint | None:
-        """Restores a part of the newest checkpoint that is good, whatever its shapes are and whatever else it holds.
+        """Restores a part of the newest good checkpoint, whatever its shapes and whatever else the checkpoint holds.
 
         Args:
           keys: of the part: names of fields or keys, from the root of the tree.

@@ -1,4 +1,4 @@
-"""States that earlier versions of podmeta have saved, in today's form."""
+"""Converts states that earlier versions of podmeta saved to the current form."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Writing files so that a kill, a power cut or a full disk never leaves half of one under its name."""
+"""Writes files so that a kill, a power cut or a full disk never leaves an incomplete file under its name."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ from podmeta.data_files import LINK
 from podmeta.errors import PodmetaError
 
 TEMPORARY_PREFIX = ".tmp-"
-"""Begins the name of everything that is not complete yet."""
+"""Prefix of the names of incomplete files."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CHUNK_BYTES = 2**20
@@ -23,10 +23,10 @@ _SECONDS_TO_WRITE = 3600.0  # more than any file takes
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file, text as UTF-8, whole or not at all: beside it first, to the disk, then under its name.
+    """Writes a file, text as UTF-8, whole or not at all: to a temporary file, flushed to disk, then renamed.
 
     Raises:
-      PodmetaError: it could not be written; what was there before is untouched.
+      PodmetaError: it could not be written; an earlier file is intact.
     """
     # A name that nobody can foresee: in a directory of somebody else's a link could stand there, or another's file.
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
@@ -78,7 +78,7 @@ def open_without_following(path: Path, flags: int) -> int:
 
 
 def delete_old_temporaries(directory: Path) -> None:
-    """Deletes what killed processes have left of files that they were writing there."""
+    """Deletes temporary files of killed processes."""
     for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
         with contextlib.suppress(OSError):
             status = path.lstat()
@@ -87,10 +87,10 @@ def delete_old_temporaries(directory: Path) -> None:
 
 
 def ensure_room(directory: Path, num_bytes: int) -> None:
-    """Returns if that many bytes can be written there now, as found by writing them: a quota tells in no other way.
+    """Checks that this many bytes can be written there, by writing them: a quota shows in no other way.
 
     Raises:
-      OSError: they cannot; the disk is full, for instance. Nothing is left of them.
+      OSError: they cannot, for instance because the disk is full. The bytes are deleted again.
     """
     file = directory / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
@@ -145,7 +145,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """One line that says what went wrong."""
+    """One line about the cause of an error."""
     if is_disk_full(error):
         return "the disk is full"
     if isinstance(error, OSError) and error.strerror:

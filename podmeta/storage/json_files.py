@@ -1,7 +1,7 @@
-"""Reading JSON files that may be damaged: strictly, into typed values, with errors that name file and line.
+"""Reads JSON files that may be damaged: strictly, into typed values, with errors that name file and line.
 
-A file may be cut off by a kill or a full disk, edited by hand, or written by another version. Whoever reads one through
-this module gets values of the types that a dataclass declares, or an `InputError` of one line.
+A file may be cut off by a kill or a full disk, edited by hand, or written by another version. Readers get values of the
+types that a dataclass declares, or an `InputError` of one line.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
-"""Which θ a run directory holds, and which of the results in it are of that θ. Nothing here needs JAX.
+"""Identifies the θ of a run directory, and the results in it that belong to this θ. Nothing here needs JAX.
 
-A run may go on after it has been meta-tested, so its files can hold results of several θ. Checkpoints, summaries and
-rows record the update and the digest of their θ, and readers keep those of the newest.
+A run may be trained further after a meta-test, so its files can hold results of several θ. Checkpoints, summaries and
+rows record the update and the digest of their θ, and readers use those of the newest.
 """
 
 import warnings
@@ -18,10 +18,10 @@ Row = TypeVar("Row", EvaluationRow, CurveRow)
 
 
 class MetaParamsId(NamedTuple):
-    """Which θ.
+    """Identifies a θ.
 
     Attributes:
-      update: updates that made it.
+      update: updates done.
       sha256: the digest of every instance's θ; None where nothing records it.
       in_checkpoint: whether the checkpoint records it. Those saved by podmeta before it did so leave it to the summary.
     """
@@ -66,10 +66,10 @@ def summary_of(run_path: Path, newest: MetaParamsId) -> Summary | None:
 
 
 def current_rows(rows: Sequence[Row], newest: MetaParamsId | None, path: Path) -> tuple[list[Row], list[str]]:
-    """The rows that are of the newest θ of a run.
+    """The rows that belong to the newest θ of a run.
 
-    Rows written by podmeta before it recorded θ are kept only where nothing speaks against them: the run has ended at
-    its newest checkpoint, and that checkpoint is as old as the rows. The notes say so.
+    Rows of earlier versions, which did not record θ, are kept only if the run ended at its newest checkpoint and that
+    checkpoint is as old as the rows. The notes say so.
 
     Args:
       rows: of `evaluation.jsonl` or `learning_curves.jsonl`.

@@ -1,6 +1,6 @@
-"""Learned algorithms as files: θ in NAME.npz, and beside it NAME.json, the card that says what it is.
+"""Learned algorithms as files: θ in NAME.npz, and its card in NAME.json.
 
-The .npz file is what `init_from` reads, too. Those that ship with podmeta lie in podmeta/pretrained/.
+`init_from` also reads the .npz file. Those that ship with podmeta are in podmeta/pretrained/.
 """
 
 import dataclasses
@@ -29,11 +29,11 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What is known about a learned algorithm.
+    """The card of a learned algorithm.
 
     Attributes:
-      description: what it is for, in a sentence.
-      limits: what it is known not to do.
+      description: its purpose, in a sentence.
+      limits: its known limits.
       learner: the learner's config.
       trained_on: the environments, each with the keys in which it differs from its defaults.
       command: what trained it.

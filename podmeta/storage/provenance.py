@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine, devices, source revision, command line."""
+"""The provenance of a run: versions, machine, devices, source revision, command line."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ _GIT_TIMEOUT_S = 10.0
 
 
 def describe_provenance(devices: Sequence[str]) -> Provenance:
-    """What `environment.json` holds: enough to set the same job up again.
+    """The content of `environment.json`: enough to set up the same job again.
 
     Args:
       devices: the job's devices, in words.

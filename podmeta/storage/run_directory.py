@@ -41,7 +41,7 @@ CHANGEABLE_KEYS = (
     "evaluation.*",
     "logging.*",
 )
-"""Config keys that may differ when a run goes on: where it runs, what is written about it, and how long it takes.
+"""Config keys that may differ when a run is resumed: where it runs, what is logged, and how long it trains.
 
 Schedules run over `num_updates` too, unless they set their own; see `podmeta.training.schedules`."""
 
@@ -49,7 +49,7 @@ _MAX_CHANGES_TOLD = 8
 _MAX_VALUE = 200  # characters
 
 ABSENT = "(absent)"
-"""Stands for the value of a key that one of two configs does not have."""
+"""The value of a key that one of two configs does not have."""
 
 
 class RunDirectory:
@@ -60,13 +60,13 @@ class RunDirectory:
 
     Attributes:
       path: the directory, absolute.
-      is_own: whether the user has started a job here before, and its config is as it was then.
+      is_own: whether the user has started a job here before, and its config has not changed since.
       config_path, environment_path, metrics_path, summary_path: its files.
       checkpoints_path, tensorboard_path: its folders.
     """
 
     def __init__(self, path: Path, config_text: str, changeable_keys: Sequence[str] = CHANGEABLE_KEYS) -> None:
-        """Creates the directory, or opens the one that a run with this config has left.
+        """Creates the directory, or opens that of an existing run with this config.
 
         Args:
           path: where.
@@ -98,7 +98,7 @@ class RunDirectory:
     def write_start(self, provenance: Provenance) -> None:
         """Writes `config.yaml`, signed, and what this start of the job runs with as `environment.json`.
 
-        A start that trains nothing must not: the files would no longer say what made θ.
+        A start that trains nothing must not call this, because the files would no longer say what made θ.
         """
         self._provenance = provenance
         write_atomically(self.config_path, self._config_text)
@@ -113,7 +113,7 @@ class RunDirectory:
         """Makes the directory again after it was deleted, with `config.yaml` and `environment.json`.
 
         Raises:
-          InputError: it cannot be made, or another run stands there now.
+          InputError: it cannot be created, or another run is there now.
         """
         self._lock.release()
         self._lock = _Lock(self.path)
@@ -123,7 +123,7 @@ class RunDirectory:
             self.write_start(self._provenance)
 
     def release(self) -> None:
-        """Lets other jobs have the directory. May be called twice."""
+        """Releases the directory for other jobs. May be called twice."""
         self._lock.release()
 
     def __enter__(self) -> "RunDirectory":
@@ -136,9 +136,9 @@ class RunDirectory:
 
 
 def make_run_path(experiment_name: str) -> Path:
-    """Makes runs/<experiment_name>/<time>, the run directory of a job that names none.
+    """Creates runs/<experiment_name>/<time>, the run directory of a job without `run_dir`.
 
-    No other job gets the same, also one that starts in the same second: a number goes behind the time then.
+    No two jobs get the same one: if they start in the same second, a number follows the time.
 
     Raises:
       InputError: it cannot be made.
@@ -176,7 +176,7 @@ def check_entries(path: Path) -> None:
 
 
 def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = CHANGEABLE_KEYS) -> None:
-    """Checks that a run directory holds no run, or one that a job with this config goes on with.
+    """Checks that a run directory holds no run, or one that a job with this config can resume.
 
     Args:
       path: the directory; it need not exist.

@@ -1,7 +1,7 @@
-"""The files of a run directory as typed values: the one place that knows their keys.
+"""The files of a run directory as typed values. Only this module knows their keys.
 
-Every reader of a run goes through these functions. They raise an `InputError` of one line where a file is damaged, and
-keep keys that they do not know in `others`, so that a file of a later version can be read and written again.
+All readers of a run use these functions. They raise an `InputError` of one line if a file is damaged, and keep unknown
+keys in `others`, so that a file of a later version can be read and written again.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ FILES = ("config.yaml", SIGNATURE, METRICS, EVALUATION, CURVES, SUMMARY, ENVIRON
 """The files of a run directory, apart from its folders and its lock."""
 
 AGENT = "agent.json"
-"""What the folder of an agent's evaluation has in the place of a run's `config.yaml`."""
+"""The file of an agent's evaluation that takes the place of a run's `config.yaml`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Which runs are the user's own: the config of a run is signed with a key that only its user can read.
+"""Recognises the user's own runs: the config of a run is signed with a key that only its user can read.
 
-The key is made when the first job starts, in the user's state folder. The signature is in the run directory. It says
-that this user has started a job with this config in this folder, so that reading the run may run the code that the
-config names. The signature does not hold for a copy of the run, which may have been in other hands.
+The key is made when the first job starts, in the user's state folder. The signature is in the run directory. It shows
+that this user has started a job with this config in this folder, so that podmeta may run the code that the config
+names. The signature is not valid for a copy of the run, which may have been changed by others.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _PURPOSE = b"podmeta run config 2\n"
 
 
 def sign(run_path: Path, config_text: str) -> None:
-    """Signs the config of a run. Where there can be no key, the run stays without a signature.
+    """Signs the config of a run. If there can be no key, the run has no signature.
 
     Raises:
       PodmetaError: the signature could not be written into the run directory.
@@ -58,7 +58,7 @@ def _signature(key: bytes, run_path: Path, config: bytes) -> str:
 
 
 def _key(run_path: Path, make: bool) -> bytes | None:
-    """The user's key, which is made where it is missing and asked for; None where it cannot be had."""
+    """The user's key, which is created if it is missing and `make` is set; None if it is not available."""
     with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home
         folder = _state_folder().resolve()
         if folder.is_relative_to(run_path.resolve()):  # whoever gave the run would have given the key

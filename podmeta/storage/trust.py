@@ -1,8 +1,8 @@
-"""What of a run's config names code, and is taken from nobody but the user.
+"""Trust in code that a run's config names: only the user may name code to run.
 
-A run directory is data. An environment may need more: a factory, a module that registers it, a file. So may a learner
-and an outer loop. Such a key of a run's config counts where the user has started the run, repeats it on the command
-line, or says `--trust`.
+A run directory is data, but its environments, learner and outer loop may need code: a factory, a module that registers
+them, a file. Such a key of a run's config is used only if the user has started the run, repeats the key on the command
+line, or adds `--trust`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,8 +33,8 @@ class RunJob(NamedTuple):
       run_path: the run directory.
       job: its config, with the overrides of this command.
       written: its config as it was written.
-      is_trusted: whether the user has started the run, or trusts it.
-      own_texts: the texts that the user has given to keys of environments in this command.
+      is_trusted: whether the user has started the run or trusts it.
+      own_texts: the strings that the user has given to keys of environments in this command.
     """
 
     run_path: Path
@@ -61,9 +61,9 @@ class RunJob(NamedTuple):
         """Checks that the learner and environments may be made.
 
         Args:
-          settings: what the run is to be tested in.
-          cure: what a user who trusts the run is to do.
-          own_texts: further texts that are the user's word.
+          settings: of the planned meta-test.
+          cure: how a user who trusts the run can proceed.
+          own_texts: further strings that come from the user.
 
         Raises:
           InputError: one names code, and the run is not the user's.
@@ -75,7 +75,7 @@ class RunJob(NamedTuple):
         """Checks that the learner may be made.
 
         Args:
-          cure: what a user who trusts the run is to do.
+          cure: how a user who trusts the run can proceed.
 
         Raises:
           InputError: it names code, and the run is not the user's.
@@ -96,7 +96,7 @@ def read_run(run_path: Path, overrides: Iterable[str] = (), trust: bool = False)
     Args:
       run_path: the run directory.
       overrides: keys to change, as `compose_job` takes them.
-      trust: whether the user trusts it, whoever has made it.
+      trust: whether the user trusts it, whoever made it.
 
     Raises:
       InputError: it is no run directory, or a key or value is wrong.
@@ -118,8 +118,8 @@ def check_card(
     Args:
       agent: its name.
       learner: the learner on the card.
-      settings: what it is to be tested in.
-      own_texts: texts that are the user's word.
+      settings: of the planned meta-test.
+      own_texts: strings that come from the user.
 
     Raises:
       InputError: one names code.

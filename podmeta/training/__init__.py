@@ -1,1 +1,1 @@
-"""From a config to a trained θ: building programs, the loop, and what is logged."""
+"""Training: building programs from a config, the training loop, and logging."""

@@ -1,4 +1,4 @@
-"""From a job's config to the programs that its devices run: one per stage."""
+"""Builds the programs of a job from its config, one per stage."""
 
 import dataclasses
 import hashlib
@@ -24,7 +24,7 @@ from podmeta.outer.registry import make_outer_loop
 
 
 class PlacedEntry(NamedTuple):
-    """An entry, and where it comes from.
+    """An entry and its place in the config.
 
     Attributes:
       place: its environment's place in the config, as the user writes it.

@@ -1,4 +1,4 @@
-"""From a run to a learned algorithm by itself: θ and a card of how it came to be."""
+"""Exports a run as a learned algorithm: θ, and a card with its provenance."""
 
 import dataclasses
 import fnmatch
@@ -41,7 +41,7 @@ _WITHOUT_EFFECT = ("run_dir", "resume", "compilation_cache_dir", "checkpoint.*",
 
 
 class Exported(NamedTuple):
-    """A run made into a learned algorithm.
+    """An exported run.
 
     Attributes:
       card: its card.
@@ -61,7 +61,7 @@ def export_run(
     warn: Warn = warnings.warn,
     trust: bool = False,
 ) -> Exported:
-    """Makes a learned algorithm of a finished run.
+    """Exports a finished run as a learned algorithm.
 
     Args:
       run_path: the run directory.

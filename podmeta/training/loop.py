@@ -1,6 +1,6 @@
-"""The training loop: a job from its start, or where it stopped, to its end, or to a signal.
+"""The training loop: trains a job from its start, or from where it stopped, to its end or a signal.
 
-All processes of a job run it, side by side: they decide together when to save and when to stop.
+All processes of a job run it, and decide together when to save and when to stop.
 """
 
 import contextlib
@@ -56,9 +56,8 @@ class TrainingResult(NamedTuple):
 def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
     """Trains a job on the devices that have been set up, to its end or until SIGINT, SIGTERM or SIGHUP asks for a stop.
 
-    Outside the main thread no signal stops it, because Python sets signal handlers in the main thread only.
-
-    In a job of several processes all call it, and leave one another when it ends.
+    Outside the main thread no signal stops it, because Python sets signal handlers only in the main thread. In a job of
+    several processes, all must call it; it disconnects them at its end.
 
     Args:
       job: the job.
@@ -120,7 +119,7 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
 def _begin(
     job: JobConfig, program: Program, stack: contextlib.ExitStack, tell: Callable[[str], None]
 ) -> tuple[Records, Path, TrainingState, Progress]:
-    """Where the job is to go on from. The first process alone looks for that, and tells the others."""
+    """The state to start from. The first process finds it and sends it to the others."""
     opened: list[Records] = []
 
     def begin() -> tuple[Path, TrainingState, Progress]:
@@ -143,7 +142,7 @@ def _begin(
 
 
 def _stop_signal(stop_request: StopRequest) -> str | None:
-    """The signal that any process of the job has been sent."""
+    """The stop signal of any process of the job."""
     number = signal.Signals[stop_request.signal_name] if stop_request.signal_name else 0
     (number,) = largest(number)
     return signal.Signals(number).name if number else None
@@ -165,7 +164,7 @@ class _StageUnderWay:
         """Trains to the end of the stage, or of the job, or until a stop is requested.
 
         Returns:
-          How far it came, and the signal that has asked for a stop, if any.
+          The progress, and the signal that requested a stop, if any.
         """
         end = min(self.stage.end, self.job.num_updates)
         alone = jax.process_count() == 1
@@ -185,7 +184,7 @@ class _StageUnderWay:
         return progress, stopped_by
 
     def _note(self, advance: Advance, last: Progress) -> Progress:
-        """Writes and shows what has been done, and saves it where that is due."""
+        """Logs progress, and saves a checkpoint if one is due."""
         _check_finite(advance.metrics, last.update, self.run_path)
         program = self.programs[self.stage.number]
         rate = program.env_steps_per_update * advance.num_updates / advance.seconds

@@ -1,4 +1,4 @@
-"""θ by itself: out of a run directory, or in an .npz file."""
+"""Reads and writes θ: from a run directory, or in an .npz file."""
 
 import warnings
 from pathlib import Path

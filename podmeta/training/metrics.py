@@ -1,4 +1,4 @@
-"""Metrics: JSON lines always, TensorBoard and Weights & Biases when asked."""
+"""Metrics: JSON lines always; TensorBoard and Weights & Biases on request."""
 
 import contextlib
 import json
@@ -81,7 +81,7 @@ class MetricsWriter:
             self._wandb.write(values["update"], dict(_scalars(values)))
 
     def _make_again_what_was_deleted(self, update: int) -> None:
-        """Opens new files where somebody has deleted or replaced some, because rows would be lost unseen.
+        """Opens new files if some were deleted or replaced, because rows would be lost silently.
 
         A deleted `metrics.jsonl` is still there for whoever has it open, so that it gets its earlier rows back.
         """

@@ -1,4 +1,4 @@
-"""Telling whoever waits how far the job is: a live bar on a terminal, plain lines anywhere else."""
+"""Progress displays: a live bar on a terminal, plain lines elsewhere."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def show_progress(num_updates: int, stream: TextIO, enabled: bool = True) -> "Pr
 
 
 class ProgressDisplay:
-    """A display that shows nothing, and what all displays share: a context manager that gets every update."""
+    """A display that shows nothing, and the base of all displays: a context manager that gets every update."""
 
     def __init__(self, num_updates: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.num_updates = num_updates

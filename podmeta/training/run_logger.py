@@ -1,4 +1,4 @@
-"""What a job leaves in its run directory and shows on the terminal. Of several processes, the first alone does."""
+"""The records of a job in its run directory and on the terminal. Only the first of several processes makes them."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ Row = Mapping[str, Json]  # one line of metrics.jsonl
 
 
 class Progress(NamedTuple):
-    """How far a job is.
+    """The progress of a job.
 
     Attributes:
       update: updates done.
@@ -44,7 +44,7 @@ class Progress(NamedTuple):
 
 @runtime_checkable
 class Records(Protocol):
-    """What a job writes and shows as it goes on."""
+    """Writes and shows the progress of a job."""
 
     def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
         """Writes rows, and shows how far the job is: its newest fitness, and env steps/s."""
@@ -189,7 +189,7 @@ class RunRecords:
 def open_records(
     job: JobConfig, run_path: Path, fresh_state: TrainingState | None, tell: Callable[[str], None]
 ) -> Iterator[tuple[RunRecords, TrainingState, Progress]]:
-    """Takes hold of the job's run directory, and finds where the job is to go on from.
+    """Opens the job's run directory, and finds the state to start from.
 
     Args:
       job: the job.
@@ -250,7 +250,7 @@ def _start(
 
 
 def _check_generator(metadata: CheckpointMetadata, run_path: Path) -> None:
-    """Refuses to go on with other random numbers than the run began with."""
+    """Refuses to resume with a random generator other than the one the run began with."""
     began_with, now = metadata.random_generator or _generator_of_earlier_version(run_path), describe_generator()
     if began_with != now:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What becomes of schedules when a run goes on for longer than it was begun for."""
+"""The effect on schedules if a run is trained for longer than planned."""
 
 import contextlib
 import math

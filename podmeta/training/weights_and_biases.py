@@ -1,4 +1,4 @@
-"""Logging to Weights & Biases. It is a display: whatever fails in it, training goes on."""
+"""Logging to Weights & Biases. If it fails, training continues."""
 
 import importlib
 import os

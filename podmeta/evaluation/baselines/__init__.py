@@ -1,1 +1,1 @@
-"""What a learned algorithm is compared with."""
+"""Baselines for learned algorithms."""

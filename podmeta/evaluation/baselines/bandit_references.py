@@ -1,7 +1,7 @@
-"""Algorithms for Bernoulli bandits that were made by hand: what meta-testing holds the learner against.
+"""Algorithms designed for Bernoulli bandits, with which a meta-test compares the learner.
 
-They run on the host, all tasks side by side, on the tasks that the learner meets. All but `random` take each arm's
-probability to be uniform on [0, 1] and independent of the other arms'. Where that is so, their regrets over 100 pulls
+They run on the host, for all tasks at once, on the same tasks as the learner. All except `random` assume that each
+arm's probability is uniform on [0, 1] and independent of the other arms. If that is true, their regrets over 100 pulls
 are (means of 20,000 tasks; 95% intervals are ±0.17 wide for random and ±0.09 or less for the others):
 
 | arms | random | Thompson | UCB1 | Gittins |
@@ -64,10 +64,10 @@ def thompson_scores(counts: ArmCounts, generator: np.random.Generator) -> Scores
 def ucb1_scores(counts: ArmCounts, generator: np.random.Generator, bonus_scale: float = 0.2) -> Scores:
     """UCB1 (Auer, Cesa-Bianchi and Fischer 2002, figure 1) as Duan et al. 2016 tune it: mean + c √(2 ln t / n).
 
-    Each arm starts with one success and one failure to its name, the uniform prior, in place of the original's first
-    pull of every arm, for which 10 pulls of 50 arms leave no room. The original's c = 1 makes bounds that hold on any
-    task, and explores far too much on the average one. The default is the best at 100 pulls of c = 0.1, 0.15, 0.2,
-    0.25, 0.3, 0.4, 0.5 and 1, for 2, 5 and 10 arms alike.
+    Each arm starts with one success and one failure, the uniform prior, instead of the original's first pull of every
+    arm, which is impossible with 10 pulls and 50 arms. The original's c = 1 gives bounds that hold on any task, but
+    explores far too much on the average one. The default is the best at 100 pulls of c = 0.1, 0.15, 0.2, 0.25, 0.3,
+    0.4, 0.5 and 1, for 2, 5 and 10 arms alike.
 
     Args:
       counts: what is known.

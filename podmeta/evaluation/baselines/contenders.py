@@ -1,4 +1,4 @@
-"""What a meta-test compares: the learner, controls, references and other learners, and whether they can live there."""
+"""The algorithms that a meta-test compares: the learner, controls, references and other learners."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeGuard
@@ -38,7 +38,7 @@ REFERENCES = ("alternation", *ZEROED_INPUTS, BASE_ALONE, *HAND_WRITTEN, TABULAR_
 
 
 class Companion(NamedTuple):
-    """Another learner that meets the same tasks, such as MetaRNN beside a symmetric learner.
+    """Another learner that is tested on the same tasks, such as MetaRNN besides a symmetric learner.
 
     Attributes:
       name: what its rows call it.
@@ -103,7 +103,7 @@ def arm_probabilities(environment_config: BanditConfig) -> Callable[[PRNGKeyArra
 
 
 def fits(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> bool:
-    """Whether θ, or one of its shapes, can live in an environment."""
+    """Whether θ, or its shapes, fit an environment."""
 
     def shapes(tree: MetaParams) -> Any:
         return jax.tree.map(lambda leaf: leaf.shape, tree)
@@ -113,7 +113,7 @@ def fits(meta_params: MetaParams, learner_config: LearnerConfig, environment_con
 
 
 def check_fit(meta_params: MetaParams, learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> None:
-    """Checks that θ, or one of its shapes, can live in an environment.
+    """Checks that θ, or its shapes, fit an environment.
 
     Raises:
       InputError: it cannot.

@@ -1,6 +1,6 @@
-"""Learners that cannot learn, or are kept from it: what they reach too has not been learned.
+"""Controls: learners that cannot learn from reward. What they reach as well was not learned.
 
-All live in the same inner loop, on the same tasks, as the learner that they are controls of.
+All use the same inner loop and the same tasks as the learner.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def random_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
 
 
 def alternating_inner_loop(environment_config: EnvironmentConfig) -> InnerLoop:
-    """One action after the other, whatever is seen and earned; of a box, one end of its bounds and then the other."""
+    """Alternates between the actions, ignoring observations and rewards; in a box, between the ends of its bounds."""
     policy = make_policy(environment_specs(environment_config)[1])
     num_actions = policy.num_actions
 
@@ -54,12 +54,12 @@ ZEROED_INPUTS = {
 }
 """By control, the fields of `LearnerInput` that are zeroed.
 
-Where episodes terminate, episode starts give failures away, so zeroing rewards alone is not enough.
+If episodes terminate, episode starts reveal failures, so zeroing rewards alone is not enough.
 """
 
 
 class Deprived(NamedTuple):
-    """What stands for θ in a learner some of whose inputs are zeroed.
+    """Takes the place of θ in a learner with zeroed inputs.
 
     Attributes:
       meta_params: θ.
@@ -81,9 +81,9 @@ def deprived(meta_params: MetaParams, zeroed: Sequence[str] = ()) -> Deprived:
 def deprivable_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> InnerLoop:
     """The learner, whose θ is a `Deprived`: so one compiled program serves it and all controls with zeroed inputs.
 
-    The previous action, which is zero at an episode start, would give the start away. So if episode starts are zeroed,
-    the learner sees the action that it took at the last time step of the episode before, although the environment
-    ignored that action. Observations are shown as they are: they may still jump where an episode starts.
+    The previous action, which is zero at an episode start, would reveal the start. So if episode starts are zeroed, the
+    learner gets the action that it took at the last time step of the previous episode, although the environment ignored
+    that action. Observations do not change: they may still jump at an episode start.
     """
     observation_spec, action_spec = environment_specs(environment_config)
     policy = make_policy(action_spec)

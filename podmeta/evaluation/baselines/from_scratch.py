@@ -1,8 +1,8 @@
-"""Ordinary RL in the place of a learned algorithm: a fresh policy, trained by gradient within one lifetime.
+"""Ordinary RL instead of a learned algorithm: a fresh policy, trained by gradients within one lifetime.
 
-It is this project's own actor-critic, run on a feed-forward policy that lives one lifetime: as many env steps as the
-learned algorithm has, on the same task. So it does what a user would do without a learned algorithm, and is no
-yardstick of what gradient descent reaches in the long run.
+It is podmeta's actor-critic, with a feed-forward policy, for one lifetime: the same number of env steps as the learned
+algorithm has, on the same task. This is what a user would do without a learned algorithm. It does not show what
+gradient descent reaches in the long run.
 """
 
 import dataclasses

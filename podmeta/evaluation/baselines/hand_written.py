@@ -1,4 +1,4 @@
-"""Hand-written rules beside a learned algorithm: what it must beat to be worth anything."""
+"""Hand-written rules as baselines, which a useful learned algorithm must beat."""
 
 import dataclasses
 

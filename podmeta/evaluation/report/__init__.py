@@ -1,1 +1,1 @@
-"""`podmeta report`: what runs have learned, on one page that needs nothing beside itself."""
+"""`podmeta report`: one self-contained page about runs."""

@@ -1,4 +1,4 @@
-"""The figures of a report, as SVG: colours that colour-blind readers tell apart, axes with units, and n."""
+"""The figures of a report, as SVG: with colours for colour-blind readers, axes with units, and n."""
 
 import contextlib
 import io

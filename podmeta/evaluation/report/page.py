@@ -1,4 +1,4 @@
-"""The page itself: HTML without a server, a script or anything from elsewhere."""
+"""The page of a report: HTML without a server, scripts or external files."""
 
 import base64
 import warnings

@@ -1,4 +1,4 @@
-"""A run as its directory tells of it."""
+"""The content of a run directory, for a report."""
 
 from pathlib import Path
 from typing import NamedTuple
