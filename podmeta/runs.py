@@ -96,7 +96,7 @@ def load_run(path: str | Path, trust: bool = False) -> "Run":
       trust: whether to run code that its config names even if somebody else started the run; see docs/security.md.
 
     Raises:
-      InputError: it is no run directory.
+      InputError: it is not a run directory.
     """
     return Run(Path(path), trust)
 
@@ -113,7 +113,7 @@ class Run:
       job: its config.
 
     Raises:
-      InputError: it is no run directory.
+      InputError: it is not a run directory.
     """
 
     def __init__(self, path: Path, trust: bool = False) -> None:

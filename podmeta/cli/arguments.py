@@ -97,7 +97,7 @@ def use_config_dirs(flags: argparse.Namespace) -> None:
     """Takes presets from the folders of `add_config_dir`.
 
     Raises:
-      InputError: one is no folder.
+      InputError: one is not a folder.
     """
     folders = getattr(flags, "config_dir", [])
     if folders:

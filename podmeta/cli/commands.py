@@ -16,7 +16,7 @@ COMMANDS = (train, evaluate, compare, report, export, play, list_, bench, plan)
 
 
 def make_parser() -> CommandParser:
-    """The parser of the whole command line. It leaves words that are no flags to the commands."""
+    """The parser of the whole command line. It leaves words that are not flags to the commands."""
     parser = CommandParser(
         prog="podmeta",
         usage="podmeta COMMAND [KEY=VALUE ...]",

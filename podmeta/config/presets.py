@@ -33,7 +33,7 @@ def add_config_folder(folder: Path) -> None:
     """Takes presets and experiments from a further folder, laid out as `configs/` is, in this process.
 
     Raises:
-      InputError: it is no folder.
+      InputError: it is not a folder.
     """
     if not folder.is_dir():
         raise InputError(f"--config-dir {folder} is not a folder: name one with files such as experiment/my_job.yaml")

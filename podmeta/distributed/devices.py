@@ -278,7 +278,7 @@ def join_shards(shards: Sequence[Tree], axis_name: str) -> Tree:
 
 
 def _put(array: np.ndarray, axis_name: str) -> jax.Array:
-    """Puts a slice of the leading axis on each of this process's first devices. It is no collective."""
+    """Puts a slice of the leading axis on each of this process's first devices. It is not a collective."""
     sharding = _over_devices(axis_name, len(array))
     shape = (len(array) * jax.process_count(), *array.shape[1:])
     return jax.make_array_from_process_local_data(sharding, array, shape)

@@ -64,8 +64,7 @@ def load_companion(run_path: Path, warn: Warn = warnings.warn, trust: bool = Fal
       trust: whether code may run that the run's config names as its learner, whoever has started it.
 
     Raises:
-      InputError: it is no run directory, has no checkpoint, is called as an algorithm is that is always there, or would
-        run code of somebody else's.
+      InputError: it is not a run directory, has no checkpoint, has the name of a built-in algorithm, or needs trust.
       PodmetaError: all its checkpoints are broken.
     """
     name = run_path.resolve().name

@@ -8,11 +8,11 @@ from podmeta.environments.host.registry import lives_on_host
 from podmeta.environments.registry import make_environment
 
 _MOST_MET = 1_000_000
-"""Of so many tasks or more, it is unlikely that training has met one that is drawn again."""
+"""With this many tasks or more, it is unlikely that a test task has occurred in training."""
 
 
 def describe_tasks(job: JobConfig, environment: EnvironmentConfig) -> str:
-    """How many different tasks a meta-test draws from, and whether θ has met them in training.
+    """The number of different tasks of a meta-test, and whether they have occurred in training.
 
     Args:
       job: the job that trained θ.
@@ -34,7 +34,7 @@ def describe_tasks(job: JobConfig, environment: EnvironmentConfig) -> str:
         if num_tasks is None:
             possible, met = "tasks as the environment draws them", "with other seeds than in training"
         elif num_tasks >= _MOST_MET:
-            possible, met = "tasks drawn anew", "which training has not met"
+            possible, met = "new tasks", "not seen in training"
         else:
             possible = f"{num_tasks:,} possible task" + ("s" if num_tasks > 1 else "")
             met = "the same as in training"

@@ -99,7 +99,7 @@ def read_run(run_path: Path, overrides: Iterable[str] = (), trust: bool = False)
       trust: whether the user trusts it, whoever made it.
 
     Raises:
-      InputError: it is no run directory, or a key or value is wrong.
+      InputError: it is not a run directory, or a key or value is wrong.
     """
     path, given = run_path / "config.yaml", list(overrides)
     written = read_config_file(path)

@@ -6,7 +6,7 @@ from podmeta.config.compose import compose_job
 from podmeta.config.suites import experiment_suite
 from podmeta.evaluation.tasks import describe_tasks
 
-NEW = "tasks drawn anew, which training has not met"
+NEW = "new tasks, not seen in training"
 ELSEWHERE = "in a setting that θ was not trained on"
 HOST = "tasks as the environment draws them"
 
@@ -38,7 +38,7 @@ def test_other_settings_than_those_trained_on():
     assert described("experiment=cartpole", settings) == [
         "16 possible tasks, the same as in training",  # only longer
         f"32 possible tasks, {ELSEWHERE}",
-        f"tasks drawn anew, {ELSEWHERE}",
+        f"new tasks, {ELSEWHERE}",
     ]
 
 

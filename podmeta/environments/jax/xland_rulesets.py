@@ -81,7 +81,7 @@ def load_rulesets(path: str, first: int, number: int) -> RuleSet:
     """A run of rule sets of a benchmark file, with a leading axis [number or, where it is 0, all that follow].
 
     Raises:
-      InputError: the file cannot be read, is no benchmark, or ends before that.
+      InputError: the file cannot be read, is not a benchmark, or ends before that.
     """
     try:
         with bz2.open(path, "rb") as file:

@@ -92,7 +92,7 @@ def curves_figure(rows: Mapping[str, CurveRow], identifier: str) -> str:
 def matrix_figure(
     scores: Float[np.ndarray, "num_settings num_runs"], setting_names: Sequence[str], run_names: Sequence[str]
 ) -> str:
-    """Tested on against trained on: normalised scores, with the number in every cell; white where not tested."""
+    """Normalised scores by setting and run, with the number in every cell; white if not tested."""
     height = 1.6 + 0.22 * len(setting_names)
     figure = Figure(figsize=(max(SIZE[0], 1.5 + 0.6 * len(run_names)), height), layout="constrained")
     FigureCanvasSVG(figure)
@@ -104,8 +104,8 @@ def matrix_figure(
             axes.text(run, setting, f"{score:.2f}", ha="center", va="center", color=colour, fontsize=8)
     axes.set_yticks(range(len(setting_names)), setting_names, fontsize=8)
     axes.set_xticks(range(len(run_names)), run_names, fontsize=8, rotation=30, ha="right")
-    axes.set_ylabel("tested on (number in the list)")
-    axes.set_xlabel("trained on (run)")
+    axes.set_ylabel("setting")
+    axes.set_xlabel("run")
     return _to_svg(figure, "matrix")
 
 

@@ -1,8 +1,9 @@
 """The page of a report: HTML without a server, scripts or external files."""
 
 import base64
+import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -31,14 +32,16 @@ svg { max-width: 100%; height: auto; }
 img { max-width: 100%; image-rendering: pixelated; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.9rem; }
-th, td { text-align: right; padding: 0.2rem 0.6rem; border-bottom: 1px solid #ccc; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: normal; }
+th, td { text-align: left; padding: 0.2rem 0.6rem; border-bottom: 1px solid #ccc; white-space: nowrap; }
+.number { text-align: right; }
+.group th { padding-top: 1rem; }
 tr.learner { font-weight: bold; }
 pre { overflow-x: auto; background: #f5f5f5; padding: 0.6rem; font-size: 0.8rem; }
 @media print { body { font-size: 10pt; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
 """
 
 _LARGEST_NUMBER_OF_SETTINGS_DRAWN = 60
+_NUMBER = re.compile(r"-?[\d.,]+( ± [\d.,]+| s)?|nan.*")
 
 
 def write_report(run_paths: list[Path], target: Path, warn: Warn = warnings.warn, trust: bool = False) -> list[str]:
@@ -54,7 +57,7 @@ def write_report(run_paths: list[Path], target: Path, warn: Warn = warnings.warn
       Lines about results that the page leaves out, because they are of another θ than a run's newest.
 
     Raises:
-      InputError: one is no run directory, has no checkpoint, or holds a damaged file.
+      InputError: one is not a run directory, has no checkpoint, or holds a damaged file.
       PodmetaError: all checkpoints of a run are broken, or the page could not be written.
     """
     with figures.plain_text():
@@ -65,7 +68,7 @@ def _write_report(records: list[RunRecord], target: Path, warn: Warn) -> list[st
     lifetimes = [see_lifetime(record, warn) for record in records]
     sections = [
         _section("Runs", _runs_table(records)),
-        _section("How θ was learned", _training_figures(records)),
+        _section("Training", _training_figures(records)),
         *_tested(records),
         _section("One lifetime of each run", _lifetimes(records, lifetimes)),
         _section("Config and machine", "".join(map(_details, records))),
@@ -91,14 +94,27 @@ def _figure(svg: str, caption: str) -> str:
     return f"<figure>\n{svg}\n<figcaption>{escape(caption)}</figcaption>\n</figure>"
 
 
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]], bold: Sequence[str] = ()) -> str:
-    """A table; rows whose second cell is in `bold` stand out."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in heading)
-    lines = []
-    for row in rows:
-        kind = ' class="learner"' if row[1] in bold else ""
-        lines.append(f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
-    return f'<div class="table"><table>\n<tr>{head}</tr>\n' + "\n".join(lines) + "\n</table></div>"
+def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return _grouped_table(heading, {"": rows})
+
+
+def _grouped_table(heading: Sequence[str], groups: Mapping[str, Sequence[Sequence[str]]]) -> str:
+    """A table with a heading above each group of rows. Rows of the learner are bold, and numbers are aligned right."""
+    columns = zip(*(row for rows in groups.values() for row in rows), strict=True)
+    kinds = [' class="number"' if all(_NUMBER.fullmatch(cell or "0") for cell in column) else "" for column in columns]
+    kinds = kinds or [""] * len(heading)
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+
+    lines = [f"<tr>{line('th', heading)}</tr>"]
+    for group, rows in groups.items():
+        if group:
+            lines.append(f'<tr class="group"><th colspan="{len(heading)}">{escape(group)}</th></tr>')
+        for row in rows:
+            kind = ' class="learner"' if row[0] == "learner" else ""
+            lines.append(f"<tr{kind}>{line('td', row)}</tr>")
+    return '<div class="table"><table>\n' + "\n".join(lines) + "\n</table></div>"
 
 
 def _runs_table(records: Sequence[RunRecord]) -> str:
@@ -123,9 +139,9 @@ def _runs_table(records: Sequence[RunRecord]) -> str:
 
 
 def _state(record: RunRecord) -> str:
-    """Which θ the run holds, and whether the run has ended at it."""
-    of_update = "" if record.update is None else f", of update {record.update:,}"
-    return f"{'ended' if record.summary else 'not ended'}{of_update}"
+    """The update of the run's θ, and whether the run is finished."""
+    at_update = "" if record.update is None else f" at update {record.update:,}"
+    return f"{'finished' if record.summary else 'unfinished'}{at_update}"
 
 
 def _training_figures(records: Sequence[RunRecord]) -> str:
@@ -136,14 +152,14 @@ def _training_figures(records: Sequence[RunRecord]) -> str:
         '<div class="figures">'
         + _figure(
             figures.fitness_figure(trained, "update"),
-            "Fitness by update; n meta-learners, from the lowest to the highest.",
+            "Mean fitness by update. n: number of meta-learners; the band is their range.",
         )
-        + _figure(figures.fitness_figure(trained, "seconds"), "The same by training time, compilation left out.")
-        + _figure(figures.throughput_figure(trained), "Throughput, of one call to the devices each.")
+        + _figure(figures.fitness_figure(trained, "seconds"), "Mean fitness by training time, without compilation.")
+        + _figure(figures.throughput_figure(trained), "Throughput of each call to the devices.")
         + "".join(
             _figure(
                 figures.shares_figure(record, f"shares-{number}"),
-                f"{record.name}: what actors spent their time on, and how long the learner waited for data.",
+                f"{record.name}: how actors spent their time, and how long the learner waited for data.",
             )
             for number, record in enumerate(trained)
             if record.has_shares
@@ -165,17 +181,17 @@ def _tested(records: Sequence[RunRecord]) -> list[str]:
     numbers = [str(number + 1) for number in range(len(settings))]
     matrix = _figure(
         figures.matrix_figure(scores, numbers, [record.name for record in tested]),
-        "Tested on, and trained on: 0 is what a random policy reaches, 1 the best of all runs and references there. "
-        "White was not tested.",
+        "Scores of each run in each setting: 0 is a random policy, 1 the best of all runs and references there. White "
+        "means not tested.",
     )
     tasks = {_key(row): row.tasks for record in tested for row in record.evaluation}
     numbered = "".join(
         f"<li>{escape(f'{setting} ({tasks[setting]})' if tasks[setting] else setting)}</li>" for setting in settings
     )
     return [
-        _section("What was trained on, and tested on", f'{note}<div class="figures">{matrix}<ol>{numbered}</ol></div>'),
+        _section("Meta-tests", f'{note}<div class="figures">{matrix}<ol>{numbered}</ol></div>'),
         _section("Learning within lifetimes", _curves(tested, settings)),
-        _section("Against references", _references_table(tested)),
+        _section("Comparison with references", _references_table(tested, settings)),
     ]
 
 
@@ -196,9 +212,8 @@ def _curves(records: Sequence[RunRecord], settings: Sequence[str]) -> str:
     return f'<p>Means over lifetimes, with 95% bands.</p><div class="figures">{"".join(drawn)}</div>{note}'
 
 
-def _references_table(records: Sequence[RunRecord]) -> str:
+def _references_table(records: Sequence[RunRecord], settings: Sequence[str]) -> str:
     heading = (
-        "setting",
         "algorithm",
         "run",
         "metric",
@@ -210,7 +225,7 @@ def _references_table(records: Sequence[RunRecord]) -> str:
         "µs per step",
         "n",
     )
-    lines = []
+    lines: dict[str, list[Sequence[str]]] = {setting: [] for setting in settings}
     for record in records:
         groups: dict[tuple[str, str], dict[str, EvaluationRow]] = {}
         for row in record.evaluation:
@@ -219,9 +234,8 @@ def _references_table(records: Sequence[RunRecord]) -> str:
             metric, headline = next(iter(by_metric.items()))
             parts = [by_metric.get(f"reward_{part}") for part in ("first_fifth", "last_fifth", "gain")]
             lows = {name: row.low for name, row in by_metric.items()}
-            lines.append(
+            lines[setting].append(
                 (
-                    setting,
                     algorithm,
                     record.name,
                     metric,
@@ -232,29 +246,33 @@ def _references_table(records: Sequence[RunRecord]) -> str:
                     f"{headline.num_tasks:,}",
                 )
             )
-    lines.sort(key=lambda line: line[0])
     explained = (
-        "<p>First and last fifth are rewards per env step there; gain is the paired difference. ± is 95%. "
-        "A learner learns from reward if its gain exceeds that of a random policy, and its last fifth is better than "
-        "a random policy's, than its own with rewards zeroed, and than its own with rewards and episode starts zeroed, "
-        "each with the 95% interval of the differences by task above 0.</p>"
+        "<p>First and last fifth: reward per env step in these parts of the lifetime; gain: their paired difference. "
+        "±: 95% interval. n: number of tasks. A learner learns from reward if its gain exceeds that of a random "
+        "policy, and if in the last fifth it earns more than a random policy, than with rewards zeroed, than with "
+        "rewards and episode starts zeroed and, if they were tested, than alternation and with observations zeroed. "
+        "Each comparison is paired by task, and its 95% interval must be above 0.</p>"
     )
-    return explained + _table(heading, lines, bold=("learner",))
+    return explained + _grouped_table(
+        heading, {f"{number + 1}. {setting}": rows for number, (setting, rows) in enumerate(lines.items())}
+    )
 
 
 def _lifetimes(records: Sequence[RunRecord], lifetimes: Sequence[SeenLifetime | None]) -> str:
     drawn = []
     for number, (record, lifetime) in enumerate(zip(records, lifetimes, strict=True)):
         if lifetime is None:
-            drawn.append(f"<p>{escape(record.name)} lives on the host or names files to open, and is not drawn.</p>")
+            drawn.append(
+                f"<p>{escape(record.name)} has a host environment or names files to open, so none is drawn.</p>"
+            )
             continue
         svg = figures.lifetime_figure(lifetime.actions, lifetime.rewards, lifetime.episode_ends, f"lifetime-{number}")
         drawn.append(
-            _figure(svg, f"{record.name} in {lifetime.environment.name}: actions (bright: taken) and rewards.")
+            _figure(svg, f"{record.name} in {lifetime.environment.name}: actions (bright: chosen) and rewards.")
         )
         if lifetime.animation is not None:
             image = base64.b64encode(lifetime.animation).decode()
-            alt = escape(f"{record.name} moves about its grid-world")
+            alt = escape(f"{record.name} moves in its grid-world")
             animation = f'<img src="data:image/gif;base64,{image}" alt="{alt}">'
             drawn.append(_figure(animation, f"{record.name}: the first env steps. Disc: agent; heart; cross: trap."))
     return f'<div class="figures">{"".join(drawn)}</div>'

@@ -79,7 +79,7 @@ def read_runs(paths: list[Path], warn: Warn, trust: bool = False) -> list[RunRec
       trust: whether the user trusts them, whoever has made them.
 
     Raises:
-      InputError: one is no run directory, or a file in it is damaged.
+      InputError: one is not a run directory, or a file in it is damaged.
     """
     names = [path.resolve().name for path in paths]
     if len(set(names)) < len(names):

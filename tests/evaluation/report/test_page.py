@@ -68,6 +68,8 @@ def test_every_figure_is_there_and_says_what_it_shows(page):
     assert "Not meta-tested: grid" in text
     for algorithm in ("learner", "random", "thompson", "ucb1", "gittins"):
         assert f"<td>{algorithm}</td>" in text
+    assert '<th colspan="10">1. experiment: bandit, ' in text
+    assert '<td class="number">4</td>' in text  # tasks
 
 
 def test_it_is_well_formed_and_what_runs_are_called_stays_text(page):
@@ -175,7 +177,7 @@ def test_a_run_under_way_is_shown_as_far_as_it_is(runs, tmp_path):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 3
     write_report([run], tmp_path / "report.html")
-    assert "<td>not ended, of update 3</td>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<td>unfinished at update 3</td>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_every_row_says_which_meta_params_it_is_about_and_those_of_others_are_left_out(runs, tmp_path):
