@@ -1,9 +1,9 @@
-"""Starts one job as several processes on this machine, which stand for as many hosts.
+"""Starts one job as several processes on this machine, as if on as many hosts.
 
     python launch/local.py --processes 4 experiment=bandit devices.cpu=1
 
-All else on the command line goes to `podmeta train`. The processes meet at a port of the loopback interface, which no
-other machine can reach.
+All other arguments go to `podmeta train`. The processes connect at a port of the loopback interface, which
+no other machine can reach.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from podmeta.distributed.signals import STOP_SIGNALS, Interruption, SignalWatch
 from podmeta.streams import protect_streams
 from podmeta.utf8 import restart_in_utf8_mode
 
-_ADVICE = "what the job has saved is intact; to go on, add its run_dir to this command"
+_ADVICE = "what the job has saved is intact; to resume, add its run_dir to this command"
 _EXIT_INTERRUPTED = 130
 
 
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         Interruption(_ADVICE).watch()
         protect_streams()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--processes", type=int, required=True, help="how many")
+    parser.add_argument("--processes", type=int, required=True, help="number of processes")
     options, job = parser.parse_known_args(arguments)
     if options.processes < 1:
         parser.error("--processes must be at least 1")

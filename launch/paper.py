@@ -3,8 +3,7 @@
     python launch/paper.py --runs runs/paper
 
 Trains a symmetric learner and MetaRNN with three seeds each on bandits and by a curriculum to grid-worlds, tests them,
-and writes `results.md` and `results.png` beside the runs. What is there already is not done again, and what was cut
-short goes on, so that the same command resumes.
+and writes `results.md` and `results.png` to the runs' folder. The same command resumes an interrupted one.
 """
 
 import argparse
@@ -143,7 +142,7 @@ def _do_what_is_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str])
         if code != 0:
             return code if code > 0 else 128 - code
         if command in commands_left(runs, seeds, overrides):
-            print("stopped before its end: the same command goes on from there")
+            print("stopped before its end: the same command resumes it")
             return 0
     return None
 

@@ -3,7 +3,8 @@
     python launch/results.py --runs runs/results bandit cartpole
 
 Every experiment is one sweep over its seeds, in a folder of its own. Tasks are drawn with an evaluation seed that
-development has not used. A stopped command goes on where it was. The table is written to `results.md` beside the runs.
+development has not used. The same command resumes an interrupted one. The table is written to `results.md` in the runs'
+folder.
 """
 
 import argparse
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         if code != 0:
             return code if code > 0 else 128 - code
         if stopped_by is not None:
-            print(f"stopped by {stopped_by}: the same command goes on from there")
+            print(f"stopped by {stopped_by}: the same command resumes it")
             return 0
     try:
         table = results_table(options.runs, experiments)

@@ -3,8 +3,8 @@
     python launch/slurm.py --nodes 4 --partition gpu --gpus-per-node 8 experiment=bandit
     python launch/slurm.py --partition gpu experiment=bandit seed=0,1,2 --multirun
 
-All else on the command line goes to `podmeta train`. When SLURM takes the nodes away, or the time is up, the job saves
-a checkpoint, goes back to the queue, and goes on from there. The account is that of SBATCH_ACCOUNT, if it is set.
+All other arguments go to `podmeta train`. When SLURM preempts the job, or its time is up, it saves a checkpoint,
+returns to the queue, and resumes from there. The account comes from SBATCH_ACCOUNT, if it is set.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python launch/gke/render.py --topology v5e:4x4 --image IMAGE --claim CLAIM experiment=bandit > job.yaml
 
-All else on the command line goes to `podmeta train`. The image may also come from PODMETA_IMAGE. README.md beside this
-folder says what the cluster must have.
+All other arguments go to `podmeta train`. The image may also come from PODMETA_IMAGE. launch/README.md says
+what the cluster needs.
 """
 
 import argparse

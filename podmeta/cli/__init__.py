@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from podmeta.distributed.signals import Interruption
 
 _RESULTS_IN_FILES = ("train", "evaluate", "report", "export")
-"""Commands that have done their work even where what they print is lost."""
+"""Commands whose results are files, so that lost output is not a failure."""
 
 _PRINT_ONLY = ("-c", "--cfg", "--dry-run")
-"""Flags with which they only print."""
+"""Flags with which these commands only print."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Lets `python -m podmeta.cli`, which was there before `python -m podmeta`, go on working."""
+"""Keeps `python -m podmeta.cli` working, which is older than `python -m podmeta`."""
 
 import sys
 

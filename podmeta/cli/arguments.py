@@ -1,6 +1,6 @@
-"""What the parsers of all commands share. Flags are argparse's; all other words are left to the command.
+"""The common part of the parsers of all commands. argparse parses flags; commands parse all other words.
 
-Nothing here imports JAX or Hydra, so that help and a wrong flag answer at once.
+Nothing here imports JAX or Hydra, so that help and messages about wrong flags are instant.
 """
 
 import argparse

@@ -7,9 +7,9 @@ from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
 _DESCRIPTION = """\
-Compares groups of runs in every setting that they were tested in.
+Compares groups of runs in every setting that all were tested in.
 
-The group of a run is its directory's name up to the last underscore: symmetric_0, symmetric_1 …"""
+The group of a run is its directory's name up to the last underscore: symmetric for symmetric_0, symmetric_1 …"""
 
 
 def add_parser(commands: Commands) -> None:

@@ -1,4 +1,4 @@
-"""The terminal, on which names are text: those of a run may be somebody else's."""
+"""The terminal. Names are shown as plain text, because those of a run may be somebody else's."""
 
 import re
 from typing import Any

@@ -25,9 +25,9 @@ podmeta evaluate DIR [suite=NAME|FILE.yaml] [beside=DIR] [evaluation.num_tasks=N
 _DESCRIPTION = """\
 Meta-tests the θ of a run, finished or not, or a learned algorithm.
 
-The rows of a run go to its directory. Those of an agent, which is one of `podmeta list` or a file of `podmeta export`,
-go to evaluations/NAME or to=DIR. There, the same command goes on where it was interrupted.
-beside= tests the learner of another run, such as MetaRNN's, on the same tasks, where its sizes fit."""
+The rows of a run go to its directory. Those of an agent, from `podmeta list` or `podmeta export`,
+go to evaluations/NAME or to=DIR. There, the same command resumes an interrupted test.
+beside= tests the learner of another run, such as MetaRNN, on the same tasks, if its sizes fit."""
 
 _WORDS = ("run", "agent", "suite", "to", "beside")
 """What the command takes besides keys of the config."""
@@ -128,7 +128,7 @@ def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str
     meta_params = agent_meta_params(pretrained, job.learner, suite)
     path = local_path("to", to) if to else Path("evaluations", pretrained.name)
     open_folder(path, pretrained)
-    call.interruption.advice = f"the settings measured so far are in {path / EVALUATION}; to go on: {call.again}"
+    call.interruption.advice = f"the settings measured so far are in {path / EVALUATION}; to resume: {call.again}"
     evaluate_run(job, suite, meta_params, pretrained.card.num_updates, path, PlainConsole(), goes_on=True)
 
 

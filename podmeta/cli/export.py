@@ -12,7 +12,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         usage=_USAGE,
-        help="make a learned algorithm of a finished run: θ and a card",
+        help="export the learned algorithm of a finished run: θ and a card",
         description="Writes θ of a run to FILE.npz, and its card beside it. instance=N is one of several instances.",
     )
     add_trust(parser, "run code that the config of somebody else's run names as its learner")

@@ -7,10 +7,10 @@ from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
 _DESCRIPTION = """\
-Compiles the job's own update for devices that are not here, and says what it needs of their memory, what it computes
-and exchanges, a bound on its speed, and the largest population (or number of lifetimes) that fits. Products: v4, v5e,
-v5p and v6e, such as v5e:16x16, for which libtpu is needed (pip install 'podmeta[tpu]'); and h100:1, 2, 4 or 8, for
-which JAX's CUDA plugin is (pip install 'podmeta[plan-cuda]'). Of a job with stages it plans the last, or stage=N."""
+Compiles the job's update for absent devices. Prints the memory it needs, what it computes and exchanges, a bound on
+its speed, and the largest population (or number of lifetimes) that fits. Products: v4, v5e, v5p and v6e, such as
+v5e:16x16, which need libtpu (pip install 'podmeta[tpu]'); and h100:1, 2, 4 or 8, which need JAX's CUDA plugin
+(pip install 'podmeta[plan-cuda]'). For a job with stages, it plans the last one, or stage=N."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -18,7 +18,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "plan",
         usage="podmeta plan experiment=NAME topology=PRODUCT:SIZE [KEY=VALUE ...] [stage=N] [--json]",
-        help="what a job needs and reaches on devices that are not here, such as topology=v5e:16x16",
+        help="what a job needs and reaches on absent devices, such as topology=v5e:16x16",
         description=_DESCRIPTION,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")

@@ -5,11 +5,11 @@ from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
 _DESCRIPTION = """\
-Lets a learned algorithm live one lifetime, and draws what it earns.
+Runs a learned algorithm for one lifetime, and plots its rewards.
 
   agent        one of `podmeta list`, or an .npz file of `podmeta export`
   environment  as `podmeta train` takes it, such as bandit or gymnasium/CartPole-v1
-  to           a picture of what it earns"""
+  to           a PNG plot of its rewards"""
 
 
 def add_parser(commands: Commands) -> None:
@@ -17,7 +17,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "play",
         usage="podmeta play agent=NAME environment=NAME[/ID] [KEY=VALUE ...] [seed=N] [to=FILE.png] [--trust]",
-        help="let a learned algorithm live one lifetime, and draw what it earns",
+        help="run a learned algorithm for one lifetime, and plot its rewards",
         description=_DESCRIPTION,
     )
     add_config_dir(parser)

@@ -14,7 +14,7 @@ def add_parser(commands: Commands) -> None:
         help="write one page about runs, which opens from disk",
         description=f"Writes one page (default: {_DEFAULT_TARGET}) that needs no network.",
     )
-    add_trust(parser, "draw lifetimes also where the config of somebody else's run names a file for it")
+    add_trust(parser, "draw lifetimes even if the config of somebody else's run names a file for it")
     parser.set_defaults(run=report)
 
 

@@ -19,8 +19,7 @@ _DESCRIPTION = """\
 Meta-trains a job, then meta-tests it.
 
 Keys are Hydra overrides: outer.learning_rate=0.01 environment.num_arms=10 devices.cpu=4 run_dir=my_run
-The same command with the same run_dir goes on where the run stopped. So does run_dir=DIR alone, by the config of the
-run there."""
+The same command with the same run_dir resumes the run. So does run_dir=DIR alone, with the config of the run."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -45,7 +44,7 @@ def add_parser(commands: Commands) -> None:
         help="build and compile the job, print what it would train and need, and train nothing",
     )
     add_config_dir(parser)
-    add_trust(parser, "go on with somebody else's run_dir=DIR, whose config names code such as environment.factory")
+    add_trust(parser, "resume somebody else's run_dir=DIR, whose config names code such as environment.factory")
     parser.set_defaults(run=train)
 
 
@@ -135,7 +134,7 @@ def _train(call: Call) -> None:
     if result.stopped_by is not None:
         call.tell(
             f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved. "
-            f"To go on: {_go_on(result.run_path, call.words, config_dir_flags(call.flags))}"
+            f"To resume: {_go_on(result.run_path, call.words, config_dir_flags(call.flags))}"
         )
     elif job.evaluation.enabled and is_first():
         test_again = f"podmeta evaluate {to_paste('run', result.run_path)}"
@@ -146,7 +145,7 @@ def _train(call: Call) -> None:
             )
             return
         call.interruption.advice = (
-            f"θ and what the meta-test has measured so far are in {result.run_path}; to go on: {test_again}"
+            f"θ and what the meta-test has measured so far are in {result.run_path}; to resume: {test_again}"
         )
         evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, PlainConsole())
 
@@ -184,7 +183,7 @@ def _sweep(call: Call) -> None:
     base = runs[0].run_path.parent
     names_folder = any(word.startswith("run_dir=") for word in call.words)
     again = call.again if names_folder else f"{call.again} {to_paste('run_dir', base)}"
-    call.interruption.advice = f"what its runs have saved is in {base}; to go on: {again}"
+    call.interruption.advice = f"what its runs have saved is in {base}; to resume: {again}"
     try:
         stopped = run_sweep(runs, call.tell, config_dir_flags(call.flags))
     except KeyboardInterrupt:
@@ -195,7 +194,7 @@ def _sweep(call: Call) -> None:
     for note in notes:
         call.warn(note)
     if stopped is not None:
-        call.tell(f"stopped by {stopped}: to go on: {again}")
+        call.tell(f"stopped by {stopped}: to resume: {again}")
     elif any(not run.is_done() for run in runs):
         raise PodmetaError(f"not every run reached its end; to try those again: {again}")
 

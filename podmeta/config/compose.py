@@ -1,4 +1,4 @@
-"""From files and overrides to a `JobConfig`: Hydra's composition over the typed schema."""
+"""Composes files and overrides to a `JobConfig`, by Hydra over the typed schema."""
 
 import dataclasses
 from pathlib import Path

@@ -34,7 +34,7 @@ _ALSO_CALLED = {
     "architecture.actor_threads": ("num_actors", "num_workers"),
     "logging": ("log",),
 }
-"""By key, what it is called elsewhere."""
+"""By key, its names in other libraries."""
 
 HOW_TO_OVERRIDE = "Write KEY=VALUE, with quotes around it where the value has brackets, braces or commas"
 

@@ -1,4 +1,4 @@
-"""Paths on the command line: any path that the file system takes works as it is, whatever Hydra would make of it."""
+"""Paths on the command line: any valid path works, without Hydra's parsing."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""What installed packages add to podmeta, by entry points. Nothing of theirs is imported here.
+"""Entry points of installed packages. Their code is not imported here.
 
 [project.entry-points."podmeta.environments"]
 maze = "my_package.mazes:make_maze"        # environment=maze: a preset of environment=factory

@@ -1,4 +1,4 @@
-"""Environments that a job describes by a preset and changes to it, made whole: mixtures, stages, evaluation settings.
+"""Resolves environments that a job describes by a preset and changes to it: mixtures, stages, evaluation settings.
 
 They all share one form. `{environment: bandit, num_arms: 10}` is the preset configs/environment/bandit.yaml with a key
 changed; `{environment: gymnax/Acrobot-v1}` is a preset with its id; without `environment` the changes are made to the

@@ -1,4 +1,4 @@
-"""The `config.yaml` of a run as plain values. It may be damaged, or somebody else's: nothing in it is resolved.
+"""Reads the `config.yaml` of a run as plain values. It may be damaged, or somebody else's, so nothing is interpolated.
 
 OmegaConf would look up `${oc.env:HOME}`, and YAML would copy what an alias names. Here the first is text, and the
 second is refused.

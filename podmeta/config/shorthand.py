@@ -1,4 +1,4 @@
-"""How an environment that has an id is written in one word: `gymnasium/CartPole-v1`, `dm_control/cartpole/swingup`."""
+"""The short form of an environment with an id: `gymnasium/CartPole-v1`, `dm_control/cartpole/swingup`."""
 
 import dataclasses
 

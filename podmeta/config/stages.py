@@ -13,7 +13,7 @@ class Stage(NamedTuple):
       first_update: updates done when it begins.
       end: updates done when it ends.
       num_updates: updates that its schedules run over.
-      environment: what is learnt in it.
+      environment: its environment.
       outer: the outer loop in it.
       name: what the user calls the place of its environment in the config.
     """

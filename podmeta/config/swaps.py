@@ -1,8 +1,7 @@
-"""An experiment with another environment, learner or outer loop than its own: what has to give way for it.
+"""Adapts an experiment to another environment, learner or outer loop than its own.
 
-Keys of the experiment that its own choice has and the user's has not are left out, and so are meta-tests that change
-such keys. An environment brings the architecture that runs it, and an unroll that does not divide its lifetime is made
-shorter.
+Keys of the experiment that the user's choice does not have are dropped, and so are meta-tests that change such keys.
+The environment determines the architecture, and an unroll that does not divide its lifetime is shortened.
 """
 
 import dataclasses

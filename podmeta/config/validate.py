@@ -1,4 +1,4 @@
-"""Checks that types cannot make: every message names the key and the cure."""
+"""Checks beyond types. Every message names the key and the cure."""
 
 import dataclasses
 import math
@@ -31,7 +31,7 @@ def validate_job(job: JobConfig) -> None:
     """Checks every value of a job by itself, then those that depend on one another.
 
     Raises:
-      InputError: the first value that makes no sense.
+      InputError: a value is invalid; the message is about the first one.
     """
     for group, members in GROUPS.items():
         config = getattr(job, group)
@@ -57,7 +57,7 @@ def validate_environment(environment: EnvironmentConfig | MixtureConfig, prefix:
       prefix: what a message says before a key.
 
     Raises:
-      InputError: the first value that makes no sense.
+      InputError: a value is invalid; the message is about the first one.
     """
     check_fields(environment, prefix)
     _check_environment(environment, prefix)
@@ -115,7 +115,7 @@ def check_fields(config: Dataclass, prefix: str) -> None:
       prefix: what a message says before a key.
 
     Raises:
-      InputError: the first value that makes no sense.
+      InputError: a value is invalid; the message is about the first one.
     """
     check_known(config, prefix)
     for field in dataclasses.fields(config):

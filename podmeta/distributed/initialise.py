@@ -61,7 +61,7 @@ def explained_losses() -> Iterator[None]:
             raise
         raise PodmetaError(
             "another process of this job has ended, and has printed why if it could; the last checkpoint is intact: "
-            "start all processes again to go on from it"
+            "start all processes again to resume from it"
         ) from error
 
 

@@ -84,7 +84,7 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
         stop_request = stack.enter_context(StopRequest())
         records, run_path, state, progress = _begin(job, programs[0], stack, tell)
         stop_request.advice = (
-            f"the newest checkpoint in {run_path} is intact; to go on, give the same command with "
+            f"the newest checkpoint in {run_path} is intact; to resume, repeat the command with "
             f"{to_paste('run_dir', run_path)}"
         )
         compile_seconds = 0.0

@@ -163,7 +163,7 @@ class RunRecords:
         self._save_in(Checkpoints(current / "checkpoints", self._config.keep), state, progress)
         raise PodmetaError(
             f"{path} was renamed to {current} while the job trained. A checkpoint of update {progress.update} is "
-            f"saved there: to go on, give the same command with {to_paste('run_dir', current)}"
+            f"saved there: to resume, repeat the command with {to_paste('run_dir', current)}"
         )
 
     def _save_in(self, checkpoints: Checkpoints, state: TrainingState, progress: Progress) -> None:

@@ -94,7 +94,7 @@ def test_an_interrupted_meta_test_keeps_its_rows_and_is_made_up(podmeta, tmp_pat
     kept = read_rows(rows)
     assert kept[0]["setting"]["num_arms"] == 2
 
-    podmeta.succeeds(*shlex.split(last.partition("to go on: podmeta ")[2]))
+    podmeta.succeeds(*shlex.split(last.partition("to resume: podmeta ")[2]))
     tested = [json.dumps([row["setting"], row["algorithm"], row["metric"]]) for row in read_rows(rows)]
     assert len(tested) == len(set(tested))
     assert {row["setting"]["num_arms"] for row in read_rows(rows)} == {2, 3, 4}

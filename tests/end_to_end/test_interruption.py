@@ -73,7 +73,7 @@ def test_a_job_asked_to_stop_saves_and_goes_on_later(podmeta, finished_run, tmp_
     assert f"stopped by {number.name} at update {stopped_at} of {NUM_UPDATES}" in said
     assert not (tmp_path / "summary.json").exists()
 
-    suggested = shlex.split(said.partition("To go on: podmeta ")[2].splitlines()[0])
+    suggested = shlex.split(said.partition("To resume: podmeta ")[2].splitlines()[0])
     assert suggested == ["train", f"run_dir={tmp_path}"]
     if after == "update ":
         podmeta.succeeds("evaluate", f"run={tmp_path}", "evaluation.settings=[{num_arms: 2}]")

@@ -71,7 +71,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(podmeta, tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0
     assert (
-        re.search(f"to go on: podmeta train .*run_dir={re.escape(str(tmp_path))}", errors)
+        re.search(f"to resume: podmeta train .*run_dir={re.escape(str(tmp_path))}", errors)
         and "run 2 of 2" not in errors
     )
     podmeta.succeeds("train", *JOB, "num_updates=8", "seed=1,2", f"run_dir={tmp_path}", "--multirun")
