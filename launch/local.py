@@ -53,9 +53,9 @@ def make_commands(num_processes: int, port: int, job: list[str]) -> list[list[st
 
 
 def run_together(commands: Sequence[Sequence[str]]) -> int:
-    """Runs all commands at once, to their ends, with their lines of output behind their numbers.
+    """Runs all commands in parallel to their ends. Each line of output is prefixed with the command's number.
 
-    SIGINT, SIGTERM and SIGHUP go on to all of them. They end within 5 s when this process is killed.
+    SIGINT, SIGTERM and SIGHUP are forwarded to all of them. They end within 5 s if this process is killed.
 
     Returns:
       0 where all succeed, else the exit code of the first that has failed; 128 + n where signal n ended it.

@@ -151,7 +151,7 @@ def commands_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) ->
     """The commands that have not come to their ends yet. Each must have, before the next is asked for.
 
     Raises:
-      InputError: an override makes no sense, or the folder of a run holds a run with another config.
+      InputError: an override is invalid, or the folder of a run holds a run with another config.
     """
     for seed in seeds:
         for experiment in ("bandit", "gridworld"):

@@ -111,7 +111,7 @@ def with_run_dirs(jobs: list[list[str]]) -> list[list[str]]:
     The n-th is in the folder n of `run_dir`, or of runs/<experiment_name>/<time>, which is made.
 
     Raises:
-      InputError: a job makes no sense, or its directory holds a run with another config.
+      InputError: a job is invalid, or its directory holds a run with another config.
     """
     composed = [compose_job(overrides) for overrides in jobs]
     run_dir, experiment_name = composed[0].run_dir, composed[0].experiment_name

@@ -29,7 +29,7 @@ ACCELERATORS = {
 """By product: GKE's label of its nodes."""
 
 RUNS = "/runs"
-"""Where the claim is mounted: the run directory, and the checkpoints that a restart goes on from."""
+"""Where the claim is mounted, with the run directory and the checkpoints for a restart."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -56,7 +56,7 @@ class Architecture(abc.ABC, Generic[Config, OwnProgram]):
     def open_session(
         self, config: Config, program: OwnProgram, state: TrainingState, make_environments: MakeEnvironments
     ) -> Session:
-        """Begins a stage, or resumes it, from a state."""
+        """Begins or resumes a stage from a state."""
 
 
 class AnakinArchitecture(Architecture[AnakinConfig, Anakin]):

@@ -58,7 +58,7 @@ class Call(NamedTuple):
       flags: its flags, by name.
       words: its other words in their order, such as KEY=VALUE.
       again: the whole command, to paste into a shell.
-      interruption: says what is safe at Ctrl-C. A command changes that as it goes on.
+      interruption: says what is safe at Ctrl-C. A command updates it.
       console: where warnings go, and whatever else is no result.
     """
 

@@ -35,7 +35,7 @@ def run(arguments: list[str], interruption: Interruption) -> int:
 
     Args:
       arguments: its name, and the words after it.
-      interruption: says what is safe at Ctrl-C. Commands change that as they go on.
+      interruption: says what is safe at Ctrl-C. Commands update it.
 
     Returns:
       The exit code.

@@ -69,7 +69,7 @@ def train(call: Call) -> None:
 
 
 def _make_job(call: Call) -> JobConfig:
-    """The job that the words describe; of `run_dir=` alone, the job of the run there, which goes on."""
+    """The job that the words describe; for `run_dir=` alone, the job of the run there, which is resumed."""
     from podmeta.config.compose import compose_job
 
     run_path = _run_alone(call.words)
@@ -151,7 +151,7 @@ def _train(call: Call) -> None:
 
 
 def _go_on(run_path: Path, words: list[str], flags: Sequence[str] = ()) -> str:
-    """The command that goes on with a run, on as many devices as its words chose."""
+    """The command that resumes a run, on as many devices as its words chose."""
     from podmeta.config.paths import path_override
 
     devices = [word for word in words if word.startswith("devices.")]

@@ -28,7 +28,7 @@ class Stage(NamedTuple):
 
 
 def stages_of(job: JobConfig) -> tuple[Stage, ...]:
-    """The stages of a job, in order. A job that goes on for longer than they last stays in the last one."""
+    """The stages of a job, in order. A job that is trained for longer than they last stays in the last one."""
     if not job.stages:
         return (Stage(0, 0, job.num_updates, job.num_updates, job.environment, job.outer, "environment"),)
     stages, first_update = [], 0

@@ -24,17 +24,17 @@ REPORTING_SEED = 20_261_127
 
 @dataclasses.dataclass
 class SuiteConfig:
-    """What the file of a suite may say.
+    """The content of the file of a suite.
 
     Attributes:
       settings: as `evaluation.settings` of a job; those that name no environment change the one trained on. With
         `scored_by: failures` every figure is of -1 for each episode that terminates, whatever the learner is paid.
-      references: what the learner is held against beside what is always there; see
+      references: algorithms to compare the learner with, besides the default ones; see
         `podmeta.evaluation.meta_test.REFERENCES`.
       lifetime_factor: how many times longer than in the setting a lifetime is.
       scale_observations: the learner's observations are scaled, as an agent's are.
       num_tasks: lifetimes per setting, where the command line does not say; 0: evaluation.num_tasks.
-      num_host_tasks: the same where the environment lives on the host.
+      num_host_tasks: the same for host environments.
     """
 
     settings: list[Json] = dataclasses.field(default_factory=list)
@@ -46,15 +46,15 @@ class SuiteConfig:
 
 
 class Suite(NamedTuple):
-    """A suite as a run meets it.
+    """A suite for a run.
 
     Attributes:
       name: its name, in rows and in messages.
       settings: the meta-tests.
-      references: what the learner is held against beside what is always there.
+      references: algorithms to compare the learner with, besides the default ones.
       scale_observations: whether the learner's observations are scaled, whatever its config says.
       num_tasks: lifetimes per setting; 0: evaluation.num_tasks.
-      num_host_tasks: the same where the environment lives on the host.
+      num_host_tasks: the same for host environments.
       own_texts: the texts in a file of the user's own, whose word they are.
     """
 

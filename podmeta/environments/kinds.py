@@ -23,7 +23,7 @@ from podmeta.factories import Factory
 
 
 def with_known_kinds(job: JobConfig, overrides: Iterable[str] = ()) -> JobConfig:
-    """The job, in which what functions make is known to be JAX or to live on the host. The functions are called.
+    """The job, in which every factory is known to make a JAX or a host environment. The factories are called.
 
     An architecture that runs the other kind gives way to the one that runs these, with its defaults.
 

@@ -61,7 +61,7 @@ def load_companion(run_path: Path, warn: Warn = warnings.warn, trust: bool = Fal
     Args:
       run_path: the run directory.
       warn: shows the user a warning.
-      trust: whether code may run that the run's config names as its learner, whoever has started it.
+      trust: whether to run code that the run's config names as its learner, whoever started it.
 
     Raises:
       InputError: it is not a run directory, has no checkpoint, has the name of a built-in algorithm, or needs trust.

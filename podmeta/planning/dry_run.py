@@ -25,7 +25,7 @@ from podmeta.training.build import build_programs, instance_settings, num_instan
 
 
 class DryStage(NamedTuple):
-    """What one stage would train.
+    """A stage of a dry run.
 
     Attributes:
       name: "environment", or the stage's place in the config.
@@ -45,7 +45,7 @@ class DryStage(NamedTuple):
 
 
 class DryRun(NamedTuple):
-    """What a job would train.
+    """The result of a dry run.
 
     Attributes:
       experiment_name, learner, outer, architecture: their names.

@@ -1,4 +1,4 @@
-"""Floating-point operations of a traced program: loops count as often as they run."""
+"""Counts the floating-point operations of a traced program, with loops as often as they run."""
 
 import math
 from typing import Any, NamedTuple

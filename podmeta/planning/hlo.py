@@ -1,4 +1,4 @@
-"""A compiled program as XLA prints it: what it exchanges between devices, and what it moves to and from memory.
+"""Reads a compiled program in XLA's text form: its exchanges between devices, and its memory traffic.
 
 XLA's own cost analysis counts the body of a loop once. Here every instruction counts as often as it runs. The form of
 the text is that of `jax.stages.Compiled.as_text`, of CPUs, GPUs and TPUs alike.

@@ -70,7 +70,7 @@ class Memory(NamedTuple):
 
 
 class Roofline(NamedTuple):
-    """A bound that no run can pass. A real run stays below it: env steps wait for one another.
+    """An upper bound on the speed. A real run stays below it, because env steps wait for one another.
 
     Attributes:
       seconds: by what an update keeps busy, the shortest time that it takes.
@@ -255,7 +255,7 @@ def memory_needed(job: JobConfig, devices: Sequence[jax.Device], platform: str) 
 
 
 def make_roofline(costs: Costs, topology: Topology, matmul_precision: str) -> Roofline:
-    """The bound that the busiest part of a device sets."""
+    """The bound set by the busiest part of a device."""
     peaks = topology.product.peaks
     seconds = {
         "matmul": costs.flops.matmul / peaks.matmul_rate(topology.product.platform, matmul_precision),

@@ -1,4 +1,4 @@
-"""A plan as a table, and as one JSON object."""
+"""A plan as a table, or as one JSON object."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from podmeta.value_types import Json
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Json]:
-    """The plan as one JSON object. All that is per device or chip says so; sizes are in bytes and times in seconds."""
+    """The plan as one JSON object. Names say what is per device or chip; sizes are in bytes and times in seconds."""
     product, costs, roofline = plan.topology.product, plan.costs, plan.roofline
     report: dict[str, Any] = {
         "topology": str(plan.topology),
@@ -41,7 +41,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Json]:
 
 
 def plan_as_table(plan: Plan) -> Table:
-    """The plan for a person."""
+    """The plan as a table."""
     product, costs, roofline = plan.topology.product, plan.costs, plan.roofline
     table = Table(
         title=f"{plan.topology}, {plan.topology.num_devices:,} devices, stage {plan.stage}", show_header=False
@@ -80,7 +80,7 @@ def plan_as_table(plan: Plan) -> Table:
 
 
 def dry_run_as_table(dry_run: DryRun) -> Table:
-    """What a job would train, for a person."""
+    """What a job would train, as a table."""
     table = Table(show_header=False)
     for name, value in (
         ("experiment", dry_run.experiment_name),

@@ -12,7 +12,7 @@ from podmeta.errors import InputError
 
 
 class Peaks(NamedTuple):
-    """What one device can do at best.
+    """The peak performance of one device.
 
     Attributes:
       matmul_flops_per_second: of the matrix units, where they round float32 as little as they can in one pass: to

@@ -27,7 +27,7 @@ class _SumsOfValueTargets(NamedTuple):
 
 
 def without_ended_lifetimes(saved: list[SavedArray], target: list[SavedArray]) -> list[SavedArray]:
-    """The saved arrays without lifetimes that no update goes on with.
+    """The saved arrays without lifetimes that no update continues.
 
     Earlier versions saved the lifetimes of actor-critic also where an update takes whole lifetimes.
     """

@@ -51,7 +51,7 @@ def create_file(path: Path, mode: int = _MODE) -> BinaryIO:
       mode: its permissions, less the umask.
 
     Raises:
-      OSError: it cannot be made, or there is something of that name already, be it a link that leads nowhere.
+      OSError: it cannot be created, or its name is taken, possibly by a broken link.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, mode), "wb")

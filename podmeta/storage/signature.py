@@ -90,7 +90,7 @@ def _make_key(path: Path) -> None:
 
 
 def _read_key(path: Path) -> bytes | None:
-    """The key in a file of the user's that nobody else may read or write; None where it is another file."""
+    """The key in a file of the user's that nobody else may read or write; None if the file is different."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)

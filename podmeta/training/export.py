@@ -70,7 +70,7 @@ def export_run(
       description: what it is for, for the card.
       limits: what it is known not to do, for the card.
       warn: shows the user a warning.
-      trust: whether code may run that the run's config names as its learner, whoever has started it.
+      trust: whether to run code that the run's config names as its learner, whoever started it.
 
     Returns:
       The card, and what is to be said about it.
@@ -104,7 +104,7 @@ def learned_algorithm_of(
       run_path: the run directory.
       instance: which of several instances.
       warn: shows the user a warning.
-      trust: whether code may run that the run's config names as its learner, whoever has started it.
+      trust: whether to run code that the run's config names as its learner, whoever started it.
 
     Raises:
       InputError: the run has no checkpoint or no such instance, one of its files is damaged, or it would run code of

@@ -150,7 +150,7 @@ def _stop_signal(stop_request: StopRequest) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class _StageUnderWay:
-    """One stage, and whoever wants to know of it."""
+    """The training of one stage, and its logging."""
 
     job: JobConfig
     stages: tuple[Stage, ...]

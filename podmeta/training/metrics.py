@@ -46,8 +46,8 @@ class MetricsWriter:
 
         Args:
           run_directory: the run directory, held by this process.
-          resumed_update: the update the job goes on from. Rows about later ones are dropped, because they
-            will be written again. So is half a line that a kill has left.
+          resumed_update: the update that the job resumes from. Rows about later ones are dropped, because they will be
+            written again. So is an incomplete line that a kill has left.
           tensorboard: whether to write TensorBoard event files too.
           wandb_project: the Weights & Biases project to log to; None is none.
           warn: shows the user a warning.
@@ -83,7 +83,7 @@ class MetricsWriter:
     def _make_again_what_was_deleted(self, update: int) -> None:
         """Opens new files if some were deleted or replaced, because rows would be lost silently.
 
-        A deleted `metrics.jsonl` is still there for whoever has it open, so that it gets its earlier rows back.
+        A deleted `metrics.jsonl` can still be read through the open file, so its earlier rows are written again.
         """
         if self._run_directory.current_path() != self._run_directory.path:
             return

@@ -22,14 +22,14 @@ def earlier_job(run_path: Path) -> JobConfig | None:
 
 
 def schedule_changes(earlier: JobConfig, job: JobConfig, update: int) -> list[str]:
-    """One line for every schedule that goes on otherwise than it would have in the earlier job.
+    """One line for every schedule that differs from that of the earlier job.
 
-    The schedules of stages run over the updates of their stage, which do not change when a run goes on.
+    The schedules of stages run over the updates of their stage, which do not change if a run is trained further.
 
     Args:
-      earlier: the job that has made the first updates.
-      job: the same with another `num_updates`, in which it goes on.
-      update: updates that are done.
+      earlier: the job that did the first updates.
+      job: the same job with another `num_updates`.
+      update: updates done.
     """
     if job.stages or not 0 < update < job.num_updates:
         return []

@@ -12,7 +12,7 @@ from podmeta.environments.host.registry import lives_on_host, make_host_environm
 
 
 def open_session(job: JobConfig, stage: Stage, program: Program, state: TrainingState) -> Session:
-    """Begins a stage, or goes on with it, on the job's architecture."""
+    """Begins or resumes a stage on the job's architecture."""
     configs = [config for config in environments_of(stage.environment) if lives_on_host(config)]
 
     def make_environments(sizes: Sequence[int]) -> list[HostEnvironment]:

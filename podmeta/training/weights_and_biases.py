@@ -21,7 +21,7 @@ class WeightsAndBiases:
     """One Weights & Biases run for one run directory, however often the job is resumed."""
 
     def __init__(self, run_directory: RunDirectory, project: str, warn: Warn) -> None:
-        """Starts the run, or goes on with it.
+        """Starts or resumes the run.
 
         Args:
           run_directory: the run directory. Its file `wandb_id` holds the name that Weights & Biases knows the run by.

@@ -1,4 +1,4 @@
-"""The dark room: a goal that nobody sees, in the same place for a whole lifetime.
+"""The dark room: an invisible goal, in the same place for a whole lifetime.
 
 After Laskin et al., "In-context Reinforcement Learning with Algorithm Distillation" (ICLR 2023, arXiv 2210.14215),
 section 4: a room of 9 x 9 cells, episodes of 20 steps that start in the centre, and a reward of 1 at each step on the

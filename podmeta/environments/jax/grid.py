@@ -28,7 +28,7 @@ class Grid(NamedTuple):
     Attributes:
       height: rows.
       width: columns.
-      torus: whether opposite edges are joined; if not, a border stops whoever walks into it.
+      torus: whether opposite edges are joined; if not, the border is a wall.
     """
 
     height: int

@@ -1,4 +1,4 @@
-"""Dark key-to-door: a key and then a door that nobody sees, in the same places for a whole lifetime.
+"""Dark key-to-door: an invisible key and an invisible door, in the same places for a whole lifetime.
 
 After Laskin et al., "In-context Reinforcement Learning with Algorithm Distillation" (ICLR 2023, arXiv 2210.14215),
 section 4: a room of 9 x 9 cells, episodes of 50 steps that start anywhere, a reward of 1 for the key and of 1 for the

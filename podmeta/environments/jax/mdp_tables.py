@@ -102,7 +102,7 @@ def draw_ring(draws: Draws, num_states: int, num_actions: int) -> Int[Array, "nu
 def draw_map(draws: Draws, num_states: int, num_actions: int) -> Int[Array, "num_states num_actions"]:
     """Where actions lead that are directions on a map of random points.
 
-    An action leads to the nearest state within 60° of its direction, and nowhere else where there is none.
+    An action leads to the nearest state within 60° of its direction; without one, the state does not change.
     """
     points = draws.uniform(0, 1, (num_states, 2))
     angles = 2 * jnp.pi * (jnp.arange(num_actions) / num_actions + draws.uniform(0, 1))

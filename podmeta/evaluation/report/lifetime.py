@@ -46,8 +46,7 @@ class SeenLifetime(NamedTuple):
 def see_lifetime(record: RunRecord, warn: Warn) -> SeenLifetime | None:
     """A lifetime of the run's first instance, in the first environment that it was to be meta-tested in.
 
-    None where that lives on the host, or where the config names a file to open and is somebody else's, which is
-    warned about.
+    None for a host environment, or, with a warning, if somebody else's config names a file to open.
 
     Raises:
       InputError: the run has no checkpoint.

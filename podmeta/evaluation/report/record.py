@@ -76,7 +76,7 @@ def read_runs(paths: list[Path], warn: Warn, trust: bool = False) -> list[RunRec
     Args:
       paths: the run directories.
       warn: shows the user a warning.
-      trust: whether the user trusts them, whoever has made them.
+      trust: whether the user trusts them, whoever made them.
 
     Raises:
       InputError: one is not a run directory, or a file in it is damaged.
