@@ -15,16 +15,16 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 train: $(VENV)/.installed
 	$(BIN)/podmeta train experiment=bandit $(ARGS)
 
-# Leaves out the tests marked `long`, which test-all includes.
+# Without the tests marked `long`, which test-all includes.
 test: $(VENV)/.installed-dev
 	$(PYTEST) -m 'not long' $(ARGS)
 
 test-all: $(VENV)/.installed-dev
 	$(PYTEST) $(ARGS)
 
-# The tests on what resembles other machines: tests/conftest.py says what each variable does. Each way runs the tests
-# that it can influence: those that load a shipped θ, those that compile programs, those that run threads, devices or
-# processes, and those that execute documents.
+# The tests under conditions that resemble other machines; tests/conftest.py explains the variables. Each condition runs
+# the tests that it can affect: those that load a shipped θ, that compile programs, that run threads, devices or
+# processes, or that execute documents.
 COMPILING := tests/architectures tests/environments tests/evaluation tests/learners tests/outer tests/planning \
     tests/storage tests/training tests/test_agent.py tests/test_docs.py tests/test_inner_loop.py tests/test_readme.py
 test-portable: $(VENV)/.installed-dev
@@ -36,14 +36,14 @@ test-portable: $(VENV)/.installed-dev
 	PODMETA_TEST_XLA_FLAGS='--xla_cpu_enable_fast_math=true --xla_cpu_use_fusion_emitters=true' \
 	    $(PYTEST) -m 'not long' $(COMPILING) $(ARGS)
 
-# Kills, interrupts and signals jobs 200 times at random moments: half an hour. ARGS="--tries 20 --only sweep" does less.
+# Kills, interrupts and signals jobs 200 times at random moments, for half an hour. ARGS="--tries 20 --only sweep" does less.
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.end_to_end.faults $(ARGS)
 
 paper: $(VENV)/.installed
 	$(BIN)/python launch/paper.py $(ARGS)
 
-# The figures of docs/results.md, several seeds of every experiment: hours. ARGS="bandit cartpole" does some of them.
+# The figures of docs/results.md, with several seeds of every experiment, in hours. ARGS="bandit cartpole" does some.
 results: $(VENV)/.installed
 	$(BIN)/python launch/results.py $(ARGS)
 
@@ -55,12 +55,12 @@ lint: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -X utf8 -c 'from podmeta.config import reference; print(reference.config_reference())' > docs/config_keys.md
 	$(BIN)/zensical build --strict --clean
-	@echo 'build/site/index.html holds the documentation; its search wants a server, such as python -m http.server -d build/site'
+	@echo 'build/site/index.html holds the documentation; its search needs a server, such as python -m http.server -d build/site'
 
 clean:
 	rm -rf $(VENV) build dist docs/config_keys.md .cache *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# The stamps below are written last, so that an installation that was cut short is begun again, and a whole one is not.
+# The stamps below are written last, so that an interrupted installation is repeated, and a complete one is not.
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -69,7 +69,7 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
-	@echo 'installing podmeta and what it needs in $(VENV): a minute or two'
+	@echo 'installing podmeta and its requirements in $(VENV): a minute or two'
 	$(INSTALL) --editable .
 	@touch $@
 
