@@ -121,6 +121,7 @@ class InnerLoop(NamedTuple):
       knows_expected_reward: whether `Experience.expected_reward` and `regret` are there.
       knows_expected_advantages: whether `Experience.expected_advantages` is there.
       make_learner_input: (time step, previous action) -> the learner's input. Controls hide part of it.
+      learner_unroll: the learner's `unroll` over many inputs; None where it has none.
     """
 
     lifetime_length: int
@@ -133,6 +134,7 @@ class InnerLoop(NamedTuple):
     knows_expected_reward: bool
     knows_expected_advantages: bool = False
     make_learner_input: MakeLearnerInput = make_learner_input
+    learner_unroll: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]] | None = None
 
     def rollout(self, meta_params: MetaParams, key: PRNGKeyArray) -> Experience:
         """A whole lifetime, [lifetime_length, ...]."""
@@ -198,6 +200,7 @@ def make_inner_loop(
         knows_expected_reward=expected_rewards is not None,
         knows_expected_advantages=expected_advantages is not None,
         make_learner_input=make_learner_input,
+        learner_unroll=learner.unroll,
     )
 
 
@@ -332,4 +335,5 @@ def _inner_loop_on_host(
         policy=policy,
         knows_expected_reward=False,
         make_learner_input=make_learner_input,
+        learner_unroll=learner.unroll,
     )

@@ -1,7 +1,7 @@
 """What learns inside a lifetime: the interface of a black-box learner.
 
-A learner is three pure functions of (θ, learner state, input). It depends on no environment, device or outer loop.
-Everything is unbatched; callers add batch axes with `vmap`.
+A learner is three pure functions of (θ, learner state, input), and optionally one for many inputs at once. It depends
+on no environment, device or outer loop. Everything is unbatched; callers add batch axes with `vmap`.
 """
 
 from collections.abc import Callable
@@ -60,8 +60,11 @@ class Learner(NamedTuple):
       init: key -> θ, freshly drawn.
       initial_state: (θ, key) -> the learner state when a lifetime starts.
       step: (θ, learner state, input) -> (output, next learner state).
+      unroll: (θ, learner state, inputs [num_steps, ...]) -> (outputs [num_steps, ...], learner state after them), equal
+        to a scan of `step` but faster; None without one. All inputs belong to one lifetime, and may span episodes.
     """
 
     init: Callable[[PRNGKeyArray], MetaParams]
     initial_state: Callable[[MetaParams, PRNGKeyArray], LearnerState]
     step: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]]
+    unroll: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]] | None = None

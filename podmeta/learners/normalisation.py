@@ -4,8 +4,9 @@ The inputs of a learner wrapped in these do not depend on the units of a task's 
 the inner learner.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -48,7 +49,16 @@ def with_scaled_observations(learner: Learner, observation_size: int) -> Learner
         output, inner = learner.step(meta_params, state.inner, learner_input._replace(observation=scaled))
         return output, ScaledState(largest, inner)
 
-    return Learner(learner.init, initial_state, step)
+    def unroll(meta_params: MetaParams, state: ScaledState, inputs: LearnerInput) -> tuple[LearnerOutput, ScaledState]:
+        assert learner.unroll is not None
+        observations = as_numbers(inputs.observation)
+        magnitudes = jnp.abs(observations.reshape(len(observations), -1))
+        largest = jnp.maximum(jax.lax.cummax(magnitudes), state.largest)
+        scaled = observations / _or_one(largest).reshape(observations.shape)
+        outputs, inner = learner.unroll(meta_params, state.inner, inputs._replace(observation=scaled))
+        return outputs, ScaledState(largest[-1], inner)
+
+    return Learner(learner.init, initial_state, step, None if learner.unroll is None else unroll)
 
 
 class RewardStatistics(NamedTuple):
@@ -106,7 +116,16 @@ def with_normalised_rewards(learner: Learner, centred: bool = True) -> Learner:
         output, inner = learner.step(meta_params, state.inner, normalised)
         return output, NormalisedState(rewards, inner)
 
-    return Learner(learner.init, initial_state, step)
+    def unroll(
+        meta_params: MetaParams, state: NormalisedState, inputs: LearnerInput
+    ) -> tuple[LearnerOutput, NormalisedState]:
+        assert learner.unroll is not None
+        rewards, scaled, distances = normalise_rewards(state.rewards, inputs.reward, inputs.episode_start)
+        normalised = inputs._replace(reward=scaled, centred_reward=distances if centred else None)
+        outputs, inner = learner.unroll(meta_params, state.inner, normalised)
+        return outputs, NormalisedState(rewards, inner)
+
+    return Learner(learner.init, initial_state, step, None if learner.unroll is None else unroll)
 
 
 def normalise_reward(
@@ -122,6 +141,19 @@ def normalise_reward(
     mean = statistics.mean + weight * (reward - statistics.mean)
     updated = RewardStatistics(num_rewards, mean, largest, largest_deviation)
     return updated, counts * reward / _or_one(largest), deviation / _or_one(largest_deviation)
+
+
+def normalise_rewards(
+    statistics: RewardStatistics, rewards: Float[Array, "num_steps"], episode_starts: Float[Array, "num_steps"]
+) -> tuple[RewardStatistics, Float[Array, "num_steps"], Float[Array, "num_steps"]]:
+    """As `normalise_reward`, of one reward after the other. A scan of so few numbers takes no time to speak of."""
+
+    def normalise(statistics: RewardStatistics, shown: tuple[Array, Array]) -> tuple[RewardStatistics, Any]:
+        statistics, *normalised = normalise_reward(statistics, *shown)
+        return statistics, normalised
+
+    statistics, (scaled, centred) = jax.lax.scan(normalise, statistics, (rewards, episode_starts))
+    return statistics, scaled, centred
 
 
 def _or_one(scale: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -11,11 +11,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from podmeta.config.schema import RecurrentConfig
-from podmeta.errors import InputError
 from podmeta.learners.activations import ACTIVATIONS, lstm
-from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams, as_numbers
-from podmeta.learners.convolution import impala_torso
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.learners.linear import Linear
+from podmeta.learners.network import check_torso, encode, no_input, read_out
 
 
 def make_recurrent_learner(
@@ -37,11 +36,7 @@ def make_recurrent_learner(
     Raises:
       InputError: the config has a convolutional torso, but observations are not images.
     """
-    if config.torso == "impala" and len(observation_shape) != 3:
-        raise InputError(
-            f"learner.torso=impala is for images, and an observation here has the shape {list(observation_shape)}: "
-            "set learner.torso=flat"
-        )
+    check_torso(config, observation_shape)
 
     def network(state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         return RecurrentNetwork(config, num_actions, num_policy_channels)(state, learner_input)
@@ -54,14 +49,8 @@ def make_recurrent_learner(
         return {"lstm": (zeros, zeros), "gru": zeros, "none": ()}[config.cell]
 
     def init(key: PRNGKeyArray) -> MetaParams:
-        nothing = LearnerInput(
-            observation=jnp.zeros(observation_shape),
-            previous_action=jnp.zeros(num_actions),
-            reward=jnp.zeros(()),
-            episode_start=jnp.zeros(()),
-            centred_reward=jnp.zeros(()) if config.normalise_rewards else None,
-        )
-        return transformed.init(key, initial_state(None, key), nothing)
+        first_input = no_input(config, observation_shape, num_actions)
+        return transformed.init(key, initial_state(None, key), first_input)
 
     return Learner(init, initial_state, transformed.apply)
 
@@ -77,16 +66,7 @@ class RecurrentNetwork(hk.Module):
 
     def __call__(self, state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         """Takes the state and the input of one env step; returns the output and the next state."""
-        observation = as_numbers(learner_input.observation)
-        inputs = impala_torso(observation) if self.config.torso == "impala" else observation.reshape(-1)
-        if self.config.cell != "none":
-            scalars = jnp.stack([learner_input.reward, learner_input.episode_start])
-            if learner_input.centred_reward is not None:
-                scalars = jnp.append(scalars, learner_input.centred_reward)
-            inputs = jnp.concatenate([inputs, learner_input.previous_action, scalars])
-        for index, width in enumerate(self.config.torso_layers):
-            inputs = jax.nn.relu(Linear(width, name=f"torso_{index}")(inputs))
-
+        inputs = encode(self.config, learner_input, only_observation=self.config.cell == "none")
         if self.config.cell == "lstm":
             hidden, cell = state
             gates = Linear(4 * self.config.hidden_size, name="lstm")(jnp.concatenate([inputs, hidden]))
@@ -97,11 +77,7 @@ class RecurrentNetwork(hk.Module):
         else:
             hidden = inputs
 
-        # Small weights at first, so that the first policy is close to uniform.
-        num_parameters = self.num_actions * self.num_policy_channels
-        policy = Linear(num_parameters, name="policy", w_init_scale=0.1)(hidden)
-        value = Linear(1, name="value")(hidden)[0]
-        return LearnerOutput(policy.reshape(self.num_actions, self.num_policy_channels), value), state
+        return read_out(hidden, self.num_actions, self.num_policy_channels), state
 
 
 def _gru(inputs: Float[Array, "num_inputs"], hidden: Float[Array, "hidden_size"]) -> Float[Array, "hidden_size"]:

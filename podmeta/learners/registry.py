@@ -7,18 +7,22 @@ from typing import Any
 
 from podmeta.config.schema import (
     GROUPS,
+    GTrXLConfig,
     LearnerConfig,
     LearnerFactoryConfig,
     OnlineActorCriticConfig,
     OnlineReinforceConfig,
     RecurrentConfig,
+    S5Config,
     SymmetricConfig,
 )
 from podmeta.factories import Factory
 from podmeta.learners.base import Learner
+from podmeta.learners.gtrxl import make_gtrxl_learner
 from podmeta.learners.normalisation import with_normalised_rewards, with_scaled_observations
 from podmeta.learners.online import make_online_actor_critic, make_online_reinforce
 from podmeta.learners.recurrent import make_recurrent_learner
+from podmeta.learners.s5 import make_s5_learner
 from podmeta.learners.symmetric import make_symmetric_learner
 
 MakeLearner = Callable[[Any, tuple[int, ...], int, int], Learner]
@@ -46,6 +50,8 @@ def _of_factory(config: LearnerFactoryConfig, *sizes: Any) -> Learner:
 _MAKERS: dict[type[LearnerConfig], MakeLearner] = {
     SymmetricConfig: _of_flat_observations(make_symmetric_learner),
     RecurrentConfig: make_recurrent_learner,
+    S5Config: make_s5_learner,
+    GTrXLConfig: make_gtrxl_learner,
     OnlineActorCriticConfig: _of_flat_observations(make_online_actor_critic),
     OnlineReinforceConfig: _of_flat_observations(make_online_reinforce),
     LearnerFactoryConfig: _of_factory,

@@ -87,26 +87,36 @@ class GradientLoop(OuterLoop):
     def run_again(self, inner_loop: InnerLoop, meta_params: MetaParams, trajectory: Trajectory) -> LearnerOutput:
         """The learner's outputs [unroll_length + 1, ...] under θ, for the inputs of a trajectory and its final input.
 
-        For a learner without a state, all steps are one batch. With `remat_chunk` set, only the learner states between
-        chunks are kept for the gradient, and those inside a chunk are recomputed (Chen et al. 2016, arXiv 1604.06174).
+        The learner state is never reset in between, because an unroll never crosses the end of a lifetime. A learner's
+        own `unroll` replaces a scan of its steps. For a learner without a state, all steps are one batch. With
+        `remat_chunk` set, only the learner states between chunks are kept for the gradient, and those inside a chunk
+        are recomputed (Chen et al. 2016, arXiv 1604.06174).
         """
 
         def step(learner_state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerState, LearnerOutput]:
             output, learner_state = inner_loop.step(meta_params, learner_state, learner_input)
             return learner_state, output
 
-        inputs = trajectory.experience.learner_input
-        if not jax.tree.leaves(trajectory.learner_state):
+        def run(learner_state: LearnerState, inputs: LearnerInput) -> tuple[LearnerState, LearnerOutput]:
+            if inner_loop.learner_unroll is None:
+                return jax.lax.scan(step, learner_state, inputs)
+            outputs, learner_state = inner_loop.learner_unroll(meta_params, learner_state, inputs)
+            return learner_state, outputs
+
+        inputs, chunk_length = trajectory.experience.learner_input, self.config.remat_chunk
+        has_state = bool(jax.tree.leaves(trajectory.learner_state))
+        if not has_state or (inner_loop.learner_unroll is not None and chunk_length == 0):
             inputs = jax.tree.map(
                 lambda leaf, last: jnp.append(leaf, last[None], axis=0), inputs, trajectory.final_input
             )
+            if has_state:
+                return run(trajectory.learner_state, inputs)[1]
             return jax.vmap(lambda learner_input: step(trajectory.learner_state, learner_input)[1])(inputs)
-        if self.config.remat_chunk == 0:
-            learner_state, outputs = jax.lax.scan(step, trajectory.learner_state, inputs)
+        if chunk_length == 0:
+            learner_state, outputs = run(trajectory.learner_state, inputs)
         else:
-            chunk = jax.checkpoint(lambda state, chunk_inputs: jax.lax.scan(step, state, chunk_inputs))
-            in_chunks = jax.tree.map(lambda leaf: leaf.reshape(-1, self.config.remat_chunk, *leaf.shape[1:]), inputs)
-            learner_state, outputs = jax.lax.scan(chunk, trajectory.learner_state, in_chunks)
+            in_chunks = jax.tree.map(lambda leaf: leaf.reshape(-1, chunk_length, *leaf.shape[1:]), inputs)
+            learner_state, outputs = jax.lax.scan(jax.checkpoint(run), trajectory.learner_state, in_chunks)
             outputs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
         _, final_output = step(learner_state, trajectory.final_input)
         return jax.tree.map(lambda leaf, final: jnp.append(leaf, final[None], axis=0), outputs, final_output)

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from podmeta.architectures.anakin import Rollout
-from podmeta.config.schema import ActorCriticConfig, BanditConfig, GymnaxConfig, RecurrentConfig, SymmetricConfig
+from podmeta.config.schema import (
+    ActorCriticConfig,
+    BanditConfig,
+    GTrXLConfig,
+    GymnaxConfig,
+    RecurrentConfig,
+    S5Config,
+    SymmetricConfig,
+)
 from podmeta.environments.registry import make_environment
 from podmeta.errors import InputError
 from podmeta.inner_loop import build_inner_loop, make_inner_loop
@@ -188,7 +196,28 @@ def knowing_the_step(environment_config):
     return make_inner_loop(environment, learner, policy, environment_config.lifetime_length)
 
 
-@pytest.mark.parametrize("learner_config", [RecurrentConfig(hidden_size=3), SymmetricConfig(hidden_size=3)])
+@pytest.mark.parametrize("learner_config", [S5Config(hidden_size=3), GTrXLConfig(hidden_size=4, memory_length=3)])
+def test_an_update_by_the_learners_unroll_is_that_by_its_steps(learner_config):
+    """Over episode starts, and in the middle of a lifetime."""
+    config = ActorCriticConfig(num_lifetimes=4, unroll_length=UNROLL_LENGTH, optimiser="sgd")
+    by_unroll = make(config, learner_config=learner_config)
+    state, _, trajectories = roll_out(by_unroll, num_unrolls=2)
+    state = state._replace(settings=SETTINGS._replace(learning_rate=jnp.array(1.0)))  # so that θ moves by the gradient
+    assert trajectories[0].experience.learner_input.episode_start[..., 1:].any()
+    (entry,) = by_unroll.entries
+    assert entry.inner_loop.learner_unroll is not None
+    by_steps = dataclasses.replace(
+        by_unroll, entries=(entry._replace(inner_loop=entry.inner_loop._replace(learner_unroll=None)),)
+    )
+    first, second = (updated(a, state, trajectories)[0] for a in (by_unroll, by_steps))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), first.meta_params, second.meta_params)
+    moved = jax.tree.map(lambda new, old: float(jnp.abs(new - old).max()), first.meta_params, state.meta_params)
+    assert max(jax.tree.leaves(moved)) > 0.01
+
+
+@pytest.mark.parametrize(
+    "learner_config", [RecurrentConfig(hidden_size=3), SymmetricConfig(hidden_size=3), S5Config(hidden_size=3)]
+)
 def test_chunks_made_again_change_no_gradient(learner_config):
     config = ActorCriticConfig(num_lifetimes=4, unroll_length=UNROLL_LENGTH)
     whole = make(config, learner_config=learner_config)

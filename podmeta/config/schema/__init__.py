@@ -49,12 +49,15 @@ from podmeta.config.schema.job import (
     StageConfig,
 )
 from podmeta.config.schema.learners import (
+    GTrXLConfig,
     LearnerConfig,
     LearnerFactoryConfig,
+    MemoryConfig,
     OnlineActorCriticConfig,
     OnlineReinforceConfig,
     OnlineRuleConfig,
     RecurrentConfig,
+    S5Config,
     SymmetricConfig,
 )
 from podmeta.config.schema.loose import loose, section_of
@@ -90,6 +93,7 @@ __all__ = [
     "EvaluationConfig",
     "EvolutionConfig",
     "FactoryConfig",
+    "GTrXLConfig",
     "GradientConfig",
     "GridWorldConfig",
     "GymnasiumConfig",
@@ -102,6 +106,7 @@ __all__ = [
     "LearnerFactoryConfig",
     "LinearControlConfig",
     "LoggingConfig",
+    "MemoryConfig",
     "MetaOptimiserConfig",
     "MixtureConfig",
     "MixtureEntryConfig",
@@ -116,6 +121,7 @@ __all__ = [
     "PythonEnvironmentConfig",
     "RandomMDPConfig",
     "RecurrentConfig",
+    "S5Config",
     "ScheduleConfig",
     "SebulbaConfig",
     "StageConfig",
@@ -132,6 +138,8 @@ GROUPS: dict[str, dict[str, type]] = {
     "learner": {
         "symmetric": SymmetricConfig,
         "recurrent": RecurrentConfig,
+        "s5": S5Config,
+        "gtrxl": GTrXLConfig,
         "online_actor_critic": OnlineActorCriticConfig,
         "online_reinforce": OnlineReinforceConfig,
         "factory": LearnerFactoryConfig,

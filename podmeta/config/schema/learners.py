@@ -127,7 +127,21 @@ class SymmetricConfig(LearnerConfig):
 
 
 @dataclasses.dataclass
-class RecurrentConfig(LearnerConfig):
+class MemoryConfig(LearnerConfig):
+    """What the learners share that are one network with a memory."""
+
+    hidden_size: int = option(48, "units of the cell, or of each layer", minimum=1)
+    torso: str = option(
+        "flat",
+        "the first layers: flat uses the observation's components directly; impala is IMPALA's residual convolutional "
+        "network, for images",
+        choices=("flat", "impala"),
+    )
+    torso_layers: list[int] = option([], "widths of an MLP between the input and the cell; []: none", minimum=1)
+
+
+@dataclasses.dataclass
+class RecurrentConfig(MemoryConfig):
     """The recurrent learner (MetaRNN, RL²)."""
 
     name: str = option("recurrent", "recurrent")
@@ -136,14 +150,24 @@ class RecurrentConfig(LearnerConfig):
         "the recurrent cell; none: a feed-forward policy of the observation",
         choices=("lstm", "gru", "none"),
     )
-    hidden_size: int = option(48, "units of the cell", minimum=1)
-    torso: str = option(
-        "flat",
-        "the first layers: flat uses the observation's components directly; impala is IMPALA's residual convolutional "
-        "network, for images",
-        choices=("flat", "impala"),
-    )
-    torso_layers: list[int] = option([], "widths of an MLP between the input and the cell; []: none", minimum=1)
+
+
+@dataclasses.dataclass
+class S5Config(MemoryConfig):
+    """RL² with a diagonal linear recurrence, as in S5 and the LRU, instead of a recurrent cell."""
+
+    name: str = option("s5", "s5")
+    num_layers: int = option(1, "layers, each a recurrence and a gate", minimum=1)
+
+
+@dataclasses.dataclass
+class GTrXLConfig(MemoryConfig):
+    """RL² with gated Transformer-XL, which attends to the last steps of the lifetime, instead of a recurrent cell."""
+
+    name: str = option("gtrxl", "gtrxl")
+    num_layers: int = option(2, "layers, each an attention and an MLP behind gates", minimum=1)
+    num_heads: int = option(4, "heads of an attention; a divisor of hidden_size", minimum=1)
+    memory_length: int = option(64, "env steps that each layer looks back", minimum=1)
 
 
 @dataclasses.dataclass
