@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 BENCHMARKS = {
     "core": "the symmetric learner's step, fast form and plain form, against the machine's own GEMM",
+    "learners": "unrolls and updates of the LSTM, the GRU, s5 and gtrxl, over 128, 512 and 2,048 env steps",
     "anakin": "env steps per second of whole updates, and what starting costs",
     "sebulba": "env steps per second of whole runs, and of their parts alone",
     "checks": "what it costs to check that host environments keep to their contract",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from podmeta.architectures.anakin import Rollout
 from podmeta.benchmarks.measure import report
 from podmeta.config.compose import compose_job
-from podmeta.config.schema import BanditConfig, EnvironmentConfig, JobConfig, RecurrentConfig, SymmetricConfig
+from podmeta.config.schema import BanditConfig, EnvironmentConfig, JobConfig, MemoryConfig, SymmetricConfig
 from podmeta.inner_loop import build_inner_loop
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.registry import make_outer_loop
@@ -22,8 +22,8 @@ CHUNKS = {100: (0, 10), 1000: (0, 25)}
 
 
 def bench_memory() -> None:
-    """Measures both learners on 5-armed bandits, 64 lifetimes side by side."""
-    for learner in ("symmetric", "recurrent"):
+    """Measures the learners on 5-armed bandits, 64 lifetimes side by side."""
+    for learner in ("symmetric", "recurrent", "s5", "gtrxl"):
         for unroll_length, chunks in CHUNKS.items():
             for remat_chunk in chunks:
                 _measure(learner, unroll_length, remat_chunk)
@@ -40,7 +40,7 @@ def _measure(learner: str, unroll_length: int, remat_chunk: int) -> None:
             f"outer.remat_chunk={remat_chunk}",
         ]
     )
-    assert isinstance(job.learner, SymmetricConfig | RecurrentConfig)
+    assert isinstance(job.learner, SymmetricConfig | MemoryConfig)
     assert isinstance(job.environment, BanditConfig)
     setting = {
         "learner": learner,
