@@ -155,7 +155,7 @@ def _pairs(
     acted: Float[Array, ""],
     learner_input: LearnerInput,
 ) -> tuple[Float[Array, "A B num_features"], Array | None, EffectMemory | None]:
-    """What every LSTM is shown of its own pair, and what it remembers of it, made for one pair after the other."""
+    """The inputs of every LSTM about its pair, and its memory of it, computed for one pair at a time."""
     num_inputs, num_actions = transition.features.size, transition.score.shape[0]
     signal = learner_input.reward if learner_input.centred_reward is None else learner_input.centred_reward
     every = [

@@ -68,7 +68,7 @@ def list_options(group: str) -> dict[str, str]:
 
 
 def member_of(group: str, preset: str) -> type | None:
-    """The dataclass that a preset is of; None where there is no such preset."""
+    """The dataclass that a preset is of; None if there is no such preset."""
     path = find_preset(group, preset)
     if path is None:
         return GROUPS[group].get("factory" if preset in named_factories(group) else preset)

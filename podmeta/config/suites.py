@@ -136,7 +136,7 @@ def row_setting(setting: EvaluationSetting, instance: int | None) -> dict[str, J
 
     Args:
       setting: the meta-test.
-      instance: which of several instances; None where there is one.
+      instance: which of several instances; None if there is one.
     """
     environment, changes = setting
     always = ("num_arms", "lifetime_length") if isinstance(environment, BanditConfig) else ("lifetime_length",)

@@ -59,7 +59,7 @@ def with_fitting_unroll(job: JobConfig, overrides: list[str]) -> JobConfig:
 
 
 def _architecture_for(environment: type | None) -> str | None:
-    """The architecture that runs an environment; None where that is not known yet."""
+    """The architecture that runs an environment; None if that is not known yet."""
     if environment is None or not issubclass(environment, EnvironmentConfig) or environment is FactoryConfig:
         return None
     return "sebulba" if issubclass(environment, HostEnvironmentConfig) else "anakin"

@@ -177,7 +177,7 @@ class TooLittleMemoryError(Exception):
     """XLA refuses a program that a device's memory cannot hold.
 
     Attributes:
-      needed_bytes: what its temporaries would need, before they are laid out; None where XLA does not say.
+      needed_bytes: what its temporaries would need, before they are laid out; None if XLA does not say.
     """
 
     def __init__(self, message: str) -> None:

@@ -1,6 +1,6 @@
 """The processes of a job on many hosts: how one joins the others, leaves with them, or without them.
 
-JAX's own runtime holds them together, and nothing of ours. What they tell one another is the matter of processes.py.
+JAX's distributed runtime connects them. Their communication is in processes.py.
 """
 
 import contextlib

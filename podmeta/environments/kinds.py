@@ -25,7 +25,7 @@ from podmeta.factories import Factory
 def with_known_kinds(job: JobConfig, overrides: Iterable[str] = ()) -> JobConfig:
     """The job, in which every factory is known to make a JAX or a host environment. The factories are called.
 
-    An architecture that runs the other kind gives way to the one that runs these, with its defaults.
+    An architecture for the other kind is replaced by the one that runs these, with its defaults.
 
     Args:
       job: a job of the user's own, or one that is trusted. JAX must be set up.
@@ -67,7 +67,7 @@ def with_known_kind(config: EnvironmentConfig) -> EnvironmentConfig:
 
 
 def with_known_settings(suite: Suite) -> Suite:
-    """The suite, with the kinds of its environments known likewise.
+    """The suite, in which every factory is known to make a JAX or a host environment.
 
     Raises:
       InputError: a function cannot be imported or called.

@@ -222,7 +222,7 @@ def compare(settings: list[SettingScores]) -> list[Comparison]:
 
 
 def few_runs_warning(comparisons: list[Comparison]) -> str | None:
-    """A line about groups of fewer than `ENOUGH_RUNS` runs; None where there are none."""
+    """A line about groups of fewer than `ENOUGH_RUNS` runs; None if there are none."""
     few = [f"{group} has {number}" for group, number in comparisons[0].num_runs.items() if number < ENOUGH_RUNS]
     if not few:
         return None

@@ -90,7 +90,7 @@ def _draw_figure(path: Path, curves: dict[str, dict[str, Lifetimes]], title: str
 
 
 def _plain_text() -> AbstractContextManager[None]:
-    """Has matplotlib take the texts that are made meanwhile as they are: names may have dollars."""
+    """Keeps matplotlib from parsing texts within the block: names may have dollars."""
     import matplotlib as mpl
 
     return mpl.rc_context({"text.parse_math": False})

@@ -51,9 +51,9 @@ def meta_test(
       meta_params: θ.
       learner_config: the learner that θ belongs to.
       environment_config: where it is tested.
-      num_tasks: number of lifetimes, each on a task of its own, the same for every algorithm.
+      num_tasks: number of lifetimes, each on another task; every algorithm gets the same tasks.
       seed: which tasks.
-      references: names in `REFERENCES`, beside those that are always there.
+      references: names in `REFERENCES`, besides the default ones.
       companions: other learners; one whose θ does not fit the environment is left out.
 
     Returns:

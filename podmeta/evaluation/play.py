@@ -40,7 +40,7 @@ class PlayedLifetime(NamedTuple):
 def open_dm_environment(
     config: EnvironmentConfig, seed: int, timeout_s: float = TIMEOUT_S
 ) -> Iterator[dm_env.Environment]:
-    """The environment of a config, in its transforms, behind dm_env's interface. It is closed in the end.
+    """The environment of a config, in its transforms, with dm_env's interface. It is closed at the end of the block.
 
     Args:
       config: its config.

@@ -22,7 +22,7 @@ class Lifetimes(NamedTuple):
       terminations: [num_tasks, lifetime_length] 1 where an episode terminated (not where it was truncated), whether
         that is a failure or a success.
       episode_ends: [num_tasks, lifetime_length] 1 where an episode ended, by termination or truncation.
-      regrets: [num_tasks, lifetime_length] expected regret of each action; None where the optimum is unknown.
+      regrets: [num_tasks, lifetime_length] expected regret of each action; None if the optimum is unknown.
     """
 
     rewards: Float[np.ndarray, "num_tasks lifetime_length"]

@@ -158,7 +158,7 @@ class _Test(NamedTuple):
 
     Attributes:
       setting: the setting.
-      instance: which of several instances; None where there is one.
+      instance: which of several instances; None if there is one.
       digest: of its θ.
     """
 
@@ -279,7 +279,7 @@ def _fitting(
 
 
 def _write_rows(path: Path, new: Sequence[Row], old: Sequence[Row]) -> None:
-    """Adds rows to a file; those of an earlier meta-test of the same thing give way."""
+    """Adds rows to a file, in place of those of an earlier meta-test of the same thing."""
     tested = {_identity(row) for row in new}
     kept = [row for row in old if _identity(row) not in tested]
     write_atomically(path, to_json_lines([*kept, *new]))

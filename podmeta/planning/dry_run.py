@@ -32,7 +32,7 @@ class DryStage(NamedTuple):
       environments: its environments, in words.
       num_updates: its updates.
       env_steps_per_update: of all devices.
-      memory: what its updates need on each device; None where that is not known before it runs.
+      memory: what its updates need on each device; None if that is not known before it runs.
       compile_seconds: the time that compiling them took.
     """
 

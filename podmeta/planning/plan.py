@@ -108,7 +108,7 @@ class Fit(NamedTuple):
 
     Attributes:
       size: members of the population, or lifetimes, on one device.
-      needed_bytes: the memory of the device that it needs, by XLA's account; None where XLA refused it without one.
+      needed_bytes: the memory of the device that it needs, by XLA's account; None if XLA refused it without one.
       fits: whether the device has that much.
     """
 
@@ -126,8 +126,8 @@ class Plan(NamedTuple):
       size_key: the config key that says how much there is to divide over the devices.
       asked_size: its value in the job.
       planned_size: the value that was planned: the next that divides over the devices.
-      costs: what the job needs; None where XLA refuses it.
-      roofline: how fast it can be at best; None likewise.
+      costs: what the job needs; None if XLA refuses it.
+      roofline: the bound on its speed; None if XLA refuses it.
       tried: the sizes that XLA was asked about, the planned one first.
     """
 
@@ -147,7 +147,7 @@ class Plan(NamedTuple):
 
     @property
     def largest(self) -> int | None:
-        """The largest size on one device that fits, of the planned one times a power of two; None where none does."""
+        """The largest size on one device that fits, of the planned one times a power of two; None if none does."""
         return max((fit.size for fit in self.tried if fit.fits), default=None)
 
 
@@ -235,7 +235,7 @@ def compile_costs(job: JobConfig, devices: Sequence[jax.Device], platform: str) 
 
 
 def memory_needed(job: JobConfig, devices: Sequence[jax.Device], platform: str) -> int | None:
-    """About the bytes of a device's memory that a job without stages needs; None where XLA does not say.
+    """About the bytes of a device's memory that a job without stages needs; None if XLA does not say.
 
     For a TPU, making the code takes minutes at the sizes that fill its memory. XLA first adds up what the temporaries
     need, and refuses a program that needs more than there is. So its limit is set to next to nothing.

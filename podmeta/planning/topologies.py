@@ -17,7 +17,7 @@ class Peaks(NamedTuple):
     Attributes:
       matmul_flops_per_second: of the matrix units, where they round float32 as little as they can in one pass: to
         bfloat16 on TPUs, to TensorFloat-32 on GPUs.
-      other_flops_per_second: of the vector units; None where it is not published.
+      other_flops_per_second: of the vector units; None if it is not published.
       hbm_bytes_per_second: between the device and its memory.
       interconnect_bytes_per_second: that a device can send to others of its slice or node.
       source: where these figures are from.

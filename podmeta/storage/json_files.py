@@ -35,7 +35,7 @@ _MAX_BYTES = 2**32
 _MAX_DEPTH = 50
 _LARGEST_INTEGER = 2**63 - 1
 _LARGEST_FLOAT = 1e100
-"""Far above any value of ours. Sums and squares of what is below stay finite."""
+"""Far above any value that podmeta writes. Sums and squares of smaller numbers are finite."""
 
 
 class Line(NamedTuple):
@@ -222,7 +222,7 @@ def _decoded(hint: Any, value: Any, where: str) -> Any:
 
 
 def _decoded_as_one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
-    """A value of the first of several types that it has. None comes first: null is None where that is allowed."""
+    """A value of the first of several types that it has. None comes first: null is None if that is allowed."""
     in_order = sorted(hints, key=lambda hint: hint is not types.NoneType)
     for hint in in_order[:-1]:
         try:

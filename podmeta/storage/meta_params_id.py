@@ -22,7 +22,7 @@ class MetaParamsId(NamedTuple):
 
     Attributes:
       update: updates done.
-      sha256: the digest of every instance's θ; None where nothing records it.
+      sha256: the digest of every instance's θ; None if nothing records it.
       in_checkpoint: whether the checkpoint records it. Those saved by podmeta before it did so leave it to the summary.
     """
 
@@ -73,7 +73,7 @@ def current_rows(rows: Sequence[Row], newest: MetaParamsId | None, path: Path) -
 
     Args:
       rows: of `evaluation.jsonl` or `learning_curves.jsonl`.
-      newest: the run's newest θ; None where the directory does not say, and the newest that the rows record counts.
+      newest: the run's newest θ; None if the directory does not say, and the newest that the rows record counts.
       path: the file of the rows, for the notes.
 
     Returns:

@@ -78,7 +78,7 @@ def check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def differences(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str | None:
-    """How the shapes found differ from those wanted, in words; None where they do not."""
+    """How the shapes found differ from those wanted, in words; None if they do not."""
     different = [
         f"{name} is {found.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
         for name in sorted(found.keys() | wanted.keys())

@@ -157,7 +157,7 @@ def save_pretrained(path: Path, meta_params: MetaParams, card: Card) -> None:
     """Writes a learned algorithm, its card last; the card's `file_sha256` is put right.
 
     Args:
-      path: the .npz file; the card goes beside it.
+      path: the .npz file; the card goes to the same folder.
       meta_params: θ.
       card: what is known about it.
 

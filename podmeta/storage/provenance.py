@@ -48,7 +48,7 @@ def installed_packages() -> dict[str, str]:
 
 
 def git_state(directory: Path) -> GitState | None:
-    """The checkout around a directory; None where there is none, or git does not answer."""
+    """The checkout around a directory; None if there is none, or git does not answer."""
     revision = _git(directory, "rev-parse", "HEAD")
     changes = _git(directory, "status", "--porcelain", "--", ".")
     if revision is None or changes is None:

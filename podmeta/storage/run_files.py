@@ -137,7 +137,7 @@ class Summary:
       env_steps: of all instances together.
       seconds: spent training, compilation left out.
       compile_seconds: spent compiling, by the last start of the job.
-      env_steps_per_second: over the whole training; None where no time passed.
+      env_steps_per_second: over the whole training; None if no time passed.
       num_meta_params: the size of one θ.
       meta_params_sha256: of θ; a list by instance where there are several.
       learner: the learner's config.
@@ -256,7 +256,7 @@ def read_curves(run_path: Path, warn: Warn = warnings.warn) -> list[CurveRow]:
 
 
 def read_summary(run_path: Path) -> Summary | None:
-    """A run's `summary.json`; None where the run has not ended.
+    """A run's `summary.json`; None if the run has not ended.
 
     Raises:
       InputError: it is damaged.

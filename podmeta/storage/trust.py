@@ -135,7 +135,7 @@ def check_card(
 
 
 def _named_code(settings: Iterable[EvaluationSetting], own_texts: frozenset[str]) -> str | None:
-    """The keys of the first environment that names code, and what they say; None where none does."""
+    """The keys of the first environment that names code, and what they say; None if none does."""
     for environment, changes in settings:
         texts = environment.code_texts()
         place = "environment." if changes.keys().isdisjoint({"environment", *_fields(texts)}) else "a setting's "
@@ -146,7 +146,7 @@ def _named_code(settings: Iterable[EvaluationSetting], own_texts: frozenset[str]
 
 
 def _foreign(place: str, texts: Mapping[str, str], own_texts: frozenset[str]) -> str | None:
-    """Keys and texts that the user has not given; None where there are none."""
+    """Keys and texts that the user has not given; None if there are none."""
     foreign = {key: text for key, text in texts.items() if text not in own_texts}
     return ", ".join(f"{place}{key}={_brief(text)}" for key, text in foreign.items()) or None
 

@@ -65,7 +65,7 @@ def export_run(
 
     Args:
       run_path: the run directory.
-      target: the .npz file to write; its card goes beside it.
+      target: the .npz file to write; its card goes to the same folder.
       instance: which of several instances.
       description: what it is for, for the card.
       limits: what it is known not to do, for the card.

@@ -194,7 +194,7 @@ def open_records(
     Args:
       job: the job.
       run_path: the run directory.
-      fresh_state: what to begin with; None where there are checkpoints.
+      fresh_state: what to begin with; None if there are checkpoints.
       tell: shows the user a line.
 
     Yields:

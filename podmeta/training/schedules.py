@@ -15,7 +15,7 @@ _RATES = {"learning_rate_schedule": "learning_rate", "noise_std_schedule": "nois
 
 
 def earlier_job(run_path: Path) -> JobConfig | None:
-    """The job that a run directory was last used for; None where there is none, or its config cannot be read."""
+    """The job that a run directory was last used for; None if there is none, or its config cannot be read."""
     with contextlib.suppress(InputError):
         return job_from_yaml(run_path / "config.yaml", [])
     return None

@@ -57,7 +57,7 @@ class CheckpointConfig:
 
 @dataclasses.dataclass
 class LoggingConfig:
-    """What is written about a run."""
+    """Logging of a run."""
 
     every_updates: int = option(10, "updates per line of metrics.jsonl (rounded up to whole calls)", minimum=1)
     tensorboard: bool = option(True, "write TensorBoard event files")

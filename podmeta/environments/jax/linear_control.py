@@ -82,7 +82,7 @@ class LinearControlTask(NamedTuple):
       delay: [] steps between payments of an advantage.
       horizon: [] steps after which an episode is truncated.
       offsets: [num_modes] what is added to positions before they are shown.
-      further: [num_further] which features are shown beside positions and speeds.
+      further: [num_further] which features are shown besides positions and speeds.
       view: how features are shown.
     """
 

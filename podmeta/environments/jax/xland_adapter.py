@@ -1,4 +1,4 @@
-"""XLand-MiniGrid as an environment of ours: grids on which the goal and the rules belong to the task.
+"""Adapter to XLand-MiniGrid: grids on which the goal and the rules are the task.
 
 After Nikulin et al., "XLand-MiniGrid: Scalable Meta-Reinforcement Learning Environments in JAX" (2023, arXiv
 2312.12044).

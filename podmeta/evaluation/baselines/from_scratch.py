@@ -135,7 +135,7 @@ def make_lifetime(
 def _rollout_on_host(
     algorithm: str, environment_config: HostEnvironmentConfig, keys: Key[Array, "num_tasks"]
 ) -> Lifetimes:
-    """The same in environments of the host, side by side, each with a policy of its own."""
+    """The same in host environments, in parallel, each with its own policy."""
     trainer = _make_trainer(algorithm, environment_config)
     batches = host_batches(keys)
     num = batches.shape[1]

@@ -166,7 +166,7 @@ def _finished(figure: Figure, axes: Axes, identifier: str) -> str:
 
 
 def _to_svg(figure: Figure, identifier: str) -> str:
-    """The <svg> element. Its ids are of its own, for a page holds many; its letters stay letters."""
+    """The <svg> element. Its ids are unique, because a page holds many; its text remains text."""
     content = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "none", "svg.id": identifier}):
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})

@@ -31,11 +31,11 @@ class RunRecord(NamedTuple):
       name: the run's name in the report.
       run: its directory and config.
       provenance: `environment.json`.
-      update: the update of its newest θ; None where no file says.
-      summary: `summary.json`; None where the run has not ended at its newest θ.
+      update: the update of its newest θ; None if no file says.
+      summary: `summary.json`; None if the run has not ended at its newest θ.
       metrics: the rows of `metrics.jsonl`.
       evaluation: the rows of `evaluation.jsonl` about its newest θ; none where that was not meta-tested.
-      curves: the rows of `learning_curves.jsonl`; likewise.
+      curves: the rows of `learning_curves.jsonl` about its newest θ.
       notes: lines about rows of another θ, which are left out, and about rows that do not record theirs.
     """
 
@@ -71,7 +71,7 @@ SHARES = {
 
 
 def read_runs(paths: list[Path], warn: Warn, trust: bool = False) -> list[RunRecord]:
-    """Reads run directories, and gives each a name of its own.
+    """Reads run directories, and gives each a unique name.
 
     Args:
       paths: the run directories.
