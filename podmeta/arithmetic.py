@@ -31,12 +31,17 @@ def use_own_arithmetic(matmul_precision: str = "float32") -> None:
 
 
 @contextlib.contextmanager
+def own_types() -> Iterator[None]:
+    """Uses the settings of types within the block, in this thread, whatever the user has set. Also a decorator.
+
+    The precision of products stays as it is, because a job may have set it.
+    """
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@contextlib.contextmanager
 def own_arithmetic() -> Iterator[None]:
-    """Uses these settings within the block, in this thread, whatever the user has set. Also a decorator."""
-    with (
-        jax.enable_x64(False),
-        jax.numpy_dtype_promotion("standard"),
-        jax.numpy_rank_promotion("allow"),
-        jax.default_matmul_precision("float32"),
-    ):
+    """Uses all these settings within the block, as `own_types` does. Also a decorator."""
+    with own_types(), jax.default_matmul_precision("float32"):
         yield

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from dm_env import specs
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree, UInt32
 
+from podmeta.arithmetic import own_types
 from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.environments.base import AnyEnvironment, is_first, is_last, is_truncated, step_or_reset
 from podmeta.environments.host.registry import lives_on_host, patient_host_environment
@@ -193,8 +194,8 @@ def make_inner_loop(
         lifetime_length,
         learner.init,
         learner.initial_state,
-        reset,
-        unroll,
+        own_types()(reset),
+        own_types()(unroll),
         learner.step,
         policy,
         knows_expected_reward=expected_rewards is not None,

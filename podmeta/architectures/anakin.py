@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from podmeta.architectures.base import DEVICE_AXIS, SlotLifetimes, TrainingState
+from podmeta.arithmetic import own_types
 from podmeta.inner_loop import LifetimeState
 from podmeta.learners.base import MetaParams
 from podmeta.outer.base import (
@@ -37,6 +38,7 @@ class Rollout(NamedTuple):
 
     outer_loop: OuterLoop
 
+    @own_types()
     def init(self, outer: OuterState, slot: Int[Array, ""]) -> SlotLifetimes:
         """The lifetimes that continue across updates, at their first env step."""
         entry_keys = self.outer_loop.lifetime_keys(outer, outer.update, slot)
@@ -51,6 +53,7 @@ class Rollout(NamedTuple):
 
         return self._over_members(of_member)
 
+    @own_types()
     def unroll(
         self, outer: OuterState, slot: Int[Array, ""], lifetimes: SlotLifetimes
     ) -> tuple[SlotLifetimes, Draw, Summaries]:

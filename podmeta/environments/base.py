@@ -18,16 +18,27 @@ import jax.numpy as jnp
 from dm_env import specs
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
+from podmeta.arithmetic import own_types
+
 Task = TypeVar("Task")
 EnvironmentState = TypeVar("EnvironmentState")
 Action = Int[Array, ""] | Float[Array, "num_actions"]
+
+_COMPUTED = ("sample_task", "reset", "step", "expected_rewards", "expected_advantages")
 
 
 class Environment(abc.ABC, Generic[Task, EnvironmentState]):
     """One JAX environment: a distribution of tasks, and episodes on each of them.
 
-    All functions are pure, unbatched, and safe under `jit` and `vmap`. Arrays carry no batch axis.
+    All functions are pure, unbatched, and safe under `jit` and `vmap`. Arrays carry no batch axis. Those of subclasses
+    compute in podmeta's arithmetic, whatever a user's program has set.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in _COMPUTED:
+            if name in vars(cls):
+                setattr(cls, name, own_types()(vars(cls)[name]))
 
     @property
     def episodes_end(self) -> bool:

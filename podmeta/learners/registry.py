@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from podmeta.arithmetic import own_types
 from podmeta.config.schema import (
     GROUPS,
     GTrXLConfig,
@@ -73,7 +74,7 @@ def register_learner(name: str, config: type[LearnerConfig], make: MakeLearner) 
 def make_learner(
     config: LearnerConfig, observation_shape: tuple[int, ...], num_actions: int, num_policy_channels: int
 ) -> Learner:
-    """The learner of a config, for one shape of observation and number of actions.
+    """The learner of a config, for one shape of observation and number of actions. It computes in podmeta's arithmetic.
 
     Raises:
       InputError: the config does not suit them.
@@ -85,7 +86,9 @@ def make_learner(
         learner = with_scaled_observations(learner, math.prod(observation_shape))
     if config.scale_rewards and not config.normalise_rewards:
         learner = with_normalised_rewards(learner, centred=False)
-    return learner
+    ours = own_types()
+    unroll = None if learner.unroll is None else ours(learner.unroll)
+    return Learner(ours(learner.init), ours(learner.initial_state), ours(learner.step), unroll)
 
 
 def as_agent(config: LearnerConfig) -> LearnerConfig:

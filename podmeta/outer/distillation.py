@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from podmeta.arithmetic import own_types
 from podmeta.config.schema import DistillationConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
@@ -47,6 +48,7 @@ class Distillation(GradientLoop):
 
     config: DistillationConfig
 
+    @own_types()
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> DistillationState:
         """θ, fresh unless it is given, and an optimiser that has seen nothing."""
         if meta_params is None:
@@ -58,6 +60,7 @@ class Distillation(GradientLoop):
         """The state without the optimiser's."""
         return state._replace(optimiser_state=())
 
+    @own_types()
     def update(
         self, state: DistillationState, draws: tuple[()], summaries: tuple[Trajectory, ...], axis_name: str | None
     ) -> tuple[DistillationState, Metrics]:

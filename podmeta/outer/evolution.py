@@ -24,6 +24,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from podmeta.arithmetic import own_types
 from podmeta.config.schema import EvolutionConfig
 from podmeta.errors import InputError
 from podmeta.inner_loop import Experience
@@ -81,6 +82,7 @@ class Evolution(OuterLoop):
         """By entry; whole lifetimes unless `unroll_length` is set."""
         return tuple(self.config.unroll_length or entry.inner_loop.lifetime_length for entry in self.entries)
 
+    @own_types()
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> EvolutionState:
         """The given or a fresh θ, and a fresh optimiser."""
         if meta_params is None:
@@ -92,15 +94,18 @@ class Evolution(OuterLoop):
         """The state without the optimiser."""
         return state._replace(optimiser_state=())
 
+    @own_types()
     def draw(self, state: EvolutionState, slot: Int[Array, ""]) -> Perturbation:
         """ε of a pair: the same on every device, and for a whole lifetime; 0 for parameters that do not evolve."""
         noise = sample_noise(self._key(state, _NOISE, state.update, slot), state.meta_params, self.config.noise_rank)
         return only(self.config.evolved, state.meta_params, noise) if self.config.evolved else noise
 
+    @own_types()
     def actor_params(self, state: EvolutionState, draw: Perturbation, member: Int[Array, ""]) -> MetaParams:
         """θ + σ ε for the first member of a pair, and θ - σ ε for the second."""
         return perturb(state.meta_params, draw, jnp.asarray(_SIGNS)[member] * self._noise_std(state))
 
+    @own_types()
     def lifetime_keys(
         self, state: EvolutionState, update: Int[Array, ""], slot: Int[Array, ""]
     ) -> tuple[Key[Array, "_"], ...]:
@@ -108,6 +113,7 @@ class Evolution(OuterLoop):
         keys = jax.random.split(self._key(state, _LIFETIMES, update, slot), len(self.entries))
         return tuple(jax.random.split(k, entry.lifetimes) for k, entry in zip(keys, self.entries, strict=True))
 
+    @own_types()
     def summarise(self, trajectories: tuple[Trajectory, ...]) -> Float[Array, "num_members num_entries"]:
         """The fitness of both members of a pair in each environment, which is all that devices exchange."""
         fitness = [
@@ -116,6 +122,7 @@ class Evolution(OuterLoop):
         ]
         return jnp.stack(fitness, axis=1)
 
+    @own_types()
     def update(
         self,
         state: EvolutionState,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from podmeta.arithmetic import own_types
 from podmeta.config.schema import ScheduleConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
@@ -55,6 +56,7 @@ def make_optimiser(
     return lambda learning_rate: constructor(learning_rate=learning_rate, **arguments)
 
 
+@own_types()
 def check_optimiser(name: str, arguments: dict[str, Json], meta_params: MetaParams) -> None:
     """Checks that an optimiser works on the shapes of θ and its gradient, before training starts.
 

@@ -31,7 +31,7 @@ def sample_noise(key: PRNGKeyArray, meta_params: MetaParams, rank: int) -> Pertu
     leaves, structure = jax.tree.flatten(meta_params)
     # One draw for all of θ: many small ones take longer, to compile and to run.
     sizes = [_num_draws(leaf, rank) for leaf in leaves]
-    draws = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
+    draws = jnp.split(jax.random.normal(key, (sum(sizes),), jnp.float32), np.cumsum(sizes)[:-1])
     noise = [_shape_like(leaf, drawn, rank) for leaf, drawn in zip(leaves, draws, strict=True)]
     return jax.tree.unflatten(structure, noise)
 

@@ -15,7 +15,7 @@ def centred_rank(fitness: Fitness) -> Fitness:
     in_order = jnp.sort(fitness)
     first = jnp.searchsorted(in_order, fitness, side="left")
     last = jnp.searchsorted(in_order, fitness, side="right") - 1
-    return 0.5 * (first + last) / (fitness.size - 1) - 0.5
+    return 0.5 * (first + last).astype(fitness.dtype) / (fitness.size - 1) - 0.5
 
 
 def z_score(fitness: Fitness) -> Fitness:

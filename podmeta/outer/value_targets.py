@@ -59,7 +59,8 @@ def targets_and_advantages(
         lambdas = jnp.full_like(discounts, config.td_lambda)
     else:
         ignored = experience.action_ignored
-        discounts = jnp.where(ignored, experience.follows_truncation, config.discount * experience.discount)
+        after_reset = experience.follows_truncation.astype(experience.discount.dtype)
+        discounts = jnp.where(ignored, after_reset, config.discount * experience.discount)
         rewards = jnp.where(ignored, 0.0, experience.reward)
         lambdas = jnp.where(experience.episode_end, 0.0, config.td_lambda)
     traced = rlax.vtrace_td_error_and_advantage(
@@ -80,4 +81,4 @@ def has_value(config: ActorCriticConfig, experience: Experience) -> Float[Array,
     """1 where the value of a step is trained, else 0, of the shape of `experience.reward`."""
     if config.discount_across_episodes:
         return jnp.ones_like(experience.reward)
-    return 1.0 - (experience.action_ignored & ~experience.follows_truncation)
+    return 1.0 - (experience.action_ignored & ~experience.follows_truncation).astype(experience.reward.dtype)
