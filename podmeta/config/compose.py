@@ -9,7 +9,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from podmeta.config.messages import HOW_TO_OVERRIDE, explain_overrides, no_such_choice
+from podmeta.config.messages import check_form, explain_overrides, has_several_values, no_such_choice
 from podmeta.config.paths import split_paths
 from podmeta.config.presets import hydra_over_presets
 from podmeta.config.resolve import evaluation_settings, resolve_job
@@ -17,7 +17,8 @@ from podmeta.config.run_config import literal, parse_run_config, read_config_fil
 from podmeta.config.schema import GROUPS, JobConfig, loose, open_keys
 from podmeta.config.shorthand import expand_overrides
 from podmeta.config.swaps import with_fitting_unroll, with_swaps
-from podmeta.config.validate import check_known, check_lists, validate_environment, validate_job
+from podmeta.config.validate import check_elements, check_known, check_shapes, validate_environment, validate_job
+from podmeta.config.wrong_values import shown
 from podmeta.errors import InputError
 
 MACHINE_KEYS = ("distributed", "devices", "compilation_cache_dir")
@@ -36,6 +37,8 @@ def compose_job(overrides: list[str]) -> JobConfig:
     Raises:
       InputError: a key, a type, a value or a file is wrong; the message names it and the cure.
     """
+    for override in overrides:
+        check_form(override)
     given = expand_overrides(overrides)
     overrides, paths = split_paths(with_swaps(given))
     try:
@@ -56,6 +59,14 @@ def job_from_config(config: DictConfig | ListConfig) -> JobConfig:
 
     The one exception is `evaluation.settings`, which are checked here and looked up when they are needed.
     """
+    for group in GROUPS:
+        section = OmegaConf.select(config, group)
+        if not isinstance(section, DictConfig):
+            raise InputError(f"{group}={shown(section)} is not a mapping of keys to values. Set its keys one by one")
+        written: Any = OmegaConf.to_container(section)
+        schema: Any = OmegaConf.get_type(section)
+        for field in dataclasses.fields(schema):
+            check_elements(f"{group}.{field.name}", field.type, written.get(field.name))
     job = OmegaConf.to_object(config)
     assert isinstance(job, JobConfig)
     check_known(job)
@@ -101,31 +112,32 @@ def job_from_content(written: bytes, path: Path, overrides: list[str]) -> JobCon
     if not all(isinstance(content.get(group), dict) for group in GROUPS):
         raise InputError(f"{path} is not the config of a run")
     content = {key: value for key, value in content.items() if key not in MACHINE_KEYS}
+    for override in overrides:
+        check_form(override)
     overrides, paths = split_paths(overrides)
     try:
         schema = OmegaConf.structured(loose(JobConfig))
         members = {group: _member(group, content[group]) for group in GROUPS}
         for group, member in members.items():
-            check_lists(loose(member), content[group], f"{path}: {group}.")
+            check_shapes(loose(member), content[group], f"{path}: {group}.")
         config = OmegaConf.merge(
             schema, {group: OmegaConf.structured(loose(member)) for group, member in members.items()}, literal(content)
         )
-        for override in OverridesParser.create().parse_overrides(overrides):
-            if override.is_delete() or override.is_sweep_override():
-                raise InputError(f"{override.input_line!r} does not set a key to one value. {HOW_TO_OVERRIDE}")
-            OmegaConf.update(config, override.key_or_group, override.value(), force_add=override.is_force_add())
+        for parsed in OverridesParser.create().parse_overrides(overrides):
+            if parsed.is_sweep_override():
+                raise InputError(has_several_values(str(parsed.input_line)))
+            OmegaConf.update(config, parsed.key_or_group, parsed.value(), force_add=parsed.is_force_add())
         return dataclasses.replace(job_from_config(config), **paths)
     except OverrideParseException as error:
         raise InputError(explain_overrides(error, overrides)) from error
     except OmegaConfBaseException as error:
-        raise InputError(f"{path}: {explain_overrides(error, [])}") from error
+        is_given = any(override.partition("=")[0].startswith(str(error.full_key or "=")) for override in overrides)
+        raise InputError(f"{'' if is_given else f'{path}: '}{explain_overrides(error, overrides)}") from error
 
 
 def _as_hydra_writes(override: str) -> str:
     """The override; with the prefix by which Hydra adds a key, where the schema leaves open which keys there are."""
     key = override.partition("=")[0]
-    if key.startswith("hydra."):
-        raise InputError(f"{key} is a key of Hydra's own, and podmeta has none of these: it has run_dir")
     is_open = any(key == open_key or key.startswith(f"{open_key}.") for open_key in open_keys())
     return f"++{override}" if is_open else override
 

@@ -28,7 +28,7 @@ from podmeta.config.schema import (
     loose,
 )
 from podmeta.config.shorthand import split_reference
-from podmeta.config.validate import check_lists
+from podmeta.config.validate import check_shapes
 from podmeta.errors import InputError
 from podmeta.value_types import Json
 
@@ -214,12 +214,13 @@ def _mapping(described: Any, where: str) -> Mapping[str, Any]:
 def _merged(whole: Any, changes: Mapping[str, Any], keys: Iterable[str], where: str) -> Any:
     """A copy of a config, or of a dataclass's defaults, with some keys changed."""
     schema = loose(whole if isinstance(whole, type) else type(whole))
-    check_lists(schema, changes, f"{where}.")
+    check_shapes(schema, changes, f"{where}.")
     before = schema if isinstance(whole, type) else schema(**vars(literal(whole)))
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(before), literal(dict(changes))))
     except OmegaConfBaseException as error:
-        raise InputError(explain(error, keys, f"The keys are {', '.join(keys)}", f"{where}.")) from error
+        fields = {field.name: field for field in dataclasses.fields(schema)}
+        raise InputError(explain(error, fields, f"The keys are {', '.join(keys)}", f"{where}.")) from error
 
 
 def _keys(config: Any) -> list[str]:

@@ -99,9 +99,9 @@ def load_suite(name: str, job: JobConfig) -> Suite:
     try:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), content))
     except OmegaConfBaseException as error:
-        keys = [field.name for field in dataclasses.fields(SuiteConfig)]
-        where_to_look = f"The keys are {', '.join(keys)}"
-        raise InputError(f"suite={name}: {explain(error, keys, where_to_look)}") from error
+        fields = {field.name: field for field in dataclasses.fields(SuiteConfig)}
+        where_to_look = f"The keys are {', '.join(fields)}"
+        raise InputError(f"suite={name}: {explain(error, fields, where_to_look)}") from error
     assert isinstance(config, SuiteConfig)
     own_texts = texts_of(config.settings) if is_file_name(name) else frozenset()
     settings = []

@@ -12,13 +12,25 @@ from typing import Any, NamedTuple
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from podmeta.config.messages import explain
 from podmeta.config.presets import find_preset, is_file_name, member_of, read_mapping
-from podmeta.config.schema import GROUPS, EnvironmentConfig, FactoryConfig, HostEnvironmentConfig, JobConfig
+from podmeta.config.schema import (
+    GROUPS,
+    EnvironmentConfig,
+    FactoryConfig,
+    HostEnvironmentConfig,
+    JobConfig,
+    section_of,
+)
 from podmeta.config.stages import environments_of
+from podmeta.config.wrong_values import shown
 from podmeta.errors import InputError
 
 _ADAPTED = "adapted_to_the_command_line"
+_DEFAULTS = "Write [bandit, {override /learner: recurrent}] for an experiment to start from and a choice"
+_SECTIONS = (*GROUPS, *(field.name for field in dataclasses.fields(JobConfig) if section_of(field) is not None))
 _SHORTEST = 0.25  # of an unroll: one that would have to be shorter is an error
 
 
@@ -86,13 +98,18 @@ def _adapted(override: str, members: Mapping[str, type]) -> str:
 
 def _fitting(key: str, value: Any, members: Mapping[str, type]) -> Any:
     """What is left of the value of an experiment's key."""
+    if not isinstance(value, Mapping):
+        return value
     if key in members:
         known = _keys(members[key])
         return {inner: each for inner, each in value.items() if inner in known}
-    if key == "evaluation" and "environment" in members and "settings" in value:
+    settings = value.get("settings")
+    if key == "evaluation" and "environment" in members and isinstance(settings, list):
         known = _keys(members["environment"])
-        settings = [each for each in value["settings"] if "environment" in each or each.keys() <= known]
-        return value | {"settings": settings or [{}]}
+        settings = [
+            each for each in settings if not isinstance(each, Mapping) or "environment" in each or each.keys() <= known
+        ]
+        return {**value, "settings": settings or [{}]}
     return value
 
 
@@ -102,6 +119,11 @@ def _read(path: Path) -> _Experiment:
     defaults = own.pop("defaults", [])
     choices: dict[str, str] = {}
     contents = []
+    for key in _SECTIONS:
+        if not isinstance(own.get(key, {}), Mapping):
+            raise InputError(f"{path}: {key}={shown(own[key])} is not a mapping. Write its keys below it, indented")
+    if not isinstance(defaults, list):
+        raise InputError(f"{path}: defaults={shown(defaults)} is not a list. {_DEFAULTS}")
     for entry in defaults:
         if entry == "_self_":
             contents.append(own)
@@ -109,6 +131,8 @@ def _read(path: Path) -> _Experiment:
             below = _read(_beside(path, entry))
             choices |= below.choices
             contents.append(below.content)
+        elif not isinstance(entry, Mapping) or not all(isinstance(choice, str) for choice in entry.values()):
+            raise InputError(f"{path}: defaults cannot hold {shown(entry)}. {_DEFAULTS}")
         else:
             choices |= {key.removeprefix("override").strip(" /"): choice for key, choice in entry.items()}
     if "_self_" not in defaults:
@@ -121,7 +145,10 @@ def _read(path: Path) -> _Experiment:
     )
     if architecture is not None:
         choices.setdefault("architecture", architecture)
-    merged: Any = OmegaConf.to_container(OmegaConf.merge(*contents))
+    try:
+        merged: Any = OmegaConf.to_container(OmegaConf.merge(*contents))
+    except OmegaConfBaseException as error:
+        raise InputError(f"{path}: {explain(error, {}, 'It starts from another experiment')}") from error
     return _Experiment(choices, merged)
 
 

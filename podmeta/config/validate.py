@@ -6,6 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from podmeta.config.messages import unknown_key
 from podmeta.config.schema import (
     GROUPS,
     AnakinConfig,
@@ -20,6 +21,7 @@ from podmeta.config.schema import (
 )
 from podmeta.config.schema.loose import Dataclass
 from podmeta.config.stages import Stage, stages_of
+from podmeta.config.wrong_values import in_words, shown
 from podmeta.errors import InputError
 from podmeta.value_types import Json
 
@@ -104,7 +106,7 @@ def check_known(config: Dataclass, prefix: str = "") -> None:
     """
     unknown = vars(config).keys() - {field.name for field in dataclasses.fields(config)}
     if unknown:
-        raise InputError(f"unknown config key {prefix + min(unknown)!r}, which is not in the schema: remove it")
+        raise InputError(unknown_key(prefix + min(unknown)))
 
 
 def check_fields(config: Dataclass, prefix: str) -> None:
@@ -123,6 +125,7 @@ def check_fields(config: Dataclass, prefix: str) -> None:
         if field.name == "environment" and isinstance(config, MixtureEntryConfig | StageConfig):
             check_fields(value, prefix)  # its keys stand beside those of the entry or stage
             continue
+        check_elements(key, field.type, value)
         in_list = isinstance(value, list)
         for index, element in enumerate(value if in_list else [value]):
             if dataclasses.is_dataclass(element) and not isinstance(element, type):
@@ -131,8 +134,8 @@ def check_fields(config: Dataclass, prefix: str) -> None:
                 _check_value(key, element, dict(field.metadata))
 
 
-def check_lists(schema: type, content: Mapping[str, Json], prefix: str) -> None:
-    """Checks that lists of numbers or words are lists, and hold no list or mapping, which OmegaConf lets through.
+def check_shapes(schema: type, content: Mapping[str, Json], prefix: str) -> None:
+    """Checks that sections are mappings, and lists lists that hold no list or mapping, which OmegaConf lets through.
 
     Args:
       schema: a dataclass of the schema.
@@ -143,14 +146,34 @@ def check_lists(schema: type, content: Mapping[str, Json], prefix: str) -> None:
       InputError: a key has another value.
     """
     for name, hint in typing.get_type_hints(schema).items():
-        if typing.get_origin(hint) is not list or typing.get_args(hint) == (Any,) or name not in content:
+        if name not in content:
             continue
-        values = content[name]
-        if not isinstance(values, list):
-            raise InputError(f"{prefix}{name}={values!r} is not a list")
-        for index, value in enumerate(values):
-            if isinstance(value, list | dict):
-                raise InputError(f"{prefix}{name}[{index}]={value!r} is not a valid element of this list")
+        value = content[name]
+        if dataclasses.is_dataclass(hint) and not isinstance(value, Mapping):
+            raise InputError(f"{prefix}{name}={shown(value)} is not {in_words(hint)}")
+        if typing.get_origin(hint) is list and not isinstance(value, list):
+            raise InputError(f"{prefix}{name}={shown(value)} is not {in_words(hint)}: write it in brackets")
+        check_elements(prefix + name, hint, value)
+
+
+def check_elements(key: str, kind: Any, value: Json) -> None:
+    """Checks that a list of numbers or words holds no list or mapping.
+
+    Args:
+      key: what the user writes before the value.
+      kind: its type in the schema.
+      value: the value.
+
+    Raises:
+      InputError: it does.
+    """
+    if not isinstance(value, list) or typing.get_args(kind) not in ((int,), (float,), (str,)):
+        return
+    for index, element in enumerate(value):
+        if isinstance(element, list | dict):
+            raise InputError(
+                f"{key}[{index}]={shown(element)} does not belong in {in_words(kind)}: remove its brackets"
+            )
 
 
 def _check_value(key: str, value: Any, allowed: dict[str, Any]) -> None:
