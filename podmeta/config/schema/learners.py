@@ -128,7 +128,7 @@ class SymmetricConfig(LearnerConfig):
 
 @dataclasses.dataclass
 class MemoryConfig(LearnerConfig):
-    """What the learners share that are one network with a memory."""
+    """The common part of learners that are one network with memory."""
 
     hidden_size: int = option(48, "units of the cell, or of each layer", minimum=1)
     torso: str = option(
