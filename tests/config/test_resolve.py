@@ -158,8 +158,8 @@ def test_what_is_wrong_with_a_stage_is_told_with_its_index(stages):
     [
         (["evaluation.settings=[{}, {num_armz: 3}]"], [r"evaluation\.settings\[1\]\.num_armz"]),
         (["evaluation.settings=[{}, 3]"], [r"evaluation\.settings\[1\]=3"]),
-        ([*MIXTURE, "evaluation.settings=[{num_arms: 3}]"], [r"evaluation\.settings\[0\]", "which environment"]),
-        ([*MIXTURE, "stages=[{num_updates: 1, num_arms: 3}]"], [r"stages\[0\]", "which environment"]),
+        ([*MIXTURE, "evaluation.settings=[{num_arms: 3}]"], [r"evaluation\.settings\[0\]", "without an environment"]),
+        ([*MIXTURE, "stages=[{num_updates: 1, num_arms: 3}]"], [r"stages\[0\]", "without an environment"]),
         (
             [STAGES, "architecture.num_instances=2", "architecture.instance_learning_rates=[0.1, 0.2]"],
             [r"stages\[0\]\.outer\.learning_rate", "instance_learning_rates"],

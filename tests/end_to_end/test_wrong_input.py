@@ -128,7 +128,7 @@ def test_a_population_that_does_not_fit_the_devices_is_told(podmeta, tmp_path):
 
 MIXED = [
     ("[{environment: bandit, weight: -1}]", ["environment.entries[0].weight=-1", "at least 0"]),
-    ("[{environment: bandit, weight: 0}]", ["environment.entries all have weight 0", "give one some weight"]),
+    ("[{environment: bandit, weight: 0}]", ["environment.entries all have weight 0", "give one a positive weight"]),
     ("[{num_arms: 3}]", ["environment.entries[0] has no environment", "name one"]),
 ]
 
