@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 
 import pytest
 from hypothesis import given
@@ -13,12 +14,14 @@ from podmeta.config.schema import GROUPS, DevicesConfig, SymmetricConfig
 from podmeta.errors import InputError
 
 EXPERIMENTS = list(list_options("experiment"))
-PRESETS = [(group, name) for group in GROUPS for name in list_options(group)]
-
-
-def overrides_for(group, name):
-    entries = ["environment.entries=[{environment: bandit}, {environment: cartpole}]"]
-    return [f"{group}={name}", *(entries if name == "mixture" else [])]
+ENVIRONMENTS, LEARNERS, OUTER_LOOPS = (
+    [f"{group}={name}" for name in list_options(group)] for group in ("environment", "learner", "outer")
+)
+# Composing takes long, so most jobs have a preset of several groups.
+PRESETS = [
+    *zip(ENVIRONMENTS, itertools.cycle(LEARNERS), itertools.cycle(OUTER_LOOPS), strict=False),
+    *((f"architecture={name}",) for name in list_options("architecture")),
+]
 
 
 def read_back(job, directory):
@@ -35,10 +38,16 @@ def test_every_experiment_is_a_valid_job_that_comes_back_from_its_yaml(experimen
     assert read_back(job, tmp_path) == dataclasses.replace(job, devices=DevicesConfig())
 
 
-@pytest.mark.parametrize(("group", "name"), PRESETS)
-def test_every_preset_is_valid_and_comes_back_from_its_yaml(group, name, tmp_path):
-    job = compose_job(overrides_for(group, name))
+@pytest.mark.parametrize("presets", PRESETS, ids=" ".join)
+def test_every_preset_is_valid_and_comes_back_from_its_yaml(presets, tmp_path):
+    entries = ["environment.entries=[{environment: bandit}, {environment: cartpole}]"]
+    job = compose_job([*presets, *(entries if "environment=mixture" in presets else [])])
     assert read_back(job, tmp_path) == job
+
+
+def test_the_presets_tried_are_all():
+    tried = {preset for presets in PRESETS for preset in presets}
+    assert tried == {f"{group}={name}" for group in GROUPS for name in list_options(group)}
 
 
 def test_every_member_of_a_group_has_a_preset_of_its_name_which_says_what_it_is():

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from podmeta.config.compose import compose_job, job_from_yaml, job_to_yaml
-from podmeta.config.presets import list_options
 from podmeta.config.resolve import evaluation_settings
 from podmeta.config.schema import (
     GROUPS,
@@ -168,11 +167,6 @@ def test_what_is_wrong_with_a_stage_is_told_with_its_index(stages):
 )
 def test_what_does_not_go_together_is_told(overrides, parts):
     _assert_refused(overrides, parts)
-
-
-@pytest.mark.parametrize("name", list_options("experiment"))
-def test_every_experiment_composes(name):
-    assert compose_job([f"experiment={name}"]).experiment_name == name
 
 
 def _assert_refused(overrides, parts):

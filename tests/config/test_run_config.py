@@ -84,10 +84,10 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     ],
 )
 def test_what_is_no_plain_mapping_is_refused_at_once_in_one_line(content, part):
-    began = time.monotonic()
+    began = time.process_time()  # other processes may take the processor meanwhile
     with pytest.raises(InputError, match=part) as raised:
         parse_run_config(content, "runs/a/config.yaml")
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     assert str(raised.value).startswith("runs/a/config.yaml") and "\n" not in str(raised.value)
 
 

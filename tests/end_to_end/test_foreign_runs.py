@@ -4,6 +4,7 @@ The code leaves a file, so that it shows. Files of pickles and modules lie where
 """
 
 import bz2
+import functools
 import json
 import os
 import pickle
@@ -39,6 +40,17 @@ HOSTILE = {
     "module": (*SIZES, "environment=gymnasium", "environment.id=left_behind:Maze-v0", "architecture=sebulba"),
     "benchmark": (*SIZES, "environment=xland", "environment.view_size=3", "environment.benchmark='{benchmark}'"),
 }
+
+
+LEARNER = ("learner.factory=os:mkdir", "learner.options={{path: '{mark}'}}")
+MARK, BENCHMARK = "PLACE_OF_THE_MARK", "PLACE_OF_THE_BENCHMARK"
+
+
+@functools.cache
+def config_with(words: tuple[str, ...]) -> str:
+    """The `config.yaml` of a job with these words, in which the places are still to be put: composing takes long."""
+    placed = [word.format(mark=MARK, benchmark=BENCHMARK) for word in words]
+    return job_to_yaml(compose_job(["experiment=bandit", "evaluation.settings=[{}]", *placed]))
 
 
 class Mark:
@@ -79,9 +91,9 @@ def foreign(
     monkeypatch.syspath_prepend(tmp_path / "modules")
     with bz2.open(tmp_path / "benchmark", "wb") as file:
         pickle.dump({"goals": Mark(mark)}, file)
-    words = [word.format(mark=mark, benchmark=tmp_path / "benchmark") for word in HOSTILE[request.param]]
     run = Path(shutil.copytree(sound, tmp_path / "foreign_0"))
-    config = job_to_yaml(compose_job(["experiment=bandit", "evaluation.settings=[{}]", *words]))
+    config = config_with(HOSTILE[request.param]).replace(BENCHMARK, str(tmp_path / "benchmark"))
+    config = config.replace(MARK, str(mark))
     (run / "config.yaml").write_text(config, encoding="utf-8")
     with unchanged_settings():
         yield run
@@ -163,7 +175,6 @@ def test_training_goes_on_with_a_home_that_cannot_be_written(tmp_path, monkeypat
     assert not (tmp_path / "run" / "config.signature").exists()
 
 
-LEARNER = ("learner.factory=os:mkdir", "learner.options={{path: '{mark}'}}")
 OF_A_LEARNER: dict[str, Callable[[Path, Path], tuple[int, str]]] = {
     "evaluate": lambda run, to: command("evaluate", f"run={run}"),
     "evaluate beside": lambda run, to: command("evaluate", f"run={to / 'own_0'}", f"beside={run}"),
@@ -176,8 +187,7 @@ OF_A_LEARNER: dict[str, Callable[[Path, Path], tuple[int, str]]] = {
 def test_the_learner_of_somebody_else_is_not_made(sound, mark, tmp_path, reader):
     shutil.copytree(sound, tmp_path / "own_0")
     run = Path(shutil.copytree(sound, tmp_path / "foreign_0"))
-    words = [word.format(mark=mark) for word in LEARNER]
-    config = job_to_yaml(compose_job(["experiment=bandit", "evaluation.settings=[{}]", *words]))
+    config = config_with(LEARNER).replace(MARK, str(mark))
     (run / "config.yaml").write_text(config, encoding="utf-8")
     with unchanged_settings():
         code, said = OF_A_LEARNER[reader](run, tmp_path)
