@@ -23,10 +23,11 @@ HOST = (
 )
 EVOLUTION = ("outer.population_size=8", "outer.lifetimes_per_member=1", "outer.noise_std=1")
 ACTOR_CRITIC = ("outer=actor_critic", "outer.num_lifetimes=8", "outer.unroll_length=4")
+UNTESTED = "evaluation.enabled=false"  # one meta-test is enough: it does not depend on what has trained θ
 JOBS = (
     (*LEARNER, *BANDIT, *EVOLUTION),
-    (*LEARNER, *BANDIT, *ACTOR_CRITIC),
-    (*LEARNER, *HOST, "environment.lifetime_length=8", *EVOLUTION),
+    (*LEARNER, *BANDIT, *ACTOR_CRITIC, UNTESTED),
+    (*LEARNER, *HOST, "environment.lifetime_length=8", *EVOLUTION, UNTESTED),
 )
 PROGRAM = f"""
 import sys

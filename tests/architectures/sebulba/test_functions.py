@@ -91,8 +91,9 @@ def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
         task = environment.sample_task(task_key)
         state, timestep = environment.reset(reset_key, task)
         learner_state = inner_loop.initial_state(meta_params, jax.random.key(0))
-        previous_action, steps = jnp.zeros(3), []
-        for step in range(first_step + UNROLL_LENGTH):
+
+        def env_step(carry, step):
+            state, timestep, learner_state, previous_action = carry
             first = timestep.step_type == 0
             previous_action = jnp.where(first, 0.0, previous_action)
             learner_input = LearnerInput(timestep.observation, previous_action, timestep.reward, first.astype(float))
@@ -101,9 +102,12 @@ def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
             action = inner_loop.policy.sample(jax.random.split(key)[0], output.policy)
             ignored = timestep.step_type == 2
             state, timestep = step_or_reset(environment, on_host.step_key(seed, step), task, state, timestep, action)
-            previous_action = jax.nn.one_hot(action, 3)
-            steps.append((learner_input, output.policy, action, ignored, timestep.reward, timestep.discount))
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves[first_step:]), *steps), timestep.observation
+            after = (state, timestep, learner_state, jax.nn.one_hot(action, 3))
+            return after, (learner_input, output.policy, action, ignored, timestep.reward, timestep.discount)
+
+        start = (state, timestep, learner_state, jnp.zeros(3))
+        (_, timestep, *_), steps = jax.lax.scan(env_step, start, jnp.arange(first_step + UNROLL_LENGTH))
+        return jax.tree.map(lambda leaf: leaf[first_step:], steps), timestep.observation
 
     expected, last_observation = jax.jit(jax.vmap(roll_out))(before, seeds)
     experience = trajectory.experience
@@ -158,6 +162,21 @@ def test_lifetimes_live_in_a_program_as_they_do_step_by_step(nan_at):
     jax.tree.map(close, (expected_state, expected), (state, timestep))
 
 
+@functools.cache
+def by_anakin(name):
+    """An outer loop, its first state, the summaries of an update of Anakin's, and the state after it."""
+    loop = evolution() if name == "evolution" else actor_critic(2 if name == "mixture" else 1)
+    outer, slots, rollout = loop.init(SETTINGS), jnp.arange(NUM_SLOTS), Rollout(loop)
+
+    @jax.jit
+    def anakin(outer):
+        lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(outer, slots)
+        _, draws, summaries = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(outer, slots, lifetimes)
+        return summaries, loop.update(outer, draws, summaries, None)[0]
+
+    return loop, outer, *anakin(outer)
+
+
 def through_sebulba(sebulba, outer, summary, num_actors, num_devices):
     """The outer state after an update of slots [num_slots, ...] that have come by several actors to several devices."""
     shards = []
@@ -187,16 +206,7 @@ def quick_or_long(name, num_actors, num_devices):
     ],
 )
 def test_the_update_is_anakins(name, num_actors, num_devices):
-    loop = evolution() if name == "evolution" else actor_critic(2 if name == "mixture" else 1)
-    outer, slots, rollout = loop.init(SETTINGS), jnp.arange(NUM_SLOTS), Rollout(loop)
-
-    @jax.jit
-    def anakin(outer):
-        lifetimes = jax.vmap(rollout.init, in_axes=(None, 0))(outer, slots)
-        _, draws, summaries = jax.vmap(rollout.unroll, in_axes=(None, 0, 0))(outer, slots, lifetimes)
-        return summaries, loop.update(outer, draws, summaries, None)[0]
-
-    summaries, expected = anakin(outer)
+    loop, outer, summaries, expected = by_anakin(name)
     sebulba = make_sebulba(loop, num_actors=num_actors, num_learner_devices=num_devices)
     actual = through_sebulba(sebulba, outer, summaries, num_actors, num_devices)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
