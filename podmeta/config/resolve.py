@@ -219,7 +219,9 @@ def _merged(whole: Any, changes: Mapping[str, Any], keys: Iterable[str], where: 
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(before), literal(dict(changes))))
     except OmegaConfBaseException as error:
-        fields = {field.name: field for field in dataclasses.fields(schema)}
+        schemas: tuple[Any, ...] = (schema, MixtureEntryConfig, StageConfig)  # both have keys beside it
+        fields = {field.name: field for each in reversed(schemas) for field in dataclasses.fields(each)}
+        fields = {name: field for name, field in fields.items() if name in (*keys, *changes)}
         raise InputError(explain(error, fields, f"The keys are {', '.join(keys)}", f"{where}.")) from error
 
 

@@ -44,6 +44,7 @@ WRONG_VALUES = {
     "seed=${nowhere}": ["seed=${nowhere} refers", "seed=0"],
     "seed=${oc.env:HOME}": ["seed=${oc.env:HOME} refers"],
     "seed=${seed}": ["seed=${seed} refers"],
+    "stages=[{num_update: 1, num_updates: 1}]": ["unknown config key 'stages[0].num_update'", "num_updates?"],
     "num_updates=inf": ["num_updates=inf is not a whole number", "num_updates=1"],
     "learner.hidden_size=[1,2]": ["learner.hidden_size=[1,2] is not a whole number"],
     "learner.hidden_size.deep=1": ["unknown config key 'learner.hidden_size.deep'", "holds a whole number"],
