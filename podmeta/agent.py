@@ -1,6 +1,6 @@
 """Learned algorithms as agents, which learn a task in your environment within one lifetime, from reward alone.
 
-    algorithm = podmeta.load_agent("symla-control")
+    algorithm = podmeta.load_agent("symla-general")
     agent = algorithm.reset(environment.observation_spec(), environment.action_spec(), seed=0)
     timestep = environment.reset()
     for _ in range(1000):

@@ -73,7 +73,7 @@ def outcome(agent: Agent, before: Agent, after: Agent, timestep: dm_env.TimeStep
 def main(tries: int, seed: int) -> dict[str, int]:
     moments = random.Random(seed)
     signal.signal(signal.SIGALRM, ring)
-    algorithm = podmeta.load_agent("symla-control")
+    algorithm = podmeta.load_agent("symla-general")
     agent = begun_agent(algorithm)
     agent.step(next_timestep(moments))
     start = time.perf_counter()
@@ -84,7 +84,7 @@ def main(tries: int, seed: int) -> dict[str, int]:
     while outcomes.total() < tries:
         timestep, longest = next_timestep(moments), step_seconds
         if outcomes.total() % _COMPILING_EVERY == 0:
-            agent, longest = new_agent(podmeta.load_agent("symla-control")), _LONGEST_COMPILATION_S
+            agent, longest = new_agent(podmeta.load_agent("symla-general")), _LONGEST_COMPILATION_S
             timestep = dm_env.restart(timestep.observation)
         before, after = copy.copy(agent), copy.deepcopy(agent)
         try:
