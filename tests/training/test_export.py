@@ -251,7 +251,8 @@ def test_the_card_is_about_the_newest_meta_params_of_a_run_that_went_on(tmp_path
     # A run that is stopped after it went on has the summary of its earlier end, if it was made by an earlier podmeta.
     (path / "summary.json").write_text(summary, encoding="utf-8")
     with pytest.raises(
-        InputError, match=r"newest θ, of update 3: its summary\.json is of update 1\. Give.*num_updates=3"
+        InputError,
+        match=r"newest θ, of update 3: its summary\.json is of update 1\. Run its command again; with num_updates=3",
     ):
         export_run(path, tmp_path / "third.npz")
     assert not (tmp_path / "third.npz").exists()

@@ -87,7 +87,7 @@ def test_several_discrete_actions_are_one_of_all_their_combinations(make, begin)
             EnvpoolConfig(options={"max_episode_steps": "few"}),
             r"environment\.options\.max_episode_steps is 'few'.* 500",
         ),
-        (EnvpoolConfig(options={"num_envs": 3}), r"environment\.options\.num_envs is podmeta's to set"),
+        (EnvpoolConfig(options={"num_envs": 3}), r"environment\.options\.num_envs is set by podmeta: remove it"),
         (EnvpoolConfig(observation="ram"), r"environment\.observation=ram: envpool CartPole-v1 provides obs$"),
         (EnvpoolConfig(id="Pong-v5", observation="lives"), "provides obs, ram$"),
     ],
