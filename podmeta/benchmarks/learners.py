@@ -4,7 +4,7 @@ All have layers of the same width, and live as many lifetimes side by side on da
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -96,6 +96,7 @@ def _functions(job: JobConfig) -> dict[str, Callable[[], Any]]:
 def _actor_critic(job: JobConfig) -> ActorCritic:
     """The outer loop of a job on one environment."""
     assert isinstance(job.environment, EnvironmentConfig)
-    assert isinstance(job.outer, ActorCriticConfig)
     inner_loop = build_inner_loop(job.learner, job.environment)
-    return make_actor_critic(job.outer, (Entry(job.environment.name, inner_loop, 1, 1.0),), num_updates=1)
+    return make_actor_critic(
+        cast(ActorCriticConfig, job.outer), (Entry(job.environment.name, inner_loop, 1, 1.0),), num_updates=1
+    )

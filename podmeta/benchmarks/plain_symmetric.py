@@ -130,7 +130,7 @@ def _step_with_memory(
         scalars = jnp.append(scalars, jnp.clip(error, -3.0, 3.0))
         permanent = jnp.sum(observation[:, None, None] * base.policy.weights, axis=0)
         fade = 0.002 * jnp.exp(5.0 * theta["readout_fade"]) * memory.num_steps
-        share = jnp.exp(5.0 * theta["readout_share"]) / (1.0 + fade)
+        share = 2.0 * jnp.exp(5.0 * theta["readout_share"]) / (1.0 + fade)
 
     pairs, traces, effects = _pairs(config, memory._replace(base=base), transition, acted, learner_input)
     above = learner_input.previous_action[:, None]
