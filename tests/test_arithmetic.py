@@ -64,7 +64,7 @@ def test_the_settings_hold_meanwhile():
 
 @pytest.mark.parametrize(("precision", "written"), [("float32", "HIGHEST"), ("tensorfloat32", "HIGH")])
 def test_matrices_are_multiplied_as_exactly_as_the_config_says(precision, written):
-    """CPUs do not care, so what the compiler is told is looked at."""
+    """CPUs ignore the precision, so the test reads what JAX tells the compiler."""
 
     def multiply(matrix):
         return matrix @ matrix

@@ -51,8 +51,8 @@ def make_gtrxl_learner(
     """Builds the learner for one shape of observation and number of actions, as `make_recurrent_learner`.
 
     Raises:
-      InputError: the heads do not divide the layer, or a convolutional torso is asked for where observations are no
-        images.
+      InputError: the heads do not divide the layer, or the config has a convolutional torso, but observations are
+        not images.
     """
     check_torso(config, observation_shape)
     if config.hidden_size % config.num_heads != 0:

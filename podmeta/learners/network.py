@@ -39,7 +39,7 @@ def read_out(hidden: Float[Array, "*time hidden_size"], num_actions: int, num_po
 
 
 def check_torso(config: MemoryConfig, observation_shape: tuple[int, ...]) -> None:
-    """Raises an `InputError` where a convolutional torso is asked for and observations are no images."""
+    """Raises an `InputError` if the config has a convolutional torso, but observations are not images."""
     if config.torso == "impala" and len(observation_shape) != 3:
         raise InputError(
             f"learner.torso=impala is for images, and an observation here has the shape {list(observation_shape)}: "

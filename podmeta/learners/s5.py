@@ -67,7 +67,7 @@ def make_s5_learner(
     """Builds the learner for one shape of observation and number of actions, as `make_recurrent_learner`.
 
     Raises:
-      InputError: a convolutional torso is asked for where observations are no images.
+      InputError: the config has a convolutional torso, but observations are not images.
     """
     check_torso(config, observation_shape)
 

@@ -105,15 +105,15 @@ class GradientLoop(OuterLoop):
             outputs, learner_state = inner_loop.learner_unroll(meta_params, learner_state, inputs)
             return learner_state, outputs
 
+        def append(leaf: Array, final: Array) -> Array:
+            return jnp.append(leaf, final[None], axis=0)
+
         inputs, chunk_length = trajectory.experience.learner_input, self.config.remat_chunk
-        has_state = bool(jax.tree.leaves(trajectory.learner_state))
-        if not has_state or (inner_loop.learner_unroll is not None and chunk_length == 0):
-            inputs = jax.tree.map(
-                lambda leaf, last: jnp.append(leaf, last[None], axis=0), inputs, trajectory.final_input
-            )
-            if has_state:
-                return run(trajectory.learner_state, inputs)[1]
-            return jax.vmap(lambda learner_input: step(trajectory.learner_state, learner_input)[1])(inputs)
+        all_inputs = jax.tree.map(append, inputs, trajectory.final_input)
+        if not jax.tree.leaves(trajectory.learner_state):
+            return jax.vmap(lambda learner_input: step(trajectory.learner_state, learner_input)[1])(all_inputs)
+        if chunk_length == 0 and inner_loop.learner_unroll is not None:
+            return run(trajectory.learner_state, all_inputs)[1]
         if chunk_length == 0:
             learner_state, outputs = run(trajectory.learner_state, inputs)
         else:
@@ -121,7 +121,7 @@ class GradientLoop(OuterLoop):
             learner_state, outputs = jax.lax.scan(jax.checkpoint(run), trajectory.learner_state, in_chunks)
             outputs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
         _, final_output = step(learner_state, trajectory.final_input)
-        return jax.tree.map(lambda leaf, final: jnp.append(leaf, final[None], axis=0), outputs, final_output)
+        return jax.tree.map(append, outputs, final_output)
 
     @property
     def optimiser(self) -> MetaOptimiser:

@@ -10,12 +10,11 @@ from typing import NamedTuple
 import dm_env
 import jax
 import jax.numpy as jnp
-from dm_env import specs
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from podmeta.environments.base import Action, Environment, restart, transition
-from podmeta.environments.jax.grid import MOVES_AND_STAY, Grid, move, position_one_hot
-from podmeta.errors import InputError
+from podmeta.environments.base import Action, restart, transition
+from podmeta.environments.jax.grid import MOVES_AND_STAY, move, position_one_hot
+from podmeta.environments.jax.room import Room
 
 
 class DarkRoomState(NamedTuple):
@@ -30,7 +29,7 @@ class DarkRoomState(NamedTuple):
     steps: Int[Array, ""]
 
 
-class DarkRoom(Environment[Int[Array, ""], DarkRoomState]):
+class DarkRoom(Room[Int[Array, ""], DarkRoomState]):
     """A goal on any cell of a room, drawn per lifetime. The task is its cell, row * width + column.
 
     The agent moves up, down, left or right or stays, and a wall stops it. A step that ends on the goal pays 1, and any
@@ -43,20 +42,7 @@ class DarkRoom(Environment[Int[Array, ""], DarkRoomState]):
 
     The reward of the next step is known here, but it is no measure of an action's regret, because an action counts for
     what follows it. So `expected_rewards` says nothing, as in other environments with a state.
-
-    Args:
-      height: rows, at least 1.
-      width: columns, at least 1.
-      episode_length: steps in an episode, at least 1.
-
-    Raises:
-      InputError: one of them is too small.
     """
-
-    def __init__(self, height: int, width: int, episode_length: int):
-        check_room(height, width, episode_length)
-        self.grid = Grid(height, width, torus=False)
-        self.episode_length = episode_length
 
     @property
     def start(self) -> int:
@@ -67,14 +53,6 @@ class DarkRoom(Environment[Int[Array, ""], DarkRoomState]):
     def num_tasks(self) -> int:
         """Every cell may be the goal."""
         return self.grid.num_cells
-
-    def observation_spec(self) -> specs.BoundedArray:
-        """[height + width], zeros and ones."""
-        return specs.BoundedArray((self.grid.height + self.grid.width,), "float32", 0.0, 1.0, "observation")
-
-    def action_spec(self) -> specs.DiscreteArray:
-        """Up, down, left, right, stay."""
-        return specs.DiscreteArray(len(MOVES_AND_STAY), name="action")
 
     def sample_task(self, key: PRNGKeyArray) -> Int[Array, ""]:
         """Draws the goal."""
@@ -97,10 +75,3 @@ class DarkRoom(Environment[Int[Array, ""], DarkRoomState]):
         return DarkRoomState(agent, steps), transition(
             agent == task, observation, truncated=steps == self.episode_length
         )
-
-
-def check_room(height: int, width: int, episode_length: int) -> None:
-    """Raises an `InputError` for sizes that make no room, or no episode."""
-    for name, value in (("height", height), ("width", width), ("episode_length", episode_length)):
-        if value < 1:
-            raise InputError(f"environment.{name} is {value}: make it 1 or more")

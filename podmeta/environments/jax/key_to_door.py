@@ -11,12 +11,11 @@ from typing import NamedTuple
 import dm_env
 import jax
 import jax.numpy as jnp
-from dm_env import specs
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-from podmeta.environments.base import Action, Environment, restart, transition
-from podmeta.environments.jax.dark_room import check_room
-from podmeta.environments.jax.grid import MOVES_AND_STAY, Grid, move, position_one_hot
+from podmeta.environments.base import Action, restart, transition
+from podmeta.environments.jax.grid import MOVES_AND_STAY, move, position_one_hot
+from podmeta.environments.jax.room import Room
 
 
 class KeyToDoorTask(NamedTuple):
@@ -47,7 +46,7 @@ class KeyToDoorState(NamedTuple):
     steps: Int[Array, ""]
 
 
-class KeyToDoor(Environment[KeyToDoorTask, KeyToDoorState]):
+class KeyToDoor(Room[KeyToDoorTask, KeyToDoorState]):
     """A key and a door on any two cells of a room, drawn per lifetime.
 
     The agent moves up, down, left or right or stays, and a wall stops it. The first step of an episode that ends on the
@@ -57,54 +56,33 @@ class KeyToDoor(Environment[KeyToDoorTask, KeyToDoorState]):
 
     `episode_length` truncates an episode, and nothing else ends it. The step after its last one is the reset, so an
     episode takes episode_length + 1 env steps of a lifetime. Every episode starts on a cell drawn anew.
-
-    Args:
-      height: rows, at least 1.
-      width: columns, at least 1.
-      episode_length: steps in an episode, at least 1.
-
-    Raises:
-      InputError: one of them is too small.
     """
-
-    def __init__(self, height: int, width: int, episode_length: int):
-        check_room(height, width, episode_length)
-        self._grid = Grid(height, width, torus=False)
-        self._episode_length = episode_length
 
     @property
     def num_tasks(self) -> int:
         """Every cell for the key, times every cell for the door."""
-        return self._grid.num_cells**2
-
-    def observation_spec(self) -> specs.BoundedArray:
-        """[height + width], zeros and ones."""
-        return specs.BoundedArray((self._grid.height + self._grid.width,), "float32", 0.0, 1.0, "observation")
-
-    def action_spec(self) -> specs.DiscreteArray:
-        """Up, down, left, right, stay."""
-        return specs.DiscreteArray(len(MOVES_AND_STAY), name="action")
+        return self.grid.num_cells**2
 
     def sample_task(self, key: PRNGKeyArray) -> KeyToDoorTask:
         """Draws where the key and the door are."""
-        return KeyToDoorTask(*jax.random.randint(key, (2,), 0, self._grid.num_cells))
+        return KeyToDoorTask(*jax.random.randint(key, (2,), 0, self.grid.num_cells))
 
     def reset(self, key: PRNGKeyArray, task: KeyToDoorTask) -> tuple[KeyToDoorState, dm_env.TimeStep]:
         """Starts an episode on any cell, without the key and with the door closed."""
         del task
-        agent = jax.random.randint(key, (), 0, self._grid.num_cells)
+        agent = jax.random.randint(key, (), 0, self.grid.num_cells)
         state = KeyToDoorState(agent, jnp.zeros((), bool), jnp.zeros((), bool), jnp.int32(0))
-        return state, restart(position_one_hot(self._grid, agent))
+        return state, restart(position_one_hot(self.grid, agent))
 
     def step(
         self, key: PRNGKeyArray, task: KeyToDoorTask, state: KeyToDoorState, action: Action
     ) -> tuple[KeyToDoorState, dm_env.TimeStep]:
         """Moves the agent, and pays for the key, or for the door once it has the key."""
         del key
-        agent = move(self._grid, state.agent, jnp.asarray(MOVES_AND_STAY)[action])
+        agent = move(self.grid, state.agent, jnp.asarray(MOVES_AND_STAY)[action])
         takes_key = (agent == task.key) & ~state.has_key
         opens = (agent == task.door) & state.has_key & ~state.is_open
         steps = state.steps + 1
         after = KeyToDoorState(agent, state.has_key | takes_key, state.is_open | opens, steps)
-        observation = position_one_hot(self._grid, agent)
-        return after, transition(takes_key | opens, observation, truncated=steps == self._episode_length)
+        observation = position_one_hot(self.grid, agent)
+        return after, transition(takes_key | opens, observation, truncated=steps == self.episode_length)
