@@ -6,7 +6,7 @@ always do so.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -38,6 +38,13 @@ def own_types() -> Iterator[None]:
     """
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+
+
+def use_own_types_in(methods: Iterable[str], cls: type) -> None:
+    """Applies `own_types` to those of these methods that a class defines itself, for `__init_subclass__`."""
+    for name in methods:
+        if name in vars(cls):
+            setattr(cls, name, own_types()(vars(cls)[name]))
 
 
 @contextlib.contextmanager

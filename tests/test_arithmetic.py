@@ -34,6 +34,7 @@ from podmeta.learners.base import LearnerInput
 from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import make_learner
 from podmeta.outer.base import Entry, InstanceSettings
+from podmeta.outer.evolution import Evolution
 from podmeta.outer.registry import make_outer_loop
 from podmeta.outer.shaping import SHAPINGS
 
@@ -199,10 +200,22 @@ OUTER_LOOPS = {
 }
 
 
-@pytest.mark.parametrize("name", list(OUTER_LOOPS))
+class OwnOuterLoop(Evolution):
+    """A user's outer loop, which knows nothing of podmeta's arithmetic."""
+
+    def update(self, state, draws, summaries, axis_name):
+        state, metrics = super().update(state, draws, summaries, axis_name)
+        return state, metrics | {"half_the_sum": jnp.arange(self.num_slots).sum() * 0.5}
+
+
+@pytest.mark.parametrize("name", [*OUTER_LOOPS, "the user's own"])
 def test_an_outer_loop_computes_as_it_does_without(name):
     inner_loop = build_inner_loop(RecurrentConfig(hidden_size=3), ENVIRONMENTS["random_mdp"])
-    outer_loop = make_outer_loop(OUTER_LOOPS[name], (Entry("e", inner_loop, 1, 1.0),), 10, 0)
+    stage = (Entry("e", inner_loop, 1, 1.0),), 10, 0
+    if name in OUTER_LOOPS:
+        outer_loop = make_outer_loop(OUTER_LOOPS[name], *stage)
+    else:
+        outer_loop = OwnOuterLoop(OUTER_LOOPS["evolution"], *stage)
     settings = InstanceSettings(jnp.uint32(0), jnp.float32(0.1), jnp.float32(0.1))
     slots = jnp.arange(outer_loop.num_slots)
     rollout = Rollout(outer_loop)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from dm_env import specs
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
-from podmeta.arithmetic import own_types
+from podmeta.arithmetic import use_own_types_in
 
 Task = TypeVar("Task")
 EnvironmentState = TypeVar("EnvironmentState")
@@ -36,9 +36,7 @@ class Environment(abc.ABC, Generic[Task, EnvironmentState]):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name in _COMPUTED:
-            if name in vars(cls):
-                setattr(cls, name, own_types()(vars(cls)[name]))
+        use_own_types_in(_COMPUTED, cls)
 
     @property
     def episodes_end(self) -> bool:

@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from podmeta.arithmetic import own_types
 from podmeta.config.schema import ActorCriticConfig
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
@@ -74,7 +73,6 @@ class ActorCritic(GradientLoop):
 
     config: ActorCriticConfig
 
-    @own_types()
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> ActorCriticState:
         """The given or a fresh θ, and a fresh optimiser and statistics."""
         if meta_params is None:
@@ -91,7 +89,6 @@ class ActorCritic(GradientLoop):
         """The state without optimiser and statistics."""
         return state._replace(optimiser_state=(), value_statistics=())
 
-    @own_types()
     def update(
         self,
         state: ActorCriticState,

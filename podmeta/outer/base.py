@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt32
 
+from podmeta.arithmetic import use_own_types_in
 from podmeta.config.schema import OuterLoopConfig
 from podmeta.inner_loop import Experience, InnerLoop
 from podmeta.keys import make_key
@@ -26,6 +27,7 @@ Draw: TypeAlias = PyTree  # what a slot draws from the seed, such as noise
 Summaries: TypeAlias = PyTree  # what slots contribute to an update, [num_slots, ...]
 Metrics = dict[str, Array]  # by name, as in metrics.jsonl; each []
 
+_COMPUTED = ("init", "actor_view", "draw", "actor_params", "lifetime_keys", "summarise", "update")
 _META_PARAMS = 0  # what the key of a fresh θ is for; outer loops number their own purposes from 1
 
 
@@ -79,6 +81,8 @@ class Trajectory(NamedTuple):
 class OuterLoop(abc.ABC):
     """An outer loop, for one stage of one θ. Its functions are pure; all except `update` are for one slot.
 
+    Those of subclasses compute in podmeta's arithmetic, whatever a user's program has set.
+
     Attributes:
       config: its config.
       entries: the environments.
@@ -97,6 +101,10 @@ class OuterLoop(abc.ABC):
     num_members: ClassVar[int]
     uses_actor_outputs: ClassVar[bool]
     requires_on_policy: ClassVar[bool]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        use_own_types_in(_COMPUTED, cls)
 
     @property
     def num_slots(self) -> int:

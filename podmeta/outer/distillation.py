@@ -10,36 +10,18 @@ up for what the term does wrong, and has little to say in tasks where that diffe
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from podmeta.arithmetic import own_types
 from podmeta.config.schema import DistillationConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, Trajectory, entry_weights, fresh_meta_params
 from podmeta.outer.collectives import mean_and_stack_over_devices
 from podmeta.outer.gradient_loop import GradientLoop
-
-
-class DistillationState(NamedTuple):
-    """All that distillation carries from one update to the next, lifetimes left out.
-
-    Attributes:
-      meta_params: θ.
-      optimiser_state: the optimiser's.
-      update: [] updates done, over all stages.
-      settings: seed, and learning rate before its schedule.
-    """
-
-    meta_params: MetaParams
-    optimiser_state: optax.OptState
-    update: Int[Array, ""]
-    settings: InstanceSettings
+from podmeta.outer.meta_optimiser import OptimisedState
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,22 +30,20 @@ class Distillation(GradientLoop):
 
     config: DistillationConfig
 
-    @own_types()
-    def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> DistillationState:
+    def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> OptimisedState:
         """θ, fresh unless it is given, and an optimiser that has seen nothing."""
         if meta_params is None:
             meta_params = fresh_meta_params(self.entries, settings)
         optimiser_state = self.optimiser.init(meta_params, settings.learning_rate)
-        return DistillationState(meta_params, optimiser_state, jnp.array(self.first_update, jnp.int32), settings)
+        return OptimisedState(meta_params, optimiser_state, jnp.array(self.first_update, jnp.int32), settings)
 
-    def actor_view(self, state: DistillationState) -> DistillationState:
+    def actor_view(self, state: OptimisedState) -> OptimisedState:
         """The state without the optimiser's."""
         return state._replace(optimiser_state=())
 
-    @own_types()
     def update(
-        self, state: DistillationState, draws: tuple[()], summaries: tuple[Trajectory, ...], axis_name: str | None
-    ) -> tuple[DistillationState, Metrics]:
+        self, state: OptimisedState, draws: tuple[()], summaries: tuple[Trajectory, ...], axis_name: str | None
+    ) -> tuple[OptimisedState, Metrics]:
         """One gradient step on the trajectories [num_slots, lifetimes, ...] of every entry."""
         del draws
 
@@ -84,7 +64,7 @@ class Distillation(GradientLoop):
         meta_params, optimiser_state = jax.tree.map(
             lambda new, old: jnp.where(is_finite, new, old), tuple(after), before
         )
-        state = DistillationState(meta_params, optimiser_state, state.update + 1, state.settings)
+        state = OptimisedState(meta_params, optimiser_state, state.update + 1, state.settings)
         return state, metrics | step_metrics
 
     def _entry_metrics(self, entry: Entry, meta_params: MetaParams, trajectories: Trajectory) -> Metrics:

@@ -16,15 +16,12 @@ update covers every part of a lifetime.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from podmeta.arithmetic import own_types
 from podmeta.config.schema import EvolutionConfig
 from podmeta.errors import InputError
 from podmeta.inner_loop import Experience
@@ -32,7 +29,7 @@ from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.outer.base import Entry, InstanceSettings, Metrics, OuterLoop, Trajectory, entry_weights, fresh_meta_params
 from podmeta.outer.collectives import sum_over_devices
-from podmeta.outer.meta_optimiser import MetaOptimiser
+from podmeta.outer.meta_optimiser import MetaOptimiser, OptimisedState
 from podmeta.outer.moments import moments_of
 from podmeta.outer.optimisers import make_schedule_factor
 from podmeta.outer.perturbations import (
@@ -51,22 +48,6 @@ _NOISE, _LIFETIMES = 1, 2  # what a key is for
 _SIGNS = np.array([1.0, -1.0], np.float32)  # of the members of a pair
 
 
-class EvolutionState(NamedTuple):
-    """The state of evolution between generations.
-
-    Attributes:
-      meta_params: θ.
-      optimiser_state: the optimiser's.
-      update: [] generations done, over all stages.
-      settings: seed, and learning rate and σ before their schedules.
-    """
-
-    meta_params: MetaParams
-    optimiser_state: optax.OptState
-    update: Int[Array, ""]
-    settings: InstanceSettings
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evolution(OuterLoop):
     """Evolution, whose slots are antithetic pairs."""
@@ -82,38 +63,33 @@ class Evolution(OuterLoop):
         """By entry; whole lifetimes unless `unroll_length` is set."""
         return tuple(self.config.unroll_length or entry.inner_loop.lifetime_length for entry in self.entries)
 
-    @own_types()
-    def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> EvolutionState:
+    def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> OptimisedState:
         """The given or a fresh θ, and a fresh optimiser."""
         if meta_params is None:
             meta_params = fresh_meta_params(self.entries, settings)
         optimiser_state = self._optimiser.init(meta_params, settings.learning_rate)
-        return EvolutionState(meta_params, optimiser_state, jnp.array(self.first_update, jnp.int32), settings)
+        return OptimisedState(meta_params, optimiser_state, jnp.array(self.first_update, jnp.int32), settings)
 
-    def actor_view(self, state: EvolutionState) -> EvolutionState:
+    def actor_view(self, state: OptimisedState) -> OptimisedState:
         """The state without the optimiser."""
         return state._replace(optimiser_state=())
 
-    @own_types()
-    def draw(self, state: EvolutionState, slot: Int[Array, ""]) -> Perturbation:
+    def draw(self, state: OptimisedState, slot: Int[Array, ""]) -> Perturbation:
         """ε of a pair: the same on every device, and for a whole lifetime; 0 for parameters that do not evolve."""
         noise = sample_noise(self._key(state, _NOISE, state.update, slot), state.meta_params, self.config.noise_rank)
         return only(self.config.evolved, state.meta_params, noise) if self.config.evolved else noise
 
-    @own_types()
-    def actor_params(self, state: EvolutionState, draw: Perturbation, member: Int[Array, ""]) -> MetaParams:
+    def actor_params(self, state: OptimisedState, draw: Perturbation, member: Int[Array, ""]) -> MetaParams:
         """θ + σ ε for the first member of a pair, and θ - σ ε for the second."""
         return perturb(state.meta_params, draw, jnp.asarray(_SIGNS)[member] * self._noise_std(state))
 
-    @own_types()
     def lifetime_keys(
-        self, state: EvolutionState, update: Int[Array, ""], slot: Int[Array, ""]
+        self, state: OptimisedState, update: Int[Array, ""], slot: Int[Array, ""]
     ) -> tuple[Key[Array, "_"], ...]:
         """By entry, the keys [lifetimes] of the lifetimes that both members of a pair live."""
         keys = jax.random.split(self._key(state, _LIFETIMES, update, slot), len(self.entries))
         return tuple(jax.random.split(k, entry.lifetimes) for k, entry in zip(keys, self.entries, strict=True))
 
-    @own_types()
     def summarise(self, trajectories: tuple[Trajectory, ...]) -> Float[Array, "num_members num_entries"]:
         """The fitness of both members of a pair in each environment, which is all that devices exchange."""
         fitness = [
@@ -122,14 +98,13 @@ class Evolution(OuterLoop):
         ]
         return jnp.stack(fitness, axis=1)
 
-    @own_types()
     def update(
         self,
-        state: EvolutionState,
+        state: OptimisedState,
         draws: Perturbation,
         summaries: Float[Array, "num_slots num_members num_entries"],
         axis_name: str | None,
-    ) -> tuple[EvolutionState, Metrics]:
+    ) -> tuple[OptimisedState, Metrics]:
         """One optimiser step along the gradient of the whole population."""
         population, first_slot = _gather(summaries, axis_name)
         weights = jnp.tensordot(self._shaped(population), entry_weights(self.entries), axes=1)
@@ -140,7 +115,7 @@ class Evolution(OuterLoop):
             state.meta_params, state.optimiser_state, descent, state.settings.learning_rate, state.update
         )
         metrics |= self._population_metrics(population) | {"noise_std": self._noise_std(state)}
-        return EvolutionState(meta_params, optimiser_state, state.update + 1, state.settings), metrics
+        return OptimisedState(meta_params, optimiser_state, state.update + 1, state.settings), metrics
 
     def _fitness(self, entry: Entry, trajectory: Trajectory) -> Float[Array, ""]:
         """What an unroll of one lifetime adds to the fitness.
@@ -211,11 +186,11 @@ class Evolution(OuterLoop):
     def _optimiser(self) -> MetaOptimiser:
         return MetaOptimiser(self.config, self.num_updates, self.first_update, weight_decay=self.config.weight_decay)
 
-    def _noise_std(self, state: EvolutionState) -> Float[Array, ""]:
+    def _noise_std(self, state: OptimisedState) -> Float[Array, ""]:
         factor = make_schedule_factor(self.config.noise_std_schedule, self.num_updates)
         return state.settings.noise_std * factor(state.update - self.first_update)
 
-    def _key(self, state: EvolutionState, purpose: int, update: Int[Array, ""], pair: Int[Array, ""]) -> PRNGKeyArray:
+    def _key(self, state: OptimisedState, purpose: int, update: Int[Array, ""], pair: Int[Array, ""]) -> PRNGKeyArray:
         """The key of a pair for its lifetime in an update. It depends on no device and no other pair.
 
         Lifetimes are counted from `first_update` and never outnumber updates, so no stage uses another stage's keys.

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
-from podmeta.arithmetic import own_types
 from podmeta.config.schema import GradientConfig
 from podmeta.errors import InputError
 from podmeta.inner_loop import InnerLoop
@@ -48,7 +47,6 @@ class GradientLoop(OuterLoop):
         del draw, member
         return state.meta_params
 
-    @own_types()
     def lifetime_keys(
         self, state: OuterState, update: Int[Array, ""], slot: Int[Array, ""]
     ) -> tuple[Key[Array, "_"], ...]:

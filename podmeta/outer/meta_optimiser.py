@@ -9,8 +9,24 @@ from jaxtyping import Array, Float, Int
 
 from podmeta.config.schema import MetaOptimiserConfig
 from podmeta.learners.base import MetaParams
-from podmeta.outer.base import Metrics
+from podmeta.outer.base import InstanceSettings, Metrics
 from podmeta.outer.optimisers import check_optimiser, make_optimiser, make_schedule_factor
+
+
+class OptimisedState(NamedTuple):
+    """The state between updates of an outer loop that carries only θ and its optimiser, without lifetimes.
+
+    Attributes:
+      meta_params: θ.
+      optimiser_state: the optimiser's.
+      update: [] updates done, over all stages.
+      settings: seed, and learning rate and σ before their schedules.
+    """
+
+    meta_params: MetaParams
+    optimiser_state: optax.OptState
+    update: Int[Array, ""]
+    settings: InstanceSettings
 
 
 class AveragedState(NamedTuple):
