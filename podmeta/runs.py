@@ -33,6 +33,7 @@ from podmeta.storage.meta_params_id import newest_meta_params, summary_of
 from podmeta.storage.run_files import CurveRow, EvaluationRow, MetricsRow, Summary, read_curves, read_metrics
 from podmeta.storage.trust import RunJob, read_run
 from podmeta.training.export import learned_algorithm_of
+from podmeta.training.header import header_lines
 from podmeta.training.loop import train as train_job
 from podmeta.training.meta_params import restore_meta_params
 
@@ -82,6 +83,8 @@ def train(*job: str | JobConfig) -> "Run":
     """
     with _settings_of(_composed(job)) as composed:
         composed = with_known_kinds(composed, [word for word in job if isinstance(word, str)])
+        for line in header_lines(composed):
+            _show(line)
         result = train_job(composed, _show)
     if result.stopped_by is not None:
         _show(f"stopped by {result.stopped_by} at update {result.update} of {composed.num_updates}")

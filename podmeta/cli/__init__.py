@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _RESULTS_IN_FILES = ("train", "evaluate", "report", "export")
 """Commands whose results are files, so that lost output is not a failure."""
 
-_PRINT_ONLY = ("-c", "--cfg", "--dry-run")
+_PRINT_ONLY = ("-c", "--cfg", "--dry-run", "-h", "--help")
 """Flags with which these commands only print."""
 
 
@@ -55,13 +55,16 @@ def _run_as_process(arguments: list[str], interruption: "Interruption") -> int:
     _explain_crashes()
     output = protect_streams()
     end_with_parent()
+    prints_only = any(word.startswith(_PRINT_ONLY) for word in arguments)
+    if arguments[:1] == ["train"] and not prints_only:
+        # Before the seconds that imports take.
+        print("podmeta: composing the job, then starting JAX", file=sys.stderr, flush=True)
     interruption.advice = f"no file is left half written; to start again: {shlex.join(['podmeta', *arguments])}"
     from podmeta.cli.commands import run
 
     code = run(arguments, interruption)
     interruption.advice = "the command had come to its end"
     sys.stdout.flush()
-    prints_only = any(word.startswith(_PRINT_ONLY) for word in arguments)
     result_is_lost = prints_only or not set(arguments[:1]) & set(_RESULTS_IN_FILES)
     if output.error is not None and code == 0 and result_is_lost:
         print(f"failed: the output could not be written: {output.error.strerror}", file=sys.stderr)

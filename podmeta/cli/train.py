@@ -123,9 +123,13 @@ def _train(call: Call) -> None:
     from podmeta.environments.kinds import with_known_kinds
     from podmeta.evaluation.done import is_tested
     from podmeta.evaluation.run import check_files, check_settings, evaluate_run
+    from podmeta.training.header import header_lines
     from podmeta.training.loop import train as train_job
 
     job = with_known_kinds(job, call.words)
+    if is_first():
+        for line in header_lines(job):
+            call.tell(line)
     if job.evaluation.enabled:
         check_settings(job)
         if job.run_dir:
@@ -143,11 +147,26 @@ def _train(call: Call) -> None:
                 f"nothing left to test: the meta-test of this θ is in {result.run_path / 'evaluation.jsonl'}; "
                 f"{test_again} repeats it"
             )
-            return
-        call.interruption.advice = (
-            f"θ and what the meta-test has measured so far are in {result.run_path}; to resume: {test_again}"
-        )
-        evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, PlainConsole())
+        else:
+            call.interruption.advice = (
+                f"θ and what the meta-test has measured so far are in {result.run_path}; to resume: {test_again}"
+            )
+            evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, PlainConsole())
+    if result.stopped_by is None and is_first():
+        _tell_next(call, result.run_path)
+
+
+def _tell_next(call: Call, run_path: Path) -> None:
+    """Shows what one does with a trained run."""
+    from podmeta.config.paths import to_paste
+
+    run = to_paste("run", run_path)
+    for command in (
+        f"evaluate {run} suite=in_distribution",
+        f"report {run} to=report.html",
+        f"export {run} {to_paste('to', run_path.name + '.npz')}",
+    ):
+        call.tell(f"next: podmeta {command}")
 
 
 def _go_on(run_path: Path, words: list[str], flags: Sequence[str] = ()) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.console import Console
 from podmeta.config.resolve import EvaluationSetting
 from podmeta.config.schema import BanditConfig, JobConfig, LearnerConfig
 from podmeta.config.suites import EXPERIMENT, Suite, experiment_suite, row_setting
+from podmeta.config.titles import environment_title
 from podmeta.environments.kinds import with_known_settings
 from podmeta.errors import InputError
 from podmeta.evaluation.baselines.contenders import (
@@ -30,6 +32,7 @@ from podmeta.evaluation.counts import count_verdicts, counts_in_lines
 from podmeta.evaluation.curves import curve_rows
 from podmeta.evaluation.learning_curve import draw_learning_curves
 from podmeta.evaluation.meta_test import STEP_TIME, meta_test, tabulate
+from podmeta.evaluation.progress import show_settings
 from podmeta.evaluation.rollouts import Lifetimes, scored_by_failures
 from podmeta.evaluation.step_time import microseconds_per_step
 from podmeta.evaluation.table import make_suite_tables, make_table
@@ -130,7 +133,9 @@ def evaluate_run(
         )
     rows: list[EvaluationRow] = []
     measured_by_setting: dict[str, dict[str, Lifetimes]] = {}
-    for test, kept in zip(tests, rows_there, strict=True):
+    at_work = show_settings([test.title for test in tests], sys.stderr, job.logging.progress)
+    for number in at_work:
+        test, kept = tests[number], rows_there[number]
         if kept:
             rows += kept
             continue
@@ -140,7 +145,7 @@ def evaluate_run(
         _write_rows(run_path / CURVES, own_curves, read_curves(run_path, ignore))
         _write_rows(run_path / EVALUATION, own_rows, read_evaluation(run_path, ignore))
         rows += own_rows
-        measured_by_setting[", ".join(f"{key}={value}" for key, value in test.row_setting.items())] = measured
+        measured_by_setting[test.words] = measured
         # Every setting has programs of its own. Each holds hundreds of memory maps, of which Linux allows 65,530.
         jax.clear_caches()
     if suite.name == EXPERIMENT:
@@ -170,6 +175,16 @@ class _Test(NamedTuple):
     def row_setting(self) -> dict[str, Any]:
         """What its rows call the setting."""
         return row_setting(self.setting, self.instance)
+
+    @property
+    def words(self) -> str:
+        """The same in words."""
+        return ", ".join(f"{key}={value}" for key, value in self.row_setting.items())
+
+    @property
+    def title(self) -> str:
+        """The environment and the setting."""
+        return f"{environment_title(self.setting.environment)}, {self.words}"
 
 
 def _measure(

@@ -65,3 +65,14 @@ def test_a_command_that_fails_in_an_unforeseen_way_shows_where(monkeypatch, caps
     monkeypatch.setattr("podmeta.config.compose.compose_job", lambda overrides: {}["nothing"])
     assert main(["train"]) == 1
     assert "KeyError: 'nothing'" in capsys.readouterr().err
+
+
+def test_training_says_that_it_starts_before_it_imports_anything_slow():
+    command = [sys.executable, "-X", "importtime", "-m", "podmeta", "train", "experiment=nothing"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+    before, line, after = done.stderr.partition("podmeta: composing the job, then starting JAX\n")
+    assert line and done.returncode == 2
+    imported = {row.rpartition("|")[2].strip() for row in before.splitlines()}
+    assert "podmeta.utf8" in imported
+    assert not imported & {"jax", "numpy", "hydra", "omegaconf", "rich.console"}
+    assert "error: experiment=nothing does not exist" in after

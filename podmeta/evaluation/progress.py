@@ -1,0 +1,47 @@
+"""Shows which setting a meta-test is at: a live bar on a terminal, a line per setting elsewhere."""
+
+import os
+from collections.abc import Iterator
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+def show_settings(titles: list[str], stream: TextIO, enabled: bool = True) -> Iterator[int]:
+    """Yields the number of each setting, from 0, and shows meanwhile that it is being measured.
+
+    Args:
+      titles: of the settings.
+      stream: where to, commonly `sys.stderr`.
+      enabled: the config's `logging.progress`; False shows nothing.
+    """
+    titles = [_printable(title) for title in titles]
+    if enabled and stream.isatty() and os.environ.get("TERM") not in (None, "dumb", "unknown"):
+        yield from _with_bar(titles, stream)
+        return
+    for number, title in enumerate(titles):
+        if enabled:
+            print(f"meta-test {number + 1}/{len(titles)}: {title}", file=stream, flush=True)
+        yield number
+
+
+def _with_bar(titles: list[str], stream: TextIO) -> Iterator[int]:
+    bar = Progress(
+        TextColumn("meta-test {task.completed}/{task.total}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=Console(file=stream, force_terminal=True),
+    )
+    with bar:
+        task = bar.add_task("", total=len(titles))
+        for number, title in enumerate(titles):
+            bar.update(task, completed=number, description=title, refresh=True)
+            yield number
+        bar.update(task, completed=len(titles))
+
+
+def _printable(title: str) -> str:
+    """A text without control characters: a setting may be of somebody else's run."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in title)
