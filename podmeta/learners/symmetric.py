@@ -1,25 +1,25 @@
 """The symmetric learner, SymLA (Kirsch et al., AAAI 2022, arXiv 2109.10781).
 
-Take a dense network with K layers and put a small LSTM in the place of every weight. All LSTMs share one θ. They talk
-through messages: forward along the layer's outputs b, backward along its inputs a. One tick of layer k is
+In a dense network with K layers, a small LSTM takes the place of every weight. All LSTMs share one θ. They exchange
+messages: forward along the layer's outputs b, and backward along its inputs a. One tick of layer k is
 
     h_ab <- f_θ(h_ab, from_below_a, from_above_b, scalars, forward_b, backward_a)
     forward_b  = aggregate over a of F_θ(h_ab)
     backward_a = aggregate over b of G_θ(h_ab)
 
-where forward_b and backward_a, as inputs, are what the layer itself emitted at the tick before. θ has the same shapes
-for every number of observations and actions, and a permutation of either permutes the learner with it.
+where the inputs forward_b and backward_a are the layer's own messages of the previous tick. θ has the same shapes for
+every number of observations and actions, and a permutation of either permutes the learner with it.
 
-The fast form. f's input projection is linear, so it is made once per node (A + B products) and broadcast over the
-A x B LSTMs, and F and G, being linear, come after the aggregation. Only the hidden-to-hidden product is made for
-every LSTM. The plain form is podmeta.benchmarks.plain_symmetric, to which the tests hold this one.
+The fast form. The input projection of f is linear, so it is computed once per node (A + B products) and broadcast over
+the A x B LSTMs. F and G are linear, so they are applied after the aggregation. Only the hidden-to-hidden product is
+computed for every LSTM. The tests compare this form with the plain one, podmeta.benchmarks.plain_symmetric.
 
 Options add to these equations, for one layer (K = 1): further inputs of the LSTMs (`pair_memory`), a multiplicative
 read-out of the policy, a critic, and a hand-written rule (`online_rule`) as a permanent term of the policy,
 
     logit_b = rule_b + κ_n Σ_a observation_a G(h_ab)
 
-in which κ_n fades as the lifetime goes on. All numbers of the rule, κ and its fade are part of θ.
+where κ_n fades over the lifetime. All numbers of the rule, κ and its fade are part of θ.
 """
 
 import itertools
@@ -67,8 +67,8 @@ class LayerState(NamedTuple):
     Attributes:
       hidden: [A, B, hidden_size] hidden state of every LSTM.
       cell: [A, B, hidden_size] cell of every LSTM.
-      forward: [B, message_size] what the layer last sent up.
-      backward: [A, message_size] what the layer last sent down.
+      forward: [B, message_size] the layer's last forward message.
+      backward: [A, message_size] the layer's last backward message.
     """
 
     hidden: Float[Array, "A B hidden_size"]
@@ -78,11 +78,11 @@ class LayerState(NamedTuple):
 
 
 class RememberingState(NamedTuple):
-    """The state of a learner with options that need a memory. Without them it is the layers alone.
+    """The state of a learner with options that need a memory. Without them, the state is `layers` alone.
 
     Attributes:
-      layers: of every layer.
-      memory: what the options remember.
+      layers: the states of all layers.
+      memory: the memory of the options.
     """
 
     layers: tuple[LayerState, ...]
@@ -90,14 +90,14 @@ class RememberingState(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What a tick is given besides the layer and its neighbours; the same at every tick of an env step.
+    """The inputs of a tick besides the layer and its neighbours. They are the same at every tick of an env step.
 
     Attributes:
-      scalars: [num_scalars] what every LSTM is shown.
-      pairs: [A, B, num_features] what each LSTM is shown of its own pair of components; None for nothing.
+      scalars: [num_scalars] inputs of every LSTM.
+      pairs: [A, B, num_features] inputs of each LSTM about its own pair of components; None without such options.
       observation: [A] for the multiplicative read-out.
-      permanent: [B, num_policy_channels] the permanent term of the policy; None for none.
-      share: [] of the LSTMs in a policy with a permanent term, κ.
+      permanent: [B, num_policy_channels] the permanent term of the policy, if it has one.
+      share: [] κ, the share of the LSTMs in a policy with a permanent term.
     """
 
     scalars: Float[Array, "num_scalars"]

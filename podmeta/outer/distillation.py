@@ -1,12 +1,12 @@
 """Distillation: gradient meta-training against a teacher that knows the task (compare Rusu et al. 2016, 1511.06295).
 
-θ itself acts. Where an environment knows the expected advantage of every action, a teacher's policy is their softmax.
-An update looks at an unroll of every lifetime, runs the learner over it again from the learner state it began with,
-and follows the gradient of the teacher's cross-entropy with the learner's policy back through messages and states.
-The learner never sees the teacher, so what it is to imitate it must find out from rewards: it learns to learn.
+θ itself acts. The teacher's policy is the softmax of the expected advantages of all actions, which the environment must
+know. An update takes an unroll of every lifetime, reruns the learner over it from its initial learner state, and
+backpropagates the divergence of the learner's policy from the teacher's through messages and states. The learner never
+sees the teacher, so it must find out from rewards what to imitate: it learns to learn.
 
-A policy with a permanent term may imitate the teacher with it or `without_base`. With it, the learned part only makes
-up for what the term does wrong, and has little to say in tasks where that differs.
+If the policy has a permanent term, either the whole policy imitates the teacher, or (`without_base`) the learned part
+alone does. In a whole policy, the learned part only corrects the mistakes that the term makes on the tasks of training.
 """
 
 import dataclasses
@@ -26,19 +26,19 @@ from podmeta.outer.meta_optimiser import OptimisedState
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Distillation(GradientLoop):
-    """Distillation, whose slots are lifetimes: of each entry, as many as it asks for."""
+    """Distillation. A slot is the lifetimes of each entry, usually one."""
 
     config: DistillationConfig
 
     def init(self, settings: InstanceSettings, meta_params: MetaParams | None = None) -> OptimisedState:
-        """θ, fresh unless it is given, and an optimiser that has seen nothing."""
+        """The given or a fresh θ, and a fresh optimiser."""
         if meta_params is None:
             meta_params = fresh_meta_params(self.entries, settings)
         optimiser_state = self.optimiser.init(meta_params, settings.learning_rate)
         return OptimisedState(meta_params, optimiser_state, jnp.array(self.first_update, jnp.int32), settings)
 
     def actor_view(self, state: OptimisedState) -> OptimisedState:
-        """The state without the optimiser's."""
+        """The state without the optimiser."""
         return state._replace(optimiser_state=())
 
     def update(
@@ -59,7 +59,7 @@ class Distillation(GradientLoop):
         (gradient, metrics), _ = mean_and_stack_over_devices((gradient, self._metrics(by_entry)), (), axis_name)
         before = (state.meta_params, state.optimiser_state)
         *after, step_metrics = self.optimiser.step(*before, gradient, state.settings.learning_rate, state.update)
-        # One lifetime whose gradient is not finite must not spoil θ: the whole step is left out.
+        # If the gradient of one lifetime is not finite, the step is skipped, so that θ stays finite.
         is_finite = jnp.isfinite(step_metrics["gradient_norm"])
         meta_params, optimiser_state = jax.tree.map(
             lambda new, old: jnp.where(is_finite, new, old), tuple(after), before
@@ -89,7 +89,7 @@ class Distillation(GradientLoop):
         }
 
     def _metrics(self, by_entry: list[Metrics]) -> Metrics:
-        """The metrics of all entries: their weighted means, and with several entries each of them by name."""
+        """The weighted means of the metrics of all entries; with several entries, also those of each entry by name."""
         weights = entry_weights(self.entries)
         metrics = {name: jnp.dot(weights, jnp.stack([m[name] for m in by_entry])) for name in by_entry[0]}
         if len(self.entries) > 1:
@@ -105,7 +105,7 @@ def teacher_divergence(
 ) -> Float[Array, "*batch"]:
     """KL(teacher, learner), where the teacher's policy is softmax(sharpness * advantages).
 
-    It is their cross-entropy less the teacher's entropy, which no θ changes, so that a perfect learner has 0.
+    It is their cross-entropy minus the teacher's entropy, which does not depend on θ. So a perfect learner has 0.
     """
     teacher = jax.nn.log_softmax(sharpness * advantages)
     return jnp.sum(jnp.exp(teacher) * (teacher - log_probs), axis=-1)
@@ -119,7 +119,7 @@ def make_distillation(
     `first_update` is the number of updates that earlier stages have done.
 
     Raises:
-      InputError: an environment has no teacher, a lifetime does not divide into unrolls, or an unroll into chunks, or
+      InputError: an environment has no teacher, a lifetime does not divide into unrolls or an unroll into chunks, or
         the optimiser does not work.
     """
     for entry in entries:
