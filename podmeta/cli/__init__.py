@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 
 from podmeta.utf8 import restart_in_utf8_mode
 
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
       arguments: the words after `podmeta`. None takes those of this process, and takes care of its signals and
         standard streams.
     """
+    began = time.time()
     try:
         if arguments is None:
             # Python drops a KeyboardInterrupt that is raised in a callback of its import system, so Ctrl-C waits.
@@ -40,13 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted: nothing had started", file=sys.stderr)
         return 130
     if arguments is None:
-        return _run_as_process(sys.argv[1:], interruption)
+        return _run_as_process(sys.argv[1:], interruption, began)
     from podmeta.cli.commands import run
 
-    return run(arguments, interruption)
+    return run(arguments, interruption, began)
 
 
-def _run_as_process(arguments: list[str], interruption: "Interruption") -> int:
+def _run_as_process(arguments: list[str], interruption: "Interruption", began: float) -> int:
     import shlex
 
     from podmeta.distributed.children import end_with_parent
@@ -62,7 +64,7 @@ def _run_as_process(arguments: list[str], interruption: "Interruption") -> int:
     interruption.advice = f"no file is left half written; to start again: {shlex.join(['podmeta', *arguments])}"
     from podmeta.cli.commands import run
 
-    code = run(arguments, interruption)
+    code = run(arguments, interruption, began)
     interruption.advice = "the command had come to its end"
     sys.stdout.flush()
     result_is_lost = prints_only or not set(arguments[:1]) & set(_RESULTS_IN_FILES)

@@ -60,6 +60,7 @@ class Call(NamedTuple):
       again: the whole command, to paste into a shell.
       interruption: says what is safe at Ctrl-C. A command updates it.
       console: where warnings go, and whatever else is no result.
+      began: when the command began, in Unix time.
     """
 
     flags: argparse.Namespace
@@ -67,6 +68,7 @@ class Call(NamedTuple):
     again: str
     interruption: Interruption
     console: Console
+    began: float
 
     def tell(self, line: str) -> None:
         """Shows a line."""

@@ -30,12 +30,13 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def run(arguments: list[str], interruption: Interruption) -> int:
+def run(arguments: list[str], interruption: Interruption, began: float) -> int:
     """Runs one command.
 
     Args:
       arguments: its name, and the words after it.
       interruption: says what is safe at Ctrl-C. Commands update it.
+      began: when the command began, in Unix time.
 
     Returns:
       The exit code.
@@ -43,7 +44,7 @@ def run(arguments: list[str], interruption: Interruption) -> int:
     quieten_libtpu()
     console = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
     try:
-        _run(arguments if arguments[:1] not in ([], ["help"]) else ["--help"], interruption, console)
+        _run(arguments if arguments[:1] not in ([], ["help"]) else ["--help"], interruption, console, began)
         code = 0
     except InputError as error:
         console.print(f"error: {error}", markup=False)
@@ -59,7 +60,7 @@ def run(arguments: list[str], interruption: Interruption) -> int:
     return code
 
 
-def _run(arguments: list[str], interruption: Interruption, console: PlainConsole) -> None:
+def _run(arguments: list[str], interruption: Interruption, console: PlainConsole, began: float) -> None:
     try:
         flags, words = make_parser().parse_known_args(arguments)
     except SystemExit:  # argparse has printed the help or the version
@@ -71,4 +72,4 @@ def _run(arguments: list[str], interruption: Interruption, console: PlainConsole
             "KEY=VALUE without dashes"
         )
     use_config_dirs(flags)
-    flags.run(Call(flags, words, shlex.join(["podmeta", *arguments]), interruption, console))
+    flags.run(Call(flags, words, shlex.join(["podmeta", *arguments]), interruption, console, began))

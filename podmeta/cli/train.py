@@ -134,7 +134,7 @@ def _train(call: Call) -> None:
         check_settings(job)
         if job.run_dir:
             check_files(Path(job.run_dir), call.warn)
-    result = train_job(job, call.tell)
+    result = train_job(job, call.tell, call.began)
     if result.stopped_by is not None:
         call.tell(
             f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved. "

@@ -1,7 +1,7 @@
 """The run directory: one job's files, held by one process at a time, for one config.
 
-config.yaml  config.signature  environment.json  metrics.jsonl  checkpoints/  tensorboard/  evaluation.jsonl
-summary.json  lock
+config.yaml  config.signature  environment.json  metrics.jsonl  wall_clock.jsonl  checkpoints/  tensorboard/
+evaluation.jsonl  summary.json  lock
 """
 
 import fcntl

@@ -28,7 +28,11 @@ T = TypeVar("T")
 
 METRICS, EVALUATION, CURVES = "metrics.jsonl", "evaluation.jsonl", "learning_curves.jsonl"
 SUMMARY, ENVIRONMENT, SIGNATURE = "summary.json", "environment.json", "config.signature"
-FILES = ("config.yaml", SIGNATURE, METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, "learning_curves.png", "wandb_id")
+WALL_CLOCK = "wall_clock.jsonl"
+FILES = (
+    *("config.yaml", SIGNATURE, METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, WALL_CLOCK),
+    *("learning_curves.png", "wandb_id"),
+)
 """The files of a run directory, apart from its folders and its lock."""
 
 AGENT = "agent.json"
@@ -129,6 +133,37 @@ class CurveRow:
 
 
 @dataclasses.dataclass(frozen=True)
+class Goodput:
+    """Where the wall-clock time of a job went, over all its starts. See `podmeta.storage.wall_clock`.
+
+    Attributes:
+      share: the part of `wall_clock_seconds` that went into updates that counted.
+      wall_clock_seconds: from the first start to the end; the sum of all seconds below.
+      num_starts: how often the job was started.
+      update_seconds: in updates that counted.
+      repeated_seconds: in updates that a later start did again, from an older checkpoint.
+      compile_seconds: compiling.
+      save_seconds: saving checkpoints.
+      evaluation_seconds: in meta-tests during training.
+      startup_seconds: from each start of the command to the training loop: imports, restoring, building.
+      restart_seconds: between the last sign of one start and the beginning of the next.
+      other_seconds: everything else, such as writing metrics.
+    """
+
+    share: float
+    wall_clock_seconds: float
+    num_starts: int
+    update_seconds: float
+    repeated_seconds: float
+    compile_seconds: float
+    save_seconds: float
+    evaluation_seconds: float
+    startup_seconds: float
+    restart_seconds: float
+    other_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Summary:
     """`summary.json`: how a run has ended.
 
@@ -142,6 +177,7 @@ class Summary:
       meta_params_sha256: of θ; a list by instance where there are several.
       learner: the learner's config.
       instance_seeds: the seed of every instance; None in runs of earlier versions.
+      goodput: where the wall-clock time went, over all starts; None in runs of earlier versions.
     """
 
     experiment_name: str
@@ -155,6 +191,7 @@ class Summary:
     meta_params_sha256: str | list[str]
     learner: dict[str, Json]
     instance_seeds: list[int] | None = None
+    goodput: Goodput | None = None
     others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
     def sha256_by_instance(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ All processes of a job run it, and decide together when to save and when to stop
 import contextlib
 import dataclasses
 import signal
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +54,7 @@ class TrainingResult(NamedTuple):
     stopped_by: str | None
 
 
-def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
+def train(job: JobConfig, tell: Callable[[str], None], began: float | None = None) -> TrainingResult:
     """Trains a job on the devices that have been set up, to its end or until SIGINT, SIGTERM or SIGHUP asks for a stop.
 
     Outside the main thread no signal stops it, because Python sets signal handlers only in the main thread. In a job of
@@ -62,6 +63,7 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
     Args:
       job: the job.
       tell: shows the user a line.
+      began: when the command began, in Unix time, for the account of time; None: now.
 
     Returns:
       How it ended. The run directory holds the rest.
@@ -71,24 +73,26 @@ def train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
       PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read, or a process was lost.
     """
     with initialise.explained_losses():
-        result = _train(job, tell)
+        result = _train(job, tell, time.time() if began is None else began)
         initialise.finish()
     return result
 
 
-def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
+def _train(job: JobConfig, tell: Callable[[str], None], began: float) -> TrainingResult:
     validate_devices(job, num_devices_of_all_processes())
     check_alike(job_to_yaml(dataclasses.replace(job, distributed=DistributedConfig())))
     stages, programs = stages_of(job), build_programs(job, jax.local_device_count())
     with contextlib.ExitStack() as stack:
         stop_request = stack.enter_context(StopRequest())
-        records, run_path, state, progress = _begin(job, programs[0], stack, tell)
+        records, run_path, state, progress = _begin(job, programs[0], stack, tell, began)
         stop_request.advice = (
             f"the newest checkpoint in {run_path} is intact; to resume, repeat the command with "
             f"{to_paste('run_dir', run_path)}"
         )
         compile_seconds = 0.0
         stopped_by = _stop_signal(stop_request)
+        if progress.update < job.num_updates:
+            records.begin()
         for stage, program in zip(stages, programs, strict=True):
             if progress.update >= min(stage.end, job.num_updates) or stopped_by is not None:
                 continue
@@ -113,11 +117,13 @@ def _train(job: JobConfig, tell: Callable[[str], None]) -> TrainingResult:
         if finished:
             env_steps = _env_steps(progress.update, stages, programs)
             records.finish(_summary(job, state, progress, env_steps, compile_seconds))
+        elif stopped_by is not None:
+            records.interrupt(stopped_by)
     return TrainingResult(run_path, progress.update, state.outer.meta_params, None if finished else stopped_by)
 
 
 def _begin(
-    job: JobConfig, program: Program, stack: contextlib.ExitStack, tell: Callable[[str], None]
+    job: JobConfig, program: Program, stack: contextlib.ExitStack, tell: Callable[[str], None], began: float
 ) -> tuple[Records, Path, TrainingState, Progress]:
     """The state to start from. The first process finds it and sends it to the others."""
     opened: list[Records] = []
@@ -131,7 +137,7 @@ def _begin(
         fresh_state = None if goes_on else _fresh_state(job, program, tell)
         run_path = (Path(job.run_dir) if job.run_dir else make_run_path(job.experiment_name)).absolute()
         earlier = earlier_job(run_path)
-        records, state, progress = stack.enter_context(open_records(job, run_path, fresh_state, tell))
+        records, state, progress = stack.enter_context(open_records(job, run_path, fresh_state, tell, began))
         for line in schedule_changes(earlier, job, progress.update) if earlier else []:
             tell(line)
         opened.append(records)
@@ -171,6 +177,7 @@ class _StageUnderWay:
         stopped_by = None
         while progress.update < end and stopped_by is None:
             num_updates = _updates_until_boundary(progress.update, self.stage, self.job)
+            compiled_before = self.session.compile_seconds
             try:
                 # A process that stopped in the middle of these updates would leave the others waiting for it.
                 with explained_memory_errors():
@@ -178,6 +185,8 @@ class _StageUnderWay:
             except SessionError:
                 self.records.save(self.session.state(), progress)
                 raise
+            self.records.spend("compile", self.session.compile_seconds - compiled_before)
+            self.records.spend("updates", advance.seconds)
             if advance.num_updates > 0:
                 progress = self._note(advance, progress)
             stopped_by = _stop_signal(stop_request)

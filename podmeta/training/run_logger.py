@@ -1,6 +1,7 @@
 """The records of a job in its run directory and on the terminal. Only the first of several processes makes them."""
 
 import contextlib
+import dataclasses
 import json
 import sys
 import time
@@ -22,9 +23,11 @@ from podmeta.storage.json_files import encode
 from podmeta.storage.provenance import describe_provenance
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import SUMMARY, Summary, read_provenance, read_summary
+from podmeta.storage.wall_clock import FAILED, FINISHED, INTERRUPTED
 from podmeta.training.build import state_shapes
 from podmeta.training.metrics import MetricsWriter
 from podmeta.training.progress import ProgressDisplay, show_progress
+from podmeta.training.wall_clock import WallClock
 from podmeta.value_types import Json
 
 Row = Mapping[str, Json]  # one line of metrics.jsonl
@@ -46,6 +49,12 @@ class Progress(NamedTuple):
 class Records(Protocol):
     """Writes and shows the progress of a job."""
 
+    def begin(self) -> None:
+        """Notes that the job is built, and that its first update comes next."""
+
+    def spend(self, activity: str, seconds: float) -> None:
+        """Notes what seconds that have just passed went into; see `podmeta.storage.wall_clock.ACTIVITIES`."""
+
     def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
         """Writes rows, and shows how far the job is: its newest fitness, and env steps/s."""
 
@@ -58,9 +67,18 @@ class Records(Protocol):
     def finish(self, summary: Summary) -> None:
         """Writes the summary of a job that has come to its end."""
 
+    def interrupt(self, signal_name: str) -> None:
+        """Notes that a signal has stopped the job before its end."""
+
 
 class NoRecords:
     """The `Records` of every process but the first."""
+
+    def begin(self) -> None:
+        """The first process keeps account of time."""
+
+    def spend(self, activity: str, seconds: float) -> None:
+        """The first process keeps account of time."""
 
     def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
         """Nothing is written or shown."""
@@ -75,6 +93,9 @@ class NoRecords:
     def finish(self, summary: Summary) -> None:
         """Nothing is written."""
 
+    def interrupt(self, signal_name: str) -> None:
+        """Nothing is written."""
+
 
 class RunRecords:
     """The `Records` of the first process, in a run directory that it holds."""
@@ -87,9 +108,11 @@ class RunRecords:
         metrics_writer: MetricsWriter,
         display: ProgressDisplay,
         progress: Progress,
+        wall_clock: WallClock,
         tell: Callable[[str], None],
     ) -> None:
         self._tell = tell
+        self._wall_clock = wall_clock
         self._config = config
         self._run_directory = run_directory
         self._checkpoints = checkpoints
@@ -98,12 +121,24 @@ class RunRecords:
         self._has_saved = bool(checkpoints.steps())
         self._last_update = progress.update
         self._last_time = time.monotonic()
+        self._save_seconds: float | None = None  # of the last save, until a row of metrics tells it
+
+    def begin(self) -> None:
+        """Ends the start-up in the account of time."""
+        self._wall_clock.begin()
+
+    def spend(self, activity: str, seconds: float) -> None:
+        """Adds to the account of time."""
+        self._wall_clock.spend(activity, seconds)
 
     def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
-        """Writes rows of metrics, and moves the progress bar."""
+        """Writes rows of metrics, and moves the progress bar. The first row after a save says how long it took."""
         for row in rows:
-            self._metrics_writer.write(row)
+            saved = {} if self._save_seconds is None else {"save_seconds": self._save_seconds}
+            self._metrics_writer.write({**row, **saved})
+            self._save_seconds = None
         self._display.update(progress.update, fitness, rate)
+        self._wall_clock.note(progress.update)
 
     def due(self, progress: Progress) -> bool:
         """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one.
@@ -124,6 +159,17 @@ class RunRecords:
         Raises:
           PodmetaError: it was renamed. The checkpoint is saved where it is now.
         """
+        start = time.perf_counter()
+        is_saved = self._is_in_place() and self._is_saved(progress)
+        try:
+            self._save(state, progress)
+        finally:
+            if not is_saved:
+                self._save_seconds = time.perf_counter() - start
+                self._wall_clock.spend("save", self._save_seconds)
+        self._wall_clock.write(progress.update)
+
+    def _save(self, state: TrainingState, progress: Progress) -> None:
         if self._is_in_place() and not self._is_saved(progress):
             if self._has_saved and not self._checkpoints.steps():
                 self._tell(
@@ -175,6 +221,7 @@ class RunRecords:
 
     def finish(self, summary: Summary) -> None:
         """Writes summary.json, unless there is one of the same θ, which this start has then added nothing to."""
+        self._wall_clock.write(summary.num_updates, FINISHED)
         with contextlib.suppress(InputError):  # a damaged one is written anew
             earlier = read_summary(self._run_directory.path)
             if earlier and (earlier.num_updates, earlier.meta_params_sha256) == (
@@ -182,12 +229,25 @@ class RunRecords:
                 summary.meta_params_sha256,
             ):
                 return
+        summary = dataclasses.replace(summary, goodput=self._wall_clock.goodput())
         write_atomically(self._run_directory.summary_path, json.dumps(encode(summary), indent=2) + "\n")
+
+    def interrupt(self, signal_name: str) -> None:
+        """Notes the end of this start in the account of time."""
+        self._wall_clock.write(self._last_update, INTERRUPTED)
+
+    def fail(self) -> None:
+        """Notes that an error has ended this start."""
+        self._wall_clock.write(self._wall_clock.update, FAILED)
 
 
 @contextlib.contextmanager
 def open_records(
-    job: JobConfig, run_path: Path, fresh_state: TrainingState | None, tell: Callable[[str], None]
+    job: JobConfig,
+    run_path: Path,
+    fresh_state: TrainingState | None,
+    tell: Callable[[str], None],
+    began: float | None = None,
 ) -> Iterator[tuple[RunRecords, TrainingState, Progress]]:
     """Opens the job's run directory, and finds the state to start from.
 
@@ -196,6 +256,7 @@ def open_records(
       run_path: the run directory.
       fresh_state: what to begin with; None if there are checkpoints.
       tell: shows the user a line.
+      began: when the command began, in Unix time; None: now.
 
     Yields:
       Its records; the newest good checkpoint's state, or the fresh one; and how far that is.
@@ -204,6 +265,7 @@ def open_records(
       InputError: the directory cannot be had, or holds another job.
       PodmetaError: every checkpoint in it is broken.
     """
+    began = time.time() if began is None else began
     with RunDirectory(run_path, job_to_yaml(job)) as run_directory:
         tell(f"run directory: {run_directory.path}")
         checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep)
@@ -211,6 +273,9 @@ def open_records(
         state, progress = _start(job, run_directory, checkpoints, fresh_state, tell)
         if progress.update < job.num_updates or not run_directory.config_path.exists():
             run_directory.write_start(describe_provenance(describe_devices()))
+        wall_clock = WallClock(run_directory, progress.update, began, warn=lambda line: tell(f"warning: {line}"))
+        if progress.update < job.num_updates:
+            wall_clock.begin()
         metrics_writer = MetricsWriter(
             run_directory,
             resumed_update=progress.update,
@@ -222,8 +287,14 @@ def open_records(
             contextlib.closing(metrics_writer),
             show_progress(job.num_updates, sys.stderr, job.logging.progress) as display,
         ):
-            records = RunRecords(job.checkpoint, run_directory, checkpoints, metrics_writer, display, progress, tell)
-            yield records, state, progress
+            records = RunRecords(
+                job.checkpoint, run_directory, checkpoints, metrics_writer, display, progress, wall_clock, tell
+            )
+            try:
+                yield records, state, progress
+            except BaseException:
+                records.fail()
+                raise
 
 
 def _start(

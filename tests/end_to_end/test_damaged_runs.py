@@ -131,7 +131,7 @@ def command(*arguments: str) -> tuple[int, str]:
     """Runs a command in this process: its exit code, and what it said on standard error."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
-            code = run_command(list(arguments), Interruption(""))
+            code = run_command(list(arguments), Interruption(""), began=0.0)
         errors.seek(0)
         return code, errors.read()
 

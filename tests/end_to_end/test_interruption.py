@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from podmeta.storage.run_files import WALL_CLOCK
+from podmeta.storage.wall_clock import read_wall_clock
 from tests.end_to_end.job import (
     JOB,
     NUM_UPDATES,
@@ -34,6 +36,8 @@ def test_a_job_killed_again_and_again_ends_bit_for_bit_as_if_it_had_not_been(pod
     for _ in range(NUM_KILLS):
         job = podmeta.start(*command)
         said = read_until(job, "run directory:")
+        while not (tmp_path / WALL_CLOCK).exists():  # a start that is killed earlier is in no account
+            time.sleep(0.001)
         time.sleep(moments.uniform(0, LONGEST_LIFE_S))
         job.send_signal(signal.SIGKILL)
         reached = _last_update(tmp_path)
@@ -41,9 +45,23 @@ def test_a_job_killed_again_and_again_ends_bit_for_bit_as_if_it_had_not_been(pod
         assert "warning" not in said and "Traceback" not in said, said
         assert reached - max(checkpoint_steps(tmp_path), default=0) <= UPDATES_PER_CHECKPOINT
     podmeta.succeeds(*command)
+    _check_goodput(tmp_path)
     assert digest(tmp_path) == digest(finished_run)
     assert _without_times(tmp_path) == _without_times(finished_run)
     assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def _check_goodput(run_path: Path) -> None:
+    """Checks that the account of a job that was killed covers all of its time, up to its summary."""
+    ended = (run_path / "summary.json").stat().st_mtime
+    goodput = json.loads((run_path / "summary.json").read_text(encoding="utf-8"))["goodput"]
+    rows = read_wall_clock(run_path, pytest.fail)
+    assert goodput["wall_clock_seconds"] == pytest.approx(ended - rows[0].began, rel=0.02)
+    assert goodput["num_starts"] == rows[-1].start + 1 > 1
+    parts = [value for name, value in goodput.items() if name.endswith("_seconds") and name != "wall_clock_seconds"]
+    assert sum(parts) == pytest.approx(goodput["wall_clock_seconds"])
+    assert goodput["share"] * goodput["wall_clock_seconds"] == pytest.approx(goodput["update_seconds"])
+    assert min(goodput["restart_seconds"], goodput["startup_seconds"]) > 0
 
 
 def _last_update(run_path: Path) -> int:
@@ -54,7 +72,7 @@ def _last_update(run_path: Path) -> int:
 
 
 def _without_times(run_path: Path) -> list[dict]:
-    times = ("seconds", "env_steps_per_second")
+    times = ("seconds", "env_steps_per_second", "save_seconds")
     rows = read_rows(run_path / "metrics.jsonl")
     return [{name: value for name, value in row.items() if name not in times} for row in rows]
 

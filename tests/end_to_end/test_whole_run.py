@@ -58,6 +58,7 @@ def test_every_file_of_the_run_directory_is_there_and_nothing_else(tested_run):
         "metrics.jsonl",
         "summary.json",
         "tensorboard",
+        "wall_clock.jsonl",
     }
 
 
