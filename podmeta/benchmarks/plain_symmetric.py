@@ -16,9 +16,10 @@ from jaxtyping import Array, Float
 from podmeta.config.schema import SymmetricConfig
 from podmeta.learners.activations import lstm, make_activation
 from podmeta.learners.base import LearnerInput, LearnerOutput, LearnerState, MetaParams
-from podmeta.learners.online_rule import RuleNumbers, Transition, learn_policy, learn_value, rule_numbers, td_error
-from podmeta.learners.pair_memory import Base, EffectMemory, PairMemory
-from podmeta.learners.symmetric import BASE, LayerState, RememberingState
+from podmeta.learners.hand_written_base import BASE_RULES, learn_base, shared_policy
+from podmeta.learners.online_rule import RuleNumbers, Transition
+from podmeta.learners.pair_memory import EffectMemory, PairMemory
+from podmeta.learners.symmetric import LayerState, RememberingState
 
 
 class Cell(NamedTuple):
@@ -121,14 +122,10 @@ def _step_with_memory(
         deviations = jnp.stack([theta[f"base_{name}"] for name in RuleNumbers._fields])
         if config.adaptive_base:
             deviations = deviations + jnp.mean(layer.hidden, axis=(0, 1)) @ theta["base_setting"]
-        numbers = rule_numbers(BASE, RuleNumbers(*deviations))
-        error = td_error(numbers, base.value, transition)
-        base = Base(
-            learn_policy(numbers, base.policy, transition, error, memory.num_steps),
-            learn_value(numbers, base.value, transition, error),
-        )
+        rule = BASE_RULES[config.base]
+        base, error = learn_base(rule, RuleNumbers(*deviations), base, transition, memory.num_steps)
         scalars = jnp.append(scalars, jnp.clip(error, -3.0, 3.0))
-        permanent = jnp.sum(observation[:, None, None] * base.policy.weights, axis=0)
+        permanent = jnp.sum(observation[:, None, None] * shared_policy(rule, base).weights, axis=0)
         fade = 0.002 * jnp.exp(5.0 * theta["readout_fade"]) * memory.num_steps
         share = 2.0 * jnp.exp(5.0 * theta["readout_share"]) / (1.0 + fade)
 
@@ -202,7 +199,7 @@ def _one_pair(
         mean = memory.effects.mean[a, b] + weight * (effect - memory.effects.mean[a, b])
         features += [effect, 4.0 * jnp.minimum(num_actions / 20.0, 1.0) * mean]
     if memory.base is not None:
-        policy = memory.base.policy
+        policy = shared_policy(BASE_RULES[config.base], memory.base)
         features += [jnp.clip(part[a, b, 0], -3.0, 3.0) for part in (policy.weights, policy.trace, policy.step)]
     return features, traces, size, mean
 

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from podmeta.config.schema import SymmetricConfig
-from podmeta.learners.online_rule import LinearPolicy, LinearValue, Transition, init_policy, init_value
+from podmeta.learners.hand_written_base import BASE_RULES, Base, init_base, shared_policy
+from podmeta.learners.online_rule import Transition
 
 LARGEST_FEATURE = 3.0  # features without a bound of their own are clipped to ± this
 _EFFECT_WINDOW = 200.0  # env steps of the running means of effects
@@ -35,13 +36,6 @@ class EffectMemory(NamedTuple):
     num_actions: Float[Array, ""]
 
 
-class Base(NamedTuple):
-    """The hand-written rule beneath the LSTMs."""
-
-    policy: LinearPolicy
-    value: LinearValue
-
-
 class PairMemory(NamedTuple):
     """The memory of a lifetime; parts that the config does not need are None.
 
@@ -51,7 +45,7 @@ class PairMemory(NamedTuple):
       policy: [B, num_policy_channels] the policy's parameters at the last time step.
       traces: [num_traces, A, B] eligibility traces.
       effects: what actions did to observations.
-      base: the hand-written rule.
+      base: the hand-written base.
     """
 
     num_steps: Float[Array, ""]
@@ -78,7 +72,7 @@ def init_memory(config: SymmetricConfig, num_inputs: int, num_actions: int, num_
         policy=jnp.zeros((num_actions, num_policy_channels)),
         traces=jnp.zeros((len(config.pair_traces), *pairs)) if config.pair_traces else None,
         effects=EffectMemory(jnp.zeros(num_inputs), jnp.zeros(pairs), jnp.zeros(())) if config.effect_inputs else None,
-        base=Base(init_policy(*pairs, num_policy_channels), init_value(num_inputs)) if config.has_base else None,
+        base=init_base(BASE_RULES[config.base], *pairs, num_policy_channels) if config.has_base else None,
     )
 
 
@@ -108,7 +102,7 @@ def pair_features(
         confidence = jnp.minimum(effects.num_actions / _EFFECT_WARM_UP, 1.0)
         features += [effect, _EFFECT_SCALE * confidence * effects.mean]
     if memory.base is not None:
-        policy = memory.base.policy
+        policy = shared_policy(BASE_RULES[config.base], memory.base)
         features += [
             jnp.clip(part[..., 0], -LARGEST_FEATURE, LARGEST_FEATURE)
             for part in (policy.weights, policy.trace, policy.step)

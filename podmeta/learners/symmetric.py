@@ -30,31 +30,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from podmeta.config.schema import OnlineActorCriticConfig, SymmetricConfig
+from podmeta.config.schema import SymmetricConfig
 from podmeta.errors import InputError
 from podmeta.learners.activations import lstm, make_activation
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams, as_numbers
+from podmeta.learners.hand_written_base import BASE_RULES, Base, learn_base, shared_policy
 from podmeta.learners.linear import Linear, get_matrix, leading_rows, matmul
-from podmeta.learners.online_rule import (
-    DEVIATION_SCALE,
-    RuleNumbers,
-    Transition,
-    last_transition,
-    learn_policy,
-    learn_value,
-    rule_numbers,
-    td_error,
-)
-from podmeta.learners.pair_memory import (
-    LARGEST_FEATURE,
-    Base,
-    PairMemory,
-    init_memory,
-    pair_features,
-)
-
-BASE = OnlineActorCriticConfig(annealing=0.2)
-"""The hand-written rule that `learner.base=actor_critic` adds, before θ changes its numbers."""
+from podmeta.learners.online_rule import DEVIATION_SCALE, RuleNumbers, Transition, last_transition
+from podmeta.learners.pair_memory import LARGEST_FEATURE, PairMemory, init_memory, pair_features
 
 _SHARE = 2.0  # of the LSTMs at the first env step, before θ changes it
 _FADE = 0.002  # per env step, before θ changes it: the LSTMs help at first, and the base goes on learning
@@ -222,7 +205,8 @@ class SymmetricNetwork(hk.Module):
         if memory.base is not None:
             base, error = self._learn_base(memory.base, layers[0], transition, memory.num_steps)
             scalars = jnp.append(scalars, jnp.clip(error, -LARGEST_FEATURE, LARGEST_FEATURE))
-            permanent, share = base.policy.parameters(observation), self._share(memory.num_steps)
+            permanent = shared_policy(BASE_RULES[config.base], base).parameters(observation)
+            share = self._share(memory.num_steps)
             memory = memory._replace(base=base)
         features, memory = pair_features(config, memory, transition, signal)
         above = learner_input.previous_action[:, None]
@@ -318,18 +302,15 @@ class SymmetricNetwork(hk.Module):
     def _learn_base(
         self, base: Base, layer: LayerState, transition: Transition, num_steps: Float[Array, ""]
     ) -> tuple[Base, Float[Array, ""]]:
-        """The hand-written rule after it has learned from the transition, and its TD error."""
+        """The base after it has learned from the transition, and its TD error."""
         deviations = jnp.stack([_number(f"base_{name}") for name in RuleNumbers._fields])
         if self.config.adaptive_base:
             shape = (self.config.hidden_size, len(RuleNumbers._fields))
             setting = hk.get_parameter("base_setting", shape, init=jnp.zeros)
             deviations = deviations + matmul(jnp.mean(layer.hidden, axis=(0, 1)), setting)
-        numbers = rule_numbers(BASE, RuleNumbers(*deviations))
-        error = td_error(numbers, base.value, transition)
-        policy = learn_policy(numbers, base.policy, transition, error, num_steps)
-        learned = Base(policy, learn_value(numbers, base.value, transition, error))
+        learned = learn_base(BASE_RULES[self.config.base], RuleNumbers(*deviations), base, transition, num_steps)
         # Gradients through a rule that divides by running root mean squares explode. Evolution tunes its numbers.
-        return jax.lax.stop_gradient((learned, error))
+        return jax.lax.stop_gradient(learned)
 
     def _share(self, num_steps: Float[Array, ""]) -> Float[Array, ""]:
         """κ, the share of the LSTMs in the policy: 2 at the first env step unless θ says otherwise, then fading.
