@@ -3,7 +3,7 @@
 It computes what `podmeta.learners.symmetric` computes, on the same θ and the same learner state, and shares nothing
 between LSTMs: each one makes its own features, projects all of its inputs and makes its own messages, which are then
 aggregated. `podmeta bench core` compares the fast form with it, and the tests hold the fast form to it. The
-hand-written rule beneath is that of `podmeta.learners.online_rule`, whose plain form is in the tests.
+hand-written base beneath is that of `podmeta.learners.hand_written_base`, whose plain form is in the tests.
 """
 
 from functools import partial
@@ -49,7 +49,7 @@ class Shown(NamedTuple):
       scalars: [num_scalars] what every LSTM is shown.
       pairs: [A, B, num_features] what each LSTM is shown of its own pair.
       observation: [A] that the read-out multiplies by.
-      permanent: [B, num_policy_channels] what the hand-written rule adds to the policy; None for none.
+      permanent: [B, num_policy_channels] what the hand-written base adds to the policy; None for none.
       share: [] of the LSTMs in the policy beside it.
     """
 

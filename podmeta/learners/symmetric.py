@@ -15,11 +15,11 @@ the A x B LSTMs. F and G are linear, so they are applied after the aggregation. 
 computed for every LSTM. The tests compare this form with the plain one, podmeta.benchmarks.plain_symmetric.
 
 Options add to these equations, for one layer (K = 1): further inputs of the LSTMs (`pair_memory`), a multiplicative
-read-out of the policy, a critic, and a hand-written rule (`online_rule`) as a permanent term of the policy,
+read-out of the policy, a critic, and a hand-written base (`hand_written_base`) as a permanent term of the policy,
 
-    logit_b = rule_b + κ_n Σ_a observation_a G(h_ab)
+    logit_b = base_b + κ_n Σ_a observation_a G(h_ab)
 
-where κ_n fades over the lifetime. All numbers of the rule, κ and its fade are part of θ.
+where κ_n fades over the lifetime. All numbers of the base, κ and its fade are part of θ.
 """
 
 import itertools
@@ -142,7 +142,7 @@ def without_lstms(meta_params: MetaParams) -> MetaParams:
     """θ whose policy is its hand-written base alone: the LSTMs have no share in it, and do not set the base's numbers.
 
     Args:
-      meta_params: θ of a learner with `learner.base=actor_critic`.
+      meta_params: θ of a learner with a hand-written base.
     """
     silenced = ("readout", "forward", "base_setting")
     module = meta_params["symmetric"]
@@ -160,7 +160,7 @@ def _check_options(config: SymmetricConfig) -> None:
             "observation and action"
         )
     if config.adaptive_base and not config.has_base:
-        raise InputError("learner.adaptive_base=true has no base to adapt: set learner.base=actor_critic")
+        raise InputError("learner.adaptive_base=true has no base to adapt: set learner.base=multi_horizon")
 
 
 class SymmetricNetwork(hk.Module):
@@ -309,7 +309,7 @@ class SymmetricNetwork(hk.Module):
             setting = hk.get_parameter("base_setting", shape, init=jnp.zeros)
             deviations = deviations + matmul(jnp.mean(layer.hidden, axis=(0, 1)), setting)
         learned = learn_base(BASE_RULES[self.config.base], RuleNumbers(*deviations), base, transition, num_steps)
-        # Gradients through a rule that divides by running root mean squares explode. Evolution tunes its numbers.
+        # Gradients through a base that divides by running root mean squares explode. Evolution tunes its numbers.
         return jax.lax.stop_gradient(learned)
 
     def _share(self, num_steps: Float[Array, ""]) -> Float[Array, ""]:

@@ -11,14 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from podmeta.benchmarks.plain_symmetric import plain_step
-from podmeta.config.schema import OnlineActorCriticConfig, SymmetricConfig
+from podmeta.config.schema import SymmetricConfig
 from podmeta.errors import InputError
+from podmeta.learners.hand_written_base import BASE_RULES
 from podmeta.learners.linear import LowRankMatrix
 from podmeta.learners.normalisation import NormalisedState, with_normalised_rewards
 from podmeta.learners.online import make_online_actor_critic
 from podmeta.learners.online_rule import RuleNumbers
 from podmeta.learners.registry import make_learner
-from podmeta.learners.symmetric import BASE, make_symmetric_learner
+from podmeta.learners.symmetric import make_symmetric_learner
 from tests.learners.scripted_lifetimes import (
     assert_close,
     compiled_rollout,
@@ -38,7 +39,7 @@ OPTIONS = {
     "multiplicative_readout": [False, True],
     "critic": [False, True],
     "input_bias": [0.0, -1.0],
-    "base": ["none", "actor_critic"],
+    "base": ["none", "actor_critic", "multi_horizon"],
 }
 sizes = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 2))  # A, B, policy channels
 
@@ -133,12 +134,13 @@ def test_each_option_makes_a_difference_that_depends_on_the_last_action(name):
 
 
 def test_without_lstms_the_base_is_the_hand_written_rule():
-    config = with_all(adaptive_base=False)
+    config = with_all(adaptive_base=False, base="actor_critic")
     learner, meta_params, state, script = make(config, (3, 2, 1))
     zeroed = jax.tree.map(np.zeros_like, meta_params)
     outputs, _ = compiled_rollout(learner.step)(zeroed, state, script)
 
-    rule = make_online_actor_critic(OnlineActorCriticConfig(annealing=BASE.annealing), 3, 2, 1)
+    (member,) = BASE_RULES["actor_critic"].members
+    rule = make_online_actor_critic(member, 3, 2, 1)
     theta = rule.init(jax.random.key(0))
     expected, _ = compiled_rollout(rule.step)(theta, rule.initial_state(theta, jax.random.key(0)), script)
     assert_close(outputs.policy, expected.policy)

@@ -96,9 +96,9 @@ class SymmetricConfig(LearnerConfig):
     input_bias: float = option(0.0, "added to the input gate")
     base: str = option(
         "none",
-        "a hand-written term of the policy, whose weights, traces and TD error are inputs of the LSTMs; actor_critic: the "
-        "policy of learner=online_actor_critic, with annealed steps; multi_horizon: the mean of three like it, with "
-        "short and long horizons and values that know more",
+        "a hand-written term of the policy, whose weights, traces and TD error are inputs of the LSTMs; actor_critic "
+        "is the policy of learner=online_actor_critic, with annealed steps; multi_horizon is the mean of three of "
+        "other horizons, whose values know more",
         choices=("none", "actor_critic", "multi_horizon"),
     )
     adaptive_base: bool = option(False, "let the LSTMs set the step sizes and decays of the base, by a pooled message")
