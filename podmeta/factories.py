@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from podmeta.errors import InputError
+from podmeta.exits import ExitsRaise, exit_in_words
 from podmeta.value_types import Json
 
 _LONGEST_MESSAGE = 800  # characters
@@ -76,7 +77,8 @@ class Factory:
     def explained(self) -> Iterator[None]:
         """Within this block, exceptions of the user's code become InputErrors that say where they were raised."""
         try:
-            yield
+            with ExitsRaise():
+                yield
         except InputError:
             raise
         except (Exception, SystemExit) as error:
@@ -91,7 +93,8 @@ class Factory:
 
     def _import(self) -> ModuleType:
         try:
-            return import_own_module(self._module)
+            with ExitsRaise():
+                return import_own_module(self._module)
         except (Exception, SystemExit) as error:  # whatever the user's module may raise
             parents = [*itertools.accumulate(self._module.split("."), lambda parent, child: f"{parent}.{child}")]
             if isinstance(error, ModuleNotFoundError) and error.name in parents:
@@ -124,7 +127,7 @@ def _in_words(error: BaseException, module: str) -> str:
     """An error of the user's code in one line, with its place in their module."""
     what = f"{type(error).__name__}: {error}"
     if isinstance(error, SystemExit):
-        what = f"it called sys.exit({'' if error.code is None else repr(error.code)})"
+        what = exit_in_words(error)
     what = " ".join(what.split())[:_LONGEST_MESSAGE]
     if isinstance(error, SyntaxError):  # says where
         return what

@@ -93,7 +93,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.has_plugin("cacheprovider"):  # -p no:cacheprovider compiles everything anew
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        os.environ["XDG_STATE_HOME"] = str(config.cache.mkdir("state"))  # the key of tests is not the developer's
+    state = tempfile.TemporaryDirectory(prefix="podmeta-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(state.cleanup)
+    os.environ["XDG_STATE_HOME"] = state.name  # the key of tests is not the developer's
 
 
 @pytest.hookimpl(tryfirst=True)

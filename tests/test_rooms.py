@@ -20,7 +20,7 @@ ROOMS = (
     ("environments", "learners"),
     ("config",),
     ("factories",),
-    ("arithmetic", "data_files", "keys", "seeds", "streams", "utf8", "value_types"),
+    ("arithmetic", "data_files", "exits", "keys", "seeds", "streams", "utf8", "value_types"),
     ("errors",),
 )
 """From the top down: a room may import from rooms below it, and from its own. Rooms of one line stand side by side."""

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
 from podmeta.errors import PodmetaError
+from podmeta.exits import exit_in_words
 
 FIRST, MID, LAST = (int(step_type) for step_type in dm_env.StepType)
 LARGEST_REWARD = 1e15
@@ -239,7 +240,7 @@ def trace_of(error: BaseException) -> str:
 def in_words(error: BaseException) -> str:
     """An error in one line: its class and message, shortened if it is very long."""
     if isinstance(error, SystemExit):
-        return f"it called sys.exit({'' if error.code is None else shown(error.code)})"
+        return cut(exit_in_words(error), _LONGEST_VALUE)
     try:
         message = str(error)
     except Exception:

@@ -15,6 +15,7 @@ WORKERS = ("environment.vectorisation=processes", "environment.num_processes=2")
         pytest.param(
             2, "{does: exit_in_init}", "factory=tests.environments.abuse:Abusive failed: it called sys.exit(3)"
         ),
+        pytest.param(1, "{does: os_exit}", "at env step 3, environment 0 of 2 failed: it called os._exit(0)"),
         pytest.param(1, "{closes: raise, at: 99, always: 1}", "MID from a reset", marks=pytest.mark.long),
         pytest.param(1, "{reward: nan}", "gave nan as its reward", marks=pytest.mark.long),
         pytest.param(1, "{reward: 1.0e+30}", "at env step 3, environment 0 of 2 gave 1e+30 as its reward"),

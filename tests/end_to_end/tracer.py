@@ -27,10 +27,11 @@ _READABLE = tuple(
             *filter(None, sys.path),
         ),
         Path(podmeta.__file__).parents[1],
+        Path(os.environ["XDG_STATE_HOME"], "podmeta"),
         *("/proc", "/sys", "/dev"),
     )
 )
-"""Where a command finds Python, its packages, podmeta with its configs, and the machine."""
+"""Where a command finds Python, its packages, podmeta with its configs, the user's key, and the machine."""
 
 _CHANGES = {
     "os.mkdir": 1,

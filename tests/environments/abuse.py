@@ -86,8 +86,8 @@ class Abusive(dm_env.Environment):
       always: a step type that it gives at each step.
       spec: the name of its observation spec.
       actions: the name of its action spec; "seed" takes as many as the seed says.
-      does: what it then does: `raise`, `exit`, `unprintable`, `long`, `none` or `tuple`.
-      closes: what it does in `close`: `raise`, `exit` or `thread`.
+      does: what it then does, such as `raise`, `exit`, `os_exit`, `unprintable`, `long`, `none` or `tuple`.
+      closes: what it does in `close`: `raise`, `exit` or `os_exit`.
     """
 
     def __init__(self, seed=0, at=3, spec="two", actions="two", always=None, does=None, closes=None, **gives):
@@ -99,6 +99,8 @@ class Abusive(dm_env.Environment):
             sys.exit(3)
         if does == "raise_in_init":
             raise ZeroDivisionError("in init")
+        if does == "os_exit_in_init":
+            os._exit(0)
         if does == "thread_in_init":
             threading.Thread(target=time.sleep, args=(600,), name="left over", daemon=False).start()
 
@@ -129,6 +131,8 @@ class Abusive(dm_env.Environment):
             raise ZeroDivisionError("in close")
         if self._closes == "exit" and self._lived:
             sys.exit(0)
+        if self._closes == "os_exit" and self._lived:
+            os._exit(0)
 
     def _altered(self, timestep):
         if self._always is not None:
@@ -230,6 +234,8 @@ class AbusiveGym(gymnasium.Env):
                 raise ZeroDivisionError("in step")
             if self._does == "exit":
                 sys.exit(0)
+            if self._does == "os_exit":
+                os._exit(0)
             if self._answer is not None:
                 return self._answer
             parts |= self._gives

@@ -17,6 +17,7 @@ IN_WORKERS = {  # the rest of the kinds in workers are `long`
     "byte_300",
     "reward_text",
     "exits_in_step",
+    "os_exits_in_step",
     "exits_in_init",
     "raises_1_MB",
     "raises_in_close",

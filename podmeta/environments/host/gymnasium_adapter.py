@@ -13,6 +13,7 @@ from podmeta.environments.contract import in_words
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError
+from podmeta.exits import ExitsRaise
 from podmeta.factories import import_own_module
 from podmeta.value_types import Json
 
@@ -45,13 +46,15 @@ def _make(id: str, options: Mapping[str, Json]) -> Any:
     module, _, name = id.rpartition(":")
     try:
         if module:
-            import_own_module(module)
+            with ExitsRaise():
+                import_own_module(module)
         if name not in gymnasium.registry:
             raise InputError(
                 f"environment.id: gymnasium has no {name!r}. {near(name, gymnasium.registry)} Write an environment "
                 "that a module of your own registers as my_module:MyEnvironment-v0"
             )
-        return gymnasium.make(name, disable_env_checker=True, **options)
+        with ExitsRaise():
+            return gymnasium.make(name, disable_env_checker=True, **options)
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # whatever an environment may raise

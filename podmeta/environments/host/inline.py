@@ -22,6 +22,7 @@ from podmeta.environments.contract import (
 from podmeta.environments.host.base import Actions, HostEnvironment
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError, PodmetaError
+from podmeta.exits import ExitsRaise
 
 
 class InlineEnvironments(HostEnvironment):
@@ -69,8 +70,9 @@ class InlineEnvironments(HostEnvironment):
     def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
         """Begins lifetimes, one after the other."""
         started = np.flatnonzero(starts).tolist()
-        for index in started:
-            self._advance(index, functools.partial(self._begin_lifetime, index), int(seeds[index]))
+        with ExitsRaise():
+            for index in started:
+                self._advance(index, functools.partial(self._begin_lifetime, index), int(seeds[index]))
         if started:
             check_distinct([environment.core for environment in self._environments])
         return self._snapshot()
@@ -78,8 +80,9 @@ class InlineEnvironments(HostEnvironment):
     def step(self, actions: Actions) -> dm_env.TimeStep:
         """Steps one after the other."""
         own_actions = np.array(self.decode(actions, (self.num_environments,)))  # an environment may change them
-        for index, action in enumerate(own_actions):
-            self._advance(index, self._environments[index].step, action)
+        with ExitsRaise():
+            for index, action in enumerate(own_actions):
+                self._advance(index, self._environments[index].step, action)
         return self._snapshot()
 
     def close(self) -> None:
@@ -91,7 +94,8 @@ class InlineEnvironments(HostEnvironment):
         failed: tuple[int, BaseException] | None = None
         for index, environment in enumerate(self._environments):
             try:
-                environment.close()
+                with ExitsRaise():
+                    environment.close()
             except (Exception, SystemExit) as error:
                 failed = failed or (index, error)
         if failed is not None:
