@@ -90,12 +90,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Do not use the `random` module inside strategies")
     # OmegaConf's annotations are not ours to bring up to date.
     config.addinivalue_line("filterwarnings", "ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")
-    if config.pluginmanager.has_plugin("cacheprovider"):  # -p no:cacheprovider compiles everything anew
-        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    state = tempfile.TemporaryDirectory(prefix="podmeta-tests-", ignore_cleanup_errors=True)
-    config.add_cleanup(state.cleanup)
-    os.environ["XDG_STATE_HOME"] = state.name  # the key of tests is not the developer's
+    # Nothing of the developer's is used, and nothing of theirs changes: neither their key nor their compiled programs.
+    own = tempfile.TemporaryDirectory(prefix="podmeta-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(own.cleanup)
+    os.environ["XDG_STATE_HOME"] = own.name
+    keeps = config.pluginmanager.has_plugin("cacheprovider")  # -p no:cacheprovider compiles everything anew
+    compiled = config.cache.mkdir("compiled") if keeps else Path(own.name, "compiled")
+    jax.config.update("jax_compilation_cache_dir", str(compiled))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @pytest.hookimpl(tryfirst=True)

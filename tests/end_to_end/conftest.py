@@ -12,11 +12,11 @@ from tests.end_to_end.job import JOB, REPOSITORY, Command
 
 
 @pytest.fixture(scope="session")
-def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def variables() -> dict[str, str]:
     """The variables of a user without habits, and a cache of quickly compiled programs that all tests share."""
     habits = ("JAX_", "XLA_", "FORCE_COLOR", "NO_COLOR", "TTY_", "COLUMNS", "TERM")
     plain = {name: value for name, value in os.environ.items() if not name.startswith(habits)}
-    compiled = jax.config.values["jax_compilation_cache_dir"] or str(tmp_path_factory.mktemp("compiled"))
+    compiled = jax.config.values["jax_compilation_cache_dir"]
     chosen = {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": compiled, "PYTHONPATH": str(REPOSITORY)}
     return plain | chosen | {"XLA_FLAGS": os.environ["XLA_FLAGS"]}
 

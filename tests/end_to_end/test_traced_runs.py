@@ -37,7 +37,7 @@ FUZZED = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-COMPILED = [Path(folder) for folder in (jax.config.values["jax_compilation_cache_dir"],) if folder]
+COMPILED = Path(jax.config.values["jax_compilation_cache_dir"])
 """Where these tests keep compiled programs, as the user's own settings would have it."""
 CHANGING = ("evaluate", "report", "export", "compare", "init_from", "sweep")
 """Readers of runs that belong to others. `train` goes on in a run of one's own."""
@@ -124,7 +124,7 @@ def test_a_hostile_run_has_nothing_done_outside(sound, secret, tracer, number):
     chance = random.Random(number)
     reader, run = chance.choice(CHANGING), copy_of(sound)
     done = [make_hostile(run, secret, chance), damages.damage_run(run, chance) if chance.random() < 0.3 else ""]
-    with unchanged_settings(), tracer.watch(sound.parent, *COMPILED) as violations:
+    with unchanged_settings(), tracer.watch(sound.parent, COMPILED) as violations:
         code, said = READERS[reader](run, sound)
     assert not violations, f"{reader} after {done}: {violations}\n{said}"
     assert problem_with(code, said) is None, f"{reader} after {done}: {code} {said}"
