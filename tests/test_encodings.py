@@ -27,7 +27,8 @@ def is_text(call: ast.Call, keywords: dict[str | None, ast.expr]) -> bool:
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     if name in ALWAYS_TEXT or "text" in keywords or "universal_newlines" in keywords:
         return True
-    if name not in DEFAULT_MODES or ast.unparse(function) in ("os.open", "tensorstore.KvStore.open"):
+    others = ("os.open", "tensorstore.open", "tensorstore.KvStore.open")
+    if name not in DEFAULT_MODES or ast.unparse(function) in others:
         return False
     modes = [*call.args, *keywords.values()]
     known = [str(mode.value) for mode in modes if isinstance(mode, ast.Constant)]

@@ -1,6 +1,7 @@
 """The arrays of a checkpoint as Orbax writes and reads them, for this process alone."""
 
 import contextlib
+import json
 import logging
 import re
 import sys
@@ -12,11 +13,13 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+import tensorstore
 from jaxtyping import PyTree
 
 from podmeta.storage.checkpoint_files import SavedArray
 from podmeta.storage.tree_paths import path_keys
 
+_DESCRIPTIONS = (".zarray", "zarr.json")  # of an array, by version of zarr
 _PLAIN_PATH = re.compile(r"[\w/. +,=@~-]*")
 
 
@@ -39,6 +42,7 @@ def read_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
         _without_tracebacks_of_abandoned_reads(),
         _by_a_plain_path(path.parent) as folder,
     ):
+        _check_compression(folder / path.name, sum(0 not in array.shape for array in saved))
         _check_described(handler.metadata(folder / path.name).tree, saved)
         restored = orbax.restore(folder / path.name, args=ocp.args.PyTreeRestore())
     by_keys = {path_keys(jax.tree_util.keystr(p)): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(restored)}
@@ -46,6 +50,24 @@ def read_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
         array.path: np.empty(array.shape, array.dtype) if 0 in array.shape else by_keys[path_keys(array.path)]
         for array in saved
     }
+
+
+def _check_compression(folder: Path, num_arrays: int) -> None:
+    """That all arrays are compressed as Orbax compresses ours.
+
+    TensorStore unpacks no more of a zstd stream than the array holds. Of others it may unpack all, however large.
+    """
+    database = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
+    store = tensorstore.KvStore.open(database).result()
+    names = [key.decode().rpartition("/") for key in store.list().result()]
+    described = [(array, name) for array, _, name in names if name in _DESCRIPTIONS]
+    others = [path for path in folder.rglob("*") if path.name in _DESCRIPTIONS]
+    if others or len(described) != num_arrays:
+        raise ValueError("its arrays are not where they were saved")
+    for array, name in described:
+        compressor = json.loads(store[f"{array}/{name}"]).get("compressor")  # zarr 3 has none
+        if not isinstance(compressor, dict) or compressor.get("id") != "zstd":
+            raise ValueError(f"its array {array} is not compressed by zstd")
 
 
 def _check_described(described: PyTree, saved: list[SavedArray]) -> None:

@@ -1,6 +1,7 @@
 """Arrays as Orbax writes and reads them: in folders of any name, and never larger than what was saved."""
 
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from podmeta.storage.checkpoints import Checkpoints
 
 TREE = {"outer": {"w": np.arange(3.0)}}
 LARGE = 2**37  # a terabyte of doubles
+BOMB_BYTES = 2**33
 
 NAMES = [
     "a[b]c",
@@ -52,17 +54,86 @@ def checkpoint(tmp_path) -> Path:
     return tmp_path / "step_00000001"
 
 
-def claim(checkpoint: Path, in_manifest: bool, zarr: dict[str, list[int]]) -> None:
+def change(checkpoint: Path, zarr: dict[str, object], chunk: bytes | None = None) -> None:
+    """Changes what TensorStore reads of the array: its description, and its bytes as they are stored."""
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{checkpoint}/arrays/"}).result()
+    store["outer.w/.zarray"] = json.dumps(json.loads(store["outer.w/.zarray"]) | zarr).encode()
+    if chunk is not None:
+        store["outer.w/0"] = chunk
+    (checkpoint / "SHA256SUMS").write_text("".join(checksum_lines(checkpoint)), encoding="utf-8")
+
+
+def claim(checkpoint: Path, in_manifest: bool, zarr: dict[str, object]) -> None:
     """Has a checkpoint claim another shape, in its manifest or in what TensorStore reads."""
     manifest = checkpoint / "manifest.json"
     if in_manifest:
         content = json.loads(manifest.read_bytes())
         content["arrays"][0]["shape"] = [LARGE]
         manifest.write_text(json.dumps(content), encoding="utf-8")
+    change(checkpoint, zarr)
+
+
+def zstd_bomb(num_bytes: int) -> bytes:
+    """A Zstandard frame of zeros: blocks of 128 KiB, of one repeated byte each (RFC 8878, 3.1.1.2)."""
+    block, repeated, last, num_blocks = 2**17, 1 << 1, 1, num_bytes // 2**17
+    window = bytes([(17 - 10) << 3])
+    blocks = [(block << 3 | repeated).to_bytes(3, "little") + b"\0"] * (num_blocks - 1)
+    return (
+        b"\x28\xb5\x2f\xfd\0" + window + b"".join(blocks) + (block << 3 | repeated | last).to_bytes(3, "little") + b"\0"
+    )
+
+
+def restores(checkpoint: Path) -> tuple:
+    """Both ways to restore a checkpoint."""
+    checkpoints = Checkpoints(checkpoint.parent)
+    return lambda: checkpoints.restore_latest_arrays(("outer",)), lambda: checkpoints.restore_latest(TREE)
+
+
+def test_no_more_of_a_bomb_is_unpacked_than_the_array_holds(checkpoint):
+    change(checkpoint, {}, zstd_bomb(BOMB_BYTES))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for restore in restores(checkpoint):
+        with pytest.raises(PodmetaError, match="orbax cannot read it"):
+            restore()
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < BOMB_BYTES / 16
+
+
+def test_the_bomb_is_sound_but_for_its_size(checkpoint):
+    """Otherwise the test above would show nothing."""
+    Checkpoints(checkpoint.parent).save(1, {"outer": {"w": np.ones(2**14)}}, CheckpointMetadata(1.0))
+    change(checkpoint, {}, zstd_bomb(2**17))
     store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{checkpoint}/arrays/"}).result()
-    described = json.loads(store["outer.w/.zarray"]) | zarr
-    store["outer.w/.zarray"] = json.dumps(described).encode()
+    array = tensorstore.open({"driver": "zarr", "kvstore": store.spec().to_json() | {"path": "outer.w/"}}).result()
+    assert not array[:].read().result().any()
+
+
+@pytest.mark.parametrize(
+    "compressor",
+    [
+        {"id": "blosc", "cname": "zstd", "clevel": 1, "shuffle": 0},
+        {"id": "zlib", "level": 1},
+        {"id": "bz2", "level": 1},
+        None,
+    ],
+    ids=lambda compressor: "none" if compressor is None else compressor["id"],
+)
+def test_arrays_compressed_in_another_way_are_not_read(checkpoint, compressor):
+    """Blosc would unpack all of a chunk, and then find that it is too large."""
+    change(checkpoint, {"compressor": compressor})
+    for restore in restores(checkpoint):
+        with pytest.raises(PodmetaError, match=r"its array outer\.w is not compressed by zstd"):
+            restore()
+
+
+@pytest.mark.parametrize("place", ["arrays/outer.w/.zarray", "arrays/outer.w/zarr.json"])
+def test_arrays_beside_the_database_are_not_read(checkpoint, place):
+    """Orbax would read them in place of those that were checked."""
+    (checkpoint / place).parent.mkdir()
+    (checkpoint / place).write_text("{}", encoding="utf-8")
     (checkpoint / "SHA256SUMS").write_text("".join(checksum_lines(checkpoint)), encoding="utf-8")
+    for restore in restores(checkpoint):
+        with pytest.raises(PodmetaError, match="its arrays are not where they were saved"):
+            restore()
 
 
 def test_arrays_beyond_memory_are_refused(checkpoint):
@@ -75,10 +146,7 @@ def test_arrays_beyond_memory_are_refused(checkpoint):
 @pytest.mark.parametrize("zarr", [{"shape": [LARGE]}, {"chunks": [LARGE]}, {"shape": [LARGE], "chunks": [LARGE]}])
 def test_an_array_larger_than_the_manifest_says_is_not_read(checkpoint, zarr):
     claim(checkpoint, False, zarr)
-    for restore in (
-        lambda: Checkpoints(checkpoint.parent).restore_latest_arrays(("outer",)),
-        lambda: Checkpoints(checkpoint.parent).restore_latest(TREE),
-    ):
+    for restore in restores(checkpoint):
         with pytest.raises(PodmetaError, match=r"its array outer\.w is not the one that was saved"):
             restore()
 
