@@ -36,7 +36,7 @@ GEMM_SIZE = 1024
 
 def bench_core() -> None:
     """Measures ns per LSTM update, the fraction of the GEMM rate reached, and fast over plain, at four sizes."""
-    gemm_rate = _gemm_flops_per_second()
+    gemm_rate = gemm_flops_per_second(GEMM_SIZE)
     report("core_gemm_flops_per_second", {"size": GEMM_SIZE}, gemm_rate, "1/s")
     for num_members in NUM_MEMBERS:
         for observation_size, num_actions in SIZES:
@@ -68,7 +68,7 @@ def _measure(num_members: int, observation_size: int, num_actions: int, gemm_rat
         report("core_plain_lstm_update", with_activation, plain_seconds[activation] / num_updates * 1e9, "ns")
         report("core_gemm_fraction", with_activation, gemm_fraction, "1")
     learner = make_learner(ALL_OPTIONS, (observation_size,), num_actions, 1)
-    seconds = best_seconds(_rolled(learner, learner.step, num_members, num_lifetimes, observation_size, num_actions))
+    seconds = best_seconds(rolled(learner, learner.step, num_members, num_lifetimes, observation_size, num_actions))
     report("core_all_options_over_none", setting | {"activation": "rational"}, seconds / fast_seconds["rational"], "1")
     # Like over like is what the fast form gains; rational over tanh is the default over the paper's equations.
     for fast, plain in (("tanh", "tanh"), ("rational", "rational"), ("rational", "tanh")):
@@ -86,12 +86,12 @@ def _seconds(
         return plain_step(config, 1, meta_params, state, learner_input)
 
     return [
-        best_seconds(_rolled(learner, step, num_members, num_lifetimes, observation_size, num_actions))
+        best_seconds(rolled(learner, step, num_members, num_lifetimes, observation_size, num_actions))
         for step in (learner.step, plain)
     ]
 
 
-def _rolled(
+def rolled(
     learner: Learner,
     step: Callable[..., Any],
     num_members: int,
@@ -116,7 +116,8 @@ def _rolled(
     return lambda: roll(meta_params, states)
 
 
-def _gemm_flops_per_second() -> float:
-    matrix = jnp.ones((GEMM_SIZE, GEMM_SIZE))
+def gemm_flops_per_second(size: int, dtype: str = "float32") -> float:
+    """The rate at which the device multiplies two square matrices."""
+    matrix = jnp.ones((size, size), dtype)
     product = jax.jit(lambda matrix: matrix @ matrix)
-    return 2 * GEMM_SIZE**3 / best_seconds(lambda: product(matrix))
+    return 2 * size**3 / best_seconds(lambda: product(matrix))

@@ -52,7 +52,8 @@ def test_the_wheel_has_every_module_preset_and_learned_algorithm_the_licence_and
         f"podmeta/{path.relative_to(REPOSITORY).as_posix()}" for path in (REPOSITORY / "configs").rglob("*.yaml")
     }
     pretrained = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "podmeta/pretrained").glob("*")}
-    assert modules | presets | pretrained | {"podmeta/py.typed"} <= inside
+    others = {"podmeta/py.typed", "podmeta/checks/reference.json"}
+    assert modules | presets | pretrained | others <= inside
     assert any(name.endswith("/LICENSE") for name in inside)
 
 
