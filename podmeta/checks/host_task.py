@@ -26,7 +26,7 @@ class CueTask(dm_env.Environment):
         self._step = 0
         return dm_env.restart(self._next_cue())
 
-    def step(self, action: int) -> dm_env.TimeStep:
+    def step(self, action: int | np.integer) -> dm_env.TimeStep:
         """Pays for the action, and shows the next cue."""
         if self._step == _EPISODE_LENGTH:
             return self.reset()

@@ -50,7 +50,9 @@ JOBS = {
     "bandit": Job(["experiment=bandit", "outer.lifetimes_per_member=4"], "outer.population_size", 4),
     "ppo_cartpole": Job(["experiment=cartpole_rl"], "outer.num_lifetimes", 1),
     "rl2_cartpole": Job(["experiment=cartpole_recurrent"], "outer.num_lifetimes", 1),
-    "gridworld": Job(["experiment=gridworld", "stages=[]", "num_updates=100"], "outer.population_size", 4),
+    "gridworld": Job(
+        ["experiment=gridworld", "stages=[]", "num_updates=100", "outer.fitness=reward"], "outer.population_size", 4
+    ),
 }
 """Evolution on bandits and grid-worlds, and RL² and PPO on CartPole."""
 
