@@ -4,14 +4,14 @@ import shlex
 import traceback
 
 from podmeta import __version__
-from podmeta.cli import bench, check, compare, evaluate, export, list_, plan, play, report, train
+from podmeta.cli import bench, check, compare, evaluate, export, list_, plan, play, report, status, train, watch
 from podmeta.cli.arguments import Call, CommandParser, use_config_dirs
 from podmeta.cli.console import PlainConsole
 from podmeta.distributed.libtpu import quieten_libtpu
 from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError, PodmetaError
 
-COMMANDS = (train, evaluate, compare, report, export, play, list_, bench, check, plan)
+COMMANDS = (train, status, watch, evaluate, compare, report, export, play, list_, bench, check, plan)
 """Modules with one command each, in the order of the help."""
 
 

@@ -21,4 +21,9 @@ class PlainConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """A text as Rich shows it. Its colours and cursor are Rich's own."""
-        return super().render_str(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), **options)
+        return super().render_str(without_control_characters(text), **options)
+
+
+def without_control_characters(text: str) -> str:
+    """A text in which nothing moves the cursor or changes colours."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -4,9 +4,6 @@ import re
 import shlex
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
-
 from podmeta.errors import InputError
 from podmeta.value_types import Json
 
@@ -75,6 +72,10 @@ def to_paste(key: str, path: Path | str) -> str:
 def _unquoted(value: str) -> str:
     if not (len(value) > 1 and value[0] == value[-1] and value[0] in _QUOTES):
         return value
+    # Imported here, because `podmeta status` names paths too, and takes no time to start.
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
     try:
         parsed = OverridesParser.create().parse_overrides([f"key={value}"])[0].value()
     except OverrideParseException:

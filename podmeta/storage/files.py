@@ -22,8 +22,13 @@ _MODE = 0o666  # less the umask
 _SECONDS_TO_WRITE = 3600.0  # more than any file takes
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, flush: bool = True) -> None:
     """Writes a file, text as UTF-8, whole or not at all: to a temporary file, flushed to disk, then renamed.
+
+    Args:
+      path: the file.
+      content: what it will hold.
+      flush: whether to wait until it is on the disk. Otherwise a power cut may leave it empty.
 
     Raises:
       PodmetaError: it could not be written; an earlier file is intact.
@@ -34,13 +39,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         try:
             with create_file(temporary) as file:
                 file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
+                if flush:
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(path)  # a link there is replaced, not followed
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        flush_entries_to_disk(path.parent)
+        if flush:
+            flush_entries_to_disk(path.parent)
 
 
 def create_file(path: Path, mode: int = _MODE) -> BinaryIO:

@@ -1,18 +1,13 @@
 """The run directory: one job's files, held by one process at a time, for one config.
 
 config.yaml  config.signature  environment.json  metrics.jsonl  wall_clock.jsonl  checkpoints/  tensorboard/
-evaluation.jsonl  summary.json  lock
+evaluation.jsonl  summary.json  heartbeat.json  lock
 """
 
-import fcntl
 import fnmatch
 import itertools
 import json
-import os
-import re
-import socket
 import stat
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,9 +18,10 @@ from podmeta.config.compose import job_from_yaml, job_to_yaml
 from podmeta.config.run_config import parse_run_config, read_config_file, read_run_config
 from podmeta.errors import InputError
 from podmeta.storage.checkpoint_files import steps_in
-from podmeta.storage.files import delete_old_temporaries, open_without_following, reason, write_atomically
+from podmeta.storage.files import delete_old_temporaries, reason, write_atomically
 from podmeta.storage.json_files import encode
 from podmeta.storage.run_files import ENVIRONMENT, FILES, METRICS, SUMMARY, Provenance
+from podmeta.storage.run_lock import RunLock
 from podmeta.storage.signature import is_signed, sign
 from podmeta.value_types import Json
 
@@ -85,7 +81,7 @@ class RunDirectory:
         self.tensorboard_path = self.path / "tensorboard"
         self._config_text = config_text
         self._provenance: Provenance | None = None
-        self._lock = _Lock(self.path)
+        self._lock = RunLock(self.path)
         try:
             check_entries(self.path)
             check_config(self.path, config_text, changeable_keys)
@@ -105,6 +101,11 @@ class RunDirectory:
         sign(self.path, self._config_text)
         write_atomically(self.environment_path, json.dumps(encode(provenance), indent=2) + "\n")
 
+    @property
+    def holder(self) -> str:
+        """This process, as its lock names it to others."""
+        return self._lock.holder
+
     def current_path(self) -> Path | None:
         """Where the directory is now: `path`, another path if it was renamed, None if it was deleted."""
         return self._lock.directory_now()
@@ -116,7 +117,7 @@ class RunDirectory:
           InputError: it cannot be created, or another run is there now.
         """
         self._lock.release()
-        self._lock = _Lock(self.path)
+        self._lock = RunLock(self.path)
         if (self.path / "config.yaml").exists() or steps_in(self.checkpoints_path):
             raise InputError(f"another run is in {self.path} now")
         if self._provenance is not None:
@@ -255,81 +256,3 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-class _Lock:
-    """An exclusive `flock` on the file `lock` of a directory, which is created where it does not exist."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        path = directory / "lock"
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            descriptor = open_without_following(path, 0)
-        except OSError as error:
-            raise InputError(
-                f"run_dir {directory} cannot be written: {reason(error)}. Choose another run_dir."
-            ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            holder = f"process {os.getpid()} on {socket.gethostname()}, started by process {os.getppid()}"
-            os.pwrite(descriptor, f"{holder}\n".encode(), 0)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "another process"
-            os.close(descriptor)
-            raise InputError(f"run_dir {directory} is in use by {holder}{_advice_about(holder)}") from None
-        except OSError as error:
-            os.close(descriptor)
-            raise InputError(
-                f"run_dir {directory} cannot be locked: {reason(error)}. Choose a run_dir on a file system that "
-                "has space and file locks."
-            ) from error
-        self._descriptor: int | None = descriptor
-        self._directory_descriptor = os.open(directory, os.O_RDONLY)
-        # A forked child (a worker of a host environment) shares the lock. Were it to outlive a killed job, it
-        # would keep the directory from the job's next start.
-        os.register_at_fork(after_in_child=self.release)
-
-    def release(self) -> None:
-        # Closing gives up this process's share only: a child's `release` does not take the lock from its parent.
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            os.close(self._directory_descriptor)
-            self._descriptor = None
-
-    def directory_now(self) -> Path | None:
-        """Where the directory is: None if it was deleted, and where it was if the file system does not answer."""
-        for path in (self._directory, _path_of(self._directory_descriptor)):
-            try:
-                if os.path.samestat(path.stat(), os.fstat(self._directory_descriptor)):
-                    return path
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError:
-                return self._directory
-        return None
-
-
-def _path_of(descriptor: int) -> Path:
-    if sys.platform == "darwin":
-        return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
-    return Path(f"/proc/self/fd/{descriptor}").readlink()
-
-
-def _advice_about(holder: str) -> str:
-    """The end of the message about who holds a lock. It depends on whether what started the holder still lives."""
-    found = re.fullmatch(r"process (\d+) on (.*), started by process (\d+)", holder)
-    if found is not None and found[2] == socket.gethostname() and not _is_alive(int(found[3])):
-        return f", which is gone. Wait for it, end it with kill {found[1]}, or choose another run_dir."
-    return ". Wait for it, stop it, or choose another run_dir."
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is another user's
-        return True
-    return True

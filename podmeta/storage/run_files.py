@@ -6,6 +6,7 @@ keys in `others`, so that a file of a later version can be read and written agai
 
 import dataclasses
 import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,10 +29,10 @@ T = TypeVar("T")
 
 METRICS, EVALUATION, CURVES = "metrics.jsonl", "evaluation.jsonl", "learning_curves.jsonl"
 SUMMARY, ENVIRONMENT, SIGNATURE = "summary.json", "environment.json", "config.signature"
-WALL_CLOCK = "wall_clock.jsonl"
+WALL_CLOCK, HEARTBEAT = "wall_clock.jsonl", "heartbeat.json"
 FILES = (
     *("config.yaml", SIGNATURE, METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, WALL_CLOCK),
-    *("learning_curves.png", "wandb_id"),
+    *(HEARTBEAT, "learning_curves.png", "wandb_id"),
 )
 """The files of a run directory, apart from its folders and its lock."""
 
@@ -201,6 +202,32 @@ class Summary:
 
 
 @dataclasses.dataclass(frozen=True)
+class Heartbeat:
+    """`heartbeat.json`: how far the last start of a run is, or how it has ended. Rewritten every few seconds.
+
+    Attributes:
+      state: "starting" before the first update, "running", or how it ended: "finished", "interrupted" or "failed".
+      time: when this was written, in Unix time.
+      began: when this start began, in Unix time.
+      holder: the process, as its lock names it.
+      update: updates done.
+      num_updates: of the job.
+      env_steps_per_second: of the last call to the devices; None before it.
+      reason: why it ended, in words; "" while it runs.
+    """
+
+    state: str
+    time: float
+    began: float
+    holder: str
+    update: int
+    num_updates: int
+    env_steps_per_second: float | None = None
+    reason: str = ""
+    others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class GitState:
     """A checkout: its revision, and whether files differ from it."""
 
@@ -302,6 +329,16 @@ def read_summary(run_path: Path) -> Summary | None:
     if not path.exists():
         return None
     return read_object(path, Summary, "Delete it and give the run's command again, which writes it anew")
+
+
+def read_heartbeat(run_path: Path) -> Heartbeat | None:
+    """A run's `heartbeat.json`; None where there is no such file.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    path = run_path / HEARTBEAT
+    return read_object(path, Heartbeat, "The run's next start writes it anew") if os.path.lexists(path) else None
 
 
 def read_provenance(run_path: Path) -> Provenance:

@@ -55,8 +55,8 @@ class ProgressDisplay:
 
     def _describe(self, update: int, fitness: float, env_steps_per_second: float) -> str:
         time_left = self._time_left(update)
-        return f"fitness {fitness:.4g}  {_with_magnitude(env_steps_per_second)} env steps/s" + (
-            "" if time_left is None else f"  {_as_duration(time_left)} left"
+        return f"fitness {fitness:.4g}  {with_magnitude(env_steps_per_second)} env steps/s" + (
+            "" if time_left is None else f"  {as_duration(time_left)} left"
         )
 
     def _time_left(self, update: int) -> float | None:
@@ -131,7 +131,8 @@ class PlainProgressDisplay(ProgressDisplay):
         self._pending = None
 
 
-def _with_magnitude(value: float) -> str:
+def with_magnitude(value: float) -> str:
+    """A number to three digits, such as 1.23M."""
     for suffix in ("", "k", "M", "G"):
         if abs(value) < 1000:
             return f"{value:.3g}{suffix}"
@@ -139,7 +140,8 @@ def _with_magnitude(value: float) -> str:
     return f"{value:.3g}T"
 
 
-def _as_duration(seconds: float) -> str:
+def as_duration(seconds: float) -> str:
+    """Hours, minutes and seconds, such as 1:02:03."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}"

@@ -18,13 +18,14 @@ from podmeta.errors import InputError, PodmetaError
 from podmeta.keys import GENERATOR, describe_generator
 from podmeta.storage.checkpoint_files import CheckpointMetadata
 from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
-from podmeta.storage.files import write_atomically
+from podmeta.storage.files import reason, write_atomically
 from podmeta.storage.json_files import encode
 from podmeta.storage.provenance import describe_provenance
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import SUMMARY, Summary, read_provenance, read_summary
 from podmeta.storage.wall_clock import FAILED, FINISHED, INTERRUPTED
 from podmeta.training.build import state_shapes
+from podmeta.training.heartbeat import HeartbeatWriter
 from podmeta.training.metrics import MetricsWriter
 from podmeta.training.progress import ProgressDisplay, show_progress
 from podmeta.training.wall_clock import WallClock
@@ -97,6 +98,15 @@ class NoRecords:
         """Nothing is written."""
 
 
+class Outlets(NamedTuple):
+    """What shows the progress of a job: metrics, the terminal, the account of time and the heartbeat."""
+
+    metrics_writer: MetricsWriter
+    display: ProgressDisplay
+    wall_clock: WallClock
+    heartbeat: HeartbeatWriter
+
+
 class RunRecords:
     """The `Records` of the first process, in a run directory that it holds."""
 
@@ -105,19 +115,15 @@ class RunRecords:
         config: CheckpointConfig,
         run_directory: RunDirectory,
         checkpoints: Checkpoints,
-        metrics_writer: MetricsWriter,
-        display: ProgressDisplay,
+        outlets: Outlets,
         progress: Progress,
-        wall_clock: WallClock,
         tell: Callable[[str], None],
     ) -> None:
         self._tell = tell
-        self._wall_clock = wall_clock
+        self._metrics_writer, self._display, self._wall_clock, self._heartbeat = outlets
         self._config = config
         self._run_directory = run_directory
         self._checkpoints = checkpoints
-        self._metrics_writer = metrics_writer
-        self._display = display
         self._has_saved = bool(checkpoints.steps())
         self._last_update = progress.update
         self._last_time = time.monotonic()
@@ -139,6 +145,7 @@ class RunRecords:
             self._save_seconds = None
         self._display.update(progress.update, fitness, rate)
         self._wall_clock.note(progress.update)
+        self._heartbeat.beat(progress.update, rate)
 
     def due(self, progress: Progress) -> bool:
         """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one.
@@ -222,6 +229,7 @@ class RunRecords:
     def finish(self, summary: Summary) -> None:
         """Writes summary.json, unless there is one of the same θ, which this start has then added nothing to."""
         self._wall_clock.write(summary.num_updates, FINISHED)
+        self._heartbeat.end(FINISHED, summary.num_updates, "all updates are done")
         with contextlib.suppress(InputError):  # a damaged one is written anew
             earlier = read_summary(self._run_directory.path)
             if earlier and (earlier.num_updates, earlier.meta_params_sha256) == (
@@ -233,12 +241,14 @@ class RunRecords:
         write_atomically(self._run_directory.summary_path, json.dumps(encode(summary), indent=2) + "\n")
 
     def interrupt(self, signal_name: str) -> None:
-        """Notes the end of this start in the account of time."""
+        """Notes the end of this start, and why."""
         self._wall_clock.write(self._last_update, INTERRUPTED)
+        self._heartbeat.end(INTERRUPTED, self._last_update, signal_name)
 
-    def fail(self) -> None:
+    def fail(self, error: BaseException) -> None:
         """Notes that an error has ended this start."""
         self._wall_clock.write(self._wall_clock.update, FAILED)
+        self._heartbeat.end(FAILED, self._wall_clock.update, reason(error))
 
 
 @contextlib.contextmanager
@@ -274,8 +284,10 @@ def open_records(
         if progress.update < job.num_updates or not run_directory.config_path.exists():
             run_directory.write_start(describe_provenance(describe_devices()))
         wall_clock = WallClock(run_directory, progress.update, began, warn=lambda line: tell(f"warning: {line}"))
+        heartbeat = HeartbeatWriter(run_directory, job.num_updates, began)
         if progress.update < job.num_updates:
             wall_clock.begin()
+            heartbeat.begin(progress.update)
         metrics_writer = MetricsWriter(
             run_directory,
             resumed_update=progress.update,
@@ -287,13 +299,12 @@ def open_records(
             contextlib.closing(metrics_writer),
             show_progress(job.num_updates, sys.stderr, job.logging.progress) as display,
         ):
-            records = RunRecords(
-                job.checkpoint, run_directory, checkpoints, metrics_writer, display, progress, wall_clock, tell
-            )
+            outlets = Outlets(metrics_writer, display, wall_clock, heartbeat)
+            records = RunRecords(job.checkpoint, run_directory, checkpoints, outlets, progress, tell)
             try:
                 yield records, state, progress
-            except BaseException:
-                records.fail()
+            except BaseException as error:
+                records.fail(error)
                 raise
 
 

@@ -52,6 +52,7 @@ def test_every_file_of_the_run_directory_is_there_and_nothing_else(tested_run):
         "config.yaml",
         "environment.json",
         "evaluation.jsonl",
+        "heartbeat.json",
         "learning_curves.jsonl",
         "learning_curves.png",
         "lock",
