@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podmeta.config.messages import unknown_key
+from podmeta.config.profiled_updates import profiled_updates
 from podmeta.config.schema import (
     GROUPS,
     AnakinConfig,
@@ -45,6 +46,7 @@ def validate_job(job: JobConfig) -> None:
     if isinstance(job.architecture, AnakinConfig):
         _check_anakin(job.architecture)
     _check_distributed(job.distributed)
+    profiled_updates(job.profile)
     for stage in stages_of(job):
         _check_environment(stage.environment, f"{stage.name}.")
         _check_size(stage.outer)

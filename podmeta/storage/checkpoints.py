@@ -83,12 +83,13 @@ class RestoredCheckpoint(NamedTuple):
 class Checkpoints:
     """The checkpoints of one run. Only the holder of the run directory's lock may `recover` and `save`."""
 
-    def __init__(self, directory: Path, keep: int = 1) -> None:
+    def __init__(self, directory: Path, keep: int = 1, keep_every: int = 0) -> None:
         """Names the directory; it need not exist yet.
 
         Args:
           directory: where the checkpoints are.
           keep: number of newest checkpoints to keep.
+          keep_every: steps between those that are kept for good, each the first one from a multiple on; 0: none.
 
         Raises:
           InputError: `keep` is less than 1.
@@ -97,6 +98,7 @@ class Checkpoints:
             raise InputError(f"checkpoint.keep is {keep}, and must be at least 1.")
         self.directory = directory.absolute()
         self._keep = keep
+        self._keep_every = keep_every
         self._known_broken: set[int] = set()
         self._has_read_back = False
 
@@ -230,13 +232,20 @@ class Checkpoints:
     def _delete_old(self, newest: int) -> None:
         older = [step for step in self.steps() if step < newest]
         good = [step for step in older if step not in self._known_broken]
-        kept = good[::-1][: self._keep - 1]
+        kept = good[::-1][: self._keep - 1] + self._kept_for_good(good)
         for step in set(older) - set(kept):
             # Under another name first: a kill in the middle of deleting must not leave half a checkpoint.
             doomed = self.directory / f"{TEMPORARY_PREFIX}deleted-{step_name(step)}"
             with contextlib.suppress(OSError):
                 (self.directory / step_name(step)).rename(doomed)
                 _delete(doomed)
+
+    def _kept_for_good(self, good: list[int]) -> list[int]:
+        """The first of the steps from each multiple of `keep_every` on, ascending."""
+        first_of: dict[int, int] = {}
+        for step in good if self._keep_every > 0 else []:
+            first_of.setdefault(step // self._keep_every, step)
+        return [step for multiple, step in first_of.items() if multiple > 0]
 
     def _restore(self, step: int, target: PyTree) -> tuple[Any, CheckpointMetadata]:
         path = self.directory / step_name(step)

@@ -20,7 +20,7 @@ from podmeta.errors import InputError
 from podmeta.storage.checkpoint_files import steps_in
 from podmeta.storage.files import delete_old_temporaries, reason, write_atomically
 from podmeta.storage.json_files import encode
-from podmeta.storage.run_files import ENVIRONMENT, FILES, METRICS, SUMMARY, Provenance
+from podmeta.storage.run_files import ENVIRONMENT, FILES, METRICS, PROFILE, SUMMARY, Provenance
 from podmeta.storage.run_lock import RunLock
 from podmeta.storage.signature import is_signed, sign
 from podmeta.value_types import Json
@@ -30,6 +30,7 @@ CHANGEABLE_KEYS = (
     "num_updates",
     "outer.*_schedule.num_updates",
     "resume",
+    "profile",
     "compilation_cache_dir",
     "checkpoint.*",
     "devices.*",
@@ -163,7 +164,7 @@ def check_entries(path: Path) -> None:
     Raises:
       InputError: something else stands there; the message names it.
     """
-    kinds = dict.fromkeys(FILES, "file") | dict.fromkeys(("checkpoints", "tensorboard"), "folder")
+    kinds = dict.fromkeys(FILES, "file") | dict.fromkeys(("checkpoints", "tensorboard", PROFILE), "folder")
     for name, kind in kinds.items():
         try:
             mode = (path / name).lstat().st_mode

@@ -30,6 +30,8 @@ T = TypeVar("T")
 METRICS, EVALUATION, CURVES = "metrics.jsonl", "evaluation.jsonl", "learning_curves.jsonl"
 SUMMARY, ENVIRONMENT, SIGNATURE = "summary.json", "environment.json", "config.signature"
 WALL_CLOCK, HEARTBEAT = "wall_clock.jsonl", "heartbeat.json"
+PROFILE = "profile"
+"""The folder of profiles."""
 FILES = (
     *("config.yaml", SIGNATURE, METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, WALL_CLOCK),
     *(HEARTBEAT, "learning_curves.png", "wandb_id"),

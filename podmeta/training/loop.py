@@ -19,12 +19,14 @@ from podmeta.architectures.registry import Program
 from podmeta.architectures.session import Advance, MetricsByUpdate, Session
 from podmeta.config.compose import job_to_yaml
 from podmeta.config.paths import to_paste
+from podmeta.config.profiled_updates import profiled_updates
 from podmeta.config.schema import DistributedConfig, JobConfig
 from podmeta.config.stages import Stage, stages_of
 from podmeta.config.validate import validate_devices
 from podmeta.distributed import initialise
 from podmeta.distributed.devices import explained_memory_errors, num_devices_of_all_processes
-from podmeta.distributed.processes import check_alike, from_first, gather, largest
+from podmeta.distributed.memory import memory_metrics
+from podmeta.distributed.processes import check_alike, from_first, gather, is_first, largest
 from podmeta.distributed.signals import StopRequest
 from podmeta.errors import InputError, PodmetaError, SessionError
 from podmeta.learners.base import MetaParams
@@ -33,6 +35,7 @@ from podmeta.storage.run_directory import make_run_path
 from podmeta.storage.run_files import Summary
 from podmeta.training.build import build_programs, instance_settings
 from podmeta.training.meta_params import load_meta_params
+from podmeta.training.profiler import Profiler
 from podmeta.training.run_logger import NoRecords, Progress, Records, Row, open_records
 from podmeta.training.schedules import earlier_job, schedule_changes
 from podmeta.training.sessions import open_session
@@ -89,6 +92,7 @@ def _train(job: JobConfig, tell: Callable[[str], None], began: float) -> Trainin
             f"the newest checkpoint in {run_path} is intact; to resume, repeat the command with "
             f"{to_paste('run_dir', run_path)}"
         )
+        profiler = Profiler(profiled_updates(job.profile) if is_first() else None, run_path, tell)
         compile_seconds = 0.0
         stopped_by = _stop_signal(stop_request)
         if progress.update < job.num_updates:
@@ -103,10 +107,11 @@ def _train(job: JobConfig, tell: Callable[[str], None], began: float) -> Trainin
             with explained_memory_errors():
                 session = open_session(job, stage, program, state)
             tell(session.preparation)
-            under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path)
+            under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path, profiler)
             try:
                 progress, stopped_by = under_way.train(progress, stop_request)
             finally:
+                profiler.close(progress.update)
                 message = session.close()
             state = session.state()
             compile_seconds += session.compile_seconds
@@ -165,6 +170,7 @@ class _StageUnderWay:
     session: Session
     records: Records
     run_path: Path
+    profiler: Profiler
 
     def train(self, progress: Progress, stop_request: StopRequest) -> tuple[Progress, str | None]:
         """Trains to the end of the stage, or of the job, or until a stop is requested.
@@ -178,6 +184,7 @@ class _StageUnderWay:
         while progress.update < end and stopped_by is None:
             num_updates = _updates_until_boundary(progress.update, self.stage, self.job)
             compiled_before = self.session.compile_seconds
+            self.profiler.before_call(progress.update, num_updates)
             try:
                 # A process that stopped in the middle of these updates would leave the others waiting for it.
                 with explained_memory_errors():
@@ -189,6 +196,7 @@ class _StageUnderWay:
             self.records.spend("updates", advance.seconds)
             if advance.num_updates > 0:
                 progress = self._note(advance, progress)
+                self.profiler.after_call(progress.update)
             stopped_by = _stop_signal(stop_request)
         return progress, stopped_by
 
@@ -256,7 +264,7 @@ def _rows(
     job: JobConfig,
 ) -> Sequence[Row]:
     """The lines of metrics.jsonl for one call: updates that are a multiple of logging.every_updates, and the last."""
-    of_processes = _of_processes(advance)
+    of_processes = _of_processes(advance._replace(process_metrics=advance.process_metrics | memory_metrics()))
     num_updates = progress.update - last_update
     rows: list[Row] = []
     for index in range(num_updates):

@@ -20,6 +20,7 @@ from podmeta.storage.files import explained_write_errors, open_without_following
 from podmeta.storage.json_files import Warn
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import metrics_up_to
+from podmeta.training.prometheus import PrometheusEndpoint
 from podmeta.training.weights_and_biases import WeightsAndBiases
 from podmeta.value_types import Json
 
@@ -40,6 +41,7 @@ class MetricsWriter:
         resumed_update: int = 0,
         tensorboard: bool = False,
         wandb_project: str | None = None,
+        prometheus: PrometheusEndpoint | None = None,
         warn: Warn = warnings.warn,
     ) -> None:
         """Opens all sinks.
@@ -50,6 +52,7 @@ class MetricsWriter:
             written again. So is an incomplete line that a kill has left.
           tensorboard: whether to write TensorBoard event files too.
           wandb_project: the Weights & Biases project to log to; None is none.
+          prometheus: an endpoint that shows the newest row, and is closed with the other sinks; None is none.
           warn: shows the user a warning.
 
         Raises:
@@ -58,6 +61,7 @@ class MetricsWriter:
         self._run_directory = run_directory
         self._path = run_directory.metrics_path
         self._warn = warn
+        self._prometheus = prometheus
         # First, because it alone may find something amiss with the user's input.
         self._wandb = None if wandb_project is None else WeightsAndBiases(run_directory, wandb_project, warn)
         _drop_rows_after(self._path, resumed_update, warn)
@@ -77,6 +81,8 @@ class MetricsWriter:
             self._file.write(json.dumps(_finite_or_null(values), allow_nan=False) + "\n")
         if self._tensorboard is not None:
             self._tensorboard.write(values)
+        if self._prometheus is not None:
+            self._prometheus.write([("update", values["update"]), *_scalars(values)])
         if self._wandb is not None:
             self._wandb.write(values["update"], dict(_scalars(values)))
 
@@ -110,6 +116,9 @@ class MetricsWriter:
         """Closes all sinks. May be called twice."""
         # A line that did not fit on a full disk is still in the buffer, and closing fails again: the others close.
         with contextlib.ExitStack() as sinks:
+            if self._prometheus is not None:
+                sinks.callback(self._prometheus.close)
+                self._prometheus = None
             if self._wandb is not None:
                 sinks.callback(self._wandb.close)
             if self._tensorboard is not None:

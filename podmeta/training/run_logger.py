@@ -28,6 +28,7 @@ from podmeta.training.build import state_shapes
 from podmeta.training.heartbeat import HeartbeatWriter
 from podmeta.training.metrics import MetricsWriter
 from podmeta.training.progress import ProgressDisplay, show_progress
+from podmeta.training.prometheus import PrometheusEndpoint
 from podmeta.training.wall_clock import WallClock
 from podmeta.value_types import Json
 
@@ -213,7 +214,7 @@ class RunRecords:
             self._tell(f"warning: {path} was deleted while the job trained: it is made again, without earlier files")
             self._save_in(self._checkpoints, state, progress)
             return
-        self._save_in(Checkpoints(current / "checkpoints", self._config.keep), state, progress)
+        self._save_in(Checkpoints(current / "checkpoints", self._config.keep, self._config.keep_every), state, progress)
         raise PodmetaError(
             f"{path} was renamed to {current} while the job trained. A checkpoint of update {progress.update} is "
             f"saved there: to resume, repeat the command with {to_paste('run_dir', current)}"
@@ -278,7 +279,7 @@ def open_records(
     began = time.time() if began is None else began
     with RunDirectory(run_path, job_to_yaml(job)) as run_directory:
         tell(f"run directory: {run_directory.path}")
-        checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep)
+        checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep, job.checkpoint.keep_every)
         checkpoints.recover()
         state, progress = _start(job, run_directory, checkpoints, fresh_state, tell)
         if progress.update < job.num_updates or not run_directory.config_path.exists():
@@ -293,6 +294,7 @@ def open_records(
             resumed_update=progress.update,
             tensorboard=job.logging.tensorboard,
             wandb_project=job.logging.wandb_project if job.logging.wandb else None,
+            prometheus=PrometheusEndpoint(job.logging) if job.logging.prometheus_port else None,
             warn=lambda line: tell(f"warning: {line}"),
         )
         with (

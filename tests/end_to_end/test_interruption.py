@@ -72,7 +72,7 @@ def _last_update(run_path: Path) -> int:
 
 
 def _without_times(run_path: Path) -> list[dict]:
-    times = ("seconds", "env_steps_per_second", "save_seconds")
+    times = ("seconds", "env_steps_per_second", "save_seconds", "host_memory_bytes_max")
     rows = read_rows(run_path / "metrics.jsonl")
     return [{name: value for name, value in row.items() if name not in times} for row in rows]
 

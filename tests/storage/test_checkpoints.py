@@ -116,6 +116,13 @@ def test_no_thread_is_left_and_nothing_is_logged(tmp_path, caplog):
     assert [record for record in caplog.records if record.name == "absl"] == []
 
 
+def test_the_first_checkpoint_from_each_multiple_on_is_kept_for_good(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2, keep_every=10)
+    for step in (3, 9, 12, 15, 30, 31, 32, 39, 45, 46):
+        checkpoints.save(step, {"array": np.zeros(1)}, CheckpointMetadata(1.0))
+    assert checkpoints.steps() == [12, 30, 45, 46]
+
+
 @pytest.mark.parametrize("keep", [0, -1])
 def test_keeping_none_is_refused(tmp_path, keep):
     with pytest.raises(InputError, match=r"checkpoint\.keep"):

@@ -53,7 +53,7 @@ def train(*arguments):
 def rows(run_path):
     """The lines of metrics.jsonl, less what the clock says."""
     lines = [json.loads(line) for line in (run_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    timed = ("seconds", "env_steps_per_second", "save_seconds")
+    timed = ("seconds", "env_steps_per_second", "save_seconds", "host_memory_bytes_max")
     return [{name: value for name, value in line.items() if name not in timed} for line in lines]
 
 

@@ -53,6 +53,9 @@ class CheckpointConfig:
     every_updates: int = option(0, "save after this many updates; 0: off", minimum=0)
     every_seconds: float = option(60.0, "save after this many seconds; 0: off", minimum=0)
     keep: int = option(3, "number of newest checkpoints to keep", minimum=1)
+    keep_every: int = option(
+        0, "also keep, for good, the first checkpoint after each multiple of this many updates; 0: none", minimum=0
+    )
 
 
 @dataclasses.dataclass
@@ -63,6 +66,10 @@ class LoggingConfig:
     tensorboard: bool = option(True, "write TensorBoard event files")
     wandb: bool = option(False, "log to Weights & Biases (extra: wandb)")
     wandb_project: str = option("podmeta", "Weights & Biases project")
+    prometheus_port: int = option(
+        0, "port that serves the newest metrics to Prometheus (extra: prometheus); 0: off", minimum=0, maximum=65535
+    )
+    prometheus_address: str = option("127.0.0.1", "address of that port; the default is reached from this machine only")
     progress: bool = option(True, "show a progress bar (plain lines without a terminal)")
 
 
@@ -122,6 +129,11 @@ class JobConfig:
         "auto",
         "auto: resume from the newest good checkpoint in run_dir; never: reject a run_dir that holds one",
         choices=("auto", "never"),
+    )
+    profile: str = option(
+        "",
+        "updates to trace with JAX's profiler, such as 100:110, rounded to whole calls; the trace, for Perfetto and "
+        "XProf, is in profile/ of the run directory",
     )
     compilation_cache_dir: str = option("auto", "folder for compiled programs; auto: the user's cache; off: none")
     devices: DevicesConfig = dataclasses.field(default_factory=DevicesConfig)
