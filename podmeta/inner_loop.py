@@ -286,11 +286,17 @@ def _under_policy(values: Float[Array, "num_actions"], actor_output: ActorOutput
     return jnp.sum(jax.nn.softmax(actor_output.learner_output.policy[:, 0]) * values)
 
 
-def build_inner_loop(learner_config: LearnerConfig, environment_config: EnvironmentConfig) -> InnerLoop:
-    """Places the learner of one config in the environment of another, which also sets the lifetime's length."""
+def build_inner_loop(
+    learner_config: LearnerConfig, environment_config: EnvironmentConfig, dtype: str = "float32"
+) -> InnerLoop:
+    """Places the learner of one config in the environment of another, which also sets the lifetime's length.
+
+    `dtype` is the type of the learner's activations, as `numerics.dtype` names it.
+    """
     observation_spec, action_spec = environment_specs(environment_config)
     policy = make_policy(action_spec)
-    learner = make_learner(learner_config, observation_spec.shape, policy.num_actions, policy.num_policy_channels)
+    sizes = policy.num_actions, policy.num_policy_channels
+    learner = make_learner(learner_config, observation_spec.shape, *sizes, dtype)
     return place_learner(learner, policy, environment_config)
 
 

@@ -59,6 +59,9 @@ def lstm(
 ) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]]:
     """The LSTM's update (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
 
+    The cell adds up over a lifetime, so it is float32 whatever the gates are. So is the forget gate: in bfloat16, 0.999
+    would be 1.
+
     Args:
       gates: [..., 4 * hidden_size] pre-activations: input, candidate, output and forget gate.
       cell: [..., hidden_size] the cell.
@@ -67,11 +70,11 @@ def lstm(
       input_bias: added to the input gate's.
 
     Returns:
-      The next hidden state and cell, each [..., hidden_size].
+      The next hidden state and cell, each [..., hidden_size]. The hidden state has the type of the gates.
     """
     input_gate, candidate, output_gate, forget_gate = jnp.split(gates, 4, axis=-1)
     if input_bias != 0.0:
         input_gate = input_gate + input_bias
-    kept = activation.sigmoid(forget_gate + forget_bias) * cell
+    kept = activation.sigmoid(forget_gate.astype(cell.dtype) + forget_bias) * cell
     cell = kept + activation.sigmoid(input_gate) * activation.tanh(candidate)
-    return activation.sigmoid(output_gate) * activation.tanh(cell), cell
+    return activation.sigmoid(output_gate) * activation.tanh(cell.astype(gates.dtype)), cell

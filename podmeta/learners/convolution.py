@@ -37,7 +37,8 @@ class _Convolution(hk.Module):
         shape = (3, 3, image.shape[-1], self._channels)
         init = hk.initializers.TruncatedNormal(1.0 / np.sqrt(np.prod(shape[:-1])))
         weights = hk.get_parameter("w", shape, init=init)
-        return convolution(image, weights) + hk.get_parameter("b", (self._channels,), init=jnp.zeros)
+        bias = hk.get_parameter("b", (self._channels,), init=jnp.zeros)
+        return convolution(image, weights.astype(image.dtype)) + bias.astype(image.dtype)
 
 
 @jax.custom_vjp

@@ -26,7 +26,14 @@ from podmeta.config.schema import GTrXLConfig
 from podmeta.errors import InputError
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput
 from podmeta.learners.linear import Linear, get_matrix, matmul
-from podmeta.learners.network import check_torso, encode_over_time, make_unrolled_learner, no_input, read_out
+from podmeta.learners.network import (
+    check_torso,
+    encode_over_time,
+    layer_norm,
+    make_unrolled_learner,
+    no_input,
+    read_out,
+)
 
 _GATE_BIAS = 2.0  # b_g of the paper: at first a layer changes little of its inputs, so that a policy is learned early
 _MASKED = -1e9  # a score that leaves nothing to a step
@@ -46,9 +53,15 @@ class GTrXLState(NamedTuple):
 
 
 def make_gtrxl_learner(
-    config: GTrXLConfig, observation_shape: tuple[int, ...], num_actions: int, num_policy_channels: int
+    config: GTrXLConfig,
+    observation_shape: tuple[int, ...],
+    num_actions: int,
+    num_policy_channels: int,
+    dtype: str = "float32",
 ) -> Learner:
     """Builds the learner for one shape of observation and number of actions, as `make_recurrent_learner`.
+
+    Its memory has the type of activations. Layer norms and weights of attention are computed in float32.
 
     Raises:
       InputError: the heads do not divide the layer, or the config has a convolutional torso, but observations are
@@ -64,7 +77,7 @@ def make_gtrxl_learner(
     def network(state: GTrXLState, inputs: LearnerInput) -> tuple[LearnerOutput, GTrXLState]:
         return GTrXLNetwork(config, num_actions, num_policy_channels)(state, inputs)
 
-    memory = jnp.zeros((config.num_layers, config.memory_length, config.hidden_size))
+    memory = jnp.zeros((config.num_layers, config.memory_length, config.hidden_size), dtype)
     first_input = no_input(config, observation_shape, num_actions)
     return make_unrolled_learner(network, GTrXLState(memory, jnp.zeros((), jnp.int32)), first_input)
 
@@ -80,7 +93,7 @@ class GTrXLNetwork(hk.Module):
 
     def __call__(self, state: GTrXLState, inputs: LearnerInput) -> tuple[LearnerOutput, GTrXLState]:
         """Takes the state and inputs [num_steps, ...]; returns outputs [num_steps, ...] and the state after them."""
-        hidden = encode_over_time(self.config, inputs, self.config.hidden_size)
+        hidden = encode_over_time(self.config, inputs, str(state.memory.dtype), self.config.hidden_size)
         after = []
         for index, of_layer in enumerate(state.memory):
             steps = jnp.concatenate([of_layer, hidden])
@@ -106,10 +119,10 @@ class GTrXLLayer(hk.Module):
     ) -> Float[Array, "num_steps hidden_size"]:
         """Takes the layer's inputs at the steps before, of which so many count, and those at these steps."""
         size = inputs.shape[-1]
-        normed = _layer_norm("attention_norm")(jnp.concatenate([memory, inputs]))
+        normed = layer_norm(jnp.concatenate([memory, inputs]), "attention_norm")
         attended = RelativeAttention(self.num_heads)(normed, len(memory), num_remembered)
         hidden = Gate(name="attention_gate")(inputs, jax.nn.relu(attended))
-        wide = jax.nn.relu(Linear(4 * size, name="mlp_0")(_layer_norm("mlp_norm")(hidden)))
+        wide = jax.nn.relu(Linear(4 * size, name="mlp_0")(layer_norm(hidden, "mlp_norm")))
         return Gate(name="mlp_gate")(hidden, jax.nn.relu(Linear(size, name="mlp_1")(wide)))
 
 
@@ -141,15 +154,19 @@ class RelativeAttention(hk.Module):
         window = np.arange(num_blocks)[:, None] * block + np.arange(memory_length + block)
         keys, values = jnp.split(matmul(padded, get_matrix("key_and_value", size, 2 * size)), 2, axis=-1)
         keys, values = self._by_head(keys)[window], self._by_head(values)[window]
-        places = self._by_head(matmul(jnp.asarray(_places(memory_length, size)), get_matrix("place", size, size)))
+        places = self._by_head(
+            matmul(jnp.asarray(_places(memory_length, size), steps.dtype), get_matrix("place", size, size))
+        )
 
         content_bias, place_bias = (
-            hk.get_parameter(name, queries.shape[2:], init=jnp.zeros) for name in ("content_bias", "place_bias")
+            hk.get_parameter(name, queries.shape[2:], init=jnp.zeros).astype(steps.dtype)
+            for name in ("content_bias", "place_bias")
         )
         scores = jnp.einsum("bqhd,bkhd->bhqk", queries + content_bias, keys)
         scores += _shifted(jnp.einsum("bqhd,phd->bhqp", queries + place_bias, places))
         counts = _in_reach(block, memory_length) & (window >= memory_length - num_remembered)[:, None, None]
-        weights = jax.nn.softmax(jnp.where(counts, scores * queries.shape[-1] ** -0.5, _MASKED), axis=-1)
+        scores = scores.astype(jnp.float32) * queries.shape[-1] ** -0.5
+        weights = jax.nn.softmax(jnp.where(counts, scores, _MASKED), axis=-1).astype(steps.dtype)
         attended = jnp.einsum("bhqk,bkhd->bqhd", weights, values).reshape(-1, size)[:num_steps]
         return Linear(size, name="output")(attended)
 
@@ -169,13 +186,9 @@ class Gate(hk.Module):
         of_inputs = matmul(inputs, get_matrix("of_inputs", size, 2 * size))
         reset, passing = jnp.split(of_update[:, : 2 * size] + of_inputs, 2, axis=-1)
         bias = hk.get_parameter("bias", (size,), init=hk.initializers.Constant(_GATE_BIAS))
-        reset, passing = jax.nn.sigmoid(reset), jax.nn.sigmoid(passing - bias)
+        reset, passing = jax.nn.sigmoid(reset), jax.nn.sigmoid(passing - bias.astype(passing.dtype))
         candidate = jnp.tanh(of_update[:, 2 * size :] + matmul(reset * inputs, get_matrix("of_reset", size, size)))
         return (1.0 - passing) * inputs + passing * candidate
-
-
-def _layer_norm(name: str) -> hk.LayerNorm:
-    return hk.LayerNorm(axis=-1, create_scale=True, create_offset=True, name=name)
 
 
 def _places(memory_length: int, size: int) -> Float[np.ndarray, "distances size"]:

@@ -4,6 +4,9 @@ Evolution perturbs every matrix of θ. At full rank, each member has its own mat
 a batch of small products. At low rank, a member has two thin factors of its own and shares the base matrix, so that the
 base product is one large GEMM for the whole population (EGGROLL, Sarkar et al. 2025). `matmul` and `leading_rows` hide
 the difference from learners.
+
+θ is float32. Products are made in the type of their inputs, to which matrices and biases are rounded: activations say
+how exactly a learner computes.
 """
 
 import dataclasses
@@ -44,7 +47,8 @@ Matrix = Float[Array, "num_inputs num_outputs"] | LowRankMatrix
 
 
 def matmul(inputs: Float[Array, "*batch num_inputs"], matrix: Matrix) -> Float[Array, "*batch num_outputs"]:
-    """`inputs @ matrix`, without ever forming a low-rank matrix."""
+    """`inputs @ matrix` in the type of `inputs`, without ever forming a low-rank matrix."""
+    matrix = jax.tree.map(lambda part: part.astype(inputs.dtype), matrix)
     if isinstance(matrix, LowRankMatrix):
         return inputs @ matrix.base + (inputs @ matrix.left) @ matrix.right.T
     return inputs @ matrix
@@ -72,7 +76,7 @@ class Linear(hk.Module):
         self.w_init_scale = w_init_scale
 
     def __call__(self, inputs: Float[Array, "*batch num_inputs"]) -> Float[Array, "*batch num_outputs"]:
-        """Maps [..., num_inputs] to [..., num_outputs]."""
+        """Maps [..., num_inputs] to [..., num_outputs], in the type of the inputs."""
         matrix = get_matrix("w", inputs.shape[-1], self.num_outputs, inputs.shape[-1] / self.w_init_scale**2)
         bias = hk.get_parameter("b", (self.num_outputs,), init=jnp.zeros)
-        return matmul(inputs, matrix) + bias
+        return matmul(inputs, matrix) + bias.astype(inputs.dtype)

@@ -15,23 +15,27 @@ from podmeta.learners.linear import Linear
 
 
 def encode(
-    config: MemoryConfig, learner_input: LearnerInput, only_observation: bool = False
+    config: MemoryConfig, learner_input: LearnerInput, dtype: str, only_observation: bool = False
 ) -> Float[Array, "num_features"]:
-    """What the torso makes of one input: [observation, previous action, reward, episode start], or part of it."""
-    observation = as_numbers(learner_input.observation)
+    """What the torso makes of one input: [observation, previous action, reward, episode start], or part of it.
+
+    The features, and all that is computed from them, have the type `dtype`.
+    """
+    observation = as_numbers(learner_input.observation).astype(dtype)
     features = impala_torso(observation) if config.torso == "impala" else observation.reshape(-1)
     if not only_observation:
         scalars = jnp.stack([learner_input.reward, learner_input.episode_start])
         if learner_input.centred_reward is not None:
             scalars = jnp.append(scalars, learner_input.centred_reward)
-        features = jnp.concatenate([features, learner_input.previous_action, scalars])
+        features = jnp.concatenate([features, learner_input.previous_action.astype(dtype), scalars.astype(dtype)])
     for index, width in enumerate(config.torso_layers):
         features = jax.nn.relu(Linear(width, name=f"torso_{index}")(features))
     return features
 
 
 def read_out(hidden: Float[Array, "*time hidden_size"], num_actions: int, num_policy_channels: int) -> LearnerOutput:
-    """Linear heads for policy and value."""
+    """Linear heads for policy and value, in float32."""
+    hidden = hidden.astype(jnp.float32)
     # Small weights at first, so that the first policy is close to uniform.
     policy = Linear(num_actions * num_policy_channels, name="policy", w_init_scale=0.1)(hidden)
     value = Linear(1, name="value")(hidden)[..., 0]
@@ -58,10 +62,18 @@ def no_input(config: MemoryConfig, observation_shape: tuple[int, ...], num_actio
     )
 
 
-def encode_over_time(config: MemoryConfig, inputs: LearnerInput, width: int) -> Float[Array, "num_steps width"]:
+def encode_over_time(
+    config: MemoryConfig, inputs: LearnerInput, dtype: str, width: int
+) -> Float[Array, "num_steps width"]:
     """What the first layer of a network sees of inputs [num_steps, ...]: a layer of its width on top of the torso."""
-    features = hk.vmap(lambda learner_input: encode(config, learner_input), split_rng=False)(inputs)
+    features = hk.vmap(lambda learner_input: encode(config, learner_input, dtype), split_rng=False)(inputs)
     return jax.nn.relu(Linear(width, name="encoder")(features))
+
+
+def layer_norm(inputs: Float[Array, "*time size"], name: str) -> Float[Array, "*time size"]:
+    """Layer norm over the last axis, with scale and offset, computed in float32. The result has the inputs' type."""
+    norm = hk.LayerNorm(axis=-1, create_scale=True, create_offset=True, name=name)
+    return norm(inputs.astype(jnp.float32)).astype(inputs.dtype)
 
 
 def make_unrolled_learner(

@@ -18,7 +18,11 @@ from podmeta.learners.network import check_torso, encode, no_input, read_out
 
 
 def make_recurrent_learner(
-    config: RecurrentConfig, observation_shape: tuple[int, ...], num_actions: int, num_policy_channels: int
+    config: RecurrentConfig,
+    observation_shape: tuple[int, ...],
+    num_actions: int,
+    num_policy_channels: int,
+    dtype: str = "float32",
 ) -> Learner:
     """Builds the recurrent learner for one shape of observation and number of actions.
 
@@ -28,10 +32,11 @@ def make_recurrent_learner(
         [height, width, channels], or [channels, height, width] if the first axis is smaller than the last.
       num_actions: number of action components.
       num_policy_channels: 1 for logits, 2 for mean and log standard deviation.
+      dtype: the type of activations.
 
     Returns:
       The learner. Its state is the hidden state and the cell, each [hidden_size], for an LSTM; the hidden state for a
-      GRU; nothing without a cell.
+      GRU; nothing without a cell. What adds up over a lifetime is float32: the cell, and the hidden state of a GRU.
 
     Raises:
       InputError: the config has a convolutional torso, but observations are not images.
@@ -39,14 +44,14 @@ def make_recurrent_learner(
     check_torso(config, observation_shape)
 
     def network(state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
-        return RecurrentNetwork(config, num_actions, num_policy_channels)(state, learner_input)
+        return RecurrentNetwork(config, num_actions, num_policy_channels, dtype)(state, learner_input)
 
     transformed: hk.Transformed = hk.without_apply_rng(hk.transform(network))
 
     def initial_state(meta_params: MetaParams, key: PRNGKeyArray) -> LearnerState:
         del meta_params, key
         zeros = jnp.zeros(config.hidden_size)
-        return {"lstm": (zeros, zeros), "gru": zeros, "none": ()}[config.cell]
+        return {"lstm": (zeros.astype(dtype), zeros), "gru": zeros, "none": ()}[config.cell]
 
     def init(key: PRNGKeyArray) -> MetaParams:
         first_input = no_input(config, observation_shape, num_actions)
@@ -58,15 +63,16 @@ def make_recurrent_learner(
 class RecurrentNetwork(hk.Module):
     """One env step of the recurrent learner."""
 
-    def __init__(self, config: RecurrentConfig, num_actions: int, num_policy_channels: int):
+    def __init__(self, config: RecurrentConfig, num_actions: int, num_policy_channels: int, dtype: str):
         super().__init__(name="recurrent")
         self.config = config
         self.num_actions = num_actions
         self.num_policy_channels = num_policy_channels
+        self.dtype = dtype
 
     def __call__(self, state: LearnerState, learner_input: LearnerInput) -> tuple[LearnerOutput, LearnerState]:
         """Takes the state and the input of one env step; returns the output and the next state."""
-        inputs = encode(self.config, learner_input, only_observation=self.config.cell == "none")
+        inputs = encode(self.config, learner_input, self.dtype, only_observation=self.config.cell == "none")
         if self.config.cell == "lstm":
             hidden, cell = state
             gates = Linear(4 * self.config.hidden_size, name="lstm")(jnp.concatenate([inputs, hidden]))
@@ -81,8 +87,10 @@ class RecurrentNetwork(hk.Module):
 
 
 def _gru(inputs: Float[Array, "num_inputs"], hidden: Float[Array, "hidden_size"]) -> Float[Array, "hidden_size"]:
-    """The GRU's update (Cho et al. 2014): reset and update gates, then the candidate."""
-    gates = jax.nn.sigmoid(Linear(2 * hidden.size, name="gates")(jnp.concatenate([inputs, hidden])))
-    reset, update = jnp.split(gates, 2)
-    candidate = jnp.tanh(Linear(hidden.size, name="candidate")(jnp.concatenate([inputs, reset * hidden])))
+    """The GRU's update (Cho et al. 2014): reset and update gates, then the candidate. The hidden state is float32."""
+    shown = hidden.astype(inputs.dtype)
+    gates = Linear(2 * hidden.size, name="gates")(jnp.concatenate([inputs, shown]))
+    reset, update = jnp.split(jax.nn.sigmoid(gates.astype(hidden.dtype)), 2)
+    shown = (reset * hidden).astype(inputs.dtype)
+    candidate = jnp.tanh(Linear(hidden.size, name="candidate")(jnp.concatenate([inputs, shown])))
     return (1.0 - update) * hidden + update * candidate

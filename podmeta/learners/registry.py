@@ -17,6 +17,7 @@ from podmeta.config.schema import (
     S5Config,
     SymmetricConfig,
 )
+from podmeta.errors import InputError
 from podmeta.factories import Factory
 from podmeta.learners.base import Learner
 from podmeta.learners.gtrxl import make_gtrxl_learner
@@ -26,13 +27,15 @@ from podmeta.learners.recurrent import make_recurrent_learner
 from podmeta.learners.s5 import make_s5_learner
 from podmeta.learners.symmetric import make_symmetric_learner
 
-MakeLearner = Callable[[Any, tuple[int, ...], int, int], Learner]
+MakeLearner = Callable[..., Learner]
 """(config, observation_shape, num_actions, num_policy_channels) -> the learner, as `make_recurrent_learner`."""
 
 
-def _of_flat_observations(make: Callable[[Any, int, int, int], Learner]) -> MakeLearner:
+def _of_flat_observations(make: Callable[..., Learner]) -> MakeLearner:
     """Makes a learner that flattens observations of any shape."""
-    return lambda config, observation_shape, *sizes: make(config, math.prod(observation_shape), *sizes)
+    return lambda config, observation_shape, *sizes, **types: make(
+        config, math.prod(observation_shape), *sizes, **types
+    )
 
 
 def _of_factory(config: LearnerFactoryConfig, *sizes: Any) -> Learner:
@@ -59,6 +62,10 @@ _MAKERS: dict[type[LearnerConfig], MakeLearner] = {
 }
 
 
+_OF_ANY_DTYPE = (SymmetricConfig, RecurrentConfig, S5Config, GTrXLConfig)
+"""Learners whose activations may have another type, which their makers take as `dtype`."""
+
+
 def register_learner(name: str, config: type[LearnerConfig], make: MakeLearner) -> None:
     """Adds a learner, for `learner=<name>`.
 
@@ -72,14 +79,26 @@ def register_learner(name: str, config: type[LearnerConfig], make: MakeLearner) 
 
 
 def make_learner(
-    config: LearnerConfig, observation_shape: tuple[int, ...], num_actions: int, num_policy_channels: int
+    config: LearnerConfig,
+    observation_shape: tuple[int, ...],
+    num_actions: int,
+    num_policy_channels: int,
+    dtype: str = "float32",
 ) -> Learner:
     """The learner of a config, for one shape of observation and number of actions. It computes in podmeta's arithmetic.
+
+    `dtype` is the type of its activations, as `numerics.dtype` names it.
 
     Raises:
       InputError: the config does not suit them.
     """
-    learner = _MAKERS[type(config)](config, observation_shape, num_actions, num_policy_channels)
+    types = {} if dtype == "float32" else {"dtype": dtype}
+    if types and type(config) not in _OF_ANY_DTYPE:
+        raise InputError(
+            f"numerics.dtype={dtype}: learner.name={config.name} has no activations but float32; take symmetric, "
+            "recurrent, s5 or gtrxl, or numerics.dtype=float32"
+        )
+    learner = _MAKERS[type(config)](config, observation_shape, num_actions, num_policy_channels, **types)
     if config.normalise_rewards:
         learner = with_normalised_rewards(learner)
     if config.scale_observations:

@@ -24,7 +24,14 @@ from jaxtyping import Array, Float
 from podmeta.config.schema import S5Config
 from podmeta.learners.base import Learner, LearnerInput, LearnerOutput
 from podmeta.learners.linear import Linear, get_matrix, matmul
-from podmeta.learners.network import check_torso, encode_over_time, make_unrolled_learner, no_input, read_out
+from podmeta.learners.network import (
+    check_torso,
+    encode_over_time,
+    layer_norm,
+    make_unrolled_learner,
+    no_input,
+    read_out,
+)
 
 _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.9, 0.999  # of eigenvalues at first: they forget within 10 to 1,000 steps
 _LARGEST_PHASE = math.pi / 10
@@ -62,9 +69,15 @@ S5State = tuple[Complex, ...]
 
 
 def make_s5_learner(
-    config: S5Config, observation_shape: tuple[int, ...], num_actions: int, num_policy_channels: int
+    config: S5Config,
+    observation_shape: tuple[int, ...],
+    num_actions: int,
+    num_policy_channels: int,
+    dtype: str = "float32",
 ) -> Learner:
     """Builds the learner for one shape of observation and number of actions, as `make_recurrent_learner`.
+
+    The recurrence is float32, whatever the type of activations.
 
     Raises:
       InputError: the config has a convolutional torso, but observations are not images.
@@ -72,7 +85,7 @@ def make_s5_learner(
     check_torso(config, observation_shape)
 
     def network(state: S5State, inputs: LearnerInput) -> tuple[LearnerOutput, S5State]:
-        return S5Network(config, num_actions, num_policy_channels)(state, inputs)
+        return S5Network(config, num_actions, num_policy_channels, dtype)(state, inputs)
 
     zeros = jnp.zeros(_state_size(config.hidden_size))
     initial_state = (Complex(zeros, zeros),) * config.num_layers
@@ -82,15 +95,16 @@ def make_s5_learner(
 class S5Network(hk.Module):
     """Many env steps of the learner."""
 
-    def __init__(self, config: S5Config, num_actions: int, num_policy_channels: int):
+    def __init__(self, config: S5Config, num_actions: int, num_policy_channels: int, dtype: str):
         super().__init__(name="s5")
         self.config = config
         self.num_actions = num_actions
         self.num_policy_channels = num_policy_channels
+        self.dtype = dtype
 
     def __call__(self, state: S5State, inputs: LearnerInput) -> tuple[LearnerOutput, S5State]:
         """Takes the state and inputs [num_steps, ...]; returns outputs [num_steps, ...] and the state after them."""
-        hidden = encode_over_time(self.config, inputs, self.config.hidden_size)
+        hidden = encode_over_time(self.config, inputs, self.dtype, self.config.hidden_size)
         after = []
         for index, of_layer in enumerate(state):
             hidden, of_layer = S5Layer(name=f"layer_{index}")(hidden, of_layer)
@@ -107,17 +121,18 @@ class S5Layer(hk.Module):
         """Takes inputs and the state [state_size] before them; returns outputs and the state after them."""
         size = inputs.shape[-1]
         state_size = _state_size(size)
-        normed = hk.LayerNorm(axis=-1, create_scale=True, create_offset=True, name="norm")(inputs)
+        normed = layer_norm(inputs, "norm")
         decay = jnp.exp(hk.get_parameter("log_decay", (state_size,), init=_draw_log_decay))
         phase = jnp.exp(hk.get_parameter("log_phase", (state_size,), init=_draw_log_phase))
         radius = jnp.exp(-decay)
         gain = jnp.sqrt(-jnp.expm1(-2.0 * decay))
-        driven = jnp.tile(gain, 2) * matmul(normed, get_matrix("b", size, 2 * state_size, fan_in=2 * size))
+        driven = jnp.tile(gain, 2) * matmul(normed, get_matrix("b", size, 2 * state_size, fan_in=2 * size))  # float32
         eigenvalues = Complex(radius * jnp.cos(phase), radius * jnp.sin(phase))
         states = diagonal_recurrence(eigenvalues, Complex(*jnp.split(driven, 2, axis=-1)), state)
         # Re(C x) is a real matrix times the real and imaginary parts of x.
-        read = matmul(jnp.concatenate(states, axis=-1), get_matrix("c", 2 * state_size, size))
-        value = jax.nn.gelu(read + hk.get_parameter("d", (size,), init=jnp.ones) * normed)
+        shown = jnp.concatenate(states, axis=-1).astype(inputs.dtype)
+        read = matmul(shown, get_matrix("c", 2 * state_size, size))
+        value = jax.nn.gelu(read + hk.get_parameter("d", (size,), init=jnp.ones).astype(inputs.dtype) * normed)
         gated = value * jax.nn.sigmoid(Linear(size, name="gate")(value))
         return inputs + gated, jax.tree.map(lambda leaf: leaf[-1], states)
 

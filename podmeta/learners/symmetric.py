@@ -45,10 +45,10 @@ _CRITIC_HORIZON_RATE = 0.1  # 1 - discount of the critic, before θ changes it
 
 
 class LayerState(NamedTuple):
-    """The state of one layer with A inputs and B outputs.
+    """The state of one layer with A inputs and B outputs. All but the hidden state is float32.
 
     Attributes:
-      hidden: [A, B, hidden_size] hidden state of every LSTM.
+      hidden: [A, B, hidden_size] hidden state of every LSTM. Its type is that of the layer's activations.
       cell: [A, B, hidden_size] cell of every LSTM.
       forward: [B, message_size] the layer's last forward message.
       backward: [A, message_size] the layer's last backward message.
@@ -91,7 +91,11 @@ class Surroundings(NamedTuple):
 
 
 def make_symmetric_learner(
-    config: SymmetricConfig, observation_size: int, num_actions: int, num_policy_channels: int
+    config: SymmetricConfig,
+    observation_size: int,
+    num_actions: int,
+    num_policy_channels: int,
+    dtype: str = "float32",
 ) -> Learner:
     """Builds the symmetric learner for one size of observation and action.
 
@@ -100,6 +104,8 @@ def make_symmetric_learner(
       observation_size: A, the number of observation components (an observation of any shape is flattened).
       num_actions: B, the number of action components.
       num_policy_channels: 1 for logits, 2 for mean and log standard deviation.
+      dtype: the type of activations: the hidden states and gates of all LSTMs, and what they are computed from.
+        Cells, messages, the options' memory, policy and value are float32.
 
     Returns:
       The learner. Its θ fits every other observation_size and num_actions, and every hidden_layers.
@@ -120,7 +126,7 @@ def make_symmetric_learner(
         del meta_params
         keys = jax.random.split(key, len(sizes) - 1)
         pairs = itertools.pairwise(sizes)
-        layers = tuple(_init_layer(config, k, a, b) for k, (a, b) in zip(keys, pairs, strict=True))
+        layers = tuple(_init_layer(config, dtype, k, a, b) for k, (a, b) in zip(keys, pairs, strict=True))
         if not config.has_memory:
             return layers
         return RememberingState(layers, init_memory(config, num_inputs, num_actions, num_policy_channels))
@@ -235,7 +241,7 @@ class SymmetricNetwork(hk.Module):
 
     @hk.transparent
     def _output(self, layers: tuple[LayerState, ...]) -> LearnerOutput:
-        mean_hidden = jnp.mean(layers[-1].hidden, axis=(0, 1))
+        mean_hidden = jnp.mean(layers[-1].hidden, axis=(0, 1), dtype=jnp.float32)
         value = Linear(1, name="value")(mean_hidden)[0]
         return LearnerOutput(layers[-1].forward[:, : self.num_policy_channels], value)
 
@@ -255,24 +261,27 @@ class SymmetricNetwork(hk.Module):
         fan_in = hidden_size + num_ascending + num_descending + (0 if pairs is None else pairs.shape[-1])
 
         # The scalars ride on the output side, so that they need no product of their own.
-        at_inputs = jnp.concatenate([layer.backward, from_below], axis=1)
+        dtype = layer.hidden.dtype
+        at_inputs = jnp.concatenate([layer.backward, from_below], axis=1).astype(dtype)
         repeated_scalars = jnp.broadcast_to(scalars, (from_above.shape[0], scalars.size))
-        at_outputs = jnp.concatenate([layer.forward, repeated_scalars, from_above], axis=1)
+        at_outputs = jnp.concatenate([layer.forward, repeated_scalars, from_above], axis=1).astype(dtype)
 
         ascending = get_matrix("ascending", num_ascending, num_gates, fan_in)
         descending = get_matrix("descending", num_descending, num_gates, fan_in)
         recurrent = get_matrix("recurrent", hidden_size, num_gates, fan_in)
         bias = hk.get_parameter("bias", (num_gates,), init=jnp.zeros)
         per_input = matmul(at_inputs, leading_rows(ascending, at_inputs.shape[1]))
-        per_output = matmul(at_outputs, leading_rows(descending, at_outputs.shape[1])) + bias
+        per_output = matmul(at_outputs, leading_rows(descending, at_outputs.shape[1])) + bias.astype(dtype)
         gates = matmul(layer.hidden, recurrent) + per_input[:, None] + per_output[None, :]
         if pairs is not None:
-            gates = gates + matmul(pairs, get_matrix("pair", pairs.shape[-1], num_gates, fan_in))
+            gates = gates + matmul(pairs.astype(dtype), get_matrix("pair", pairs.shape[-1], num_gates, fan_in))
         hidden, cell = lstm(gates, layer.cell, self.activation, self.config.forget_bias, self.config.input_bias)
 
         over_inputs, over_outputs = AGGREGATIONS[self.config.aggregation]
-        forward = matmul(over_inputs(hidden, axis=0), get_matrix("forward", hidden_size, message_size))
-        backward = matmul(over_outputs(hidden, axis=1), get_matrix("backward", hidden_size, message_size))
+        to_outputs = over_inputs(hidden, axis=0, dtype=jnp.float32)
+        forward = matmul(to_outputs, get_matrix("forward", hidden_size, message_size))
+        to_inputs = over_outputs(hidden, axis=1, dtype=jnp.float32)
+        backward = matmul(to_inputs, get_matrix("backward", hidden_size, message_size))
         return LayerState(hidden, cell, self._with_policy(forward, hidden, surroundings), backward)
 
     def _with_policy(
@@ -286,14 +295,17 @@ class SymmetricNetwork(hk.Module):
         if self.config.multiplicative_readout:
             # θ has both channels whatever the policy, so that it fits discrete and continuous actions alike.
             readout = get_matrix("readout", hidden.shape[-1], 2)
-            policy = matmul(jnp.einsum("a,abh->bh", around.observation, hidden), readout)[:, :num_channels]
+            observation = around.observation.astype(hidden.dtype)
+            total = jnp.einsum("a,abh->bh", observation, hidden, preferred_element_type=jnp.float32)
+            policy = matmul(total, readout)[:, :num_channels]
         if around.permanent is not None:
             policy = around.permanent + around.share * policy
         return jnp.concatenate([policy, forward[:, num_channels:]], axis=1)
 
     def _critic_error(self, layer: LayerState, transition: Transition) -> Float[Array, ""]:
         """The TD error of the value that is read out of the LSTMs as they were before this env step."""
-        projected = matmul(jnp.mean(layer.hidden, axis=1), get_matrix("critic", self.config.hidden_size, 1))[:, 0]
+        mean_hidden = jnp.mean(layer.hidden, axis=1, dtype=jnp.float32)
+        projected = matmul(mean_hidden, get_matrix("critic", self.config.hidden_size, 1))[:, 0]
         rate = _CRITIC_HORIZON_RATE * jnp.exp(DEVIATION_SCALE * _number("critic_horizon"))
         after = transition.reward + (1.0 - jnp.minimum(rate, 1.0)) * jnp.dot(transition.next_features, projected)
         error = (1.0 - transition.episode_start) * after - jnp.dot(transition.features, projected)
@@ -307,7 +319,7 @@ class SymmetricNetwork(hk.Module):
         if self.config.adaptive_base:
             shape = (self.config.hidden_size, len(RuleNumbers._fields))
             setting = hk.get_parameter("base_setting", shape, init=jnp.zeros)
-            deviations = deviations + matmul(jnp.mean(layer.hidden, axis=(0, 1)), setting)
+            deviations = deviations + matmul(jnp.mean(layer.hidden, axis=(0, 1), dtype=jnp.float32), setting)
         learned = learn_base(BASE_RULES[self.config.base], RuleNumbers(*deviations), base, transition, num_steps)
         # Gradients through a base that divides by running root mean squares explode. Evolution tunes its numbers.
         return jax.lax.stop_gradient(learned)
@@ -340,7 +352,9 @@ AGGREGATIONS = {"mean": (jnp.mean, jnp.mean), "sum": (jnp.sum, jnp.sum), "sum_fo
 """By name: how messages are aggregated over a layer's inputs (forward) and over its outputs (backward)."""
 
 
-def _init_layer(config: SymmetricConfig, key: PRNGKeyArray, num_inputs: int, num_outputs: int) -> LayerState:
+def _init_layer(
+    config: SymmetricConfig, dtype: str, key: PRNGKeyArray, num_inputs: int, num_outputs: int
+) -> LayerState:
     """Zeros, or i.i.d. noise on the first `state_noise_fraction` of each cell, which tells equal neurons apart."""
     shape = (num_inputs, num_outputs, config.hidden_size)
     cell = jnp.zeros(shape)
@@ -348,7 +362,7 @@ def _init_layer(config: SymmetricConfig, key: PRNGKeyArray, num_inputs: int, num
         noisy = jnp.arange(config.hidden_size) < round(config.state_noise_fraction * config.hidden_size)
         cell = config.state_noise * noisy * jax.random.normal(key, shape)
     return LayerState(
-        hidden=jnp.zeros(shape),
+        hidden=jnp.zeros(shape, dtype),
         cell=cell,
         forward=jnp.zeros((num_outputs, config.message_size)),
         backward=jnp.zeros((num_inputs, config.message_size)),

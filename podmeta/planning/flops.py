@@ -23,25 +23,28 @@ class FlopCount(NamedTuple):
     """Floating-point operations.
 
     Attributes:
-      matmul: of matrix products, two for every multiply-add.
+      matmul: of products of float32 matrices, two for every multiply-add.
+      matmul_bfloat16: of products of bfloat16 matrices.
       other: of elementwise arithmetic and reductions, one for every element, a transcendental function included.
         Comparisons, selections and integers do not count.
       unknown_loops: loops whose length is only known when they run. Their bodies count once.
     """
 
     matmul: int = 0
+    matmul_bfloat16: int = 0
     other: int = 0
     unknown_loops: int = 0
 
     @property
     def total(self) -> int:
         """All operations."""
-        return self.matmul + self.other
+        return self.matmul + self.matmul_bfloat16 + self.other
 
     def plus(self, more: "FlopCount", times: int = 1) -> "FlopCount":
         """This count, and another so many times."""
         return FlopCount(
             self.matmul + times * more.matmul,
+            self.matmul_bfloat16 + times * more.matmul_bfloat16,
             self.other + times * more.other,
             self.unknown_loops + more.unknown_loops,
         )
@@ -60,7 +63,10 @@ def _count_equation(equation: Any) -> FlopCount:
     if name == "dot_general":
         (contracted, _), _ = parameters["dimension_numbers"]
         terms = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-        return FlopCount(matmul=2 * equation.outvars[0].aval.size * terms)
+        number = 2 * equation.outvars[0].aval.size * terms
+        if equation.invars[0].aval.dtype == jnp.bfloat16:
+            return FlopCount(matmul_bfloat16=number)
+        return FlopCount(matmul=number)
     if name in _ELEMENTWISE:
         return FlopCount(other=_num_floats(equation.outvars))
     if name in _REDUCTIONS:

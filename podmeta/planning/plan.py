@@ -256,9 +256,10 @@ def memory_needed(job: JobConfig, devices: Sequence[jax.Device], platform: str) 
 
 def make_roofline(costs: Costs, topology: Topology, matmul_precision: str) -> Roofline:
     """The bound set by the busiest part of a device."""
-    peaks = topology.product.peaks
+    peaks, platform = topology.product.peaks, topology.product.platform
     seconds = {
-        "matmul": costs.flops.matmul / peaks.matmul_rate(topology.product.platform, matmul_precision),
+        "matmul": costs.flops.matmul / peaks.matmul_rate(platform, matmul_precision)
+        + costs.flops.matmul_bfloat16 / peaks.bfloat16_matmul_rate(platform),
         "hbm": costs.hbm_traffic_bytes / peaks.hbm_bytes_per_second,
         "interconnect": sum(each.sent_bytes for each in costs.collectives) / peaks.interconnect_bytes_per_second,
     }

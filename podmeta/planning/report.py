@@ -58,7 +58,7 @@ def plan_as_table(plan: Plan) -> Table:
         for part in memory._fields:
             table.add_row(f"  {part}", _bytes(getattr(memory, part)))
         table.add_row("FLOPs per update, of a device", _number(costs.flops.total))
-        table.add_row("  of matrix products", _number(costs.flops.matmul))
+        table.add_row("  of matrix products", _number(costs.flops.matmul + costs.flops.matmul_bfloat16))
         if costs.flops.unknown_loops:
             table.add_row("  counted once", f"{costs.flops.unknown_loops} loops whose length the program does not say")
         table.add_row("memory traffic per update, of a device", _bytes(costs.hbm_traffic_bytes))

@@ -41,6 +41,13 @@ class Peaks(NamedTuple):
             return self.other_flops_per_second
         return self.matmul_flops_per_second
 
+    def bfloat16_matmul_rate(self, platform: str) -> float:
+        """Floating-point operations per second in products of matrices of bfloat16.
+
+        A GPU's matrix units make twice as many of them as of TensorFloat-32.
+        """
+        return self.matmul_flops_per_second * (2 if platform == "cuda" else 1)
+
 
 _TPU_PASSES = {"float32": 6, "tensorfloat32": 3, "bfloat16": 1}
 

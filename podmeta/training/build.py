@@ -135,7 +135,7 @@ def _placed_entry(
 ) -> PlacedEntry:
     try:
         _check_architecture(job, environment)
-        inner_loop = build_inner_loop(job.learner, environment)
+        inner_loop = build_inner_loop(job.learner, environment, job.numerics.dtype)
     except InputError as error:
         if place == "environment":
             raise

@@ -30,6 +30,13 @@ def test_without_loops_they_are_what_xla_counts(rows, terms, columns, batch):
     assert counted(program, *arguments).total == pytest.approx(by_xla, abs=rows * columns)  # n terms: n - 1 sums
 
 
+def test_products_of_bfloat16_count_by_themselves():
+    assert counted(jnp.matmul, jnp.ones((2, 3)), jnp.ones((3, 5))) == FlopCount(matmul=60)
+    narrow = jnp.ones((2, 3), jnp.bfloat16), jnp.ones((3, 5), jnp.bfloat16)
+    assert counted(jnp.matmul, *narrow) == FlopCount(matmul_bfloat16=60)
+    assert FlopCount(matmul=1, matmul_bfloat16=2).plus(FlopCount(matmul_bfloat16=3), times=4).total == 15
+
+
 def test_loops_count_as_often_as_they_run():
     matrix = jnp.ones((3, 3))
 

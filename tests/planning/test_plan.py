@@ -105,6 +105,9 @@ def test_the_bound_is_set_by_what_is_busiest():
     assert roofline.seconds == {"matmul": 2.0, "other_flops": 3.0, "hbm": 5.0, "interconnect": 1.5}
     assert (roofline.limited_by, roofline.env_steps_per_second) == ("hbm", 200.0)
     assert roofline.env_steps_per_second_per_chip == 50.0
+    narrow = costs._replace(flops=FlopCount(matmul=200, matmul_bfloat16=400, other=30))
+    roofline = make_roofline(narrow, topology(Peaks(100.0, 10.0, 10.0, 10.0, "here")), "float32")
+    assert roofline.seconds["matmul"] == 2.0 + 4.0
     without = make_roofline(costs, topology(Peaks(100.0, None, 1e9, 1e9, "here")), "float32")
     assert "other_flops" not in without.seconds and without.limited_by == "matmul"
 

@@ -48,3 +48,5 @@ def test_less_precision_is_faster_on_accelerators():
         product = PRODUCTS[name]
         rates = [product.peaks.matmul_rate(product.platform, how) for how in ("float32", "tensorfloat32", "bfloat16")]
         assert rates == pytest.approx([1e12 * rate for rate in expected])
+        activations = product.peaks.bfloat16_matmul_rate(product.platform)
+        assert activations == pytest.approx({"v5e": 197e12, "h100": 989e12}[name], rel=0.01)

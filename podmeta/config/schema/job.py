@@ -44,6 +44,12 @@ class NumericsConfig:
         "elements, which is faster on GPUs and TPUs. On CPUs all three are float32",
         choices=("float32", "tensorfloat32", "bfloat16"),
     )
+    dtype: str = option(
+        "float32",
+        "type of the learner's activations while θ is trained: float32 or bfloat16, which needs less memory and is "
+        "faster on GPUs and TPUs. LSTM cells, messages, policy and value stay float32, and so does the meta-test",
+        choices=("float32", "bfloat16"),
+    )
 
 
 @dataclasses.dataclass
