@@ -1,4 +1,4 @@
-"""Reads and writes θ: from a run directory, or in an .npz file."""
+"""Reads θ, from a run directory or an .npz file."""
 
 import warnings
 from pathlib import Path
@@ -13,9 +13,9 @@ from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
 from podmeta.storage.checkpoint_files import CheckpointMetadata
 from podmeta.storage.checkpoints import Checkpoints
-from podmeta.storage.files import reason, write_atomically
+from podmeta.storage.files import reason
 from podmeta.storage.json_files import Warn
-from podmeta.storage.named_arrays import by_path, check_numbers, differences, from_npz, nested, to_npz
+from podmeta.storage.named_arrays import by_path, check_numbers, differences, from_npz, nested
 
 
 class RestoredMetaParams(NamedTuple):
@@ -62,17 +62,6 @@ def restore_meta_params(run_path: Path, warn: Warn = warnings.warn) -> RestoredM
         raise InputError(
             f"the checkpoint of update {restored.step} in {run_path} is not one of podmeta's: {reason(error)}"
         ) from error
-
-
-def save_meta_params(path: Path, meta_params: MetaParams) -> None:
-    """Writes one θ, [...] without an axis of instances, to an .npz file, whole or not at all.
-
-    The arrays are named by their path in θ, joined by slashes.
-
-    Raises:
-      PodmetaError: it could not be written.
-    """
-    write_atomically(path, to_npz(meta_params))
 
 
 def load_meta_params(source: Path, expected: MetaParams, warn: Warn = warnings.warn) -> MetaParams:

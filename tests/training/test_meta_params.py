@@ -7,9 +7,10 @@ import pytest
 from podmeta.config.compose import compose_job
 from podmeta.errors import InputError
 from podmeta.storage.checkpoints import meta_params_sha256
+from podmeta.storage.named_arrays import to_npz
 from podmeta.training.build import build_program, instance_settings
 from podmeta.training.loop import train
-from podmeta.training.meta_params import load_meta_params, save_meta_params
+from podmeta.training.meta_params import load_meta_params
 
 TINY = [
     "outer.population_size=8",
@@ -44,7 +45,7 @@ def meta_params():
 @pytest.fixture
 def file(meta_params, tmp_path):
     path = tmp_path / "theta.npz"
-    save_meta_params(path, one_of(meta_params))
+    path.write_bytes(to_npz(one_of(meta_params)))
     return path
 
 

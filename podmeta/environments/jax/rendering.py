@@ -1,7 +1,6 @@
-"""Pictures of grid-worlds: text for a terminal, pixels for a file. Pure functions of what each cell holds.
+"""Pictures of grid-worlds. Pure functions of what each cell holds.
 
-A grid-world says what its cells hold as a *glyph map*, an array [height, width] of single characters (its
-method `glyphs`); both renderings start from there.
+A grid-world describes its cells by a *glyph map*, an array [height, width] of single characters (its method `glyphs`).
 """
 
 from collections.abc import Callable, Sequence
@@ -45,11 +44,6 @@ def glyph_map(
             glyphs[cell] = glyph
     glyphs[agent] = AGENT
     return glyphs.reshape(height, width)
-
-
-def render_text(glyphs: np.ndarray) -> str:
-    """The grid as lines of text, a space between the columns."""
-    return "\n".join(" ".join(row) for row in glyphs)
 
 
 def render_pixels(glyphs: np.ndarray, pixels_per_cell: int = 24) -> UInt8[np.ndarray, "height width 3"]:
