@@ -79,6 +79,16 @@ if importlib.util.find_spec("brax"):
     CONFIGS["brax"] = BraxConfig(episode_length=15)
 
 
+def named(*kinds):
+    """The names of the configs of these kinds. Those whose steps take long to compile are for `make test-all`."""
+    slow = (XLandConfig, BraxConfig)
+    return [
+        pytest.param(name, marks=pytest.mark.long if isinstance(config, slow) else ())
+        for name, config in CONFIGS.items()
+        if isinstance(config, kinds)
+    ]
+
+
 def fresh_adapter(name):
     """An adapter at the start of a lifetime; its compiled functions are shared between tests."""
     adapter = _adapter(name)
@@ -114,17 +124,14 @@ class Conformance(test_utils.EnvironmentTestMixin, unittest.TestCase):
 
 
 @pytest.mark.parametrize("check", unittest.defaultTestLoader.getTestCaseNames(Conformance))
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", named(object))
 def test_conforms(name, check):
     result = Conformance(check, name).run()
     assert result.testsRun == 1
     assert not result.failures + result.errors, result.failures + result.errors
 
 
-ADAPTED = (GymnaxConfig, XLandConfig, BraxConfig)
-
-
-@pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if isinstance(config, ADAPTED)])
+@pytest.mark.parametrize("name", named(GymnaxConfig, XLandConfig, BraxConfig))
 def test_the_action_sequence_reaches_ends_of_episodes(name):
     """Without this, the checks above could miss the contract around them."""
     case = Conformance("test_reset", name)

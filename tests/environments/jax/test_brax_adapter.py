@@ -102,6 +102,7 @@ def test_bodies_can_be_scanned_and_their_states_saved(id, backend):
     assert all(isinstance(leaf.dtype, np.dtype) for leaf in jax.tree.leaves(after))
 
 
+@pytest.mark.long  # of the bodies that count something, none is quicker to trace
 def test_a_step_leaves_the_state_before_it_as_it_was():
     environment = BraxEnvironment("reacher", "spring", 1000)
 
