@@ -23,6 +23,7 @@ from podmeta.agent import LearnedAlgorithm
 from podmeta.config.compose import compose_job
 from podmeta.config.schema import DevicesConfig, JobConfig
 from podmeta.config.suites import experiment_suite, load_suite
+from podmeta.config.swaps import swap_notes
 from podmeta.config.validate import validate_job
 from podmeta.distributed.set_up import set_up
 from podmeta.environments.kinds import with_known_kinds
@@ -60,6 +61,9 @@ def compose(*overrides: str) -> JobConfig:
     Raises:
       InputError: a key, a type, a value or a file is wrong; the message names it and the cure.
     """
+    for override in overrides:
+        if not isinstance(override, str):
+            raise InputError(f'{override!r} is no override: write compose("experiment=bandit", "seed=1"), each a text')
     return compose_job(list(overrides))
 
 
@@ -82,8 +86,9 @@ def train(*job: str | JobConfig) -> "Run":
       PodmetaError: training failed; the newest checkpoint is intact.
     """
     with _settings_of(_composed(job)) as composed:
-        composed = with_known_kinds(composed, [word for word in job if isinstance(word, str)])
-        for line in header_lines(composed):
+        overrides = [word for word in job if isinstance(word, str)]
+        composed = with_known_kinds(composed, overrides)
+        for line in (*header_lines(composed), *swap_notes(overrides)):
             _show(line)
         result = train_job(composed, _show)
     if result.stopped_by is not None:
@@ -263,8 +268,11 @@ def _composed(given: Sequence[str | JobConfig]) -> JobConfig:
     jobs = [each for each in given if not isinstance(each, str)]
     if not jobs:
         return compose(*overrides)
-    if len(jobs) > 1 or overrides:
-        raise InputError("train takes overrides, or one job: change a job with dataclasses.replace")
+    if len(jobs) > 1 or overrides or not isinstance(jobs[0], JobConfig):
+        raise InputError(
+            'train takes overrides, such as train("experiment=bandit", "seed=1"), or one job from compose: change a '
+            "job with dataclasses.replace"
+        )
     validate_job(jobs[0])
     return jobs[0]
 

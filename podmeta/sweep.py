@@ -16,6 +16,7 @@ from podmeta.config.stages import environments_of, stages_of
 from podmeta.config.sweeps import expand_sweep
 from podmeta.distributed.children import run_child
 from podmeta.evaluation.done import is_done
+from podmeta.evaluation.rows import metric_title
 from podmeta.storage.json_files import Warn
 from podmeta.storage.meta_params_id import current_evaluation, newest_meta_params
 from podmeta.storage.run_directory import check_config, make_run_path
@@ -123,7 +124,7 @@ def sweep_table(runs: list[SweepRun], warn: Warn = warnings.warn) -> tuple[Table
     notes = []
     table = Table(title=Text(str(runs[0].run_path.parent)))
     for heading in ("run", "swept", "updates", "fitness", "meta-test"):
-        table.add_column(heading, justify="left" if heading == "swept" else "right")
+        table.add_column(heading, justify="left" if heading == "swept" else "right", overflow="fold")
     for run in runs:
         newest = newest_meta_params(run.run_path)
         update = newest.update if newest else 0
@@ -136,6 +137,6 @@ def sweep_table(runs: list[SweepRun], warn: Warn = warnings.warn) -> tuple[Table
             " ".join(run.swept),
             str(update) if newest else "",
             ", ".join(f"{fitness:.4g}" for fitness in trained[-1].fitness_by_instance()) if trained else "",
-            f"{tested.metric} {tested.mean:.4g}" if tested else "",
+            f"{metric_title(tested.metric)} {tested.mean:.4g}" if tested else "",
         )
     return table, notes

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import json
 import os
 import shutil
@@ -142,3 +143,12 @@ def test_a_process_whose_jax_has_started_keeps_its_devices(tmp_path, run, monkey
     other = podmeta.train(*JOB, "devices.cpu=2", f"run_dir={tmp_path / 'other'}")
     assert "devices.cpu=2: JAX had already started with 4 devices, which are used" in shown
     np.testing.assert_allclose(other.metrics["fitness_mean"], run.metrics["fitness_mean"])
+
+
+@pytest.mark.parametrize("given", [["a=1"], {"seed": 1}, None])
+def test_what_is_no_override_is_refused_in_one_line(given):
+    # Without the check of types that only tests have.
+    for function, arguments in ((podmeta.compose, (given,)), (runs._composed, ((given,),))):
+        with pytest.raises(InputError, match="experiment=bandit") as refused:
+            inspect.unwrap(function)(*arguments)
+        assert "\n" not in str(refused.value)

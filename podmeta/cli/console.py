@@ -1,5 +1,6 @@
 """The terminal. Names are shown as plain text, because those of a run may be somebody else's."""
 
+import os
 import re
 from typing import Any
 
@@ -7,6 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+
+_WIDTH_OF_A_PIPE = 200
 
 
 class PlainConsole(Console):
@@ -18,6 +21,8 @@ class PlainConsole(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, **options)
+        if not self.is_terminal and "width" not in options and "COLUMNS" not in os.environ:
+            self.width = _WIDTH_OF_A_PIPE  # Rich would take 80, and break lines that nothing limits
 
     def render_str(self, text: str, **options: Any) -> Text:
         """A text as Rich shows it. Its colours and cursor are Rich's own."""

@@ -115,6 +115,7 @@ def _print_job(call: Call) -> None:
 def _train(call: Call) -> None:
     from podmeta.config.paths import to_paste
     from podmeta.config.suites import experiment_suite
+    from podmeta.config.swaps import swap_notes
     from podmeta.distributed.set_up import set_up
 
     job = _make_job(call)
@@ -128,7 +129,7 @@ def _train(call: Call) -> None:
 
     job = with_known_kinds(job, call.words)
     if is_first():
-        for line in header_lines(job):
+        for line in (*header_lines(job), *swap_notes(call.words)):
             call.tell(line)
     if job.evaluation.enabled:
         check_settings(job)

@@ -24,6 +24,7 @@ from podmeta.config.schema import (
     JobConfig,
     section_of,
 )
+from podmeta.config.shorthand import expand_overrides
 from podmeta.config.stages import environments_of
 from podmeta.config.wrong_values import shown
 from podmeta.errors import InputError
@@ -48,13 +49,43 @@ class _Experiment(NamedTuple):
 
 def with_swaps(overrides: list[str]) -> list[str]:
     """The overrides, with an architecture for the environment that is chosen, and an experiment that it fits."""
+    members = _chosen_members(overrides)
+    if "architecture" in members and not any(override.startswith("architecture=") for override in overrides):
+        overrides = [f"architecture={members['architecture'].name}", *overrides]  # type: ignore[attr-defined]  # has a default
+    return [_adapted(override, members) for override in overrides]
+
+
+def swap_notes(overrides: list[str]) -> list[str]:
+    """A line about keys of the experiment that are dropped, because what is chosen instead of its own has none such.
+
+    Args:
+      overrides: as the user gave them, of a job that composes.
+    """
+    overrides = expand_overrides(overrides)
+    members = _chosen_members(overrides)
+    dropped: list[str] = []
+    for key, _, name in (override.partition("=") for override in overrides):
+        path = (Path(name) if is_file_name(name) else find_preset("experiment", name)) if key == "experiment" else None
+        if path is None:
+            continue
+        for section, value in _read(path).content.items():
+            fitting = _fitting(section, value, members)
+            if isinstance(value, Mapping) and fitting != value:
+                dropped += [f"{section}.{inner}" for inner in value if fitting.get(inner) != value[inner]]
+    if not dropped:
+        return []
+    chosen = ", ".join(f"{group}={getattr(member, 'name', '')}" for group, member in members.items())
+    return [f"keys of the experiment that do not fit {chosen} are left out: {', '.join(dropped)}"]
+
+
+def _chosen_members(overrides: list[str]) -> dict[str, type]:
+    """By group, the dataclass of what the overrides choose; an architecture also where the environment needs one."""
     chosen = {key: value for key, _, value in (override.partition("=") for override in overrides) if key in GROUPS}
     members = {group: member for group, name in chosen.items() if (member := member_of(group, name)) is not None}
     architecture = _architecture_for(members.get("environment"))
     if architecture is not None and "architecture" not in chosen:
-        overrides = [f"architecture={architecture}", *overrides]
         members["architecture"] = GROUPS["architecture"][architecture]
-    return [_adapted(override, members) for override in overrides]
+    return members
 
 
 def with_fitting_unroll(job: JobConfig, overrides: list[str]) -> JobConfig:

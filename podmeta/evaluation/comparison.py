@@ -16,7 +16,7 @@ from rich.table import Table
 
 from podmeta.config.paths import to_paste
 from podmeta.errors import InputError
-from podmeta.evaluation.rows import lower_is_better, setting_key
+from podmeta.evaluation.rows import lower_is_better, metric_title, setting_key
 from podmeta.evaluation.statistics import Estimate, mean_of_runs, probability_of_improvement
 from podmeta.storage.json_files import Warn
 from podmeta.storage.meta_params_id import current_evaluation
@@ -241,17 +241,19 @@ def make_comparison_table(comparisons: list[Comparison], updates: dict[str, dict
     """
     first, *others = comparisons[0].means
     table = Table(title="mean over runs with its 95% t interval, and probability of improvement with its 95% interval")
-    table.add_column("setting")
+    table.add_column("setting", overflow="fold")
     for group in (first, *others):
         tested = sorted(set(updates.get(group, {}).values()))
         of_update = f"\nθ of update {', '.join(f'{update:,}' for update in tested)}" if tested else ""
-        table.add_column(f"{group}\n(n = {comparisons[0].num_runs[group]}){of_update}", justify="right")
+        table.add_column(
+            f"{group}\n(n = {comparisons[0].num_runs[group]}){of_update}", justify="right", overflow="fold"
+        )
     for group in others:
-        table.add_column(f"P({first} better\nthan {group})", justify="right")
+        table.add_column(f"P({first} better\nthan {group})", justify="right", overflow="fold")
     for each in comparisons:
         means = [_told(estimate, each.metric) for estimate in each.means.values()]
         improvements = [_told(estimate) for estimate in each.improvements.values()]
-        table.add_row(f"{each.setting}\n{each.metric}", *means, *improvements, end_section=True)
+        table.add_row(f"{each.setting}\n{metric_title(each.metric)}", *means, *improvements, end_section=True)
     return table
 
 

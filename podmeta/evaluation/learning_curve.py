@@ -62,7 +62,7 @@ def plot_curves(curves: Sequence[CurveRow]) -> "Figure":
         for axes, (title, rows) in zip(all_axes, panels.items(), strict=True):
             for row in rows:
                 _draw(axes, row.algorithm, *map(np.asarray, (row.steps, row.mean, row.low, row.high)))
-            _describe(axes, title, f"{rows[0].metric} per env step", rows[0].num_tasks)
+            _describe(axes, title, f"{_words(rows[0].metric)} per env step", rows[0].num_tasks)
             axes.legend(frameon=False, fontsize="small")
     return figure
 
@@ -81,12 +81,17 @@ def _draw_figure(path: Path, curves: dict[str, dict[str, Lifetimes]], title: str
             mean, half_width = totals.mean(axis=0), t_half_width(totals)
             steps = np.arange(1, totals.shape[1] + 1)
             _draw(axes, algorithm, steps, mean, mean - half_width, mean + half_width)
-        _describe(axes, setting, f"{metric} so far", len(lifetimes.rewards))
+        _describe(axes, setting, f"{_words(metric)} so far", len(lifetimes.rewards))
     figure.suptitle(title, fontsize="small")
     all_axes[0].legend(frameon=False, fontsize="small")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130)
     write_atomically(path, content.getvalue())
+
+
+def _words(metric: str) -> str:
+    """What a headline metric counts."""
+    return "reward" if metric == "return" else metric
 
 
 def _plain_text() -> AbstractContextManager[None]:

@@ -23,7 +23,7 @@ from podmeta.evaluation.baselines.from_scratch import ALGORITHMS as FROM_SCRATCH
 from podmeta.evaluation.baselines.from_scratch import rollout_from_scratch
 from podmeta.evaluation.on_host import make_host_rollout
 from podmeta.evaluation.rollouts import Lifetimes, Rollout, make_rollout, outer_fifths, outer_parts
-from podmeta.evaluation.rows import LEARNS_FROM_REWARD
+from podmeta.evaluation.rows import EPISODE_RETURN, LEARNS_FROM_REWARD
 from podmeta.evaluation.statistics import Interval, mean_interval
 from podmeta.evaluation.verdict import further_margins, judge
 from podmeta.inner_loop import InnerLoop, build_inner_loop
@@ -109,7 +109,8 @@ def tabulate(
     nothing else pays; elsewhere "terminations" counts them, which may be successes. "reward_first_third" and
     "reward_last_third", and the same of fifths, are mean rewards per env step in these parts of it; "reward_gain" is by
     how much the last fifth is better than the first. Where episodes end, "first_episode_return" is what the first one
-    earned, as far as the lifetime goes. If the controls of `podmeta.evaluation.verdict` were tested,
+    earned, as far as the lifetime goes, and "episode_return" the mean of those that ended, or of the first where none
+    did. If the controls of `podmeta.evaluation.verdict` were tested,
     "learns_from_reward" of the learner is 1 or 0, and its paired margins over random and over them are there too. If
     hand-written rules were tested, so are its margins over the best of them, early and late, and likewise those over
     its base alone. `observations_matter` is as in `judge`.
@@ -126,6 +127,7 @@ def tabulate(
         by_task |= {"reward_first_fifth": first, "reward_last_fifth": last, "reward_gain": last - first}
         if episodes_end:
             by_task["first_episode_return"] = _first_episode_returns(lifetimes)
+            by_task[EPISODE_RETURN] = _episode_returns(lifetimes)
         for metric, values in by_task.items():
             interval: Interval = mean_interval(values)
             rows.append(EvaluationRow(suite, environment, setting, algorithm, metric, *interval))
@@ -168,3 +170,13 @@ def _first_episode_returns(lifetimes: Lifetimes) -> Float[np.ndarray, "num_tasks
     """The return of the first episode, as far as it fits in the lifetime."""
     ended_before = np.cumsum(lifetimes.episode_ends, axis=1) - lifetimes.episode_ends
     return np.where(ended_before == 0, lifetimes.rewards, 0.0).sum(axis=1)
+
+
+def _episode_returns(lifetimes: Lifetimes) -> Float[np.ndarray, "num_tasks"]:
+    """The mean return of the episodes that ended in a lifetime; where none did, of the one that it broke off."""
+    length = lifetimes.rewards.shape[1]
+    # What a lifetime earned until its last episode end, over the number of these.
+    num_ended = lifetimes.episode_ends.sum(axis=1)
+    last_end = length - 1 - np.argmax(lifetimes.episode_ends[:, ::-1] > 0, axis=1)
+    is_counted = np.arange(length) <= np.where(num_ended > 0, last_end, length - 1)[:, None]
+    return np.where(is_counted, lifetimes.rewards, 0.0).sum(axis=1) / np.maximum(num_ended, 1)

@@ -222,7 +222,8 @@ def _measure(
         rows.append(EvaluationRow(suite.name, environment_config.name, setting, "learner", STEP_TIME, *timed))
     curves = curve_rows(suite.name, setting, environment_config.name, measured)
     tasks = describe_tasks(job, environment_config)
-    return measured, [about(row, tasks=tasks) for row in rows], list(map(about, curves))
+    title = environment_title(environment_config)
+    return measured, [about(row, tasks=tasks, environment_id=title) for row in rows], list(map(about, curves))
 
 
 def _rows_there(test: _Test, job: JobConfig, suite: Suite, old: Sequence[EvaluationRow]) -> list[EvaluationRow]:

@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 
 from podmeta.evaluation.meta_test import STEP_TIME
+from podmeta.evaluation.rows import EPISODE_RETURN, LEARNS_FROM_REWARD, metric_title
 from podmeta.evaluation.verdict import margins_in_words, verdict_in_words
 from podmeta.storage.run_files import EvaluationRow
 
@@ -23,15 +24,26 @@ def make_table(rows: list[EvaluationRow]) -> Table:
     title = f"θ of update {rows[0].update:,}, per lifetime, mean of {num_tasks:,} lifetimes with its 95% interval"
     tasks = {row.tasks: None for row in shown}
     of_setting = {_key(row): f"{_in_a_line(_key(row))}: {row.tasks}" for row in shown}
-    caption = "\n".join(tasks if len(tasks) == 1 else of_setting.values())
+    verdicts = [f"{_in_a_line(setting)}: {line}" for setting in settings for line in _verdict(rows, setting)]
+    caption = "\n".join([*(tasks if len(tasks) == 1 else of_setting.values()), *verdicts])
     table = Table(title=title, caption=caption, caption_justify="left")
-    table.add_column("algorithm")
-    for setting in settings:
-        table.add_column(f"{_heading(setting)}\n{headlines[setting]}", justify="right")
+    table.add_column("algorithm", overflow="fold")
+    columns = [
+        (setting, metric) for setting in settings for metric in _shown_metrics(rows, setting, headlines[setting])
+    ]
+    for setting, metric in columns:
+        table.add_column(f"{_heading(setting)}\n{metric_title(metric)}", justify="right", overflow="fold")
+    cells = {(_key(row), row.metric, row.algorithm): _with_interval(row, 2) for row in rows}
     for algorithm in algorithms:
-        cells = {_key(row): _with_interval(row, 2) for row in shown if row.algorithm == algorithm}
-        table.add_row(algorithm, *(cells.get(setting, "") for setting in settings), style=_style(algorithm))
+        texts = [cells.get((setting, metric, algorithm), "") for setting, metric in columns]
+        table.add_row(algorithm, *texts, style=_style(algorithm))
     return table
+
+
+def _shown_metrics(rows: list[EvaluationRow], setting: str, headline: str) -> list[str]:
+    """The headline metric of a setting and, where episodes end, what one of them earns."""
+    episodes_end = any(row.metric == EPISODE_RETURN and _key(row) == setting for row in rows)
+    return [headline, EPISODE_RETURN] if episodes_end else [headline]
 
 
 def make_suite_tables(rows: list[EvaluationRow]) -> Group:
@@ -53,21 +65,25 @@ def make_suite_tables(rows: list[EvaluationRow]) -> Group:
             caption="\n".join([tasks, f"learns from reward: {verdict_in_words(lows)}", *margins_in_words(margins)]),
             caption_justify="left",
         )
-        table.add_column("algorithm")
+        table.add_column("algorithm", overflow="fold")
         metric = next(iter(by_algorithm.values()))[0].metric
+        with_episodes = any(row.metric == EPISODE_RETURN for about in by_algorithm.values() for row in about)
         for heading in (
-            f"{metric}\nper lifetime",
+            metric_title(metric) if metric == "return" else f"{metric}\nper lifetime",
+            *(["episode\nreturn"] if with_episodes else []),
             "reward per step,\nfirst fifth",
             "\nlast fifth",
             "\ngain",
             "µs per step",
         ):
-            table.add_column(heading, justify="right")
+            table.add_column(heading, justify="right", overflow="fold")
         for algorithm, about in by_algorithm.items():
             by_metric = {row.metric: row for row in about}
             parts = [_with_interval(by_metric[f"reward_{part}"], 3) for part in ("first_fifth", "last_fifth", "gain")]
             timed = f"{by_metric[STEP_TIME].mean:.0f}" if STEP_TIME in by_metric else ""
-            table.add_row(algorithm, _with_interval(about[0], 2), *parts, timed, style=_style(algorithm))
+            episodes = [_with_interval(by_metric[EPISODE_RETURN], 2)] if EPISODE_RETURN in by_metric else []
+            episodes = episodes or [""] * with_episodes
+            table.add_row(algorithm, _with_interval(about[0], 2), *episodes, *parts, timed, style=_style(algorithm))
         tables.append(table)
     explanation = (
         f"suite {rows[0].suite}, θ of update {rows[0].update:,}: mean of {rows[0].num_tasks:,} lifetimes with its 95% "
@@ -76,12 +92,20 @@ def make_suite_tables(rows: list[EvaluationRow]) -> Group:
     return Group(explanation, *tables)
 
 
+def _verdict(rows: list[EvaluationRow], setting: str) -> list[str]:
+    """A line on whether the learner learns from reward in a setting, if that was tested."""
+    lows = {row.metric: row.low for row in rows if row.algorithm == "learner" and _key(row) == setting}
+    return [f"learns from reward: {verdict_in_words(lows)}"] if LEARNS_FROM_REWARD in lows else []
+
+
 def _with_interval(row: EvaluationRow, digits: int) -> str:
     return f"{row.mean:.{digits}f} ± {row.high - row.mean:.{digits}f}"
 
 
 def _key(row: EvaluationRow) -> str:
-    return json.dumps({"environment": row.environment, **row.setting})
+    """What tells a setting from the others of a table. A setting that repeats the environment's id says it once."""
+    title = row.environment_id or row.environment
+    return json.dumps({"environment": title} | {key: value for key, value in row.setting.items() if value != title})
 
 
 def _heading(key: str) -> str:

@@ -82,6 +82,7 @@ class EvaluationRow:
       evaluation_seed: the seed of the tasks; -1: not recorded.
       tasks: how many different tasks there are, and whether θ has met them in training; see
         `podmeta.evaluation.tasks`.
+      environment_id: the environment's id, such as CartPole-v1, or its name; "": not recorded.
     """
 
     suite: str
@@ -97,6 +98,7 @@ class EvaluationRow:
     meta_params_sha256: str = ""
     evaluation_seed: int = -1
     tasks: str = ""
+    environment_id: str = ""
     others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -30,3 +30,11 @@ def test_a_name_does_not_control_the_terminal(name):
     table.add_row(name)
     PlainConsole(file=output, width=80).print(table, name)
     assert not set(output.getvalue()) & set("\x1b\r\x9b\x07")
+
+
+def test_a_pipe_does_not_break_or_cut_a_wide_table(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    output = io.StringIO()
+    table = Table(*(f"column_{number}" for number in range(14)))
+    PlainConsole(file=output).print(table)
+    assert all(f"column_{number} " in output.getvalue() for number in range(14))

@@ -17,6 +17,7 @@ from podmeta.config.schema import (
     RecurrentConfig,
     SebulbaConfig,
 )
+from podmeta.config.swaps import swap_notes
 
 EXPERIMENTS = ["bandit", "cartpole", "sebulba_cartpole", "bandit_actor_critic_symmetric", "gridworld", "sebulba_pong"]
 ENVIRONMENTS = {
@@ -80,3 +81,16 @@ def test_every_preset_is_of_a_member_of_its_group(group):
 @pytest.mark.parametrize("preset", ["cartpole", "envpool_pong", "grid_world_random_sign"])
 def test_a_preset_is_of_the_member_that_it_makes(preset):
     assert type(compose_job([f"environment={preset}"]).environment) is member_of("environment", preset)
+
+
+def test_keys_that_are_dropped_are_named_in_one_line():
+    (line,) = swap_notes(["experiment=bandit", "environment=gymnasium/Acrobot-v1", "seed=1"])
+    assert "environment=gymnasium" in line and "evaluation.settings" in line
+    (line,) = swap_notes(["experiment=cartpole", "outer=evolution"])
+    assert "outer=evolution" in line and "outer.num_lifetimes" in line and "learner" not in line
+
+
+@pytest.mark.parametrize("same", [[], ["environment=bandit"], ["learner.hidden_size=3"]])
+def test_nothing_is_said_where_all_keys_of_the_experiment_fit(same):
+    assert swap_notes(["experiment=bandit", *same]) == []
+    assert swap_notes(same) == []

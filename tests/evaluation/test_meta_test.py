@@ -39,6 +39,24 @@ def test_the_first_episode_returns_what_was_earned_until_it_ended(lived):
         assert "first_episode_return" not in means(lived)
 
 
+@given(lived=lifetimes())
+def test_an_episode_returns_the_mean_of_those_that_ended(lived):
+    by_lifetime = []
+    for rewards, ends in zip(lived.rewards, lived.episode_ends, strict=True):
+        returns, total = [], 0.0
+        for reward, end in zip(rewards, ends, strict=True):
+            total += reward
+            if end:
+                returns.append(total)
+                total = 0.0
+        by_lifetime.append(np.mean(returns or [total]))
+    found = means(lived)
+    if lived.episode_ends.any():
+        assert found["episode_return"] == pytest.approx(np.mean(by_lifetime), abs=1e-5)
+    else:
+        assert "episode_return" not in found
+
+
 @pytest.mark.parametrize(("part", "number"), [("third", 3), ("fifth", 5)])
 @given(lived=lifetimes())
 def test_parts_are_rewards_per_env_step_at_both_ends_of_a_lifetime(part, number, lived):

@@ -13,52 +13,65 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from podmeta.evaluation.report.aggregate import Band
 from podmeta.evaluation.report.record import SHARES, RunRecord
-from podmeta.storage.run_files import CurveRow
 
 # Okabe and Ito's, the light yellow left out; dashes tell lines apart where a page is printed without colour.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+_INK = "#123456"
+"""Stands for the colour of the page's text, whichever the reader's theme makes it."""
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", _INK, "#7F7F7F")
 DASHES = ("-", "--", "-.", ":")
-SIZE = (4.4, 3.0)  # inches: as wide as a phone, so that letters stay legible there
+SIZE = (4.4, 2.8)  # inches: as wide as a phone, so that letters stay legible there
+_LEGEND_LINE = 0.19  # inches
+_LONGEST_OF_TWO_COLUMNS = 26  # letters of a name in a legend
 
 
 _IS_NO_NAME = re.compile(r"_child\d+")
 """What matplotlib calls a line that was given no name."""
 
 
-def plain_text() -> contextlib.AbstractContextManager[None]:
-    """A block in which dollars in names are dollars, and no mathematics."""
-    return mpl.rc_context({"text.parse_math": False})
+Style = Mapping[str, Any]
+"""How matplotlib draws a line."""
 
 
-def fitness_figure(records: Sequence[RunRecord], against: str) -> str:
-    """Fitness of θ against "update" or "seconds", one line per run; of several instances, their mean and range."""
+def page_style() -> contextlib.AbstractContextManager[None]:
+    """A block in which dollars in names are dollars, and axes have the colour of the page's text."""
+    return mpl.rc_context(
+        {
+            "text.parse_math": False,
+            "text.color": _INK,
+            "axes.labelcolor": _INK,
+            "axes.edgecolor": _INK,
+            "xtick.color": _INK,
+            "ytick.color": _INK,
+        }
+    )
+
+
+def styles_of(names: Sequence[str]) -> dict[str, Style]:
+    """A style for each name, which it has in every figure."""
+    return dict(zip(names, _styles(), strict=False))
+
+
+def fitness_figure(bands: Mapping[str, Band], against: str, styles: Mapping[str, Style]) -> str:
+    """Fitness of θ against "update" or "seconds", one line per group of runs, with the interval over runs."""
     figure, axes = _new_figure()
-    for record, style in zip(records, _styles(), strict=False):
-        positions = [row.update if against == "update" else row.seconds for row in record.metrics]
-        values = np.array([row.fitness_by_instance() for row in record.metrics])
-        if not len(values):
-            continue
-        axes.plot(positions, values.mean(axis=1), label=f"{record.name} (n = {values.shape[1]})", **style)
-        if values.shape[1] > 1:
-            low, high = values.min(axis=1), values.max(axis=1)
-            axes.fill_between(positions, low, high, color=style["color"], alpha=0.2, linewidth=0)
+    for name, band in bands.items():
+        _draw_band(axes, f"{name} (n = {band.number})", band, styles[name])
     axes.set_xlabel({"update": "update of θ", "seconds": "training time (s)"}[against])
     axes.set_ylabel("fitness (mean reward)")
     return _finished(figure, axes, f"fitness-{against}")
 
 
-def throughput_figure(records: Sequence[RunRecord]) -> str:
-    """Env steps per second over the training."""
+def throughput_figure(groups: Mapping[str, Sequence[RunRecord]], styles: Mapping[str, Style]) -> str:
+    """Env steps per second over the training, one line per run, in the colour of its group."""
     figure, axes = _new_figure()
-    for record, style in zip(records, _styles(), strict=False):
-        rows = record.metrics
-        axes.plot(
-            [row.seconds for row in rows],
-            [row.env_steps_per_second / 1000 for row in rows],
-            label=record.name,
-            **style,
-        )
+    for name, records in groups.items():
+        for number, record in enumerate(records):
+            seconds = [row.seconds for row in record.metrics]
+            rates = [row.env_steps_per_second / 1000 for row in record.metrics]
+            axes.plot(seconds, rates, label=None if number else name, **styles[name])
     axes.set_xlabel("training time (s)")
     axes.set_ylabel("thousand env steps/s")
     axes.set_ylim(bottom=0)
@@ -77,22 +90,20 @@ def shares_figure(record: RunRecord, identifier: str) -> str:
     return _finished(figure, axes, identifier)
 
 
-def curves_figure(rows: Mapping[str, CurveRow], identifier: str) -> str:
+def curves_figure(bands: Mapping[str, Band], metric: str, identifier: str, styles: Mapping[str, Style]) -> str:
     """Learning curves inside the lifetime, with their 95% bands, one per name."""
     figure, axes = _new_figure()
-    for (name, row), style in zip(rows.items(), _styles(), strict=False):
-        steps = [before + (step - before) / 2 for before, step in zip([0, *row.steps], row.steps, strict=False)]
-        axes.plot(steps, row.mean, label=f"{name} (n = {row.num_tasks:,})", **style)
-        axes.fill_between(steps, row.low, row.high, color=style["color"], alpha=0.15, linewidth=0)
+    for name, band in bands.items():
+        _draw_band(axes, f"{name} (n = {band.number:,})", band, styles[name])
     axes.set_xlabel("env step of the lifetime")
-    axes.set_ylabel(f"{next(iter(rows.values())).metric} per env step")
+    axes.set_ylabel(f"{'reward' if metric == 'return' else metric} per env step")
     return _finished(figure, axes, identifier)
 
 
 def matrix_figure(
     scores: Float[np.ndarray, "num_settings num_runs"], setting_names: Sequence[str], run_names: Sequence[str]
 ) -> str:
-    """Normalised scores by setting and run, with the number in every cell; white if not tested."""
+    """Normalised scores by setting and run, with the number in every cell; empty if not tested."""
     height = 1.6 + 0.22 * len(setting_names)
     figure = Figure(figsize=(max(SIZE[0], 1.5 + 0.6 * len(run_names)), height), layout="constrained")
     FigureCanvasSVG(figure)
@@ -137,8 +148,14 @@ def lifetime_figure(
     lower.set_xlabel("env step of one lifetime (n = 1)")
     lower.set_ylabel("reward so far")
     if np.any(episode_ends):
-        lower.legend(frameon=False, fontsize=7)
+        lower.legend(frameon=False, fontsize=9)
     return _to_svg(figure, identifier)
+
+
+def _draw_band(axes: Axes, label: str, band: Band, style: Style) -> None:
+    alone = len(np.unique(band.positions)) < 2  # a line of one point would not be seen
+    axes.plot(band.positions, band.mean, label=label, marker="o" if alone else None, **style)
+    axes.fill_between(band.positions, band.low, band.high, color=style["color"], alpha=0.2, linewidth=0)
 
 
 def _new_figure() -> tuple[Figure, Axes]:
@@ -161,7 +178,9 @@ def _finished(figure: Figure, axes: Axes, identifier: str) -> str:
     handles = [line for line in axes.get_lines() if not _IS_NO_NAME.fullmatch(str(line.get_label()))]
     labels = [str(line.get_label()) for line in handles]
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=7)
+        columns = 2 if max(map(len, labels)) <= _LONGEST_OF_TWO_COLUMNS else 1
+        figure.set_figheight(SIZE[1] + _LEGEND_LINE * -(-len(labels) // columns))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return _to_svg(figure, identifier)
 
 
@@ -169,6 +188,6 @@ def _to_svg(figure: Figure, identifier: str) -> str:
     """The <svg> element. Its ids are unique, because a page holds many; its text remains text."""
     content = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "none", "svg.id": identifier}):
-        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    text = content.getvalue()
+        figure.savefig(content, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = content.getvalue().replace(_INK, "currentColor")
     return text[text.index("<svg") :]

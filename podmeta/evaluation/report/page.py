@@ -3,7 +3,7 @@
 import base64
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -11,18 +11,21 @@ import numpy as np
 
 from podmeta.evaluation.meta_test import STEP_TIME
 from podmeta.evaluation.report import figures
+from podmeta.evaluation.report.aggregate import Band, by_number, fitness_band, group_runs, learning_band
 from podmeta.evaluation.report.lifetime import SeenLifetime, see_lifetime
 from podmeta.evaluation.report.record import RunRecord, read_runs
-from podmeta.evaluation.rows import lower_is_better, setting_key
+from podmeta.evaluation.rows import lower_is_better, metric_title, setting_key
 from podmeta.evaluation.verdict import verdict_in_words
 from podmeta.storage.files import write_atomically
 from podmeta.storage.json_files import Warn
 from podmeta.storage.run_files import CurveRow, EvaluationRow, MetricsRow
 
 _STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; margin: 0 auto; padding: 1rem;
-       max-width: 75rem; }
+:root { color-scheme: light dark; --text: #1b1b1b; --page: #fff; --line: #ccc; --box: #f5f5f5; }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e6e6; --page: #16181c; --line: #444; --box: #22252b; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); margin: 0 auto;
+       padding: 1rem; max-width: 110rem; overflow-wrap: anywhere; }
+p, h1, ol { max-width: 75rem; }
 h1, h2 { line-height: 1.2; overflow-wrap: anywhere; }
 ol { flex: 1 1 20rem; min-width: 0; overflow-wrap: anywhere; }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem; }
@@ -32,15 +35,17 @@ svg { max-width: 100%; height: auto; }
 img { max-width: 100%; image-rendering: pixelated; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.9rem; }
-th, td { text-align: left; padding: 0.2rem 0.6rem; border-bottom: 1px solid #ccc; white-space: nowrap; }
+th, td { text-align: left; padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 .number { text-align: right; }
 .group th { padding-top: 1rem; }
 tr.learner { font-weight: bold; }
-pre { overflow-x: auto; background: #f5f5f5; padding: 0.6rem; font-size: 0.8rem; }
-@media print { body { font-size: 10pt; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
+pre { overflow-x: auto; background: var(--box); padding: 0.6rem; font-size: 0.8rem; }
+@media print { :root { --text: #000; --page: #fff; }
+               body { font-size: 10pt; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
 """
 
 _LARGEST_NUMBER_OF_SETTINGS_DRAWN = 60
+Groups = Mapping[str, Sequence[RunRecord]]
 _NUMBER = re.compile(r"-?[\d.,]+( ± [\d.,]+| s)?|nan.*")
 
 
@@ -60,16 +65,19 @@ def write_report(run_paths: list[Path], target: Path, warn: Warn = warnings.warn
       InputError: one is not a run directory, has no checkpoint, or holds a damaged file.
       PodmetaError: all checkpoints of a run are broken, or the page could not be written.
     """
-    with figures.plain_text():
+    with figures.page_style():
         return _write_report(read_runs(run_paths, warn, trust), target, warn)
 
 
 def _write_report(records: list[RunRecord], target: Path, warn: Warn) -> list[str]:
     lifetimes = [see_lifetime(record, warn) for record in records]
+    groups = group_runs(records)
+    references = dict.fromkeys(row.algorithm for record in records for row in record.curves if not _is_learner(row))
+    styles = figures.styles_of([*groups, *references])
     sections = [
         _section("Runs", _runs_table(records)),
-        _section("Training", _training_figures(records)),
-        *_tested(records),
+        _section("Training", _training_figures(records, groups, styles)),
+        *_tested(records, groups, styles),
         _section("One lifetime of each run", _lifetimes(records, lifetimes)),
         _section("Config and machine", "".join(map(_details, records))),
     ]
@@ -144,18 +152,27 @@ def _state(record: RunRecord) -> str:
     return f"{'finished' if record.summary else 'unfinished'}{at_update}"
 
 
-def _training_figures(records: Sequence[RunRecord]) -> str:
+def _training_figures(records: Sequence[RunRecord], groups: Groups, styles: Mapping[str, figures.Style]) -> str:
     trained = [record for record in records if record.metrics]
     if not trained:
         return "<p>No update has been made.</p>"
+    rows_by_group = {name: [record for record in members if record.metrics] for name, members in groups.items()}
+
+    def bands(position: Callable[[MetricsRow], float]) -> dict[str, Band]:
+        found = {name: fitness_band(members, position) for name, members in rows_by_group.items()}
+        return {name: band for name, band in found.items() if band is not None}
+
     return (
         '<div class="figures">'
         + _figure(
-            figures.fitness_figure(trained, "update"),
-            "Mean fitness by update. n: number of meta-learners; the band is their range.",
+            figures.fitness_figure(bands(lambda row: row.update), "update", styles),
+            "Mean fitness by update. n: number of meta-learners; the band is the 95% interval of their mean.",
         )
-        + _figure(figures.fitness_figure(trained, "seconds"), "Mean fitness by training time, without compilation.")
-        + _figure(figures.throughput_figure(trained), "Throughput of each call to the devices.")
+        + _figure(
+            figures.fitness_figure(bands(lambda row: row.seconds), "seconds", styles),
+            "Mean fitness by training time, without compilation.",
+        )
+        + _figure(figures.throughput_figure(rows_by_group, styles), "Throughput of each call to the devices.")
         + "".join(
             _figure(
                 figures.shares_figure(record, f"shares-{number}"),
@@ -168,7 +185,7 @@ def _training_figures(records: Sequence[RunRecord]) -> str:
     )
 
 
-def _tested(records: Sequence[RunRecord]) -> list[str]:
+def _tested(records: Sequence[RunRecord], groups: Groups, styles: Mapping[str, figures.Style]) -> list[str]:
     """The sections about meta-tests."""
     untested = [record.name for record in records if not record.evaluation]
     note = f"<p>Not meta-tested: {escape(', '.join(untested))}.</p>" if untested else ""
@@ -176,13 +193,13 @@ def _tested(records: Sequence[RunRecord]) -> list[str]:
     tested = [record for record in records if record.evaluation]
     if not tested:
         return [_section("Meta-tests", note)]
-    settings = list(dict.fromkeys(_key(row) for record in tested for row in record.evaluation))
+    settings = sorted(dict.fromkeys(_key(row) for record in tested for row in record.evaluation), key=by_number)
     scores = np.array([[_normalised(record, tested, setting) for record in tested] for setting in settings])
     numbers = [str(number + 1) for number in range(len(settings))]
     matrix = _figure(
         figures.matrix_figure(scores, numbers, [record.name for record in tested]),
-        "Scores of each run in each setting: 0 is a random policy, 1 the best of all runs and references there. White "
-        "means not tested.",
+        "Scores of each run in each setting: 0 is a random policy, 1 the best of all runs and references there. An "
+        "empty cell was not tested.",
     )
     tasks = {_key(row): row.tasks for record in tested for row in record.evaluation}
     numbered = "".join(
@@ -190,26 +207,32 @@ def _tested(records: Sequence[RunRecord]) -> list[str]:
     )
     return [
         _section("Meta-tests", f'{note}<div class="figures">{matrix}<ol>{numbered}</ol></div>'),
-        _section("Learning within lifetimes", _curves(tested, settings)),
+        _section("Learning within lifetimes", _curves(groups, settings, styles)),
         _section("Comparison with references", _references_table(tested, settings)),
     ]
 
 
-def _curves(records: Sequence[RunRecord], settings: Sequence[str]) -> str:
-    """One figure per setting: the learner of every run, and the references of the first that has them."""
+def _curves(groups: Groups, settings: Sequence[str], styles: Mapping[str, figures.Style]) -> str:
+    """One figure per setting: the learner of every group, and the references of the first run that has them."""
     drawn = []
     for number, setting in enumerate(settings[:_LARGEST_NUMBER_OF_SETTINGS_DRAWN]):
-        lines: dict[str, CurveRow] = {}
-        for record in records:
-            for row in record.curves:
-                if _key(row) != setting:
-                    continue
-                lines.setdefault(record.name if row.algorithm == "learner" else row.algorithm, row)
-        if lines:
-            drawn.append(_figure(figures.curves_figure(lines, f"curve-{number}"), f"{number + 1}. {setting}"))
+        rows: dict[str, list[CurveRow]] = {}
+        for name, members in groups.items():
+            found = [row for record in members for row in record.curves if _key(row) == setting]
+            for row in found:
+                if _is_learner(row):
+                    rows.setdefault(name, []).append(row)
+                else:
+                    rows.setdefault(row.algorithm, [row])
+        if rows:
+            metric = next(iter(rows.values()))[0].metric
+            bands = {name: learning_band(of_name) for name, of_name in rows.items()}
+            svg = figures.curves_figure(bands, metric, f"curve-{number}", styles)
+            drawn.append(_figure(svg, f"{number + 1}. {setting}"))
     left_out = len(settings) - _LARGEST_NUMBER_OF_SETTINGS_DRAWN
     note = f"<p>{left_out} more settings are in the table below.</p>" if left_out > 0 else ""
-    return f'<p>Means over lifetimes, with 95% bands.</p><div class="figures">{"".join(drawn)}</div>{note}'
+    explained = "Means with 95% bands, over runs where several differ in their seeds only, else over lifetimes."
+    return f'<p>{explained}</p><div class="figures">{"".join(drawn)}</div>{note}'
 
 
 def _references_table(records: Sequence[RunRecord], settings: Sequence[str]) -> str:
@@ -238,7 +261,7 @@ def _references_table(records: Sequence[RunRecord], settings: Sequence[str]) -> 
                 (
                     algorithm,
                     record.name,
-                    metric,
+                    metric_title(metric),
                     _with_interval(headline, 2),
                     *(_with_interval(part, 4) if part else "" for part in parts),
                     verdict_in_words(lows) if algorithm == "learner" else "",
@@ -306,6 +329,10 @@ def _normalised(record: RunRecord, records: Sequence[RunRecord], setting: str) -
         return float("nan")
     best = (min if lower_is_better(metric) else max)(row.mean for row in rows)
     return float((np.mean(learner) - np.mean(random)) / (best - np.mean(random) or 1.0))
+
+
+def _is_learner(row: CurveRow) -> bool:
+    return row.algorithm == "learner"
 
 
 def _key(row: EvaluationRow | CurveRow) -> str:

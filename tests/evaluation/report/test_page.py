@@ -194,3 +194,12 @@ def test_every_row_says_which_meta_params_it_is_about_and_those_of_others_are_le
     assert len(notes) == 2 and all("of update 1 and the run holds the θ of update 3" in note for note in notes)
     assert "Not meta-tested: run" in text and "of update 1 and the run holds" in text
     assert "<td>gittins</td>" not in text
+
+
+def test_the_page_takes_the_readers_theme(page):
+    text = page.read_text(encoding="utf-8")
+    assert "prefers-color-scheme: dark" in text
+    figures = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    assert all("currentColor" in figure and "#123456" not in figure for figure in figures)
+    # No line is black and no background white, which one of the two themes would hide.
+    assert not [figure for figure in figures if re.search(r"<path[^>]*(fill: #ffffff|stroke: #000000)", figure)]
