@@ -33,6 +33,11 @@ class Setting:
     instances: tuple[int, ...]
     deadline: float
 
+    @property
+    def num_devices_divided(self) -> int:
+        """The devices over which jobs are divided: a power of two up to 8, because the smallest has 8 slots."""
+        return max(number for number in (1, 2, 4, 8) if number <= self.num_devices)
+
 
 class Figure(NamedTuple):
     """A number that a check has measured.

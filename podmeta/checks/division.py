@@ -19,10 +19,9 @@ _SHARE_THAT_MAY_DIFFER = 0.05
 
 def measure(setting: Setting) -> list[Figure]:
     """Compares the first generation's fitness on one device and on all of them. One device has nothing to divide."""
-    if setting.num_devices == 1:
-        return [Figure("devices, of which there is nothing to compare", 1.0)]
-    # 64 members make 32 pairs, which divide over powers of two.
-    num_devices = 2 ** int(np.log2(min(setting.num_devices, 32)))
+    num_devices = setting.num_devices_divided
+    if num_devices == 1:
+        return [Figure("number of devices, so that there is nothing to compare", 1.0)]
     on_one, on_many = _fitness(1), _fitness(num_devices)
     apart = np.abs(on_one - on_many)
     what = {"devices": num_devices, "members": apart.size}

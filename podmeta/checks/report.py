@@ -1,5 +1,6 @@
 """The results of `podmeta check`, as a table and as one JSON object."""
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -30,12 +31,18 @@ def results_as_dict(results: Sequence[Result], devices: Sequence[str]) -> dict[s
                 "passed": result.passed,
                 "problem": result.problem,
                 "seconds": round(result.seconds, 1),
-                "figures": [{**figure._asdict(), "setting": dict(figure.setting)} for figure in result.figures],
+                "figures": [_figure_as_dict(figure) for figure in result.figures],
             }
             for result in results
         ],
         "environment": encode(describe_provenance(devices)),
     }
+
+
+def _figure_as_dict(figure: Figure) -> dict[str, Json]:
+    """A figure. JSON has no NaN and no infinity, so these are words."""
+    value = figure.value if math.isfinite(figure.value) else str(figure.value)
+    return {**figure._asdict(), "value": value, "setting": dict(figure.setting)}
 
 
 def results_as_table(results: Sequence[Result]) -> Table:

@@ -37,7 +37,7 @@ def measure(setting: Setting) -> list[Figure]:
     With a single device, both are the same program there, and must end at the same bits.
     """
     job = compose_job(_JOB)
-    num_devices = 2 ** int(np.log2(min(setting.num_devices, 64)))
+    num_devices = setting.num_devices_divided
     on_many = compile_updates(job, num_devices, _UPDATES_OF_A_CALL, donate=False)
     on_one = compile_updates(job, 1, _UPDATES_OF_A_CALL, donate=False) if num_devices > 1 else on_many
     half, _ = on_many.call(on_many.state)

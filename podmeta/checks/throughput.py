@@ -1,7 +1,7 @@
 """`podmeta check throughput`: what the devices reach, from single operations to whole updates.
 
-Whole updates run on all devices, and everything else on the first. The most telling measurements come first; what does
-not fit into the time is left out.
+Whole updates run on up to 8 devices, and everything else on the first. The most telling measurements come first; what
+does not fit into the time is left out.
 """
 
 import functools
@@ -94,14 +94,15 @@ def _points(setting: Setting, ceilings: Sequence[Figure]) -> Iterator[Callable[[
     gemm_rate, memory_rate = (
         next(figure.value for figure in ceilings if figure.name == name) * 1e9 for name in ("GEMM", "memory")
     )
+    num_devices = setting.num_devices_divided
     for observation_size, num_actions in SIZES:
         size = (observation_size, num_actions)
         yield functools.partial(_core, size, setting.lstm_updates, gemm_rate, memory_rate)
     for num_environments in setting.environments:
         for name in JOBS:
-            yield functools.partial(_updates, name, num_environments, 1, setting.num_devices)
+            yield functools.partial(_updates, name, num_environments, 1, num_devices)
     for num_instances in setting.instances:
-        yield functools.partial(_updates, "bandit", min(setting.environments), num_instances, setting.num_devices)
+        yield functools.partial(_updates, "bandit", min(setting.environments), num_instances, num_devices)
 
 
 def _core(size: tuple[int, int], lstm_updates: int, gemm_rate: float, memory_rate: float) -> list[Figure]:
@@ -126,7 +127,7 @@ def _core(size: tuple[int, int], lstm_updates: int, gemm_rate: float, memory_rat
 
 
 def _updates(name: str, num_environments: int, num_instances: int, num_devices: int) -> list[Figure]:
-    """Whole updates of a job. None if they do not fit into the memory."""
+    """Whole updates of a job. There are no figures if they do not fit into the memory."""
     overrides, size_key, environments = JOBS[name]
     size = [f"{size_key}={num_environments // environments}", f"architecture.num_instances={num_instances}"]
     what = {"job": name, "environments": num_environments, "instances": num_instances}

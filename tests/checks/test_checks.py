@@ -87,6 +87,8 @@ def test_a_wrong_value_makes_its_check_fail_and_no_other(canned, checked, name, 
     assert (code, written["passed"]) == (1, False)
     assert [check["name"] for check in written["checks"] if not check["passed"]] == [name]
     assert f"failed: check {name}: error, job=some: {wrong:.4g} (at most 1)" in said
+    (figure,) = [figure for check in written["checks"] for figure in check["figures"] if figure["setting"]]
+    assert figure["value"] == (wrong if math.isfinite(wrong) else str(wrong))
 
 
 def test_a_check_that_cannot_run_fails_and_the_others_run(canned, checked, monkeypatch):

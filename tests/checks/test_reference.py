@@ -33,7 +33,11 @@ def test_the_values_themselves_are_within_the_tolerances_and_a_single_wrong_one_
         assert f"{metric} of the first update, relative difference" in found
     late = metrics_of(name)
     late["fitness_mean"][-1] += 0.1
-    assert wrong(compare(name, late, precision)) == ["fitness_mean of any update, difference"]
+    late["meta_params_norm"][-1] *= 1.1
+    assert wrong(compare(name, late, precision)) == [
+        "fitness_mean of any update, difference",
+        "meta_params_norm of any update, relative difference",
+    ]
 
 
 def test_fewer_updates_are_compared_with_the_first_ones():
