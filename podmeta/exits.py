@@ -1,12 +1,23 @@
-"""Turns `os._exit` in a user's code into an exception: it would end the job at once, perhaps with exit code 0."""
+"""Code that may not return, or may end the process: threads that can be abandoned, and `os._exit` as an exception.
+
+Unlike `sys.exit`, `os._exit` in a user's code would end the job at once, perhaps with exit code 0.
+"""
 
 import os
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn
 
 _end_process = os._exit
 _guarded = threading.local()  # depth: of `ExitsRaise` blocks in this thread; pid: of the process that entered them
+
+
+class AbandonableThread(threading.Thread):
+    """A thread for code that cannot be interrupted (XLA programs, users' environments), which may be abandoned."""
+
+    def __init__(self, name: str, target: Callable[[], object] | None = None) -> None:
+        super().__init__(name=name, target=target, daemon=True)
 
 
 class HardExit(SystemExit):

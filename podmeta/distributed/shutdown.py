@@ -6,18 +6,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 from podmeta.distributed.initialise import has_joined_others
+from podmeta.exits import AbandonableThread
 
 _PATIENCE_S = 1.0  # for threads that are about to end
-
-
-class AbandonableThread(threading.Thread):
-    """A thread for code that cannot be interrupted (XLA programs, users' environments), which may be abandoned."""
-
-    def __init__(self, name: str, target: Callable[[], object] | None = None) -> None:
-        super().__init__(name=name, target=target, daemon=True)
 
 
 def leave(code: int) -> None:

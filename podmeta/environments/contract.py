@@ -20,6 +20,7 @@ LARGEST_REWARD = 1e15
 """Above it, the sum of a lifetime's squared rewards may overflow float32."""
 
 _MID, _LAST = dm_env.StepType.MID, dm_env.StepType.LAST
+_TimeStep, _SMALLEST_REWARD = dm_env.TimeStep, -LARGEST_REWARD  # looked up for every row
 _STEP_TYPES = {FIRST: FIRST, MID: MID, LAST: LAST}
 _NAMES = ("FIRST", "MID", "LAST")
 _LONGEST_VALUE, _LONGEST_ERROR = 80, 4000  # characters of a value and of an error that a message shows
@@ -53,10 +54,10 @@ def checked_scalars(timestep: object) -> Scalars:
     Raises:
       ContractError: it is not a time step, or one of them breaks the contract.
     """
-    if type(timestep) is dm_env.TimeStep:
+    if type(timestep) is _TimeStep:
         step_type, reward, discount, _ = timestep
         # What most time steps are like, first: a Python environment has one for every row.
-        if type(reward) is float and -LARGEST_REWARD <= reward <= LARGEST_REWARD and type(discount) is float:
+        if type(reward) is float and _SMALLEST_REWARD <= reward <= LARGEST_REWARD and type(discount) is float:
             if step_type is _MID and 0.0 <= discount <= 1.0:
                 return MID, reward, discount
             if step_type is _LAST and discount in (0.0, 1.0):

@@ -7,7 +7,8 @@ import pytest
 
 PROGRAM = """
 import atexit, sys, threading
-from podmeta.distributed.shutdown import AbandonableThread, leave
+from podmeta.distributed.shutdown import leave
+from podmeta.exits import AbandonableThread
 atexit.register(lambda: print("waited"))
 thread = AbandonableThread("left", threading.Event().wait if {is_left} else None)
 thread.start()

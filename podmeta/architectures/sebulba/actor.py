@@ -17,8 +17,8 @@ from podmeta.architectures.sebulba.cpu_tuning.compiled_unroll import CompiledUnr
 from podmeta.architectures.sebulba.cpu_tuning.cores import SharedCores
 from podmeta.architectures.sebulba.entry_actor import ActorState
 from podmeta.architectures.sebulba.pipeline import Pipeline, Published, Unroll
-from podmeta.distributed.shutdown import AbandonableThread
 from podmeta.environments.host.base import HostEnvironment
+from podmeta.exits import AbandonableThread
 from podmeta.learners.base import LearnerState, MetaParams
 
 Starts = tuple[Bool[np.ndarray, "_"], ...]  # by entry, in which lifetimes one begins

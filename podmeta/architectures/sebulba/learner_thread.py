@@ -22,7 +22,7 @@ from podmeta.architectures.sebulba.functions import Sebulba
 from podmeta.architectures.sebulba.layout import Layout
 from podmeta.architectures.sebulba.pipeline import Pipeline, Unroll
 from podmeta.distributed.devices import join_shards, local_copy, map_over_devices, replicate, unreplicate
-from podmeta.distributed.shutdown import AbandonableThread
+from podmeta.exits import AbandonableThread
 from podmeta.outer.base import OuterState
 
 MetricsRow = dict[str, np.ndarray | np.floating]  # of one update, by name

@@ -30,9 +30,9 @@ from podmeta.architectures.session import Advance
 from podmeta.config.schema import SebulbaConfig
 from podmeta.distributed.devices import unreplicate
 from podmeta.distributed.initialise import is_about_a_loss
-from podmeta.distributed.shutdown import AbandonableThread
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.errors import InputError, PodmetaError, SessionError
+from podmeta.exits import AbandonableThread
 
 EPISODES_AVERAGED = 100
 _FEWEST_UPDATES = 10  # of which the shares of time say something

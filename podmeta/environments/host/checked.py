@@ -1,8 +1,5 @@
 """Checks on a batch of host environments. Errors name the environment, its place in the batch and the env step."""
 
-import contextlib
-from collections.abc import Iterator
-
 import dm_env
 import numpy as np
 from jaxtyping import Bool, UInt32
@@ -36,22 +33,26 @@ class Checked(HostWrapper):
 
     def reset(self, starts: Bool[np.ndarray, "B"], seeds: UInt32[np.ndarray, "B"]) -> dm_env.TimeStep:
         """As inside, checked."""
-        with self._told():
-            timestep = super().reset(starts, seeds)
+        try:
+            timestep = self._environment.reset(starts, seeds)
             check_starts(timestep.step_type, starts)
             self._remember(timestep)
             check_numbers(timestep)
-            return timestep
+        except FaultyEnvironmentError as fault:
+            raise self._named(fault) from fault
+        return timestep
 
     def step(self, actions: Actions) -> dm_env.TimeStep:
         """As inside, checked."""
         self._num_steps += 1
-        with self._told():
-            timestep = super().step(actions)
+        try:  # a context manager would take as long as a check
+            timestep = self._environment.step(actions)
             self._ended = check_order(timestep.step_type, self._step_type, self._ended)
             self._step_type = timestep.step_type
             check_numbers(timestep)
-            return timestep
+        except FaultyEnvironmentError as fault:
+            raise self._named(fault) from fault
+        return timestep
 
     def compiled_step(self) -> CompiledStep | None:
         """The inner one. Only its last time step is checked, so the program must stop at a NaN or infinity."""
@@ -61,22 +62,20 @@ class Checked(HostWrapper):
 
         def has_stepped(num_steps: int, timestep: dm_env.TimeStep) -> None:
             self._num_steps += num_steps
-            with self._told():
+            try:
                 check_numbers(timestep)
                 self._remember(timestep)
                 inside.has_stepped(num_steps, timestep)
+            except FaultyEnvironmentError as fault:
+                raise self._named(fault) from fault
 
         return CompiledStep(inside.step, has_stepped)
 
     def _remember(self, timestep: dm_env.TimeStep) -> None:
         self._step_type, self._ended = timestep.step_type, timestep.step_type == LAST
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except FaultyEnvironmentError as fault:
-            raise PodmetaError(
-                f"{self.name}: at env step {self._num_steps}, environment {fault.index} of {self.num_environments} "
-                f"{fault.what}"
-            ) from fault
+    def _named(self, fault: FaultyEnvironmentError) -> PodmetaError:
+        return PodmetaError(
+            f"{self.name}: at env step {self._num_steps}, environment {fault.index} of {self.num_environments} "
+            f"{fault.what}"
+        )

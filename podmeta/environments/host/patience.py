@@ -2,7 +2,6 @@
 
 import contextlib
 import queue
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from jaxtyping import Bool, UInt32
 
 from podmeta.environments.host.base import Actions, HostEnvironment, HostWrapper
 from podmeta.errors import PodmetaError
+from podmeta.exits import AbandonableThread
 
 TIMEOUT_S = 60.0
 
@@ -31,7 +31,7 @@ class EnvironmentThread:
         self._calls: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
         self._has_hung = False
-        threading.Thread(target=self._work, name=f"environment {name}", daemon=True).start()
+        AbandonableThread(f"environment {name}", self._work).start()
 
     def call(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Calls a function in the thread.

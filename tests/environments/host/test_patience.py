@@ -9,6 +9,7 @@ import pytest
 from podmeta.config.schema import FactoryConfig
 from podmeta.environments.host.registry import patient_host_environment
 from podmeta.errors import InputError, PodmetaError
+from podmeta.exits import AbandonableThread
 
 TIMEOUT_S = 0.3
 ONE = np.ones(1, bool), np.zeros(1, np.uint32)
@@ -27,6 +28,8 @@ def test_a_hang_anywhere_is_named_in_time(where):
             environment.reset(*ONE)
             environment.step(np.zeros(1, np.int32))
     assert time.monotonic() - start < 5
+    # An ordinary exit would destroy what the thread runs in, and might abort.
+    assert any(isinstance(thread, AbandonableThread) and "Hanging" in thread.name for thread in threading.enumerate())
 
 
 def test_what_answers_is_as_it_was_and_leaves_no_thread():
