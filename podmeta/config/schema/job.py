@@ -50,6 +50,11 @@ class NumericsConfig:
         "faster on GPUs and TPUs. LSTM cells, messages, policy and value stay float32, and so does the meta-test",
         choices=("float32", "bfloat16"),
     )
+    deterministic: bool = option(
+        False,
+        "on GPUs, use only operations that return the same bits each time, which are slower. CPUs and TPUs always "
+        "do. It has no effect in a Python program in which JAX has touched a device already",
+    )
 
 
 @dataclasses.dataclass
