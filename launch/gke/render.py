@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--topology", required=True, help="a slice, such as v5e:4x4")
     parser.add_argument("--slices", type=int, default=1, help="how many of it")
     parser.add_argument("--name", help="of the JobSet; by default the experiment's")
-    parser.add_argument("--image", default=os.environ.get("PODMETA_IMAGE"), help="made by the Dockerfile beside this")
+    parser.add_argument("--image", default=os.environ.get("PODMETA_IMAGE"), help="made by launch/Dockerfile")
     parser.add_argument("--claim", required=True, help="a PersistentVolumeClaim that many nodes may write, for runs")
     parser.add_argument("--max-restarts", type=int, default=100, help="after preemptions and failures of nodes")
     options, overrides = parser.parse_known_args(arguments)
@@ -102,6 +102,7 @@ def make_job_set(
     pod = {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 120,  # to save in
+        "securityContext": {"runAsUser": 0},  # to whom a node's TPU belongs
         "nodeSelector": {
             "cloud.google.com/gke-tpu-accelerator": ACCELERATORS[topology.product.name],
             "cloud.google.com/gke-tpu-topology": "x".join(map(str, topology.size)),
