@@ -29,6 +29,7 @@ from podmeta.distributed.set_up import set_up
 from podmeta.environments.kinds import with_known_kinds
 from podmeta.errors import InputError
 from podmeta.evaluation.learning_curve import plot_curves
+from podmeta.evaluation.periodic import make_periodic_test
 from podmeta.evaluation.run import evaluate_run
 from podmeta.storage.meta_params_id import newest_meta_params, summary_of
 from podmeta.storage.run_files import CurveRow, EvaluationRow, MetricsRow, Summary, read_curves, read_metrics
@@ -90,7 +91,7 @@ def train(*job: str | JobConfig) -> "Run":
         composed = with_known_kinds(composed, overrides)
         for line in (*header_lines(composed), *swap_notes(overrides)):
             _show(line)
-        result = train_job(composed, _show)
+        result = train_job(composed, _show, periodic_test=make_periodic_test(composed))
     if result.stopped_by is not None:
         _show(f"stopped by {result.stopped_by} at update {result.update} of {composed.num_updates}")
     return Run(result.run_path)

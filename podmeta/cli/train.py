@@ -123,6 +123,7 @@ def _train(call: Call) -> None:
     from podmeta.distributed.processes import is_first
     from podmeta.environments.kinds import with_known_kinds
     from podmeta.evaluation.done import is_tested
+    from podmeta.evaluation.periodic import make_periodic_test
     from podmeta.evaluation.run import check_files, check_settings, evaluate_run
     from podmeta.training.header import header_lines
     from podmeta.training.loop import train as train_job
@@ -135,7 +136,7 @@ def _train(call: Call) -> None:
         check_settings(job)
         if job.run_dir:
             check_files(Path(job.run_dir), call.warn)
-    result = train_job(job, call.tell, call.began)
+    result = train_job(job, call.tell, call.began, make_periodic_test(job))
     if result.stopped_by is not None:
         call.tell(
             f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved. "

@@ -115,11 +115,11 @@ def evaluate_run(
     check_files(run_path, lambda line: console.print(f"warning: {line}", markup=False))
     suite = with_known_settings(suite)
     digests = sha256_by_instance(meta_params)
-    learner = _learner(job.learner, suite)
-    companions = [each._replace(learner_config=_learner(each.learner_config, suite)) for each in companions]
+    learner = learner_in(suite, job.learner)
+    companions = [each._replace(learner_config=learner_in(suite, each.learner_config)) for each in companions]
     tests = [
         _Test(setting, instance if len(digests) > 1 else None, digest)
-        for setting in _fitting(suite, learner, _one_instance(meta_params), console)
+        for setting in _fitting(suite, learner, one_instance(meta_params), console)
         for instance, digest in enumerate(digests)
     ]
     old = read_evaluation(run_path, ignore) if goes_on else []
@@ -253,7 +253,7 @@ def check_settings(job: JobConfig) -> None:
     Raises:
       InputError: a setting cannot be tested; the message names it.
     """
-    meta_params = _one_instance(state_shapes(job).outer.meta_params)
+    meta_params = one_instance(state_shapes(job).outer.meta_params)
     suite = with_known_settings(experiment_suite(job))
     for environment_config, overrides in suite.settings:
         try:
@@ -262,11 +262,12 @@ def check_settings(job: JobConfig) -> None:
             raise InputError(f"evaluation.settings, {overrides or environment_config.name}: {error}") from error
 
 
-def _learner(config: LearnerConfig, suite: Suite) -> LearnerConfig:
+def learner_in(suite: Suite, config: LearnerConfig) -> LearnerConfig:
+    """The learner as a suite tests it."""
     return dataclasses.replace(config, scale_observations=True) if suite.scale_observations else config
 
 
-def _one_instance(meta_params: MetaParams) -> MetaParams:
+def one_instance(meta_params: MetaParams) -> MetaParams:
     """The shapes of one of the θ."""
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), meta_params)
 

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +57,16 @@ class TrainingResult(NamedTuple):
     stopped_by: str | None
 
 
-def train(job: JobConfig, tell: Callable[[str], None], began: float | None = None) -> TrainingResult:
+PeriodicTest = Callable[[MetaParams], Mapping[str, Any]]
+"""Tests θ, [num_instances, ...]: metrics, each a number, or a list by instance."""
+
+
+def train(
+    job: JobConfig,
+    tell: Callable[[str], None],
+    began: float | None = None,
+    periodic_test: PeriodicTest | None = None,
+) -> TrainingResult:
     """Trains a job on the devices that have been set up, to its end or until SIGINT, SIGTERM or SIGHUP asks for a stop.
 
     Outside the main thread no signal stops it, because Python sets signal handlers only in the main thread. In a job of
@@ -67,6 +76,7 @@ def train(job: JobConfig, tell: Callable[[str], None], began: float | None = Non
       job: the job.
       tell: shows the user a line.
       began: when the command began, in Unix time, for the account of time; None: now.
+      periodic_test: what `evaluation.every_updates` asks for; None if it asks for nothing.
 
     Returns:
       How it ended. The run directory holds the rest.
@@ -76,12 +86,14 @@ def train(job: JobConfig, tell: Callable[[str], None], began: float | None = Non
       PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read, or a process was lost.
     """
     with initialise.explained_losses():
-        result = _train(job, tell, time.time() if began is None else began)
+        result = _train(job, tell, time.time() if began is None else began, periodic_test)
         initialise.finish()
     return result
 
 
-def _train(job: JobConfig, tell: Callable[[str], None], began: float) -> TrainingResult:
+def _train(
+    job: JobConfig, tell: Callable[[str], None], began: float, periodic_test: PeriodicTest | None
+) -> TrainingResult:
     validate_devices(job, num_devices_of_all_processes())
     check_alike(job_to_yaml(dataclasses.replace(job, distributed=DistributedConfig())))
     stages, programs = stages_of(job), build_programs(job, jax.local_device_count())
@@ -107,7 +119,9 @@ def _train(job: JobConfig, tell: Callable[[str], None], began: float) -> Trainin
             with explained_memory_errors():
                 session = open_session(job, stage, program, state)
             tell(session.preparation)
-            under_way = _StageUnderWay(job, stages, programs, stage, session, records, run_path, profiler)
+            under_way = _StageUnderWay(
+                job, stages, programs, stage, session, records, run_path, profiler, periodic_test
+            )
             try:
                 progress, stopped_by = under_way.train(progress, stop_request)
             finally:
@@ -171,6 +185,7 @@ class _StageUnderWay:
     records: Records
     run_path: Path
     profiler: Profiler
+    periodic_test: PeriodicTest | None
 
     def train(self, progress: Progress, stop_request: StopRequest) -> tuple[Progress, str | None]:
         """Trains to the end of the stage, or of the job, or until a stop is requested.
@@ -206,12 +221,24 @@ class _StageUnderWay:
         program = self.programs[self.stage.number]
         rate = program.env_steps_per_update * advance.num_updates / advance.seconds
         progress = Progress(last.update + advance.num_updates, last.seconds + advance.seconds)
-        rows = _rows(advance, last.update, progress, self.stage, self.programs, rate, self.job)
+        tested = self._test(last.update, progress.update)
+        rows = _rows(advance, last.update, progress, self.stage, self.programs, rate, self.job, tested)
         self.records.note(rows, progress, float(np.mean(advance.metrics["fitness_mean"][-1])), rate)
         (due,) = largest(self.records.due(progress))
         if due:
             self.records.save(self.session.state(), progress)
         return progress
+
+    def _test(self, last_update: int, update: int) -> Mapping[str, Any]:
+        """The metrics of a meta-test, if one is due. All processes bring the state together; the first one tests."""
+        every = self.job.evaluation.every_updates
+        if self.periodic_test is None or update // every == last_update // every:
+            return {}
+        start = time.perf_counter()
+        meta_params = self.session.state().outer.meta_params
+        tested = self.periodic_test(meta_params) if is_first() else {}
+        self.records.spend("evaluation", time.perf_counter() - start)
+        return tested
 
 
 def _fresh_state(job: JobConfig, program: Program, tell: Callable[[str], None]) -> TrainingState:
@@ -262,14 +289,19 @@ def _rows(
     programs: tuple[Program, ...],
     rate: float,
     job: JobConfig,
+    tested: Mapping[str, Any],
 ) -> Sequence[Row]:
-    """The lines of metrics.jsonl for one call: updates that are a multiple of logging.every_updates, and the last."""
+    """The lines of metrics.jsonl for one call.
+
+    They are about updates that are a multiple of logging.every_updates, the last one, and the one that was tested.
+    """
     of_processes = _of_processes(advance._replace(process_metrics=advance.process_metrics | memory_metrics()))
     num_updates = progress.update - last_update
     rows: list[Row] = []
     for index in range(num_updates):
         update = last_update + index + 1
-        if update % job.logging.every_updates == 0 or update == job.num_updates:
+        of_test = tested if update == progress.update else {}
+        if update % job.logging.every_updates == 0 or update == job.num_updates or of_test:
             values = {name: _single_or_list(values[index]) for name, values in advance.metrics.items()}
             rows.append(
                 {
@@ -280,6 +312,7 @@ def _rows(
                     "env_steps_per_second": rate,
                     **values,
                     **of_processes,
+                    **of_test,
                 }
             )
     return rows

@@ -86,9 +86,16 @@ class LoggingConfig:
 
 @dataclasses.dataclass
 class EvaluationConfig:
-    """The meta-test at the end of a run."""
+    """The meta-test at the end of a run, and those during training."""
 
     enabled: bool = option(True, "meta-test when training ends")
+    every_updates: int = option(
+        0,
+        "also meta-test θ alone during training, after this many updates (rounded to whole calls); 0: off",
+        minimum=0,
+    )
+    periodic_suite: str = option("", "suite of the meta-tests during training; default: evaluation.settings")
+    periodic_tasks: int = option(100, "lifetimes per setting in the meta-tests during training", minimum=1)
     num_tasks: int = option(1000, "lifetimes per setting, each on a new task", minimum=2)
     settings: list[Json] = option(
         [{}],
