@@ -87,6 +87,16 @@ def _instance_seed(seed: int, instance: int) -> int:
     return int.from_bytes(hashlib.sha256(f"instance {instance} of seed {seed}".encode()).digest()[:4], "little")
 
 
+def num_meta_params(job: JobConfig) -> int:
+    """The size of one θ of the job. The learner is traced, and nothing is computed.
+
+    Raises:
+      InputError: as in `build_programs`, of the first stage's environments.
+    """
+    inner_loop = _placed_entries(job, stages_of(job)[0])[0].entry.inner_loop
+    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(inner_loop.init, make_key(0))))
+
+
 def state_shapes(job: JobConfig, update: int = 0) -> TrainingState:
     """Shapes and types of the job's state after `update` updates: what a checkpoint must hold. Nothing is computed."""
     stage = stage_that_made(stages_of(job), update).number

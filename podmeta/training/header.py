@@ -6,8 +6,7 @@ from podmeta.config.schema import JobConfig
 from podmeta.config.stages import environments_of, stages_of
 from podmeta.config.titles import environments_title
 from podmeta.distributed.devices import num_devices_of_all_processes
-from podmeta.inner_loop import build_inner_loop
-from podmeta.keys import make_key
+from podmeta.training.build import num_meta_params
 
 
 def header_lines(job: JobConfig) -> list[str]:
@@ -26,7 +25,7 @@ def header_lines(job: JobConfig) -> list[str]:
         f"experiment: {job.experiment_name}, {job.num_updates:,} updates{of_stages}, seed {job.seed}",
         f"environment: {environments_title(stages[0].environment)}, {_work(job)} of "
         f"{' or '.join(f'{length:,}' for length in lengths)} env steps",
-        f"learner: {job.learner.name} with {_num_meta_params(job):,} meta-parameters, trained by "
+        f"learner: {job.learner.name} with {num_meta_params(job):,} meta-parameters, trained by "
         f"{stages[0].outer.name} on {job.architecture.name}, {_devices()}",
     ]
 
@@ -39,12 +38,6 @@ def _work(job: JobConfig) -> str:
         return f"{outer.size:,} lifetimes"
     members = "slots" if outer.size_key == "slots" else "members"
     return f"{outer.size:,} {members} with {_counted(per_member, 'lifetime')} each,"
-
-
-def _num_meta_params(job: JobConfig) -> int:
-    environment = environments_of(stages_of(job)[0].environment)[0]
-    shapes = jax.eval_shape(build_inner_loop(job.learner, environment).init, make_key(0))
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
 def _devices() -> str:

@@ -42,7 +42,7 @@ JOB = (
     "evaluation.settings=[{}]",
     "logging.progress=false",
 )
-_MOST_LINES = 12
+_MOST_LINES = 18
 
 
 @given(number=st.integers(0, 2**32 - 1))
