@@ -15,7 +15,7 @@ def curve(job, rates, instances=1):
 
 
 def core(gemm, memory):
-    return [Figure(GEMM_FRACTION, gemm, at_most=1.0), Figure(MEMORY_FRACTION, memory)]
+    return [Figure(GEMM_FRACTION, gemm), Figure(MEMORY_FRACTION, memory)]
 
 
 def test_a_rate_that_grows_with_the_environments_is_limited_by_launches():
