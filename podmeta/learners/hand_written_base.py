@@ -55,8 +55,8 @@ BASE_RULES = {
     "actor_critic": BaseRule((OnlineActorCriticConfig(annealing=0.2),), values_know_more=False),
     "multi_horizon": BaseRule(
         tuple(
-            OnlineActorCriticConfig(step_size=0.1, annealing=0.25, discount=discount, trace_decay=trace_decay)
-            for discount, trace_decay in ((0.7, 0.0), (0.88, 0.4), (0.965, 0.75))
+            OnlineActorCriticConfig(step_size=0.08, annealing=0.25, discount=discount, trace_decay=trace_decay)
+            for discount, trace_decay in ((0.7, 0.0), (0.858, 0.93), (0.965, 0.75))
         ),
         values_know_more=True,
     ),
