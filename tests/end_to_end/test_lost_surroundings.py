@@ -98,7 +98,7 @@ def test_a_closed_terminal_stops_a_job_with_a_checkpoint_and_nothing_under_nohup
     )
     os.close(theirs)
     shown = b""
-    while b"update" not in shown:
+    while b"update " not in shown:
         shown += os.read(ours, 1000)
     os.close(ours)
     assert process.wait(TIMEOUT_S) == 0
