@@ -1,6 +1,7 @@
 """Shows which setting a meta-test is at: a live bar on a terminal, a line per setting elsewhere."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -8,14 +9,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 
-def show_settings(titles: list[str], stream: TextIO, enabled: bool = True) -> Iterator[int]:
+def show_settings(titles: list[str], enabled: bool = True, stream: TextIO | None = None) -> Iterator[int]:
     """Yields the number of each setting, from 0, and shows meanwhile that it is being measured.
 
     Args:
       titles: of the settings.
-      stream: where to, commonly `sys.stderr`.
       enabled: the config's `logging.progress`; False shows nothing.
+      stream: where to; None: stderr.
     """
+    stream = sys.stderr if stream is None else stream
     titles = [_printable(title) for title in titles]
     if enabled and stream.isatty() and os.environ.get("TERM") not in (None, "dumb", "unknown"):
         yield from _with_bar(titles, stream)

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,7 +132,7 @@ def evaluate_run(
         )
     rows: list[EvaluationRow] = []
     measured_by_setting: dict[str, dict[str, Lifetimes]] = {}
-    at_work = show_settings([test.title for test in tests], sys.stderr, job.logging.progress)
+    at_work = show_settings([test.title for test in tests], job.logging.progress)
     for number in at_work:
         test, kept = tests[number], rows_there[number]
         if kept:

@@ -26,7 +26,7 @@ def written(stream: TextIO) -> str:
 
 def test_a_pipe_gets_a_line_as_each_setting_begins(stream):
     seen = []
-    for number in show_settings(TITLES, stream):
+    for number in show_settings(TITLES, stream=stream):
         seen.append((number, written(stream).count("\n")))
     assert seen == [(0, 1), (1, 2)]
     first, second = written(stream).splitlines()
@@ -35,7 +35,7 @@ def test_a_pipe_gets_a_line_as_each_setting_begins(stream):
 
 
 def test_nothing_is_shown_where_progress_is_switched_off(stream):
-    assert list(show_settings(TITLES, stream, enabled=False)) == [0, 1]
+    assert list(show_settings(TITLES, enabled=False, stream=stream)) == [0, 1]
     assert written(stream) == ""
 
 
@@ -44,7 +44,7 @@ def test_a_terminal_gets_a_bar_with_the_setting_at_work(monkeypatch: pytest.Monk
     monkeypatch.setenv("COLUMNS", "120")
     reader, writer = pty.openpty()
     with os.fdopen(writer, "w") as stream:
-        assert list(show_settings(TITLES, stream)) == [0, 1]
+        assert list(show_settings(TITLES, stream=stream)) == [0, 1]
         stream.flush()
         shown = os.read(reader, 1 << 16).decode()
     os.close(reader)
