@@ -1,7 +1,6 @@
 """`podmeta bench core`: the symmetric learner's step, fast form and plain form, against the machine's own GEMM."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ from podmeta.benchmarks.measure import best_seconds, report
 from podmeta.benchmarks.plain_symmetric import plain_step
 from podmeta.config.schema import SymmetricConfig
 from podmeta.keys import make_key
-from podmeta.learners.base import Learner, LearnerInput, LearnerState, MetaParams
+from podmeta.learners.base import Learner, LearnerInput, LearnerOutput, LearnerState, MetaParams
 from podmeta.learners.registry import make_learner
 from podmeta.learners.symmetric import make_symmetric_learner
 
@@ -82,7 +81,9 @@ def _seconds(
     """Seconds of the fast form and of the plain form."""
     learner = make_symmetric_learner(config, observation_size, num_actions, 1)
 
-    def plain(meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput) -> Any:
+    def plain(
+        meta_params: MetaParams, state: LearnerState, learner_input: LearnerInput
+    ) -> tuple[LearnerOutput, LearnerState]:
         return plain_step(config, 1, meta_params, state, learner_input)
 
     return [
@@ -93,7 +94,7 @@ def _seconds(
 
 def rolled(
     learner: Learner,
-    step: Callable[..., Any],
+    step: Callable[[MetaParams, LearnerState, LearnerInput], tuple[LearnerOutput, LearnerState]],
     num_members: int,
     num_lifetimes: int,
     observation_size: int,

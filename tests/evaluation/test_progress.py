@@ -43,7 +43,7 @@ def test_a_terminal_gets_a_bar_with_the_setting_at_work(monkeypatch: pytest.Monk
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     reader, writer = pty.openpty()
-    with os.fdopen(writer, "w") as stream:
+    with os.fdopen(writer, "w", encoding="utf-8") as stream:
         assert list(show_settings(TITLES, stream=stream)) == [0, 1]
         stream.flush()
         shown = os.read(reader, 1 << 16).decode()
