@@ -34,8 +34,8 @@ def encode(
 
 
 def read_out(hidden: Float[Array, "*time hidden_size"], num_actions: int, num_policy_channels: int) -> LearnerOutput:
-    """Linear heads for policy and value, in float32."""
-    hidden = hidden.astype(jnp.float32)
+    """Linear heads for policy and value, in float32 at least."""
+    hidden = hidden.astype(jnp.promote_types(hidden.dtype, jnp.float32))
     # Small weights at first, so that the first policy is close to uniform.
     policy = Linear(num_actions * num_policy_channels, name="policy", w_init_scale=0.1)(hidden)
     value = Linear(1, name="value")(hidden)[..., 0]

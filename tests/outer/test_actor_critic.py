@@ -23,6 +23,7 @@ from podmeta.errors import InputError
 from podmeta.inner_loop import build_inner_loop, make_inner_loop
 from podmeta.learners.base import Learner, LearnerOutput
 from podmeta.learners.policies import make_policy
+from podmeta.learners.recurrent import make_recurrent_learner
 from podmeta.outer.actor_critic import _normalised, make_actor_critic
 from podmeta.outer.base import Entry, InstanceSettings, Trajectory
 from podmeta.outer.value_statistics import mean_and_std
@@ -95,8 +96,9 @@ def test_gradient_equals_finite_differences(cartpole):
         )
         meta_params, trajectories = jax.tree.map(jnp.asarray, wide)
         entry, statistics = actor_critic.entries[0], state.value_statistics[0]
-        # A learner computes with 32 bits, whatever is set. What it wraps does not.
-        entry = entry._replace(inner_loop=entry.inner_loop._replace(step=entry.inner_loop.step.__wrapped__))
+        # A learner of the registry computes with 32 bits, whatever is set.
+        learner = make_recurrent_learner(RecurrentConfig(hidden_size=3), (4,), 2, 1, dtype="float64")
+        entry = entry._replace(inner_loop=entry.inner_loop._replace(step=learner.step))
         fixed = _targets_at(actor_critic, entry, meta_params, trajectories)
 
         def loss(meta_params):
