@@ -108,10 +108,10 @@ def test_a_killed_worker_is_told(while_it_steps, begun, workers):
         environment.step(ACTIONS)
 
 
-def test_a_worker_that_ends_itself_is_told(begun):
+def test_an_environment_that_would_end_its_worker_is_told(begun):
     environment = begun(strike=2, how="exit")
     environment.step(ACTIONS)
-    with pytest.raises(PodmetaError, match=r"environment [02] of 5 is gone: .* [02] to [14] ended with exit code 7"):
+    with pytest.raises(PodmetaError, match=r"at env step 2, environment [0-4] of 5 failed: it called os\._exit\(7\)"):
         environment.step(ACTIONS)
 
 
