@@ -50,6 +50,8 @@ def check(call: Call) -> None:
     if not path.parent.is_dir():
         raise InputError(f"to={path}: there is no folder {path.parent}")
     num_cpu_devices = _number("devices.cpu", given["devices.cpu"], _DEFAULT_CPU_DEVICES)
+    if num_cpu_devices % 1:
+        raise InputError(f"devices.cpu={num_cpu_devices:g} is not a whole number")
     from podmeta.checks.report import limit_of, results_as_dict, results_as_table
     from podmeta.checks.run import make_setting, run_checks
     from podmeta.distributed.compilation_cache import use_compilation_cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.live import Live
 
 from podmeta.cli.arguments import Call, Commands, at_most_one, split_words
-from podmeta.cli.console import PlainConsole
+from podmeta.cli.console import PlainConsole, without_control_characters
 from podmeta.cli.status import given_paths, status_cells, status_table
 from podmeta.errors import InputError
 
@@ -57,7 +57,6 @@ def _show_live(paths: list[Path], every_s: float, console: PlainConsole) -> None
 
 
 def _print_changes(paths: list[Path], every_s: float) -> None:
-    from podmeta.cli.console import without_control_characters
     from podmeta.storage.run_status import find_runs, read_status
 
     shown: dict[Path, tuple[object, ...]] = {}

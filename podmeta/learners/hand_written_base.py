@@ -5,14 +5,14 @@ over different horizons: tasks that pay at once are learned fastest by the short
 longest. The policy's parameters are the mean of theirs. Each learns from the action that they took together, by its own
 TD error and along its own trace.
 
-The values of `multi_horizon` know more than the textbook's. They are linear in the squares of the observation too, so
-that they can be low at both ends of a component. And they count on what a step pays: with r̄ the mean reward of the env
-steps that ended no episode, a value is
+The values of `multi_horizon` differ from the textbook's in two ways. They are linear in the squares of the observation
+too, so that they can be low at both ends of a component. And they contain a constant that is not learned by TD: with r̄
+the mean reward of the env steps that ended no episode, a value is
 
     r̄ / (1 - γ) + w · features
 
-so that the end of an episode counts at once where every step is paid, or costs, the same. Without r̄ the weights would
-have to learn this constant first.
+so that the end of an episode counts at once where every step is paid, or costs, the same. Without it the weights would
+have to learn this constant first. In a task without ends this is reward centring (Naik et al. 2024, arXiv 2405.09999).
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from podmeta.config.schema import OnlineActorCriticConfig
+from podmeta.learners.normalisation import REWARD_WINDOW
 from podmeta.learners.online_rule import (
     LinearPolicy,
     LinearValue,
@@ -36,40 +37,38 @@ from podmeta.learners.online_rule import (
     td_error,
 )
 
-_PAY_WINDOW = 200.0  # the mean pay is that of all env steps at first, then of about the last 200
-
 
 class BaseRule(NamedTuple):
     """Which actor-critics a base is made of.
 
     Attributes:
       members: of each actor-critic, before θ changes its numbers.
-      values_know_more: whether values see squares and count on what a step pays.
+      centred_quadratic_values: whether values see squares too, and contain the mean reward's constant.
     """
 
     members: tuple[OnlineActorCriticConfig, ...]
-    values_know_more: bool
+    centred_quadratic_values: bool
 
 
 BASE_RULES = {
-    "actor_critic": BaseRule((OnlineActorCriticConfig(annealing=0.2),), values_know_more=False),
+    "actor_critic": BaseRule((OnlineActorCriticConfig(annealing=0.2),), centred_quadratic_values=False),
     "multi_horizon": BaseRule(
         tuple(
             OnlineActorCriticConfig(step_size=0.08, annealing=0.25, discount=discount, trace_decay=trace_decay)
             for discount, trace_decay in ((0.7, 0.0), (0.858, 0.93), (0.965, 0.75))
         ),
-        values_know_more=True,
+        centred_quadratic_values=True,
     ),
 }
 """By `learner.base`. The numbers of `multi_horizon` were chosen on tasks of the families that training leaves out."""
 
 
-class StepPay(NamedTuple):
-    """What an env step that ends no episode pays.
+class MeanReward(NamedTuple):
+    """The mean reward r̄ of env steps that ended no episode.
 
     Attributes:
-      mean: [] running mean of its rewards.
-      num_rewards: [] their number.
+      mean: [] the running mean.
+      num_rewards: [] rewards in it.
       last: [] the last reward.
       last_counts: [] whether an action earned it; whether it ended the episode shows one time step later.
     """
@@ -86,22 +85,24 @@ class Base(NamedTuple):
     Attributes:
       policy: of each member.
       value: of each member.
-      pay: what a step pays; None where values do not count on it.
+      mean_reward: that values contain; None where they do not.
     """
 
     policy: LinearPolicy
     value: LinearValue
-    pay: StepPay | None
+    mean_reward: MeanReward | None
 
 
 def init_base(rule: BaseRule, num_inputs: int, num_actions: int, num_policy_channels: int) -> Base:
     """A base that has learned nothing: a uniform policy, or a standard normal one."""
-    num_value_features = 2 * num_inputs if rule.values_know_more else num_inputs
+    num_value_features = 2 * num_inputs if rule.centred_quadratic_values else num_inputs
     base = Base(init_policy(num_inputs, num_actions, num_policy_channels), init_value(num_value_features), None)
     if len(rule.members) > 1:
         base = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(rule.members), *leaf.shape)), base)
+    if not rule.centred_quadratic_values:
+        return base
     nothing = jnp.zeros(())
-    return base._replace(pay=StepPay(nothing, nothing, nothing, nothing) if rule.values_know_more else None)
+    return base._replace(mean_reward=MeanReward(nothing, nothing, nothing, nothing))
 
 
 def shared_policy(rule: BaseRule, base: Base) -> LinearPolicy:
@@ -127,18 +128,18 @@ def learn_base(
     of_members = [rule_numbers(member, deviations) for member in rule.members]
     numbers = jax.tree.map(lambda *leaves: jnp.stack(leaves), *of_members) if len(of_members) > 1 else of_members[0]
     seen_by_value = transition
-    if rule.values_know_more:
+    if rule.centred_quadratic_values:
         seen_by_value = transition._replace(
             features=_with_squares(transition.features), next_features=_with_squares(transition.next_features)
         )
     errors = each(td_error, (0, 0, None))(numbers, base.value, seen_by_value)
-    pay = base.pay
-    if pay is not None:
-        pay = _count_pay(pay, transition)
-        errors = errors - _constant_error(pay, numbers.discount, transition)
+    mean_reward = base.mean_reward
+    if mean_reward is not None:
+        mean_reward = _updated(mean_reward, transition)
+        errors = errors - _constant_error(mean_reward, numbers.discount, transition)
     policy = each(learn_policy, (0, 0, None, 0, None))(numbers, base.policy, transition, errors, num_steps)
     value = each(learn_value, (0, 0, None, 0))(numbers, base.value, seen_by_value, errors)
-    return Base(policy, value, pay), jnp.mean(errors)
+    return Base(policy, value, mean_reward), jnp.mean(errors)
 
 
 def _over_members(rule: BaseRule) -> Callable[[Callable[..., Any], tuple[int | None, ...]], Callable[..., Any]]:
@@ -153,20 +154,20 @@ def _with_squares(features: Float[Array, "num_features"]) -> Float[Array, "twice
     return jnp.concatenate([features, features**2])
 
 
-def _count_pay(pay: StepPay, transition: Transition) -> StepPay:
-    """What a step pays, with the reward before the transition's, now that it shows whether that ended an episode."""
-    counts = pay.last_counts * (1.0 - transition.episode_start)
-    num_rewards = pay.num_rewards + counts
-    mean = pay.mean + counts * (pay.last - pay.mean) / jnp.clip(num_rewards, 1.0, _PAY_WINDOW)
-    return StepPay(mean, num_rewards, transition.reward, transition.acted)
+def _updated(before: MeanReward, transition: Transition) -> MeanReward:
+    """The mean with the reward before the transition's, now that it shows whether that one ended an episode."""
+    counts = before.last_counts * (1.0 - transition.episode_start)
+    num_rewards = before.num_rewards + counts
+    mean = before.mean + counts * (before.last - before.mean) / jnp.clip(num_rewards, 1.0, REWARD_WINDOW)
+    return MeanReward(mean, num_rewards, transition.reward, transition.acted)
 
 
 def _constant_error(
-    pay: StepPay, discount: Float[Array, "*members"], transition: Transition
+    mean_reward: MeanReward, discount: Float[Array, "*members"], transition: Transition
 ) -> Float[Array, "*members"]:
     """How much smaller a TD error is if values hold the constant r̄ / (1 - γ).
 
     With a next state the constants before and after it differ by r̄. At an episode's end all of it is lost.
     """
     lost = jnp.where(transition.episode_start > 0, 1.0 / (1.0 - discount), 1.0)
-    return jnp.where(transition.is_known, lost * pay.mean, 0.0)
+    return jnp.where(transition.is_known, lost * mean_reward.mean, 0.0)

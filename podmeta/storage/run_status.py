@@ -36,7 +36,7 @@ class RunStatus(NamedTuple):
       env_steps_per_second: of the last call to the devices; None: not recorded.
       checkpoint: the update of the newest checkpoint; None if there is none.
       checkpoint_age: seconds since it was written.
-      heartbeat_age: seconds since the run last told of itself; None if it never has.
+      heartbeat_age: seconds since the last heartbeat; None if there was none.
       reason: why it is in this state, in words.
     """
 

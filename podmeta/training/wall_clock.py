@@ -1,10 +1,9 @@
 """Keeps account of where the time of a start goes, in `wall_clock.jsonl`."""
 
-import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from podmeta.storage.files import open_without_following
 from podmeta.storage.json_files import Warn, encode
@@ -65,15 +64,6 @@ class WallClock:
     def spend(self, activity: str, seconds: float) -> None:
         """Notes that seconds which have just passed went into one of `ACTIVITIES`."""
         self._spent[activity] += seconds
-
-    @contextlib.contextmanager
-    def spending(self, activity: str) -> Iterator[None]:
-        """Notes the seconds that the `with` block takes, also if it fails."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.spend(activity, time.perf_counter() - start)
 
     def note(self, update: int) -> None:
         """Writes a row if the last one is long enough ago."""

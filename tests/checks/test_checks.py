@@ -118,6 +118,7 @@ def test_some_of_the_checks_run_in_their_order(canned, checked):
         ("only=devices,nothing", ["'nothing'", "devices", "throughput"]),
         ("minutes=0", ["minutes=0", "positive"]),
         ("minutes=soon", ["minutes=soon"]),
+        ("devices.cpu=1.5", ["devices.cpu=1.5", "whole number"]),
         ("to=/nowhere/check.json", ["/nowhere"]),
         ("seed=1", ["'seed=1'", "podmeta check --help"]),
     ],

@@ -99,7 +99,7 @@ def test_the_members_learn_apart_and_act_together(seed):
 
 @pytest.mark.parametrize("pay", [1.0, -1.0])
 def test_the_end_of_an_episode_counts_at_once_where_every_step_pays_the_same(pay):
-    """Nothing is observed but a constant, so that only the counted pay can tell the end from any other step."""
+    """Nothing is observed but a constant, so that only the mean reward can tell the end from any other step."""
     num_steps, episode = 60, 10
     starts = (np.arange(1, num_steps + 1) % episode == 0).astype(np.float32)
     transitions = Transition(
@@ -116,7 +116,7 @@ def test_the_end_of_an_episode_counts_at_once_where_every_step_pays_the_same(pay
     assert_close(errors[2:][starts[2:] == 0], np.zeros(int((starts[2:] == 0).sum())), atol=1e-4)
 
 
-def test_what_an_episode_ends_with_is_not_what_a_step_pays():
+def test_the_mean_reward_leaves_out_what_ends_an_episode():
     num_steps, episode = 60, 10
     starts = (np.arange(1, num_steps + 1) % episode == 0).astype(np.float32)
     at_goal = np.roll(starts, -1)  # the reward before an episode's start

@@ -98,7 +98,7 @@ class SymmetricConfig(LearnerConfig):
         "none",
         "a hand-written term of the policy, whose weights, traces and TD error are inputs of the LSTMs; actor_critic "
         "is the policy of learner=online_actor_critic, with annealed steps; multi_horizon is the mean of three of "
-        "other horizons, whose values know more",
+        "other horizons, with quadratic values",
         choices=("none", "actor_critic", "multi_horizon"),
     )
     adaptive_base: bool = option(False, "let the LSTMs set the step sizes and decays of the base, by a pooled message")

@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from podmeta.evaluation.report.aggregate import Band
 from podmeta.evaluation.report.record import SHARES, RunRecord
 
-# Okabe and Ito's, the light yellow left out; dashes tell lines apart where a page is printed without colour.
 _INK = "#123456"
 """Stands for the colour of the page's text, whichever the reader's theme makes it."""
 
+# Okabe and Ito's, the light yellow left out; dashes tell lines apart where a page is printed without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", _INK, "#7F7F7F")
 DASHES = ("-", "--", "-.", ":")
 SIZE = (4.4, 2.8)  # inches: as wide as a phone, so that letters stay legible there

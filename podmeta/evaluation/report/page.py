@@ -156,10 +156,10 @@ def _training_figures(records: Sequence[RunRecord], groups: Groups, styles: Mapp
     trained = [record for record in records if record.metrics]
     if not trained:
         return "<p>No update has been made.</p>"
-    rows_by_group = {name: [record for record in members if record.metrics] for name, members in groups.items()}
+    trained_by_group = {name: [record for record in members if record.metrics] for name, members in groups.items()}
 
     def bands(position: Callable[[MetricsRow], float]) -> dict[str, Band]:
-        found = {name: fitness_band(members, position) for name, members in rows_by_group.items()}
+        found = {name: fitness_band(members, position) for name, members in trained_by_group.items()}
         return {name: band for name, band in found.items() if band is not None}
 
     return (
@@ -172,7 +172,7 @@ def _training_figures(records: Sequence[RunRecord], groups: Groups, styles: Mapp
             figures.fitness_figure(bands(lambda row: row.seconds), "seconds", styles),
             "Mean fitness by training time, without compilation.",
         )
-        + _figure(figures.throughput_figure(rows_by_group, styles), "Throughput of each call to the devices.")
+        + _figure(figures.throughput_figure(trained_by_group, styles), "Throughput of each call to the devices.")
         + "".join(
             _figure(
                 figures.shares_figure(record, f"shares-{number}"),
