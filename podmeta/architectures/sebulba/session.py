@@ -161,6 +161,10 @@ class SebulbaSession:
         for closer in closers:
             closer.join(max(0.0, deadline - time.monotonic()))
         self._cores.release_others()
+        return self.advice()
+
+    def advice(self) -> str | None:
+        """One line about where the time went. None before ten updates, whose shares say too little."""
         if self._at_start is None or self._num_updates < _FEWEST_UPDATES:
             return None
         now, start = self._shares(), self._at_start

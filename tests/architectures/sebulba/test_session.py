@@ -1,4 +1,4 @@
-"""A stage that cannot start: environments that do not answer, or that cannot be made."""
+"""A stage that cannot start, and what a stage says of its time."""
 
 import threading
 
@@ -9,12 +9,21 @@ from podmeta.architectures.sebulba import session
 from podmeta.architectures.sebulba.layout import make_layout
 from podmeta.architectures.sebulba.session import SebulbaSession
 from podmeta.config.compose import compose_job
+from podmeta.environments.host.registry import make_host_environment
 from podmeta.errors import InputError, SessionError
 from podmeta.training.build import build_program, instance_settings
 
+NUM_LIFETIMES = 4  # of two actors
+JOB = [
+    "experiment=sebulba_cartpole",
+    "learner.hidden_size=4",
+    "outer.unroll_length=2",
+    f"outer.num_lifetimes={NUM_LIFETIMES}",
+]
+
 
 def session_of(make_environments):
-    job = compose_job(["experiment=sebulba_cartpole", "learner.hidden_size=4", "outer.num_lifetimes=4"])
+    job = compose_job(JOB)
     program = build_program(job, num_devices=1)
     state = jax.device_get(jax.jit(program.init)(instance_settings(job)))
     return SebulbaSession(program, job.architecture, make_layout(job.architecture, 1), state, make_environments)
@@ -60,3 +69,13 @@ def test_environments_are_given_longer_to_start_than_to_answer(monkeypatch):
     with pytest.raises(InputError, match=r"^environment\.id: there is none$"):
         stage.advance(1, lambda: False)
     stage.close()
+
+
+def test_a_stage_of_few_updates_gives_no_advice():
+    stage = session_of(lambda: [make_host_environment(compose_job(JOB).environment, NUM_LIFETIMES // 2)])
+    assert stage.advice() is None
+    stage.advance(9, lambda: False)
+    assert stage.advice() is None
+    stage.advance(1, lambda: False)
+    assert "the learner waited for data" in stage.advice()
+    assert "the learner waited for data" in stage.close()
