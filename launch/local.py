@@ -16,7 +16,8 @@ from typing import TextIO
 
 from podmeta.distributed.children import Lifeline
 from podmeta.distributed.one_machine import free_port, share_of_cores, share_the_machine
-from podmeta.distributed.signals import STOP_SIGNALS, Interruption, SignalWatch
+from podmeta.distributed.signals import Interruption, SignalWatch
+from podmeta.operating_system import STOP_SIGNALS
 from podmeta.streams import protect_streams
 from podmeta.utf8 import restart_in_utf8_mode
 

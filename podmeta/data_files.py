@@ -6,12 +6,12 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-LINK = "It is a link, and podmeta follows none inside a run directory"
+from podmeta.operating_system import memory_bytes, open_without_following
 
 
 def most_array_bytes() -> int:
     """The largest size of arrays in somebody else's file: half of this machine's memory."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return memory_bytes() // 2
 
 
 def read_data(path: Path, max_bytes: int | None = None) -> bytes:
@@ -36,10 +36,7 @@ def read_named_data(path: Path, max_bytes: int | None = None) -> bytes:
 
 def open_data(path: Path, max_bytes: int | None = None) -> BufferedReader:
     """A regular file, open for reading. See `read_data`."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise OSError(error.errno, LINK if error.errno == errno.ELOOP else error.strerror, str(path)) from error
+    descriptor = open_without_following(path, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):

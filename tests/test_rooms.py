@@ -21,7 +21,7 @@ ROOMS = (
     ("config",),
     ("factories",),
     ("arithmetic", "data_files", "exits", "keys", "seeds", "streams", "utf8", "value_types"),
-    ("errors",),
+    ("errors", "operating_system"),
 )
 """From the top down: a room may import from rooms below it, and from its own. Rooms of one line stand side by side."""
 

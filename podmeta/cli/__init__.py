@@ -29,15 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if arguments is None:
             # Python drops a KeyboardInterrupt that is raised in a callback of its import system, so Ctrl-C waits.
-            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+            if hasattr(signal, "pthread_sigmask"):  # Windows has none
+                signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
             restart_in_utf8_mode()
         from podmeta.distributed.signals import Interruption
+        from podmeta.operating_system import unblock
 
         interruption = Interruption("no file is left half written; the same command starts again")
         if arguments is None:
             _open_standard_descriptors()
             interruption.watch()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+            unblock(signal.SIGINT)
     except KeyboardInterrupt:  # before it was blocked
         print("interrupted: nothing had started", file=sys.stderr)
         return 130

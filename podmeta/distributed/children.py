@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from podmeta.distributed.signals import STOP_SIGNALS, SignalWatch, blocked
+from podmeta.distributed.signals import SignalWatch
+from podmeta.operating_system import STOP_SIGNALS, blocked, unblock
 
 _LIFELINE = "PODMETA_LIFELINE"
 _PR_SET_PDEATHSIG = 1
@@ -82,7 +83,7 @@ def end_with_parent() -> None:
     descriptor = os.environ.pop(_LIFELINE, "")  # what this process starts is not held by that one
     if descriptor.isdecimal():
         threading.Thread(target=_watch_parent, args=(int(descriptor),), name="parent", daemon=True).start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+        unblock(signal.SIGINT)
 
 
 def _watch_parent(descriptor: int) -> None:

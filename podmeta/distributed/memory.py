@@ -1,6 +1,6 @@
 """How much memory this process takes, on its host and on its devices."""
 
-import os
+import mmap
 from pathlib import Path
 
 import jax
@@ -23,6 +23,6 @@ def memory_metrics() -> dict[str, float]:
 def _resident_bytes() -> float:
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
-        return float(int(pages[1]) * os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, ValueError, IndexError):
+        return float(int(pages[1]) * mmap.PAGESIZE)
+    except (OSError, ValueError, IndexError):  # another system
         return float("nan")

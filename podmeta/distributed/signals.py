@@ -4,31 +4,19 @@ After the first signal, a job saves and stops. A second Ctrl-C ends it at once. 
 because signals must be watched during the seconds that other imports take.
 """
 
-import contextlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that ask a job to stop: from Ctrl-C, a scheduler, or a terminal that closes."""
+from podmeta.operating_system import FROM_TERMINAL, STOP_SIGNALS, blocked, do_in_forked_children
 
 _EXIT_INTERRUPTED = 130
 _FLUSH_TIMEOUT_S = 1.0
 _SHOW_CURSOR = b"\x1b[?25h"
 _END = 0  # no signal has this number
-
-
-@contextlib.contextmanager
-def blocked(*numbers: signal.Signals) -> Iterator[None]:
-    """Keeps signals waiting while the `with` block runs. The threads and processes that it starts inherit that."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class SignalWatch:
@@ -61,15 +49,16 @@ class SignalWatch:
         if threading.current_thread() is not threading.main_thread():
             return self
         self._reader, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)
+        if hasattr(os, "set_blocking"):  # Windows has it since Python 3.12
+            os.set_blocking(self._writer, False)
         self._watcher = threading.Thread(target=self._watch, name="signals", daemon=True)
-        heard = [n for n in self._numbers if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+        heard = [n for n in self._numbers if n.name != "SIGHUP" or signal.getsignal(n) is not signal.SIG_IGN]
         with blocked(*heard):  # one that came in between would be noted, and be handled as before as well
             self._watcher.start()
             self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
             self._previous_handlers = {number: signal.signal(number, _do_nothing) for number in heard}
             self._active = True
-        os.register_at_fork(after_in_child=self._leave_in_child)
+        do_in_forked_children(self._leave_in_child)
         return self
 
     def __exit__(
@@ -128,7 +117,7 @@ class StopRequest:
         self.signal_name: str | None = None
         self.advice = ""
         self._interrupts = 0
-        self._signals = SignalWatch(STOP_SIGNALS, self._note, ignored_in_children=(signal.SIGINT, signal.SIGHUP))
+        self._signals = SignalWatch(STOP_SIGNALS, self._note, ignored_in_children=FROM_TERMINAL)
 
     @property
     def requested(self) -> bool:

@@ -7,8 +7,9 @@ import os
 import re
 from pathlib import Path
 
-from podmeta.data_files import LINK, open_data, read_data
+from podmeta.data_files import open_data, read_data
 from podmeta.errors import InputError
+from podmeta.operating_system import LINK
 from podmeta.storage.files import reason
 from podmeta.storage.json_files import read_object
 

@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from podmeta.data_files import LINK
 from podmeta.errors import PodmetaError
+from podmeta.operating_system import open_directory, open_without_following
 
 TEMPORARY_PREFIX = ".tmp-"
 """Prefix of the names of incomplete files."""
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows knows no quota
 _CHUNK_BYTES = 2**20
-_MODE = 0o666  # less the umask
 _SECONDS_TO_WRITE = 3600.0  # more than any file takes
 
 
@@ -50,7 +49,7 @@ def write_atomically(path: Path, content: str | bytes, flush: bool = True) -> No
             flush_entries_to_disk(path.parent)
 
 
-def create_file(path: Path, mode: int = _MODE) -> BinaryIO:
+def create_file(path: Path, mode: int = 0o666) -> BinaryIO:
     """Opens a new file to write.
 
     Args:
@@ -60,11 +59,10 @@ def create_file(path: Path, mode: int = _MODE) -> BinaryIO:
     Raises:
       OSError: it cannot be created, or its name is taken, possibly by a broken link.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, mode), "wb")
+    return os.fdopen(open_without_following(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
 
 
-def open_without_following(path: Path, flags: int) -> int:
+def open_regular_file(path: Path, flags: int = 0) -> int:
     """The descriptor of a regular file that is opened to read and write, and made where there is none.
 
     Args:
@@ -74,10 +72,7 @@ def open_without_following(path: Path, flags: int) -> int:
     Raises:
       OSError: it cannot be opened, is a link, or no regular file.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags, _MODE)
-    except OSError as error:
-        raise OSError(error.errno, LINK if error.errno == errno.ELOOP else error.strerror, str(path)) from error
+    descriptor = open_without_following(path, os.O_RDWR | os.O_CREAT | flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "It is not a regular file", str(path))
@@ -118,8 +113,13 @@ def flush_tree_to_disk(directory: Path) -> None:
 
 
 def flush_entries_to_disk(directory: Path) -> None:
-    """Returns once the directory's entries have reached the disk: after a rename, so that it outlives a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    """Returns once the directory's entries have reached the disk: after a rename, so that it outlives a power cut.
+
+    On Windows it returns at once.
+    """
+    descriptor = open_directory(directory)
+    if descriptor is None:
+        return
     try:
         os.fsync(descriptor)
     finally:

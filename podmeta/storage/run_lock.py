@@ -3,7 +3,7 @@
 The operating system frees the lock of a killed process, so whether it is held tells whether the process lives.
 """
 
-import fcntl
+import contextlib
 import os
 import re
 import socket
@@ -11,9 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+import portalocker
+from portalocker.exceptions import AlreadyLocked, LockException
+
 from podmeta.data_files import open_data
 from podmeta.errors import InputError
-from podmeta.storage.files import open_without_following, reason
+from podmeta.operating_system import do_in_forked_children, open_directory
+from podmeta.storage.files import open_regular_file, reason
 
 _LOCK = "lock"
 _MAX_HOLDER = 1000  # bytes
@@ -26,16 +30,18 @@ def holder_of(directory: Path) -> str | None:
     try:
         with open_data(directory / _LOCK) as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read(_MAX_HOLDER).decode(errors="replace").strip() or "another process"
-    except (OSError, ValueError):  # ValueError: a name that no file can have
+                portalocker.lock(file, portalocker.LockFlags.SHARED | portalocker.LockFlags.NON_BLOCKING)
+            except AlreadyLocked:
+                return _named_holder(file.fileno())
+    except (OSError, ValueError, LockException):  # ValueError: a name that no file can have
         return None
     return None
 
 
 class RunLock:
-    """An exclusive `flock` on the file `lock` of a directory, which is created where it does not exist.
+    """An exclusive lock on the file `lock` of a directory, which is created where it does not exist.
+
+    On Linux and macOS it is a `flock`.
 
     Attributes:
       holder: this process, as the file names it.
@@ -51,7 +57,7 @@ class RunLock:
         path = directory / _LOCK
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            descriptor = open_without_following(path, 0)
+            descriptor = open_regular_file(path)
         except OSError as error:
             raise InputError(
                 f"run_dir {directory} cannot be written: {reason(error)}. Choose another run_dir."
@@ -60,36 +66,38 @@ class RunLock:
             _take(descriptor)
             os.ftruncate(descriptor, 0)
             self.holder = f"process {os.getpid()} on {socket.gethostname()}, started by process {os.getppid()}"
-            os.pwrite(descriptor, f"{self.holder}\n".encode(), 0)
-        except BlockingIOError:
-            holder = os.pread(descriptor, _MAX_HOLDER, 0).decode(errors="replace").strip() or "another process"
+            os.write(descriptor, f"{self.holder}\n".encode())
+        except AlreadyLocked:
+            holder = _named_holder(descriptor)
             os.close(descriptor)
             raise InputError(f"run_dir {directory} is in use by {holder}{_advice_about(holder)}") from None
-        except OSError as error:
+        except (OSError, LockException) as error:
             os.close(descriptor)
             raise InputError(
-                f"run_dir {directory} cannot be locked: {reason(error)}. Choose a run_dir on a file system that "
-                "has space and file locks."
+                f"run_dir {directory} cannot be locked: {reason(error.__cause__ or error)}. Choose a run_dir on a file "
+                "system that has space and file locks."
             ) from error
         self._descriptor: int | None = descriptor
-        self._directory_descriptor = os.open(directory, os.O_RDONLY)
+        self._status = directory.stat()
+        self._directory_descriptor = open_directory(directory)  # so that its inode is not given to another directory
         # A forked child (a worker of a host environment) shares the lock. Were it to outlive a killed job, it
         # would keep the directory from the job's next start.
-        os.register_at_fork(after_in_child=self.release)
+        do_in_forked_children(self.release)
 
     def release(self) -> None:
         """Releases the lock. May be called twice."""
         # Closing gives up this process's share only: a child's `release` does not take the lock from its parent.
         if self._descriptor is not None:
             os.close(self._descriptor)
-            os.close(self._directory_descriptor)
+            if self._directory_descriptor is not None:
+                os.close(self._directory_descriptor)
             self._descriptor = None
 
     def directory_now(self) -> Path | None:
         """Where the directory is: None if it was deleted, and where it was if the file system does not answer."""
-        for path in (self._directory, _path_of(self._directory_descriptor)):
+        for path in (self._directory, *_paths_of(self._directory_descriptor)):
             try:
-                if os.path.samestat(path.stat(), os.fstat(self._directory_descriptor)):
+                if os.path.samestat(path.stat(), self._status):
                     return path
             except (FileNotFoundError, NotADirectoryError):
                 continue
@@ -102,12 +110,13 @@ def _take(descriptor: int) -> None:
     """Takes the lock of an open file.
 
     Raises:
-      BlockingIOError: another process holds it.
+      AlreadyLocked: another process holds it.
+      LockException: the file system has no locks.
     """
     for attempt in range(1, _TRIES + 1):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            portalocker.lock(descriptor, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except AlreadyLocked:
             if attempt == _TRIES:
                 raise
             time.sleep(_SECONDS_BETWEEN_TRIES)
@@ -115,10 +124,24 @@ def _take(descriptor: int) -> None:
             return
 
 
-def _path_of(descriptor: int) -> Path:
+def _named_holder(descriptor: int) -> str:
+    """Who holds a lock, by the text of its file. Windows lets nobody read it."""
+    content = b""
+    with contextlib.suppress(OSError):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        content = os.read(descriptor, _MAX_HOLDER)
+    return content.decode(errors="replace").strip() or "another process"
+
+
+def _paths_of(descriptor: int | None) -> tuple[Path, ...]:
+    """Where an open directory is now, if the system tells."""
+    if descriptor is None:
+        return ()
     if sys.platform == "darwin":
-        return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
-    return Path(f"/proc/self/fd/{descriptor}").readlink()
+        import fcntl
+
+        return (Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))),)
+    return (Path(f"/proc/self/fd/{descriptor}").readlink(),)
 
 
 def _advice_about(holder: str) -> str:

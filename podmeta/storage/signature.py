@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 
 from podmeta.data_files import read_data
+from podmeta.operating_system import is_private, open_without_following
 from podmeta.storage.files import TEMPORARY_PREFIX, create_file, write_atomically
 from podmeta.storage.run_files import SIGNATURE
 
@@ -91,11 +92,10 @@ def _make_key(path: Path) -> None:
 
 def _read_key(path: Path) -> bytes | None:
     """The key in a file of the user's that nobody else may read or write; None if the file is different."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = open_without_following(path, os.O_RDONLY)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        is_private = stat.S_ISREG(status.st_mode) and not status.st_mode & 0o077
-        if not is_private or status.st_uid != os.geteuid():
+        if not stat.S_ISREG(status.st_mode) or not is_private(status):
             return None
         key = file.read(_KEY_BYTES + 1)
     return key if len(key) == _KEY_BYTES else None

@@ -16,7 +16,7 @@ import numpy as np
 
 from podmeta.data_files import read_data
 from podmeta.errors import PodmetaError
-from podmeta.storage.files import explained_write_errors, open_without_following, write_atomically
+from podmeta.storage.files import explained_write_errors, open_regular_file, write_atomically
 from podmeta.storage.json_files import Warn
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import metrics_up_to
@@ -181,7 +181,7 @@ class _TensorBoard:
 
 
 def _open_to_append(path: Path) -> TextIO:
-    return os.fdopen(open_without_following(path, os.O_APPEND), "a", buffering=1, encoding="utf-8")
+    return os.fdopen(open_regular_file(path, os.O_APPEND), "a", buffering=1, encoding="utf-8")
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable
 
-from podmeta.storage.files import open_without_following
+from podmeta.storage.files import open_regular_file
 from podmeta.storage.json_files import Warn, encode
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import WALL_CLOCK, Goodput
@@ -86,7 +86,7 @@ class WallClock:
         row = WallClockRow(self._start, now, update, *self._seconds_until(now), ended)
         line = json.dumps(encode(row)) + "\n"
         try:
-            descriptor = open_without_following(self._run_directory.path / WALL_CLOCK, os.O_APPEND)
+            descriptor = open_regular_file(self._run_directory.path / WALL_CLOCK, os.O_APPEND)
             with os.fdopen(descriptor, "ab") as file:
                 file.write(line.encode())
         except OSError:

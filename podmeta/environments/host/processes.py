@@ -28,6 +28,7 @@ from podmeta.environments.host.base import Actions, HostEnvironment
 from podmeta.environments.host.inline import InlineEnvironments
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError, PodmetaError
+from podmeta.operating_system import STOP_SIGNALS, blocked
 from podmeta.streams import protect_streams
 
 _RESET, _STEP, _CLOSE, _DONE = b"r", b"s", b"c", b"d"
@@ -192,17 +193,14 @@ def _ending(exit_code: int | None) -> str:
 
 
 def _start_deaf(process: multiprocessing.process.BaseProcess) -> None:
-    """Starts a process that ignores SIGINT, SIGTERM and SIGHUP: it inherits the signal mask of the starting thread.
+    """Starts a process that ignores the signals that ask a job to stop, by the signal mask that it inherits.
 
     A terminal sends its signals to the workers too, and a scheduler may send them SIGTERM, while this process still has
     to finish its update and save. Because they are blocked from the start, they cannot interrupt the worker's imports
     either.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    try:
+    with blocked(*STOP_SIGNALS):
         process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _kill(processes: list[multiprocessing.process.BaseProcess]) -> None:

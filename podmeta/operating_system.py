@@ -1,0 +1,86 @@
+"""What podmeta asks of the operating system and Windows lacks, each with what is done there instead.
+
+podmeta has been run on Linux. macOS has all of this; neither macOS nor Windows has been tried.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+FROM_TERMINAL = (signal.SIGINT, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
+"""Signals of a terminal: Ctrl-C, and that it closes."""
+
+STOP_SIGNALS = (*FROM_TERMINAL, signal.SIGTERM)
+"""Signals that ask a job to stop: from a terminal or a scheduler."""
+
+LINK = "It is a link, and podmeta follows none inside a run directory"
+_ASSUMED_MEMORY_BYTES = 8 * 2**30
+# O_BINARY exists on Windows only, and the other three everywhere else.
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+
+
+def open_without_following(path: Path, flags: int, mode: int = 0o666) -> int:
+    """The descriptor of a file that is no link. Opening a pipe does not wait.
+
+    Args:
+      path: the file.
+      flags: for `os.open`, such as `os.O_RDONLY`.
+      mode: the permissions of a new file, less the umask.
+
+    Raises:
+      OSError: it cannot be opened, or is a link.
+    """
+    try:
+        if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
+            raise OSError(errno.ELOOP, LINK, str(path))
+        return os.open(path, flags | _FLAGS, mode)
+    except OSError as error:
+        raise OSError(error.errno, LINK if error.errno == errno.ELOOP else error.strerror, str(path)) from error
+
+
+def open_directory(path: Path) -> int | None:
+    """The descriptor of a directory; None on Windows, where directories have none."""
+    return os.open(path, os.O_RDONLY) if hasattr(os, "O_DIRECTORY") else None
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Whether only this user may read and write a file. False on Windows, where its status does not tell."""
+    return hasattr(os, "geteuid") and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+
+
+def do_in_forked_children(function: Callable[[], None]) -> None:
+    """Has processes that are forked from this one call a function first. Windows forks none."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=function)
+
+
+def memory_bytes() -> int:
+    """The size of this machine's memory; 8 GiB where that is not known."""
+    if not hasattr(os, "sysconf"):
+        return _ASSUMED_MEMORY_BYTES
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.contextmanager
+def blocked(*numbers: signal.Signals) -> Iterator[None]:
+    """Keeps signals waiting while the `with` block runs. The threads and processes that it starts inherit that.
+
+    On Windows they do not wait.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def unblock(*numbers: signal.Signals) -> None:
+    """Ends the waiting of signals in this thread, if this process has inherited it."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
