@@ -29,6 +29,7 @@ from podmeta.distributed.set_up import set_up
 from podmeta.environments.kinds import with_known_kinds
 from podmeta.errors import InputError
 from podmeta.evaluation.learning_curve import plot_curves
+from podmeta.evaluation.logged_results import log_results
 from podmeta.evaluation.periodic import make_periodic_test
 from podmeta.evaluation.run import evaluate_run
 from podmeta.storage.meta_params_id import newest_meta_params, summary_of
@@ -182,6 +183,7 @@ class Run:
         with _settings_of(run.job) as job:
             restored = restore_meta_params(self.path)
             rows = evaluate_run(job, tests, restored.meta_params, restored.update, self.path, Console())
+            log_results(job, self.path, rows, _warn)
         measured = {(row.environment, str(row.setting)) for row in rows}
         curves = [
             row

@@ -86,6 +86,7 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
     for suite in suites:
         run.check(suite.settings, own_texts=suite.own_texts)
     set_up(job, call.warn)
+    from podmeta.evaluation.logged_results import log_results
     from podmeta.evaluation.run import evaluate_run, load_companion
     from podmeta.training.meta_params import restore_meta_params
 
@@ -95,7 +96,8 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
     companions = [load_companion(path, call.warn, call.flags.trust) for path in beside]
     restored = restore_meta_params(run_path, call.warn)
     for suite in suites:
-        evaluate_run(job, suite, restored.meta_params, restored.update, run_path, PlainConsole(), companions=companions)
+        rows = evaluate_run(job, suite, restored.meta_params, restored.update, run_path, PlainConsole(), companions)
+        log_results(job, run_path, rows, call.warn)
 
 
 def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str]) -> None:

@@ -123,6 +123,7 @@ def _train(call: Call) -> None:
     from podmeta.distributed.processes import is_first
     from podmeta.environments.kinds import with_known_kinds
     from podmeta.evaluation.done import is_tested
+    from podmeta.evaluation.logged_results import log_results
     from podmeta.evaluation.periodic import make_periodic_test
     from podmeta.evaluation.run import check_files, check_settings, evaluate_run
     from podmeta.training.header import header_lines
@@ -153,7 +154,9 @@ def _train(call: Call) -> None:
             call.interruption.advice = (
                 f"θ and what the meta-test has measured so far are in {result.run_path}; to resume: {test_again}"
             )
-            evaluate_run(job, experiment_suite(job), result.meta_params, result.update, result.run_path, PlainConsole())
+            suite, run_path = experiment_suite(job), result.run_path
+            rows = evaluate_run(job, suite, result.meta_params, result.update, run_path, PlainConsole())
+            log_results(job, run_path, rows, call.warn)
     if result.stopped_by is None and is_first():
         _tell_next(call, result.run_path)
 

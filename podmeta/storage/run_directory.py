@@ -20,7 +20,7 @@ from podmeta.errors import InputError
 from podmeta.storage.checkpoint_files import steps_in
 from podmeta.storage.files import delete_old_temporaries, reason, write_atomically
 from podmeta.storage.json_files import encode
-from podmeta.storage.run_files import ENVIRONMENT, FILES, METRICS, PROFILE, SUMMARY, Provenance
+from podmeta.storage.run_files import ENVIRONMENT, FILES, FOLDERS, METRICS, SUMMARY, TENSORBOARD, Provenance
 from podmeta.storage.run_lock import RunLock
 from podmeta.storage.signature import is_signed, sign
 from podmeta.value_types import Json
@@ -58,6 +58,7 @@ class RunDirectory:
     Attributes:
       path: the directory, absolute.
       is_own: whether the user has started a job here before, and its config has not changed since.
+      config_text: the whole resolved config of the job, as YAML.
       config_path, environment_path, metrics_path, summary_path: its files.
       checkpoints_path, tensorboard_path: its folders.
     """
@@ -79,8 +80,8 @@ class RunDirectory:
         self.metrics_path = self.path / METRICS
         self.summary_path = self.path / SUMMARY
         self.checkpoints_path = self.path / "checkpoints"
-        self.tensorboard_path = self.path / "tensorboard"
-        self._config_text = config_text
+        self.tensorboard_path = self.path / TENSORBOARD
+        self.config_text = config_text
         self._provenance: Provenance | None = None
         self._lock = RunLock(self.path)
         try:
@@ -98,8 +99,8 @@ class RunDirectory:
         A start that trains nothing must not call this, because the files would no longer say what made θ.
         """
         self._provenance = provenance
-        write_atomically(self.config_path, self._config_text)
-        sign(self.path, self._config_text)
+        write_atomically(self.config_path, self.config_text)
+        sign(self.path, self.config_text)
         write_atomically(self.environment_path, json.dumps(encode(provenance), indent=2) + "\n")
 
     @property
@@ -164,7 +165,7 @@ def check_entries(path: Path) -> None:
     Raises:
       InputError: something else stands there; the message names it.
     """
-    kinds = dict.fromkeys(FILES, "file") | dict.fromkeys(("checkpoints", "tensorboard", PROFILE), "folder")
+    kinds = dict.fromkeys(FILES, "file") | dict.fromkeys(FOLDERS, "folder")
     for name, kind in kinds.items():
         try:
             mode = (path / name).lstat().st_mode
@@ -241,7 +242,7 @@ def differing_keys(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[tup
 
     Lists are compared whole. A key that one side lacks has the value `ABSENT` there.
     """
-    old_values, new_values = _flatten(old), _flatten(new)
+    old_values, new_values = flatten(old), flatten(new)
     pairs = [
         (key, old_values.get(key, ABSENT), new_values.get(key, ABSENT))
         for key in sorted(old_values.keys() | new_values.keys())
@@ -249,11 +250,12 @@ def differing_keys(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[tup
     return [(key, before, after) for key, before, after in pairs if before != after]
 
 
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a nested config by dotted key. Lists stay whole."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat

@@ -32,6 +32,12 @@ SUMMARY, ENVIRONMENT, SIGNATURE = "summary.json", "environment.json", "config.si
 WALL_CLOCK, HEARTBEAT = "wall_clock.jsonl", "heartbeat.json"
 PROFILE = "profile"
 """The folder of profiles."""
+TENSORBOARD = "tensorboard"
+"""The folder of TensorBoard's event files."""
+TENSORBOARD_RESULTS = f"{TENSORBOARD}/evaluation"
+"""The folder of those with results of meta-tests."""
+FOLDERS = ("checkpoints", TENSORBOARD, TENSORBOARD_RESULTS, PROFILE)
+"""The folders of a run directory that commands write into."""
 FILES = (
     *("config.yaml", SIGNATURE, METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, WALL_CLOCK),
     *(HEARTBEAT, "learning_curves.png", "wandb_id"),
@@ -183,6 +189,7 @@ class Summary:
       learner: the learner's config.
       instance_seeds: the seed of every instance; None in runs of earlier versions.
       goodput: where the wall-clock time went, over all starts; None in runs of earlier versions.
+      wandb_url: the address of the run at Weights & Biases; None if there is none.
     """
 
     experiment_name: str
@@ -197,6 +204,7 @@ class Summary:
     learner: dict[str, Json]
     instance_seeds: list[int] | None = None
     goodput: Goodput | None = None
+    wandb_url: str | None = None
     others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
     def sha256_by_instance(self) -> tuple[str, ...]:

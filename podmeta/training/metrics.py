@@ -4,8 +4,6 @@ import contextlib
 import json
 import math
 import os
-import secrets
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from podmeta.config.run_config import parse_run_config
 from podmeta.data_files import read_data
 from podmeta.errors import PodmetaError
 from podmeta.storage.files import explained_write_errors, open_regular_file, write_atomically
@@ -21,17 +20,17 @@ from podmeta.storage.json_files import Warn
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import metrics_up_to
 from podmeta.training.prometheus import PrometheusEndpoint
+from podmeta.training.tags import hyper_parameters, metric_tag
+from podmeta.training.tensorboard import EventFile
 from podmeta.training.weights_and_biases import WeightsAndBiases
 from podmeta.value_types import Json
-
-_SECONDS_BETWEEN_FLUSHES = 10.0
 
 
 class MetricsWriter:
     """Writes the rows of `metrics.jsonl`, one JSON object a line, each at once; other sinks see the same rows.
 
     A number that is not finite is null in the file: valid JSON, and every reader of the column still sees numbers.
-    TensorBoard and Weights & Biases get it as it is.
+    TensorBoard and Weights & Biases get it as it is, under the tag of the metric.
     """
 
     def __init__(
@@ -67,7 +66,12 @@ class MetricsWriter:
         _drop_rows_after(self._path, resumed_update, warn)
         with explained_write_errors(self._path):
             self._file = _open_to_append(self._path)
-        self._tensorboard = _TensorBoard(run_directory.tensorboard_path, resumed_update) if tensorboard else None
+        self._tensorboard = self._open_event_file(resumed_update) if tensorboard else None
+
+    @property
+    def wandb_url(self) -> str | None:
+        """The address of the Weights & Biases run; None if there is none."""
+        return None if self._wandb is None else self._wandb.url
 
     def write(self, row: Mapping[str, Json]) -> None:
         """Writes one row: `update`, and any numbers, arrays of them (as lists) or texts.
@@ -79,12 +83,18 @@ class MetricsWriter:
         self._make_again_what_was_deleted(values["update"])
         with explained_write_errors(self._path):
             self._file.write(json.dumps(_finite_or_null(values), allow_nan=False) + "\n")
+        scalars = list(_scalars(values))
+        tagged = {metric_tag(name): value for name, value in scalars}
         if self._tensorboard is not None:
-            self._tensorboard.write(values)
+            self._tensorboard.write(values["update"], tagged)
         if self._prometheus is not None:
-            self._prometheus.write([("update", values["update"]), *_scalars(values)])
+            self._prometheus.write([("update", values["update"]), *scalars])
         if self._wandb is not None:
-            self._wandb.write(values["update"], dict(_scalars(values)))
+            self._wandb.write(values["update"], tagged)
+
+    def _open_event_file(self, resumed_update: int) -> EventFile:
+        config = parse_run_config(self._run_directory.config_text, "the job's config")
+        return EventFile(self._run_directory.tensorboard_path, resumed_update, hyper_parameters(config))
 
     def _make_again_what_was_deleted(self, update: int) -> None:
         """Opens new files if some were deleted or replaced, because rows would be lost silently.
@@ -106,7 +116,7 @@ class MetricsWriter:
         if self._tensorboard is not None and self._tensorboard.is_lost():
             with contextlib.suppress(PodmetaError):  # nothing is lost that is not lost already
                 self._tensorboard.close()
-            self._tensorboard = _TensorBoard(self._run_directory.tensorboard_path, update - 1)
+            self._tensorboard = self._open_event_file(update - 1)
             self._warn(
                 f"the events in {self._run_directory.tensorboard_path} were deleted while the job trained: a new file "
                 f"begins with update {update}"
@@ -133,51 +143,6 @@ class MetricsWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _TensorBoard:
-    """One event file, written in this thread.
-
-    tensorboardX's `SummaryWriter` writes from a thread behind a bounded queue: when that thread dies on a full
-    disk, the training loop waits for the queue for ever. The event file underneath it has no thread.
-    """
-
-    def __init__(self, directory: Path, resumed_update: int) -> None:
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
-
-        self._directory = directory
-        with explained_write_errors(directory):
-            directory.mkdir(exist_ok=True)
-            name = f".from_{resumed_update}.{secrets.token_hex(4)}"  # no link can wait under it
-            self._events = EventsWriter(str(directory / "events"), name)
-            self._path = next(directory.glob(f"events*{name}"))
-            if resumed_update:
-                # TensorBoard hides what earlier files say about updates from here on.
-                start = SessionLog(status=SessionLog.START)
-                self._events.write_event(Event(step=resumed_update + 1, session_log=start))
-        self._next_flush = 0.0
-        self._closed = False
-
-    def write(self, values: Mapping[str, Any]) -> None:
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.proto.summary_pb2 import Summary
-
-        with explained_write_errors(self._directory):
-            summary = Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in _scalars(values)])
-            self._events.write_event(Event(step=values["update"], wall_time=time.time(), summary=summary))
-            if time.monotonic() >= self._next_flush:
-                self._events.flush()
-                self._next_flush = time.monotonic() + _SECONDS_BETWEEN_FLUSHES
-
-    def is_lost(self) -> bool:
-        return not self._path.exists()
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            with explained_write_errors(self._directory):
-                self._events.close()
 
 
 def _open_to_append(path: Path) -> TextIO:

@@ -238,7 +238,8 @@ class RunRecords:
                 summary.meta_params_sha256,
             ):
                 return
-        summary = dataclasses.replace(summary, goodput=self._wall_clock.goodput())
+        url = self._metrics_writer.wandb_url
+        summary = dataclasses.replace(summary, goodput=self._wall_clock.goodput(), wandb_url=url)
         write_atomically(self._run_directory.summary_path, json.dumps(encode(summary), indent=2) + "\n")
 
     def interrupt(self, signal_name: str) -> None:

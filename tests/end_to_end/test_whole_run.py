@@ -23,6 +23,7 @@ from tests.end_to_end.job import (
     digest,
     read_rows,
 )
+from tests.training.event_files import hyper_parameters_in, scalars_in
 
 TESTED = (*TINY, f"num_updates={NUM_UPDATES}", "evaluation.settings=[{num_arms: 2}, {num_arms: 5}]")
 
@@ -87,8 +88,24 @@ def test_the_metrics_tell_of_every_call_once(tested_run):
 
 
 def test_tensorboard_has_the_metrics(tested_run):
-    (file,) = (tested_run[0] / "tensorboard").iterdir()
-    assert file.read_bytes().count(b"fitness_mean") == NUM_UPDATES // UPDATES_PER_CALL
+    tags = [tag for _, tag, _ in scalars_in(tested_run[0] / "tensorboard")]
+    assert tags.count("train/fitness_mean") == tags.count("time/seconds") == NUM_UPDATES // UPDATES_PER_CALL
+    (hyper_parameters,) = hyper_parameters_in(tested_run[0] / "tensorboard")
+    assert hyper_parameters["num_updates"] == NUM_UPDATES
+
+
+def test_tensorboard_has_the_results_of_the_meta_test(tested_run):
+    means = {
+        (
+            f"eval/experiment/bandit/num_arms_{row['setting']['num_arms']}_lifetime_length_10/{row['metric']}",
+            row["mean"],
+        )
+        for row in read_rows(tested_run[0] / "evaluation.jsonl")
+        if row["algorithm"] == "learner"
+    }
+    found = {(tag, value) for _, tag, value in scalars_in(tested_run[0] / "tensorboard" / "evaluation")}
+    assert sorted(tag for tag, _ in found) == sorted(tag for tag, _ in means)
+    assert dict(found) == pytest.approx(dict(means), rel=1e-6)
 
 
 def test_the_evaluation_has_a_tidy_row_for_every_algorithm_and_setting(tested_run):

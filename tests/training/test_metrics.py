@@ -1,7 +1,6 @@
 import json
 import math
 import shutil
-import struct
 import subprocess
 import sys
 import textwrap
@@ -12,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.event_pb2 import SessionLog
 
 from podmeta.errors import InputError
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.training.metrics import MetricsWriter
+from tests.training.event_files import events, hyper_parameters_in, scalars_in
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -34,18 +34,6 @@ def strict_rows(path: Path) -> list[dict]:
     return [json.loads(line, parse_constant=refuse) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def events(directory: Path) -> list[Event]:
-    """All events, read straight from the TFRecord framing: length, its CRC, data, its CRC."""
-    found = []
-    for path in sorted(directory.iterdir()):
-        content, position = path.read_bytes(), 0
-        while position < len(content):
-            (length,) = struct.unpack_from("<Q", content, position)
-            found.append(Event.FromString(content[position + 12 : position + 12 + length]))
-            position += 12 + length + 4
-    return found
-
-
 @pytest.mark.parametrize("lose", [Path.unlink, lambda path: shutil.copy(path, "copy") and Path("copy").replace(path)])
 def test_files_that_are_deleted_or_replaced_meanwhile_are_made_again_and_the_user_hears_of_it(
     run, lose, tmp_path, monkeypatch
@@ -59,7 +47,7 @@ def test_files_that_are_deleted_or_replaced_meanwhile_are_made_again_and_the_use
         metrics.write({"update": 2, "value": 0.5})
         metrics.write({"update": 3, "value": 0.5})
     assert [row["update"] for row in strict_rows(run.metrics_path)] == [1, 2, 3]
-    assert [event.step for event in events(run.tensorboard_path) if event.summary.value] == [2, 3]
+    assert [step for step, _, _ in scalars_in(run.tensorboard_path)] == [2, 3]
     told = "made again, with its earlier rows" if lose is Path.unlink else "rows from update 2 on"
     assert len(said) == 2 and told in said[0] and "begins with update 2" in said[1]
 
@@ -71,7 +59,7 @@ def test_events_that_alone_are_deleted_begin_anew_and_the_user_hears_of_it(run):
             metrics.write({"update": update, "value": 0.5})
             if update == 1:
                 next(run.tensorboard_path.iterdir()).unlink()
-    assert [event.step for event in events(run.tensorboard_path) if event.summary.value] == [2, 3]
+    assert [step for step, _, _ in scalars_in(run.tensorboard_path)] == [2, 3]
     assert len(said) == 1 and "begins with update 2" in said[0]
 
 
@@ -132,18 +120,20 @@ def test_tensorboard_gets_the_same_numbers_and_is_told_where_a_resumed_job_goes_
         metrics.write({"update": 5, "fitness_mean": 0.5, "vector": [1, 2], "text": "left out"})
         metrics.write({"update": 10, "fitness_mean": math.nan})
     with MetricsWriter(run, tensorboard=True, resumed_update=5) as metrics:
-        metrics.write({"update": 10, "fitness_mean": 0.75})
-    scalars = [
-        (event.step, value.tag, value.simple_value)
-        for event in events(run.tensorboard_path)
-        for value in event.summary.value
-    ]
-    assert scalars[:3] == [(5, "fitness_mean", 0.5), (5, "vector/0", 1.0), (5, "vector/1", 2.0)]
+        metrics.write({"update": 10, "fitness_mean": 0.75, "seconds": 2.0})
+    scalars = scalars_in(run.tensorboard_path)
+    assert scalars[:3] == [(5, "train/fitness_mean", 0.5), (5, "train/vector/0", 1.0), (5, "train/vector/1", 2.0)]
     assert math.isnan(scalars[3][2])
-    assert scalars[4:] == [(10, "fitness_mean", 0.75)]
+    assert scalars[4:] == [(10, "train/fitness_mean", 0.75), (10, "time/seconds", 2.0)]
     starts = [e.step for e in events(run.tensorboard_path) if e.session_log.status == SessionLog.START]
     assert starts == [6]  # TensorBoard drops what earlier files say from update 6 on
     metrics.close()
+
+
+def test_tensorboard_has_the_hyper_parameters_of_every_start(run):
+    for update in (0, 5):
+        MetricsWriter(run, tensorboard=True, resumed_update=update).close()
+    assert hyper_parameters_in(run.tensorboard_path) == [{"experiment_name": "test"}] * 2
 
 
 def test_weights_and_biases_missing_is_told_with_the_command(run, monkeypatch):

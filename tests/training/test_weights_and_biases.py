@@ -7,10 +7,15 @@ import types
 
 import pytest
 
+from podmeta.config.compose import compose_job
 from podmeta.errors import InputError
 from podmeta.storage.provenance import describe_provenance
 from podmeta.storage.run_directory import RunDirectory
+from podmeta.storage.run_files import read_summary
+from podmeta.training.loop import train
 from podmeta.training.metrics import MetricsWriter
+from podmeta.training.weights_and_biases import add_results
+from tests.end_to_end.job import TINY
 
 CONFIG = "experiment_name: bandit\nnum_updates: 100\n"
 
@@ -19,7 +24,8 @@ class Run:
     """A run that fails in one of its methods, or in none."""
 
     def __init__(self, fails_in):
-        self.fails_in, self.rows, self.has_finished = fails_in, [], False
+        self.fails_in, self.rows, self.has_finished, self.summary = fails_in, [], False, {}
+        self.url = "https://wandb.ai/me/mine/runs/1"
 
     def log(self, scalars, step):
         if self.fails_in == "log":
@@ -72,7 +78,8 @@ def rows_of(run):
 def test_it_gets_the_numbers_of_every_row(wandb, run):
     with MetricsWriter(run, wandb_project="mine") as metrics:
         metrics.write({"update": 5, "fitness_mean": 0.5, "by_instance": [1.0, 2.0], "name": "text"})
-    assert wandb.run.rows == [(5, {"fitness_mean": 0.5, "by_instance/0": 1.0, "by_instance/1": 2.0})]
+    tagged = {"train/fitness_mean": 0.5, "train/by_instance/0": 1.0, "train/by_instance/1": 2.0}
+    assert wandb.run.rows == [(5, tagged)]
     assert wandb.run.has_finished
     assert wandb.inits[0]["project"] == "mine" and wandb.inits[0]["name"] == "bandit"
 
@@ -81,6 +88,30 @@ def test_a_job_that_goes_on_has_one_run(wandb, tmp_path):
     assert start(tmp_path / "run") == start(tmp_path / "run") == []
     first, second = wandb.inits
     assert first["id"] == second["id"]
+
+
+@pytest.mark.parametrize("fails_in", [None, "init", "finish"])
+def test_results_are_added_to_the_summary_of_the_run_or_a_warning_says_why_not(wandb, tmp_path, fails_in):
+    start(tmp_path / "run")
+    wandb.fails_in = fails_in
+    warnings = []
+    add_results(tmp_path / "run", "mine", {"eval/regret": 1.5}, warnings.append)
+    first, second = wandb.inits
+    assert first["id"] == second["id"] and second["project"] == "mine"
+    if fails_in is None:
+        assert wandb.run.summary == {"eval/regret": 1.5} and wandb.run.has_finished and not warnings
+    else:
+        assert len(warnings) == 1 and "evaluation.jsonl has them" in warnings[0] and "\n" not in warnings[0]
+
+
+def test_the_results_of_a_run_that_has_logged_nothing_go_nowhere(wandb, run):
+    add_results(run.path, "mine", {"eval/regret": 1.5}, pytest.fail)
+    assert not wandb.inits
+
+
+def test_the_summary_of_a_run_has_its_address(wandb, tmp_path):
+    train(compose_job([*TINY, "num_updates=4", "logging.wandb=true", f"run_dir={tmp_path}"]), lambda line: None)
+    assert read_summary(tmp_path).wandb_url == "https://wandb.ai/me/mine/runs/1"
 
 
 @pytest.mark.parametrize("theirs", ["with its config", "alone"])
