@@ -17,7 +17,7 @@ ARRAYS = "arrays"
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 _MAX_CHECKSUMS = 100_000_000  # bytes
-_STEP_NAME = re.compile(r"step_(\d{8,})")
+_STEP_NAME = re.compile(r"step_(\d{8,18})")  # a number of 64 bits: event files hold no larger one
 
 
 class BrokenCheckpointError(Exception):

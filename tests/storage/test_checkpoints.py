@@ -20,7 +20,7 @@ import optax
 import pytest
 
 from podmeta.errors import InputError, PodmetaError
-from podmeta.storage.checkpoint_files import CheckpointMetadata, checksum_lines
+from podmeta.storage.checkpoint_files import CheckpointMetadata, checksum_lines, steps_in
 from podmeta.storage.checkpoints import Checkpoints, meta_params_sha256
 
 REPOSITORY = Path(__file__).parents[2]
@@ -83,6 +83,12 @@ def test_a_state_with_an_optimiser_comes_back_bit_for_bit(tmp_path):
     )
     assert_same_bits(restored.tree, state)
     assert meta_params_sha256(restored.tree[0]) == meta_params_sha256(meta_params)
+
+
+def test_a_number_that_no_counter_holds_is_no_step(tmp_path):
+    for name in ("step_00000012", f"step_{10**18 - 1}", f"step_{10**30}"):
+        (tmp_path / name).mkdir()
+    assert steps_in(tmp_path) == [12, 10**18 - 1]
 
 
 def test_nothing_saved_is_none(tmp_path):
