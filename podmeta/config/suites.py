@@ -18,6 +18,8 @@ from podmeta.errors import InputError
 from podmeta.value_types import Json
 
 EXPERIMENT = "experiment"
+CONTROLS = ("alternation", "observations_zeroed", "rewards_zeroed", "rewards_and_episode_starts_zeroed")
+"""The references that `evaluation.controls` adds: those of the suite in_distribution, and so the same verdict."""
 REPORTING_SEED = 20_261_127
 """The evaluation seed of figures that documentation quotes. Development uses the default one, and never this."""
 
@@ -79,7 +81,8 @@ class Suite(NamedTuple):
 
 def experiment_suite(job: JobConfig) -> Suite:
     """The meta-tests that a job's own `evaluation.settings` ask for."""
-    return Suite(EXPERIMENT, evaluation_settings(job), [], scale_observations=False)
+    references = list(CONTROLS) if job.evaluation.controls else []
+    return Suite(EXPERIMENT, evaluation_settings(job), references, scale_observations=False)
 
 
 def load_suite(name: str, job: JobConfig) -> Suite:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from podmeta.config.schema import JobConfig
 from podmeta.config.suites import EXPERIMENT, experiment_suite, row_setting
+from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.storage.json_files import ignore
 from podmeta.storage.meta_params_id import newest_meta_params, summary_of
 from podmeta.storage.run_files import read_evaluation
@@ -27,6 +28,7 @@ def is_done(job: JobConfig, run_path: Path) -> bool:
 def is_tested(job: JobConfig, run_path: Path) -> bool:
     """Whether the newest θ of a run was meta-tested in every setting of the job, on as many tasks of the same seed.
 
+    With `evaluation.controls`, every setting must have a verdict too.
     Rows that do not record their θ do not count.
 
     Raises:
@@ -41,6 +43,7 @@ def is_tested(job: JobConfig, run_path: Path) -> bool:
         for row in read_evaluation(run_path, ignore)
         if (row.suite, row.algorithm, row.num_tasks) == (EXPERIMENT, "learner", num_tasks)
         and row.evaluation_seed == seed
+        and (row.metric == LEARNS_FROM_REWARD or not job.evaluation.controls)
     }
     instances = list(enumerate(newest.sha256)) if len(newest.sha256) > 1 else [(None, newest.sha256[0])]
     return all(

@@ -12,7 +12,10 @@ from podmeta.storage.run_files import EvaluationRow
 
 
 def make_table(rows: list[EvaluationRow]) -> Table:
-    """One line per algorithm, one column per setting, of its headline metric: the first that its rows are about."""
+    """One line per algorithm, one column per setting, of its headline metric: the first that its rows are about.
+
+    Below are the verdicts of `podmeta.evaluation.verdict` or, where no controls were tested, how to get them.
+    """
     headlines: dict[str, str] = {}
     for row in rows:
         headlines.setdefault(_key(row), row.metric)
@@ -25,6 +28,7 @@ def make_table(rows: list[EvaluationRow]) -> Table:
     tasks = {row.tasks: None for row in shown}
     of_setting = {_key(row): f"{_in_a_line(_key(row))}: {row.tasks}" for row in shown}
     verdicts = [f"{_in_a_line(setting)}: {line}" for setting in settings for line in _verdict(rows, setting)]
+    verdicts = verdicts or ["learns from reward: not tested, because that takes controls: add evaluation.controls=true"]
     caption = "\n".join([*(tasks if len(tasks) == 1 else of_setting.values()), *verdicts])
     table = Table(title=title, caption=caption, caption_justify="left")
     table.add_column("algorithm", overflow="fold")

@@ -51,6 +51,11 @@ def test_the_suite_of_the_experiment_is_its_own_settings(job):
     assert [setting.environment.num_arms for setting in suite.settings] == [2, 5, 10]
 
 
+def test_the_suite_of_the_experiment_has_the_controls_of_in_distribution_on_request():
+    job = compose_job(["experiment=bandit", "evaluation.controls=true"])
+    assert experiment_suite(job).references == load_suite("in_distribution", job).references
+
+
 def test_an_unknown_suite_is_told_with_those_there_are(job):
     with pytest.raises(InputError, match="suite=task does not exist") as raised:
         load_suite("task", job)

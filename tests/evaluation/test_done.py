@@ -86,6 +86,17 @@ def test_a_row_about_something_else_does_not_count(change, run):
     assert not is_tested(job, path)
 
 
+def test_with_controls_every_setting_needs_a_verdict(run):
+    _, path, rows = run
+    job = compose_job([*OVERRIDES, "evaluation.controls=true"])
+    assert not is_tested(job, path)
+    verdicts = [row | {"metric": "learns_from_reward"} for row in rows]
+    write(path, [*rows, *verdicts])
+    assert is_tested(job, path)
+    write(path, [*rows, *verdicts[1:]])
+    assert not is_tested(job, path)
+
+
 def test_rows_that_do_not_record_their_meta_params_do_not_count(run):
     job, path, rows = run
     write(path, [{key: value for key, value in row.items() if key != "meta_params_sha256"} for row in rows])

@@ -13,9 +13,9 @@ from podmeta.evaluation.table import make_suite_tables, make_table
 ALGORITHMS = ("learner", "random", "rewards_zeroed", "rewards_and_episode_starts_zeroed")
 
 
-def rows(setting, tasks):
+def rows(setting, tasks, algorithms=ALGORITHMS):
     rewards = np.random.default_rng(0).normal(size=(4, 10))
-    measured = {name: Lifetimes(rewards, 0 * rewards, 0 * rewards, None) for name in ALGORITHMS}
+    measured = {name: Lifetimes(rewards, 0 * rewards, 0 * rewards, None) for name in algorithms}
     return [dataclasses.replace(row, tasks=tasks) for row in tabulate("suite", setting, "cartpole", measured)]
 
 
@@ -41,6 +41,15 @@ def test_what_holds_for_all_settings_is_said_once():
 def test_each_table_of_a_suite_ends_with_the_verdict():
     said = shown(make_suite_tables(rows({}, "16 possible tasks")))
     assert "learns from reward: no (" in said
+
+
+def test_the_table_of_an_experiment_has_a_verdict_per_setting_or_names_the_option_that_tests_it():
+    with_controls = rows({"flip": True}, "tasks") + rows({"flip": False}, "tasks")
+    said = shown(make_table(with_controls))
+    assert said.count("learns from reward: no (") == 2 and "evaluation.controls" not in said
+    without = rows({"flip": True}, "tasks", ALGORITHMS[:2]) + rows({"flip": False}, "tasks", ALGORITHMS[:2])
+    said = shown(make_table(without))
+    assert said.count("learns from reward") == said.count("add evaluation.controls=true") == 1
 
 
 def episodes(setting, environment_id):

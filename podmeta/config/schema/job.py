@@ -102,6 +102,11 @@ class EvaluationConfig:
         "one meta-test per entry: keys to change in the training environment, such as {num_arms: 10}, or in a preset, "
         "such as {environment: bandit, num_arms: 10}; {} is the environment itself, or every entry of a mixture",
     )
+    controls: bool = option(
+        False,
+        "also test controls on the same tasks, such as the same θ with rewards zeroed, so that the meta-test says in "
+        "which settings θ learns from reward; it takes about four times as long",
+    )
     seed: int = option(
         1_000_003,
         "seed of the test lifetimes; their draws differ from those of training even if the seeds are equal",
