@@ -5,6 +5,7 @@ Nothing here imports JAX or Hydra, so that help and messages about wrong flags a
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
 
@@ -95,18 +96,18 @@ def add_config_dir(parser: CommandParser) -> None:
     )
 
 
-def use_config_dirs(flags: argparse.Namespace) -> None:
-    """Takes presets from the folders of `add_config_dir`.
+def config_dirs_in_use(flags: argparse.Namespace) -> AbstractContextManager[None]:
+    """Takes presets from the folders of `add_config_dir` too, within the block.
 
     Raises:
       InputError: one is not a folder.
     """
     folders = getattr(flags, "config_dir", [])
-    if folders:
-        from podmeta.config.presets import add_config_folder
+    if not folders:
+        return nullcontext()
+    from podmeta.config.presets import config_folders_added
 
-        for folder in folders:
-            add_config_folder(local_path("--config-dir", folder))
+    return config_folders_added([local_path("--config-dir", folder) for folder in folders])
 
 
 def config_dir_flags(flags: argparse.Namespace) -> list[str]:

@@ -5,7 +5,7 @@ import traceback
 
 from podmeta import __version__
 from podmeta.cli import bench, check, compare, evaluate, export, list_, plan, play, report, status, train, watch
-from podmeta.cli.arguments import Call, CommandParser, use_config_dirs
+from podmeta.cli.arguments import Call, CommandParser, config_dirs_in_use
 from podmeta.cli.console import PlainConsole
 from podmeta.distributed.libtpu import quieten_libtpu
 from podmeta.distributed.signals import Interruption
@@ -71,5 +71,5 @@ def _run(arguments: list[str], interruption: Interruption, console: PlainConsole
             f"{stray!r} is not a flag of podmeta {flags.command}: `podmeta {flags.command} --help` lists them. Write "
             "KEY=VALUE without dashes"
         )
-    use_config_dirs(flags)
-    flags.run(Call(flags, words, shlex.join(["podmeta", *arguments]), interruption, console, began))
+    with config_dirs_in_use(flags):
+        flags.run(Call(flags, words, shlex.join(["podmeta", *arguments]), interruption, console, began))

@@ -3,7 +3,8 @@
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import hydra
@@ -26,19 +27,31 @@ def config_directory() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
-_added_folders: list[Path] = []
+_added_folders: ContextVar[tuple[Path, ...]] = ContextVar("added_folders", default=())
 
 
-def add_config_folder(folder: Path) -> None:
-    """Takes presets and experiments from a further folder, laid out as `configs/` is, in this process.
+@contextlib.contextmanager
+def config_folders_added(folders: Iterable[Path]) -> Iterator[None]:
+    """Takes presets and experiments from further folders too, laid out as `configs/` is, within the block.
+
+    Args:
+      folders: the folders. Where several have a preset of the same name, the first counts.
 
     Raises:
-      InputError: it is not a folder.
+      InputError: one is not a folder.
     """
-    if not folder.is_dir():
-        raise InputError(f"--config-dir {folder} is not a folder: name one with files such as experiment/my_job.yaml")
-    if folder.absolute() not in _added_folders:
-        _added_folders.append(folder.absolute())
+    added = list(_added_folders.get())
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(
+                f"--config-dir {folder} is not a folder: name one with files such as experiment/my_job.yaml"
+            )
+        added.append(folder.absolute())
+    token = _added_folders.set(tuple(dict.fromkeys(added)))
+    try:
+        yield
+    finally:
+        _added_folders.reset(token)
 
 
 def find_preset(group: str, name: str) -> Path | None:
@@ -80,9 +93,13 @@ def member_of(group: str, preset: str) -> type | None:
     return None
 
 
-@functools.cache
 def environment_preset(name: str) -> EnvironmentConfig | MixtureConfig:
     """The config of a preset, which must exist. It is shared: do not change it."""
+    return _environment_preset(name, _added_folders.get())
+
+
+@functools.cache
+def _environment_preset(name: str, added_folders: tuple[Path, ...]) -> EnvironmentConfig | MixtureConfig:
     with hydra_over_presets() as compose:
         environment = OmegaConf.to_object(compose(None, [f"+environment={name}"]).environment)
     assert isinstance(environment, EnvironmentConfig | MixtureConfig)
@@ -136,7 +153,7 @@ def hydra_over_presets() -> Iterator[Callable[[str | None, list[str]], DictConfi
 
 
 def _folders() -> list[Path]:
-    return [config_directory(), *_added_folders, *config_folders()]
+    return [config_directory(), *_added_folders.get(), *config_folders()]
 
 
 def _store(group: str | None, name: str, schema: type) -> None:

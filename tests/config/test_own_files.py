@@ -2,9 +2,8 @@
 
 import pytest
 
-from podmeta.config import presets
 from podmeta.config.compose import compose_job
-from podmeta.config.presets import add_config_folder, list_options
+from podmeta.config.presets import config_folders_added, list_options
 from podmeta.config.suites import load_suite
 from podmeta.errors import InputError
 
@@ -35,7 +34,6 @@ num_tasks: 5
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(presets, "_added_folders", [])
     return tmp_path
 
 
@@ -98,10 +96,16 @@ def test_a_folder_of_presets(folder):
         (folder / "it's conf" / group / f"{name}.yaml").write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match="environment=my_arms does not exist"):
         compose_job(["environment=my_arms"])
-    add_config_folder(folder / "it's conf")
-    assert list_options("experiment")["mine"] == "Mine."
-    assert compose_job(["environment=my_arms"]).environment.num_arms == 9
-    job = compose_job(["experiment=mine"])
-    assert load_suite("my_suite", job).settings[0].environment.num_arms == 9
-    with pytest.raises(InputError, match=r"--config-dir .*nowhere is not a folder"):
-        add_config_folder(folder / "nowhere")
+    with config_folders_added([folder / "it's conf"]):
+        assert list_options("experiment")["mine"] == "Mine."
+        assert compose_job(["environment=my_arms"]).environment.num_arms == 9
+        job = compose_job(["experiment=mine"])
+        assert load_suite("my_suite", job).settings[0].environment.num_arms == 9
+    assert "mine" not in list_options("experiment")
+    with pytest.raises(InputError, match="environment=my_arms does not exist"):
+        compose_job(["environment=my_arms"])
+    with (
+        pytest.raises(InputError, match=r"--config-dir .*nowhere is not a folder"),
+        config_folders_added([folder / "nowhere"]),
+    ):
+        pass

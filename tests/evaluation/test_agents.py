@@ -9,6 +9,7 @@ import pytest
 
 from podmeta.cli import main
 from podmeta.config.compose import compose_job
+from podmeta.config.presets import config_folders_added
 from podmeta.config.schema import RecurrentConfig, SymmetricConfig
 from podmeta.config.suites import load_suite
 from podmeta.errors import InputError
@@ -39,13 +40,12 @@ def agent(tmp_path):
 
 @pytest.fixture
 def suite(monkeypatch, tmp_path):
-    """A suite of two settings, in the place of those that there are."""
-    from podmeta.config import presets
-
+    """A suite of two settings, besides those that there are."""
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation" / "tiny.yaml").write_text(SUITE, encoding="utf-8")
-    monkeypatch.setattr(presets, "_added_folders", [tmp_path])
     monkeypatch.chdir(tmp_path)
+    with config_folders_added([tmp_path]):
+        yield
 
 
 def evaluate(*arguments):
