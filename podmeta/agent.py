@@ -252,6 +252,9 @@ class Agent:
     def save(self, path: str | Path) -> None:
         """Writes the agent's whole state to an .npz file, for `LearnedAlgorithm.load`.
 
+        Args:
+          path: the file, which is replaced if it exists.
+
         Raises:
           PodmetaError: it could not be written.
         """

@@ -1,9 +1,12 @@
 """The documentation's code runs as it stands, its commands name what exists, and its links lead somewhere."""
 
+import inspect
+import pkgutil
 import re
 import shlex
 import tomllib
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -42,10 +45,35 @@ def test_every_page_is_in_the_navigation(page):
     assert page.name in {target for entry in site["project"]["nav"] for target in entry.values()}
 
 
+API = re.findall(r"^::: (\S+)$", (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
 def test_the_api_page_has_every_public_name():
-    page = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
-    described = set(re.findall(r"^::: (\S+)$", page, flags=re.MULTILINE))
-    assert {f"podmeta.{name}" for name in podmeta.__all__} - {"podmeta.__version__"} <= described
+    assert {f"podmeta.{name}" for name in podmeta.__all__} - {"podmeta.__version__"} <= set(API)
+
+
+@pytest.mark.parametrize("name", API)
+def test_what_the_api_page_has_is_documented_and_typed(name):
+    """Every field and argument has a type, and is named in the docstring of its function or class."""
+    found = pkgutil.resolve_name(name)
+    about = inspect.getdoc(found) or ""
+    assert about
+    functions = {name: found}
+    if inspect.isclass(found):
+        assert [field for field in inspect.get_annotations(found) if field[0] != "_" and field not in about] == []
+        functions = {
+            attribute: getattr(value, "__func__", getattr(value, "fget", value))
+            for attribute, value in vars(found).items()
+            if not attribute.startswith("_") and isinstance(value, FunctionType | classmethod | staticmethod | property)
+        }
+    for own_name, function in functions.items():
+        text = inspect.getdoc(function) or ""
+        assert text, own_name
+        arguments = inspect.signature(function).parameters.keys() - {"self", "cls"}
+        assert function.__annotations__.keys() >= {*arguments, "return"}, own_name
+        assert [argument for argument in arguments if argument not in text + about] == [], own_name
+        raises = re.search(r"^ +raise \w", inspect.getsource(function), flags=re.MULTILINE)
+        assert raises is None or "Raises:" in text, own_name
 
 
 def test_train_commands_compose():

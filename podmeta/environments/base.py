@@ -32,6 +32,9 @@ class Environment(abc.ABC, Generic[Task, EnvironmentState]):
 
     All functions are pure, unbatched, and safe under `jit` and `vmap`. Arrays carry no batch axis. Those of subclasses
     compute in podmeta's arithmetic, whatever a user's program has set.
+
+    In all methods, `key` is the randomness of the call, `task` is what `sample_task` drew for the lifetime, `state` is
+    the environment state, and `action` is one that `action_spec` allows.
     """
 
     def __init_subclass__(cls) -> None:

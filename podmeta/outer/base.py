@@ -83,6 +83,9 @@ class OuterLoop(abc.ABC):
 
     Those of subclasses compute in podmeta's arithmetic, whatever a user's program has set.
 
+    In all methods, `state` is the state of the outer loop, `update` and `slot` are numbers from 0, `settings` tell an
+    instance from the others, `meta_params` is θ, and `axis_name` is the mapped axis of the devices, None if unmapped.
+
     Attributes:
       config: its config.
       entries: the environments.
