@@ -39,6 +39,15 @@ class CommandParser(argparse.ArgumentParser):
         """The help, its end included."""
         return super().format_help() + self._more()
 
+    def flags(self) -> list[str]:
+        """All its flags."""
+        return list(self._option_string_actions)
+
+    def commands(self) -> "dict[str, CommandParser]":
+        """The parsers of its commands, by name."""
+        actions = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return {name: parser for action in actions for name, parser in action.choices.items()}
+
     def error(self, message: str) -> NoReturn:
         """Raises the error that argparse has found.
 

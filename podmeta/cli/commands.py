@@ -6,6 +6,7 @@ import traceback
 from podmeta import __version__
 from podmeta.cli import bench, check, compare, evaluate, export, list_, plan, play, report, status, train, watch
 from podmeta.cli.arguments import Call, CommandParser, config_dirs_in_use
+from podmeta.cli.completion import SCRIPTS, PrintScript, candidates
 from podmeta.cli.console import PlainConsole
 from podmeta.distributed.libtpu import quieten_libtpu
 from podmeta.distributed.signals import Interruption
@@ -24,6 +25,9 @@ def make_parser() -> CommandParser:
         more=lambda: "\n`podmeta COMMAND --help` shows more about a command.\n",
     )
     parser.add_argument("--version", action="version", version=f"podmeta {__version__}")
+    parser.add_argument(
+        "--completion", action=PrintScript, choices=tuple(SCRIPTS), help="print the completion script of a shell"
+    )
     commands = parser.add_subparsers(prog="podmeta", title="commands", metavar="COMMAND", dest="command", required=True)
     for command in COMMANDS:
         command.add_parser(commands)
@@ -61,6 +65,10 @@ def run(arguments: list[str], interruption: Interruption, began: float) -> int:
 
 
 def _run(arguments: list[str], interruption: Interruption, console: PlainConsole, began: float) -> None:
+    if arguments[0] == "--complete":  # for the scripts of --completion
+        for word in candidates(make_parser(), arguments[1:]):
+            print(word)
+        return
     try:
         flags, words = make_parser().parse_known_args(arguments)
     except SystemExit:  # argparse has printed the help or the version
