@@ -6,7 +6,7 @@ names of presets.
 
 import argparse
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from podmeta.cli.arguments import CommandParser, config_dirs_in_use
 from podmeta.errors import InputError
@@ -71,7 +71,7 @@ class PrintScript(argparse.Action):
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
+        values: str | Sequence[object] | None,
         option_string: str | None = None,
     ) -> NoReturn:
         """Prints the script that the flag's value names, and ends argparse."""
