@@ -250,9 +250,9 @@ def differing_keys(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[tup
     return [(key, before, after) for key, before, after in pairs if before != after]
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
     """The values of a nested config by dotted key. Lists stay whole."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, Json] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")

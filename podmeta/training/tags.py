@@ -5,10 +5,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from podmeta.storage.run_directory import flatten
 from podmeta.storage.run_files import EvaluationRow
+from podmeta.value_types import Json
 
 TRAIN, EVAL, TIME = "train", "eval", "time"
 """The groups: θ and its fitness; meta-tests; speed, where the time goes, and memory."""
@@ -37,6 +37,6 @@ def result_tag(row: EvaluationRow) -> str:
     return "/".join([EVAL, *(_NOT_IN_TAGS.sub("_", part) for part in parts)])
 
 
-def hyper_parameters(config: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+def hyper_parameters(config: Mapping[str, Json]) -> dict[str, bool | int | float | str]:
     """The numbers, flags and words of a nested config, by dotted key. Lists, and keys without a value, are left out."""
     return {key: value for key, value in flatten(config).items() if isinstance(value, bool | int | float | str)}
