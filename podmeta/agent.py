@@ -38,6 +38,7 @@ from podmeta.storage.named_arrays import filled, from_npz, to_npz
 from podmeta.storage.pretrained import Card, Pretrained, load_pretrained
 from podmeta.storage.trust import check_card
 from podmeta.training.export import learned_algorithm_of
+from podmeta.training.meta_params import NEWEST
 
 _LARGEST_GRID = 1000  # components; what has three axes and more of them is taken for an image
 _META_PARAMS_SHA256 = "meta_params_sha256"
@@ -59,7 +60,7 @@ class AgentState(NamedTuple):
     learner_state: LearnerState
 
 
-def load_agent(source: str | Path, trust: bool = False) -> "LearnedAlgorithm":
+def load_agent(source: str | Path, trust: bool = False, checkpoint: str = NEWEST) -> "LearnedAlgorithm":
     """Loads a learned algorithm, whose `reset` makes agents.
 
     Args:
@@ -67,12 +68,15 @@ def load_agent(source: str | Path, trust: bool = False) -> "LearnedAlgorithm":
         `podmeta export` wrote, or a run directory.
       trust: whether to run code that the file's card, or the config of somebody else's run, names as its learner; see
         docs/security.md.
+      checkpoint: which θ of a run directory: "newest", or "best" for that of the best meta-test during training.
 
     Raises:
       InputError: there is none with this name, a file is missing or damaged, or loading it needs trust.
     """
     if Path(source, "config.yaml").exists():
-        return LearnedAlgorithm(learned_algorithm_of(Path(source), trust=trust))
+        return LearnedAlgorithm(learned_algorithm_of(Path(source), trust=trust, checkpoint=checkpoint))
+    if checkpoint != NEWEST:
+        raise InputError(f"checkpoint={checkpoint} is for a run directory, and {source} is none")
     pretrained = load_pretrained(str(source))
     if not trust:
         check_card(pretrained.name, pretrained.learner_config)

@@ -31,14 +31,14 @@ from podmeta.errors import InputError
 from podmeta.evaluation.learning_curve import plot_curves
 from podmeta.evaluation.logged_results import log_results
 from podmeta.evaluation.periodic import make_periodic_test
-from podmeta.evaluation.run import evaluate_run
+from podmeta.evaluation.run import evaluate_run, rows_folder
 from podmeta.storage.meta_params_id import newest_meta_params, summary_of
 from podmeta.storage.run_files import CurveRow, EvaluationRow, MetricsRow, Summary, read_curves, read_metrics
 from podmeta.storage.trust import RunJob, read_run
 from podmeta.training.export import learned_algorithm_of
 from podmeta.training.header import header_lines
 from podmeta.training.loop import train as train_job
-from podmeta.training.meta_params import restore_meta_params
+from podmeta.training.meta_params import NEWEST, restore_meta_params
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,39 +155,44 @@ class Run:
         newest = newest_meta_params(self.path)
         return None if newest is None else summary_of(self.path, newest)
 
-    def agent(self, instance: int = 0) -> LearnedAlgorithm:
+    def agent(self, instance: int = 0, checkpoint: str = NEWEST) -> LearnedAlgorithm:
         """The learned algorithm of the newest checkpoint, whose `reset` makes agents.
 
         Args:
           instance: number of the instance, if there are several.
+          checkpoint: which θ: "newest", or "best" for that of the best meta-test during training.
 
         Raises:
-          InputError: there is no checkpoint yet, or no such instance.
+          InputError: there is no checkpoint yet, no such instance, or no best θ.
         """
-        return LearnedAlgorithm(learned_algorithm_of(self.path, instance, trust=self._trust))
+        return LearnedAlgorithm(learned_algorithm_of(self.path, instance, trust=self._trust, checkpoint=checkpoint))
 
-    def evaluate(self, suite: str | None = None, *overrides: str) -> "Evaluation":
-        """Meta-tests the newest θ, prints a table, and adds the rows to the run directory.
+    def evaluate(self, suite: str | None = None, *overrides: str, checkpoint: str = NEWEST) -> "Evaluation":
+        """Meta-tests θ, prints a table, and adds the rows to the run directory.
 
         Args:
           suite: a suite of `podmeta evaluate`, such as "in_distribution"; None for the experiment's own settings.
           overrides: keys to change, such as "evaluation.num_tasks=100".
+          checkpoint: which θ: "newest", or "best" for that of the best meta-test during training, whose rows go to the
+            folder `best` of the run directory.
 
         Raises:
-          InputError: there is no checkpoint or no such suite, θ does not fit it, or it needs trust.
+          InputError: there is no checkpoint, no best θ or no such suite, θ does not fit it, or it needs trust.
         """
         run = self._read(overrides)
         tests = experiment_suite(run.job) if suite is None else load_suite(suite, run.job)
         tests = tests.sized_by(overrides)
         run.check(tests.settings, own_texts=tests.own_texts)
         with _settings_of(run.job) as job:
-            restored = restore_meta_params(self.path)
-            rows = evaluate_run(job, tests, restored.meta_params, restored.update, self.path, Console())
-            log_results(job, self.path, rows, _warn)
+            restored = restore_meta_params(self.path, checkpoint=checkpoint)
+            folder = rows_folder(self.path, checkpoint)
+            rows = evaluate_run(job, tests, restored.meta_params, restored.updates, folder, Console())
+            if folder == self.path:
+                log_results(job, self.path, rows, _warn)
         measured = {(row.environment, str(row.setting)) for row in rows}
         curves = [
             row
-            for row in read_curves(self.path)
+            for row in read_curves(folder)
             if row.suite == tests.name and (row.environment, str(row.setting)) in measured
         ]
         return Evaluation(tests.name, rows, curves)

@@ -17,8 +17,8 @@ from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
 _USAGE = """\
-podmeta evaluate DIR [suite=NAME|FILE.yaml] [beside=DIR] [evaluation.num_tasks=N]
-                        [evaluation.settings=[{num_arms: 20}]] [--trust]
+podmeta evaluate DIR [suite=NAME|FILE.yaml] [checkpoint=best] [beside=DIR]
+                        [evaluation.num_tasks=N] [evaluation.settings=[{num_arms: 20}]] [--trust]
        podmeta evaluate agent=NAME|FILE.npz suite=NAME [to=DIR] [evaluation.num_tasks=N]
                         [evaluation.seed=N] [--trust]"""
 
@@ -27,9 +27,10 @@ Meta-tests the θ of a run, finished or not, or a learned algorithm.
 
 The rows of a run go to its directory. Those of an agent, from `podmeta list` or `podmeta export`,
 go to evaluations/NAME or to=DIR. There, the same command resumes an interrupted test.
+checkpoint=best tests the θ with the best meta-test during training, and its rows go to DIR/best.
 beside= tests the learner of another run, such as MetaRNN, on the same tasks, if its sizes fit."""
 
-_WORDS = ("run", "agent", "suite", "to", "beside")
+_WORDS = ("run", "agent", "suite", "checkpoint", "to", "beside")
 """What the command takes besides keys of the config."""
 
 _KEYS_WITH_AGENT = ("evaluation.num_tasks", "evaluation.seed", "devices.cpu", "compilation_cache_dir")
@@ -78,6 +79,7 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
     from podmeta.storage.trust import read_run
 
     run_path = local_path("run", given["run"][0])
+    checkpoint = at_most_one("checkpoint", given["checkpoint"])
     beside = [local_path("beside", path) for path in given["beside"]]
     run = read_run(run_path, overrides, call.flags.trust)
     job = run.job
@@ -87,17 +89,19 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
         run.check(suite.settings, own_texts=suite.own_texts)
     set_up(job, call.warn)
     from podmeta.evaluation.logged_results import log_results
-    from podmeta.evaluation.run import evaluate_run, load_companion
-    from podmeta.training.meta_params import restore_meta_params
+    from podmeta.evaluation.run import evaluate_run, load_companion, rows_folder
+    from podmeta.training.meta_params import NEWEST, restore_meta_params
 
+    restored = restore_meta_params(run_path, call.warn, checkpoint or NEWEST)
+    folder = rows_folder(run_path, checkpoint or NEWEST)
     call.interruption.advice = (
-        f"the settings measured so far are in {run_path / EVALUATION}; to measure anew: {call.again}"
+        f"the settings measured so far are in {folder / EVALUATION}; to measure anew: {call.again}"
     )
     companions = [load_companion(path, call.warn, call.flags.trust) for path in beside]
-    restored = restore_meta_params(run_path, call.warn)
     for suite in suites:
-        rows = evaluate_run(job, suite, restored.meta_params, restored.update, run_path, PlainConsole(), companions)
-        log_results(job, run_path, rows, call.warn)
+        rows = evaluate_run(job, suite, restored.meta_params, restored.updates, folder, PlainConsole(), companions)
+        if folder == run_path:
+            log_results(job, run_path, rows, call.warn)
 
 
 def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str]) -> None:
@@ -113,6 +117,8 @@ def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str
         raise InputError(f"name the suite: suite=NAME, which is one of {', '.join(list_options('evaluation'))}")
     if given["beside"]:
         raise InputError("beside= is for run=: an agent is tested by itself")
+    if given["checkpoint"]:
+        raise InputError("checkpoint= is for run=: an agent has one θ")
     stray = next((each for each in overrides if each.partition("=")[0] not in _KEYS_WITH_AGENT), None)
     if stray is not None:
         raise InputError(f"{stray!r} is not understood with agent=, which takes {', '.join(_KEYS_WITH_AGENT)}")

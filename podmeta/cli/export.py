@@ -3,8 +3,8 @@
 from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_directories, split_words
 from podmeta.errors import InputError
 
-_USAGE = "podmeta export DIR to=FILE.npz [instance=N] [description=TEXT] [limits=TEXT] [--trust]"
-_KEYS = ("run", "to", "instance", "description", "limits")
+_USAGE = "podmeta export DIR to=FILE.npz [checkpoint=best] [instance=N] [description=TEXT] [limits=TEXT] [--trust]"
+_KEYS = ("run", "to", "instance", "checkpoint", "description", "limits")
 
 
 def add_parser(commands: Commands) -> None:
@@ -13,7 +13,8 @@ def add_parser(commands: Commands) -> None:
         "export",
         usage=_USAGE,
         help="export the learned algorithm of a finished run: θ and a card",
-        description="Writes θ of a run to FILE.npz, and its card beside it. instance=N is one of several instances.",
+        description="Writes θ of a run to FILE.npz, and its card beside it. instance=N is one of several instances.\n"
+        "checkpoint=best takes the θ with the best meta-test during training, also of an unfinished run.",
     )
     add_trust(parser, "run code that the config of somebody else's run names as its learner")
     parser.set_defaults(run=export)
@@ -39,9 +40,17 @@ def export(call: Call) -> None:
         raise InputError(f"instance={instance} is not a number: {_USAGE}")
     run_path, target = local_path("run", values["run"]), local_path("to", values["to"])
     from podmeta.training.export import export_run
+    from podmeta.training.meta_params import NEWEST
 
     card, notes = export_run(
-        run_path, target, int(instance), values["description"], values["limits"], call.warn, call.flags.trust
+        run_path,
+        target,
+        int(instance),
+        values["description"],
+        values["limits"],
+        call.warn,
+        call.flags.trust,
+        values["checkpoint"] or NEWEST,
     )
     for note in notes:
         call.warn(note)

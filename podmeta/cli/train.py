@@ -158,16 +158,17 @@ def _train(call: Call) -> None:
             rows = evaluate_run(job, suite, result.meta_params, result.update, run_path, PlainConsole())
             log_results(job, run_path, rows, call.warn)
     if result.stopped_by is None and is_first():
-        _tell_next(call, result.run_path)
+        _tell_next(call, result.run_path, has_best=0 < job.evaluation.every_updates <= result.update)
 
 
-def _tell_next(call: Call, run_path: Path) -> None:
+def _tell_next(call: Call, run_path: Path, has_best: bool) -> None:
     """Shows what one does with a trained run."""
     from podmeta.config.paths import to_paste
 
     run = to_paste("run", run_path)
     for command in (
         f"evaluate {run} suite=in_distribution",
+        *([f"evaluate {run} checkpoint=best"] if has_best else []),
         f"report {run} to=report.html",
         f"export {run} {to_paste('to', run_path.name + '.npz')}",
     ):

@@ -43,6 +43,11 @@ def validate_job(job: JobConfig) -> None:
     check_fields(job, "")
     if job.evaluation.enabled and not job.evaluation.settings:
         raise InputError("evaluation.settings is empty: write [{}] for the job's own, or evaluation.enabled=false")
+    if job.evaluation.stop_after and not job.evaluation.every_updates:
+        raise InputError(
+            f"evaluation.stop_after={job.evaluation.stop_after} needs meta-tests during training: set "
+            "evaluation.every_updates"
+        )
     if isinstance(job.architecture, AnakinConfig):
         _check_anakin(job.architecture)
     _check_distributed(job.distributed)

@@ -3,16 +3,20 @@
 import json
 from pathlib import Path
 
+from podmeta.config.periodic_tests import describe_periodic_tests
 from podmeta.config.schema import JobConfig
 from podmeta.config.suites import EXPERIMENT, experiment_suite, row_setting
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
 from podmeta.storage.json_files import ignore
 from podmeta.storage.meta_params_id import newest_meta_params, summary_of
-from podmeta.storage.run_files import read_evaluation
+from podmeta.storage.meta_test_record import reason_to_stop
+from podmeta.storage.run_files import Summary, read_evaluation
 
 
 def is_done(job: JobConfig, run_path: Path) -> bool:
-    """Whether a run directory holds all that a job makes: the θ of its last update, its summary and its meta-test.
+    """Whether a run directory holds all that a job makes: its last θ, its summary and its meta-test.
+
+    The last θ is that of the last update, or of the update at which the job stopped early.
 
     The config of the run is taken to be the job's; see `podmeta.storage.run_directory.check_config`.
 
@@ -20,9 +24,18 @@ def is_done(job: JobConfig, run_path: Path) -> bool:
       InputError: summary.json or evaluation.jsonl is damaged.
     """
     newest = newest_meta_params(run_path)
-    if newest is None or newest.update < job.num_updates or summary_of(run_path, newest) is None:
+    summary = None if newest is None else summary_of(run_path, newest)
+    if newest is None or summary is None or not (newest.update >= job.num_updates or _stops_early(job, summary)):
         return False
     return not job.evaluation.enabled or is_tested(job, run_path)
+
+
+def _stops_early(job: JobConfig, summary: Summary) -> bool:
+    """Whether a job stops early where a run has ended."""
+    record = summary.meta_tests
+    if not reason_to_stop(record, job.evaluation.stop_after):
+        return False
+    return record is not None and record.tests == describe_periodic_tests(job)
 
 
 def is_tested(job: JobConfig, run_path: Path) -> bool:

@@ -7,13 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from podmeta.config.presets import is_file_name
+from podmeta.config.periodic_tests import periodic_suite
 from podmeta.config.schema import EnvironmentConfig, LearnerConfig
 from podmeta.config.schema.job import JobConfig
-from podmeta.config.suites import Suite, experiment_suite, load_suite
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.environments.kinds import with_known_settings
-from podmeta.errors import InputError
 from podmeta.evaluation.baselines.contenders import check_fit, fits
 from podmeta.evaluation.on_host import make_host_rollout
 from podmeta.evaluation.rollouts import Rollout, make_rollout
@@ -21,10 +19,8 @@ from podmeta.evaluation.run import learner_in, one_instance
 from podmeta.inner_loop import build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
+from podmeta.training.best import MEAN_REWARD
 from podmeta.training.build import state_shapes
-
-MEAN_REWARD = "test_reward_mean"
-"""The metric: mean reward per env step of the lifetimes, and over all settings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +67,7 @@ def make_periodic_test(job: JobConfig) -> PeriodicTest | None:
     config = job.evaluation
     if config.every_updates == 0:
         return None
-    suite = with_known_settings(_suite(job))
+    suite = with_known_settings(periodic_suite(job))
     learner = learner_in(suite, job.learner)
     meta_params = one_instance(state_shapes(job).outer.meta_params)
     environments = [setting.environment for setting in suite.settings]
@@ -80,15 +76,6 @@ def make_periodic_test(job: JobConfig) -> PeriodicTest | None:
         check_fit(meta_params, learner, environments[0])
     rollouts = tuple(_rollout(learner, environment) for environment in fitting)
     return PeriodicTest(rollouts, config.periodic_tasks, config.seed)
-
-
-def _suite(job: JobConfig) -> Suite:
-    name = job.evaluation.periodic_suite
-    if not name:
-        return experiment_suite(job)
-    if is_file_name(name):  # the config may be somebody else's, and so the code that such a file names
-        raise InputError(f"evaluation.periodic_suite={name} is a file: name a suite that `podmeta evaluate` lists")
-    return load_suite(name, job)
 
 
 def _rollout(learner: LearnerConfig, environment: EnvironmentConfig) -> Rollout:

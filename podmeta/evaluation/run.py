@@ -38,8 +38,9 @@ from podmeta.evaluation.table import make_suite_tables, make_table
 from podmeta.evaluation.tasks import describe_tasks
 from podmeta.learners.base import MetaParams
 from podmeta.storage.checkpoints import sha256_by_instance
-from podmeta.storage.files import write_atomically
+from podmeta.storage.files import reason, write_atomically
 from podmeta.storage.json_files import Warn, ignore
+from podmeta.storage.meta_test_record import BEST
 from podmeta.storage.run_directory import check_entries
 from podmeta.storage.run_files import (
     CURVES,
@@ -82,7 +83,7 @@ def evaluate_run(
     job: JobConfig,
     suite: Suite,
     meta_params: MetaParams,
-    update: int,
+    updates: int | Sequence[int],
     run_path: Path,
     console: Console,
     companions: Sequence[Companion] = (),
@@ -98,8 +99,8 @@ def evaluate_run(
       job: the run's config.
       suite: what to test.
       meta_params: θ, [num_instances, ...].
-      update: the update it is of.
-      run_path: the run directory, or the folder of an agent's evaluation.
+      updates: the update it is of, or one for each instance.
+      run_path: the run directory, or another folder for the rows; see `rows_folder`.
       console: where the table goes.
       companions: other learners, which meet the same tasks where their θ fits.
       goes_on: whether settings whose rows are there, of the same θ, tasks and number of tasks, are not measured again.
@@ -114,6 +115,7 @@ def evaluate_run(
     check_files(run_path, lambda line: console.print(f"warning: {line}", markup=False))
     suite = with_known_settings(suite)
     digests = sha256_by_instance(meta_params)
+    by_instance = [updates] * len(digests) if isinstance(updates, int) else list(updates)
     learner = learner_in(suite, job.learner)
     companions = [each._replace(learner_config=learner_in(suite, each.learner_config)) for each in companions]
     tests = [
@@ -139,6 +141,7 @@ def evaluate_run(
             rows += kept
             continue
         own_params = jax.tree.map(lambda leaf, test=test: jnp.asarray(leaf[test.instance or 0]), meta_params)
+        update = by_instance[test.instance or 0]
         measured, own_rows, own_curves = _measure(test, job, suite, learner, own_params, update, companions)
         # Written now, so that an interruption loses the setting that is being measured and no other.
         _write_rows(run_path / CURVES, own_curves, read_curves(run_path, ignore))
@@ -148,7 +151,7 @@ def evaluate_run(
         # Every setting has programs of its own. Each holds hundreds of memory maps, of which Linux allows 65,530.
         jax.clear_caches()
     if suite.name == EXPERIMENT:
-        draw_learning_curves(run_path / "learning_curves.png", measured_by_setting, f"θ of update {update:,}")
+        draw_learning_curves(run_path / "learning_curves.png", measured_by_setting, f"θ of update {max(by_instance):,}")
         console.print(make_table(rows))
     else:
         console.print(make_suite_tables(rows))
@@ -233,6 +236,27 @@ def _rows_there(test: _Test, job: JobConfig, suite: Suite, old: Sequence[Evaluat
     wanted = (test.digest, job.evaluation.seed, suite.tasks_in(environment, job.evaluation.num_tasks))
     found = {(row.meta_params_sha256, row.evaluation_seed, row.num_tasks) for row in rows if row.metric != STEP_TIME}
     return rows if found == {wanted} else []
+
+
+def rows_folder(run_path: Path, checkpoint: str) -> Path:
+    """Where the rows about a θ of a run go: those about the best have a folder of their own, which is made.
+
+    Args:
+      run_path: the run directory.
+      checkpoint: "newest" or "best".
+
+    Raises:
+      InputError: the folder cannot be made, or something else is there.
+    """
+    if checkpoint != BEST:
+        return run_path
+    check_entries(run_path)
+    path = run_path / BEST
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be made: {reason(error)}") from error
+    return path
 
 
 def check_files(run_path: Path, warn: Warn = warnings.warn) -> None:

@@ -12,6 +12,7 @@ from podmeta.errors import InputError
 from podmeta.operating_system import LINK
 from podmeta.storage.files import reason
 from podmeta.storage.json_files import read_object
+from podmeta.storage.meta_test_record import MetaTestRecord
 
 ARRAYS = "arrays"
 MANIFEST = "manifest.json"
@@ -42,11 +43,13 @@ class CheckpointMetadata:
       seconds: spent training so far, compilation left out.
       meta_params_sha256: the digest of every instance's θ. Earlier versions saved none.
       random_generator: as `podmeta.keys.describe_generator` says. Earlier versions saved none.
+      meta_tests: the record of the meta-tests during training, if there were any. The θ that it names is in the tree.
     """
 
     seconds: float
     meta_params_sha256: list[str] | None = None
     random_generator: str | None = None
+    meta_tests: MetaTestRecord | None = None
 
 
 @dataclasses.dataclass(frozen=True)

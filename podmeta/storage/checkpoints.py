@@ -52,6 +52,7 @@ from podmeta.storage.files import (
     reason,
 )
 from podmeta.storage.json_files import encode
+from podmeta.storage.meta_test_record import BEST
 from podmeta.storage.orbax_arrays import read_arrays, write_arrays
 from podmeta.storage.tree_paths import path_keys
 
@@ -157,7 +158,7 @@ class Checkpoints:
         self._delete_old(step)
 
     def restore_latest(self, target: PyTree) -> RestoredCheckpoint | None:
-        """Restores the newest checkpoint that is good.
+        """Restores the newest checkpoint that is good, without the best θ, which it may hold too.
 
         Args:
           target: a pytree with the expected structure, shapes and dtypes, such as a fresh state; or, if they depend on
@@ -250,7 +251,8 @@ class Checkpoints:
     def _restore(self, step: int, target: PyTree) -> tuple[Any, CheckpointMetadata]:
         path = self.directory / step_name(step)
         manifest = read_manifest(self.directory / step_name(step), step)
-        form = _fitting(path, without_ended_lifetimes(manifest.arrays, _describe(target)), target)
+        saved = [array for array in manifest.arrays if path_keys(array.path)[:1] != (BEST,)]
+        form = _fitting(path, without_ended_lifetimes(saved, _describe(target)), target)
         arrays = _read_good_arrays(path, manifest.arrays)
         tree = jax.tree_util.tree_map_with_path(lambda leaf_path, _: arrays[jax.tree_util.keystr(leaf_path)], form)
         return in_todays_form(tree), manifest.metadata

@@ -23,6 +23,7 @@ from podmeta.storage.json_files import (
     read_lines,
     read_object,
 )
+from podmeta.storage.meta_test_record import BEST, MetaTestRecord
 from podmeta.value_types import Json
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ TENSORBOARD = "tensorboard"
 """The folder of TensorBoard's event files."""
 TENSORBOARD_RESULTS = f"{TENSORBOARD}/evaluation"
 """The folder of those with results of meta-tests."""
-FOLDERS = ("checkpoints", TENSORBOARD, TENSORBOARD_RESULTS, PROFILE)
+FOLDERS = ("checkpoints", TENSORBOARD, TENSORBOARD_RESULTS, PROFILE, BEST)
 """The folders of a run directory that commands write into."""
 FILES = (
     *("config.yaml", SIGNATURE, METRICS, EVALUATION, CURVES, SUMMARY, ENVIRONMENT, WALL_CLOCK),
@@ -190,6 +191,8 @@ class Summary:
       instance_seeds: the seed of every instance; None in runs of earlier versions.
       goodput: where the wall-clock time went, over all starts; None in runs of earlier versions.
       wandb_url: the address of the run at Weights & Biases; None if there is none.
+      stopped_early: why the run ended before its last update, in words; "" if it did not.
+      meta_tests: the record of the meta-tests during training; None if there were none.
     """
 
     experiment_name: str
@@ -205,6 +208,8 @@ class Summary:
     instance_seeds: list[int] | None = None
     goodput: Goodput | None = None
     wandb_url: str | None = None
+    stopped_early: str = ""
+    meta_tests: MetaTestRecord | None = None
     others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
     def sha256_by_instance(self) -> tuple[str, ...]:

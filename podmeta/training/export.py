@@ -21,6 +21,7 @@ from podmeta.learners.registry import make_learner
 from podmeta.storage.checkpoints import sha256_by_instance
 from podmeta.storage.json_files import Warn, encode
 from podmeta.storage.meta_params_id import MetaParamsId, current_rows, summary_of
+from podmeta.storage.meta_test_record import BEST
 from podmeta.storage.named_arrays import by_path, differences
 from podmeta.storage.pretrained import Card, Pretrained, save_pretrained
 from podmeta.storage.run_files import (
@@ -33,7 +34,7 @@ from podmeta.storage.run_files import (
     read_summary,
 )
 from podmeta.storage.trust import read_run
-from podmeta.training.meta_params import restore_meta_params
+from podmeta.training.meta_params import NEWEST, restore_meta_params
 
 _PACKAGES = ("podmeta", "jax", "jaxlib", "dm-haiku", "optax", "rlax", "gymnax", "numpy")
 _WITHOUT_EFFECT = ("run_dir", "resume", "compilation_cache_dir", "checkpoint.*", "logging.*")
@@ -60,8 +61,9 @@ def export_run(
     limits: str = "",
     warn: Warn = warnings.warn,
     trust: bool = False,
+    checkpoint: str = NEWEST,
 ) -> Exported:
-    """Exports a finished run as a learned algorithm.
+    """Exports a finished run as a learned algorithm, or the best θ of any run.
 
     Args:
       run_path: the run directory.
@@ -71,22 +73,27 @@ def export_run(
       limits: what it is known not to do, for the card.
       warn: shows the user a warning.
       trust: whether to run code that the run's config names as its learner, whoever started it.
+      checkpoint: which θ; see `podmeta.training.meta_params.restore_meta_params`.
 
     Returns:
       The card, and what is to be said about it.
 
     Raises:
-      InputError: the run has not ended at its newest θ, has no checkpoint or no such instance, one of its files is
-        damaged, it would run code of somebody else's, or the target is no .npz file.
+      InputError: the run has not ended at its newest θ, has no checkpoint, no such instance or no best θ, one of its
+        files is damaged, it would run code of somebody else's, or the target is no .npz file.
       PodmetaError: all checkpoints are broken, or a file could not be written.
     """
     if target.suffix != ".npz":
         raise InputError(f"to={target} must end in .npz: the card goes beside it and ends in .json")
-    restored = _restore(run_path, instance, warn, trust)
-    summary = _summary(run_path, restored)
-    rows, notes = current_rows(read_evaluation(run_path, warn), restored.identity, run_path / EVALUATION)
+    restored = _restore(run_path, instance, warn, trust, checkpoint)
+    if checkpoint == BEST:
+        card, results_path = _card_so_far(run_path, restored, warn), run_path / BEST
+    else:
+        summary = _summary(run_path, restored)
+        card, results_path = _card(run_path, restored, summary.env_steps, summary.seconds), run_path
+    rows, notes = current_rows(read_evaluation(results_path, warn), restored.identity, results_path / EVALUATION)
     card = dataclasses.replace(
-        _card(run_path, restored, summary.env_steps, summary.seconds),
+        card,
         description=description,
         limits=limits,
         results=_results(rows, instance),
@@ -96,7 +103,11 @@ def export_run(
 
 
 def learned_algorithm_of(
-    run_path: Path, instance: int = 0, warn: Warn = warnings.warn, trust: bool = False
+    run_path: Path,
+    instance: int = 0,
+    warn: Warn = warnings.warn,
+    trust: bool = False,
+    checkpoint: str = NEWEST,
 ) -> Pretrained:
     """The learned algorithm that a run holds, also where it has not ended. Its card has no results.
 
@@ -105,15 +116,15 @@ def learned_algorithm_of(
       instance: which of several instances.
       warn: shows the user a warning.
       trust: whether to run code that the run's config names as its learner, whoever started it.
+      checkpoint: which θ; see `podmeta.training.meta_params.restore_meta_params`.
 
     Raises:
-      InputError: the run has no checkpoint or no such instance, one of its files is damaged, or it would run code of
-        somebody else's.
+      InputError: the run has no checkpoint, no such instance or no best θ, one of its files is damaged, or it would run
+        code of somebody else's.
       PodmetaError: all checkpoints are broken.
     """
-    restored = _restore(run_path, instance, warn, trust)
-    rows = [row for row in read_metrics(run_path, warn) if row.update <= restored.identity.update]
-    card = _card(run_path, restored, rows[-1].env_steps if rows else 0, restored.seconds)
+    restored = _restore(run_path, instance, warn, trust, checkpoint)
+    card = _card_so_far(run_path, restored, warn)
     return Pretrained(run_path.resolve().name, card, restored.job.learner, by_path(restored.meta_params))
 
 
@@ -126,7 +137,7 @@ class _Restored(NamedTuple):
       instance: which of several instances.
       meta_params: θ.
       seed: of the instance.
-      seconds: that training has taken.
+      seconds: that training had taken when it was saved.
     """
 
     job: JobConfig
@@ -137,24 +148,31 @@ class _Restored(NamedTuple):
     seconds: float
 
 
-def _restore(run_path: Path, instance: int, warn: Warn, trust: bool) -> _Restored:
+def _restore(run_path: Path, instance: int, warn: Warn, trust: bool, checkpoint: str) -> _Restored:
     run = read_run(run_path, trust=trust)
     run.check_learner("add --trust (in Python: trust=True)")
     job = run.job
-    restored = restore_meta_params(run_path, warn)
+    restored = restore_meta_params(run_path, warn, checkpoint)
     if not 0 <= instance < len(restored.seeds):
         raise InputError(f"instance={instance} does not exist: the run has {len(restored.seeds)}, counted from 0")
     _check_learner(job.learner, restored.meta_params, run_path)
     digests = tuple(sha256_by_instance(restored.meta_params))
-    recorded = restored.metadata.meta_params_sha256 is not None
     return _Restored(
         job,
-        MetaParamsId(restored.update, digests, in_checkpoint=recorded),
+        MetaParamsId(restored.updates[instance], digests, in_checkpoint=restored.digests is not None),
         instance,
         jax.tree.map(lambda leaf: np.asarray(leaf[instance]), restored.meta_params),
         int(restored.seeds[instance]),
-        restored.metadata.seconds,
+        restored.seconds,
     )
+
+
+def _card_so_far(run_path: Path, restored: _Restored, warn: Warn) -> Card:
+    """The card of a θ that a run has not ended at."""
+    rows = [row for row in read_metrics(run_path, warn) if row.update <= restored.identity.update]
+    if not rows:
+        return _card(run_path, restored, 0, restored.seconds)
+    return _card(run_path, restored, rows[-1].env_steps, min(rows[-1].seconds, restored.seconds))
 
 
 def _card(run_path: Path, restored: _Restored, env_steps: int, seconds: float) -> Card:

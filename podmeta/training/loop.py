@@ -106,11 +106,11 @@ def _train(
         )
         profiler = Profiler(profiled_updates(job.profile) if is_first() else None, run_path, tell)
         compile_seconds = 0.0
-        stopped_by = _stop_signal(stop_request)
-        if progress.update < job.num_updates:
+        stopped_by, stops_early = _stop_signal(stop_request), _stops_early(records)
+        if progress.update < job.num_updates and not stops_early:
             records.begin()
         for stage, program in zip(stages, programs, strict=True):
-            if progress.update >= min(stage.end, job.num_updates) or stopped_by is not None:
+            if progress.update >= min(stage.end, job.num_updates) or stopped_by is not None or stops_early:
                 continue
             if progress.update == stage.first_update > 0:
                 # Seeds stay those that the run began with, even if this version derives others.
@@ -123,7 +123,7 @@ def _train(
                 job, stages, programs, stage, session, records, run_path, profiler, periodic_test
             )
             try:
-                progress, stopped_by = under_way.train(progress, stop_request)
+                progress, stopped_by, stops_early = under_way.train(progress, stop_request)
             finally:
                 profiler.close(progress.update)
                 message = session.close()
@@ -131,11 +131,15 @@ def _train(
             compile_seconds += session.compile_seconds
             if message is not None:
                 tell(message)
+            if reason := records.reason_to_stop():
+                tell(reason)
         records.save(state, progress)
-        finished = progress.update >= job.num_updates
+        finished = progress.update >= job.num_updates or stops_early
         if finished:
             env_steps = _env_steps(progress.update, stages, programs)
-            records.finish(_summary(job, state, progress, env_steps, compile_seconds))
+            summary = _summary(job, state, progress, env_steps, compile_seconds)
+            early = records.reason_to_stop() if progress.update < job.num_updates else ""
+            records.finish(dataclasses.replace(summary, stopped_early=early))
         elif stopped_by is not None:
             records.interrupt(stopped_by)
     return TrainingResult(run_path, progress.update, state.outer.meta_params, None if finished else stopped_by)
@@ -173,6 +177,12 @@ def _stop_signal(stop_request: StopRequest) -> str | None:
     return signal.Signals(number).name if number else None
 
 
+def _stops_early(records: Records) -> bool:
+    """Whether the job stops early. The first process says so."""
+    (stops,) = largest(bool(records.reason_to_stop()))
+    return bool(stops)
+
+
 @dataclasses.dataclass(frozen=True)
 class _StageUnderWay:
     """The training of one stage, and its logging."""
@@ -187,16 +197,16 @@ class _StageUnderWay:
     profiler: Profiler
     periodic_test: PeriodicTest | None
 
-    def train(self, progress: Progress, stop_request: StopRequest) -> tuple[Progress, str | None]:
-        """Trains to the end of the stage, or of the job, or until a stop is requested.
+    def train(self, progress: Progress, stop_request: StopRequest) -> tuple[Progress, str | None, bool]:
+        """Trains to the end of the stage, or of the job, until a stop is requested, or until it stops early.
 
         Returns:
-          The progress, and the signal that requested a stop, if any.
+          The progress; the signal that requested a stop, if any; and whether the job stops early.
         """
         end = min(self.stage.end, self.job.num_updates)
         alone = jax.process_count() == 1
-        stopped_by = None
-        while progress.update < end and stopped_by is None:
+        stopped_by, stops_early = None, False
+        while progress.update < end and stopped_by is None and not stops_early:
             num_updates = _updates_until_boundary(progress.update, self.stage, self.job)
             compiled_before = self.session.compile_seconds
             self.profiler.before_call(progress.update, num_updates)
@@ -212,8 +222,8 @@ class _StageUnderWay:
             if advance.num_updates > 0:
                 progress = self._note(advance, progress)
                 self.profiler.after_call(progress.update)
-            stopped_by = _stop_signal(stop_request)
-        return progress, stopped_by
+            stopped_by, stops_early = _stop_signal(stop_request), _stops_early(self.records)
+        return progress, stopped_by, stops_early
 
     def _note(self, advance: Advance, last: Progress) -> Progress:
         """Logs progress, and saves a checkpoint if one is due."""
@@ -236,7 +246,11 @@ class _StageUnderWay:
             return {}
         start = time.perf_counter()
         meta_params = self.session.state().outer.meta_params
-        tested = self.periodic_test(meta_params) if is_first() else {}
+        tested: Mapping[str, Any] = {}
+        if is_first():
+            tested = self.periodic_test(meta_params)
+            # A curriculum is not cut short: early stopping counts the meta-tests of its last stage.
+            self.records.note_test(update, tested, meta_params, counts=self.stage is self.stages[-1])
         self.records.spend("evaluation", time.perf_counter() - start)
         return tested
 

@@ -1,6 +1,7 @@
 """Reads θ, from a run directory or an .npz file."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,57 +12,88 @@ from jaxtyping import UInt32
 from podmeta.data_files import most_array_bytes, read_named_data
 from podmeta.errors import InputError
 from podmeta.learners.base import MetaParams
-from podmeta.storage.checkpoint_files import CheckpointMetadata
-from podmeta.storage.checkpoints import Checkpoints
+from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.storage.files import reason
 from podmeta.storage.json_files import Warn
+from podmeta.storage.meta_test_record import BEST
 from podmeta.storage.named_arrays import by_path, check_numbers, differences, from_npz, nested
+
+NEWEST = "newest"
+"""What the θ of a run's last update is called by users."""
 
 
 class RestoredMetaParams(NamedTuple):
     """The θ of a run.
 
     Attributes:
-      update: updates that made it.
+      updates: [num_instances] updates that made it: those of the best θ differ by instance.
       meta_params: [num_instances, ...] nested dictionaries of arrays.
       seeds: [num_instances] of the instances.
-      metadata: what was saved with it.
+      digests: [num_instances] recorded when it was saved; None where an earlier version saved none.
+      seconds: spent training when it was saved.
     """
 
-    update: int
+    updates: list[int]
     meta_params: MetaParams
     seeds: UInt32[np.ndarray, "num_instances"]
-    metadata: CheckpointMetadata
+    digests: list[str] | None
+    seconds: float
+
+    @property
+    def update(self) -> int:
+        """The update of the latest."""
+        return max(self.updates)
 
 
-def restore_meta_params(run_path: Path, warn: Warn = warnings.warn) -> RestoredMetaParams:
-    """The θ of the newest good checkpoint of a run. Its shapes are in the checkpoint, so no environment is made.
+def restore_meta_params(run_path: Path, warn: Warn = warnings.warn, checkpoint: str = NEWEST) -> RestoredMetaParams:
+    """θ from the newest good checkpoint of a run. Its shapes are in the checkpoint, so no environment is made.
 
     Args:
       run_path: the run directory.
+      checkpoint: "newest" for the θ of that checkpoint's update, or "best" for that of every instance's best meta-test
+        during training.
       warn: shows the user a warning about a newer checkpoint that is damaged.
 
     Raises:
-      InputError: there is no checkpoint, or it holds no θ.
+      InputError: there is no checkpoint, it holds no θ or no best θ, or `checkpoint` is something else.
       PodmetaError: all of them are broken.
     """
-    restored = Checkpoints(run_path / "checkpoints").restore_latest_arrays(("outer",))
+    if checkpoint not in (NEWEST, BEST):
+        raise InputError(f"checkpoint={checkpoint} is not understood: checkpoint={NEWEST} or checkpoint={BEST}")
+    restored = Checkpoints(run_path / "checkpoints").restore_latest_arrays(())
     if restored is None:
         raise InputError(f"{run_path} holds no checkpoint: train it first")
     for warning in restored.warnings:
         warn(warning)
+    metadata, record = restored.metadata, restored.metadata.meta_tests
+    if checkpoint == BEST and record is None:
+        raise InputError(
+            f"{run_path} holds no best θ up to update {restored.step}: only meta-tests during training, with "
+            "evaluation.every_updates, tell which is the best"
+        )
     try:
-        meta_params = nested({keys[1:]: leaf for keys, leaf in restored.tree.items() if keys[0] == "meta_params"})
-        seeds = restored.tree["settings", "seed"]
+        of_meta_params = (BEST,) if checkpoint == BEST else ("outer", "meta_params")
+        meta_params = nested(_below(of_meta_params, restored.tree))
+        seeds = restored.tree["outer", "settings", "seed"]
         if seeds.ndim != 1 or not seeds.size:
             raise ValueError("it has no instances")
         if any(leaf.shape[:1] != seeds.shape for leaf in jax.tree.leaves(meta_params)):
             raise ValueError("the number of instances differs among its arrays")
-        return RestoredMetaParams(restored.step, meta_params, seeds.astype(np.uint32), restored.metadata)
+        updates, digests = [restored.step] * len(seeds), metadata.meta_params_sha256
+        if checkpoint == BEST and record is not None:
+            updates, digests = record.updates, record.meta_params_sha256
+            if digests != sha256_by_instance(meta_params) or len(updates) != len(seeds):
+                raise ValueError("its best θ is not the one that it records")
+        return RestoredMetaParams(updates, meta_params, seeds.astype(np.uint32), digests, metadata.seconds)
     except (KeyError, ValueError) as error:
         raise InputError(
             f"the checkpoint of update {restored.step} in {run_path} is not one of podmeta's: {reason(error)}"
         ) from error
+
+
+def _below(keys: tuple[str, ...], arrays: Mapping[tuple[str, ...], np.ndarray]) -> dict[tuple[str, ...], np.ndarray]:
+    """The arrays below a node of a tree, by the rest of their keys."""
+    return {name[len(keys) :]: array for name, array in arrays.items() if name[: len(keys)] == keys}
 
 
 def load_meta_params(source: Path, expected: MetaParams, warn: Warn = warnings.warn) -> MetaParams:

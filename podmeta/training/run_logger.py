@@ -16,6 +16,7 @@ from podmeta.config.schema import CheckpointConfig, JobConfig
 from podmeta.distributed.devices import describe_devices
 from podmeta.errors import InputError, PodmetaError
 from podmeta.keys import GENERATOR, describe_generator
+from podmeta.learners.base import MetaParams
 from podmeta.storage.checkpoint_files import CheckpointMetadata
 from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.storage.files import reason, write_atomically
@@ -24,6 +25,7 @@ from podmeta.storage.provenance import describe_provenance
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import SUMMARY, Summary, read_provenance, read_summary
 from podmeta.storage.wall_clock import FAILED, FINISHED, INTERRUPTED
+from podmeta.training.best import BestMetaParams, restore_best
 from podmeta.training.build import state_shapes
 from podmeta.training.heartbeat import HeartbeatWriter
 from podmeta.training.metrics import MetricsWriter
@@ -60,6 +62,12 @@ class Records(Protocol):
     def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
         """Writes rows, and shows how far the job is: its newest fitness, and env steps/s."""
 
+    def note_test(self, update: int, tested: Row, meta_params: MetaParams, counts: bool) -> None:
+        """Notes a meta-test during training; see `BestMetaParams.note`."""
+
+    def reason_to_stop(self) -> str:
+        """Why the job stops early, in words; "" if it does not."""
+
     def due(self, progress: Progress) -> bool:
         """Whether it is time for a checkpoint."""
 
@@ -84,6 +92,13 @@ class NoRecords:
 
     def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
         """Nothing is written or shown."""
+
+    def note_test(self, update: int, tested: Row, meta_params: MetaParams, counts: bool) -> None:
+        """The first process keeps the best θ."""
+
+    def reason_to_stop(self) -> str:
+        """The first process says when."""
+        return ""
 
     def due(self, progress: Progress) -> bool:
         """The first process says when."""
@@ -117,11 +132,13 @@ class RunRecords:
         run_directory: RunDirectory,
         checkpoints: Checkpoints,
         outlets: Outlets,
+        best: BestMetaParams,
         progress: Progress,
         tell: Callable[[str], None],
     ) -> None:
         self._tell = tell
         self._metrics_writer, self._display, self._wall_clock, self._heartbeat = outlets
+        self._best = best
         self._config = config
         self._run_directory = run_directory
         self._checkpoints = checkpoints
@@ -147,6 +164,14 @@ class RunRecords:
         self._display.update(progress.update, fitness, rate)
         self._wall_clock.note(progress.update)
         self._heartbeat.beat(progress.update, rate)
+
+    def note_test(self, update: int, tested: Row, meta_params: MetaParams, counts: bool) -> None:
+        """Keeps θ if it is the best so far. The next checkpoint holds it."""
+        self._best.note(update, tested, meta_params, counts)
+
+    def reason_to_stop(self) -> str:
+        """Why the job stops early, by its meta-tests so far."""
+        return self._best.reason_to_stop()
 
     def due(self, progress: Progress) -> bool:
         """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one.
@@ -222,25 +247,26 @@ class RunRecords:
 
     def _save_in(self, checkpoints: Checkpoints, state: TrainingState, progress: Progress) -> None:
         digests = sha256_by_instance(state.outer.meta_params)
-        metadata = CheckpointMetadata(progress.seconds, digests, describe_generator())
-        checkpoints.save(progress.update, state, metadata)
+        metadata = CheckpointMetadata(progress.seconds, digests, describe_generator(), self._best.record)
+        checkpoints.save(progress.update, self._best.added_to(state), metadata)
         # A summary that an earlier end has left is of another θ from here on.
         (checkpoints.directory.parent / SUMMARY).unlink(missing_ok=True)
 
     def finish(self, summary: Summary) -> None:
-        """Writes summary.json, unless there is one of the same θ, which this start has then added nothing to."""
+        """Writes summary.json. To one of the same θ this start has added nothing, except why the job ended there."""
         self._wall_clock.write(summary.num_updates, FINISHED)
-        self._heartbeat.end(FINISHED, summary.num_updates, "all updates are done")
+        self._heartbeat.end(FINISHED, summary.num_updates, summary.stopped_early or "all updates are done")
+        url = self._metrics_writer.wandb_url
+        new = dataclasses.replace(
+            summary, goodput=self._wall_clock.goodput(), wandb_url=url, meta_tests=self._best.record
+        )
         with contextlib.suppress(InputError):  # a damaged one is written anew
             earlier = read_summary(self._run_directory.path)
-            if earlier and (earlier.num_updates, earlier.meta_params_sha256) == (
-                summary.num_updates,
-                summary.meta_params_sha256,
-            ):
-                return
-        url = self._metrics_writer.wandb_url
-        summary = dataclasses.replace(summary, goodput=self._wall_clock.goodput(), wandb_url=url)
-        write_atomically(self._run_directory.summary_path, json.dumps(encode(summary), indent=2) + "\n")
+            if earlier and _of(earlier) == _of(new):
+                new = dataclasses.replace(earlier, stopped_early=new.stopped_early, meta_tests=new.meta_tests)
+                if new == earlier:
+                    return
+        write_atomically(self._run_directory.summary_path, json.dumps(encode(new), indent=2) + "\n")
 
     def interrupt(self, signal_name: str) -> None:
         """Notes the end of this start, and why."""
@@ -282,12 +308,13 @@ def open_records(
         tell(f"run directory: {run_directory.path}")
         checkpoints = Checkpoints(run_directory.checkpoints_path, job.checkpoint.keep, job.checkpoint.keep_every)
         checkpoints.recover()
-        state, progress = _start(job, run_directory, checkpoints, fresh_state, tell)
-        if progress.update < job.num_updates or not run_directory.config_path.exists():
+        state, progress, best = _start(job, run_directory, checkpoints, fresh_state, tell)
+        trains = progress.update < job.num_updates and not best.reason_to_stop()
+        if trains or not run_directory.config_path.exists():
             run_directory.write_start(describe_provenance(describe_devices()))
         wall_clock = WallClock(run_directory, progress.update, began, warn=lambda line: tell(f"warning: {line}"))
         heartbeat = HeartbeatWriter(run_directory, job.num_updates, began)
-        if progress.update < job.num_updates:
+        if trains:
             wall_clock.begin()
             heartbeat.begin(progress.update)
         metrics_writer = MetricsWriter(
@@ -303,7 +330,7 @@ def open_records(
             show_progress(job.num_updates, sys.stderr, job.logging.progress) as display,
         ):
             outlets = Outlets(metrics_writer, display, wall_clock, heartbeat)
-            records = RunRecords(job.checkpoint, run_directory, checkpoints, outlets, progress, tell)
+            records = RunRecords(job.checkpoint, run_directory, checkpoints, outlets, best, progress, tell)
             try:
                 yield records, state, progress
             except BaseException as error:
@@ -317,21 +344,32 @@ def _start(
     checkpoints: Checkpoints,
     fresh_state: TrainingState | None,
     tell: Callable[[str], None],
-) -> tuple[TrainingState, Progress]:
-    """The state to start from: the newest good checkpoint's, or a fresh one."""
+) -> tuple[TrainingState, Progress, BestMetaParams]:
+    """The state to start from, and the best θ so far: the newest good checkpoint's, or fresh ones."""
     restored = checkpoints.restore_latest(lambda update: state_shapes(job, update))
     if restored is None:
         if fresh_state is None:
             raise PodmetaError(f"the checkpoints in {checkpoints.directory} disappeared while the job was starting")
-        return fresh_state, Progress(0, 0.0)
+        return fresh_state, Progress(0, 0.0), BestMetaParams(job)
     _check_generator(restored.metadata, run_directory.path)
     for warning in restored.warnings:
         tell(f"warning: {warning}")
-    if restored.step < job.num_updates:
+    best = restore_best(job, checkpoints, restored.tree.outer.meta_params, tell)
+    if restored.step < job.num_updates and best.reason_to_stop():
+        tell(
+            f"nothing left to train: update {restored.step} is done, and the job {best.reason_to_stop()}; a larger "
+            "evaluation.stop_after, or 0, trains on"
+        )
+    elif restored.step < job.num_updates:
         tell(f"going on from update {restored.step}")
     else:
         tell(f"nothing left to train: update {restored.step} is done, and num_updates={job.num_updates}")
-    return restored.tree, Progress(restored.step, restored.metadata.seconds)
+    return restored.tree, Progress(restored.step, restored.metadata.seconds), best
+
+
+def _of(summary: Summary) -> tuple[int, str | list[str]]:
+    """Which θ a summary is of."""
+    return summary.num_updates, summary.meta_params_sha256
 
 
 def _check_generator(metadata: CheckpointMetadata, run_path: Path) -> None:

@@ -153,3 +153,9 @@ def test_lifetimes_must_divide_over_devices_and_minibatches():
     validate_devices(job, 4)
     with pytest.raises(InputError, match=r"outer\.num_lifetimes=8 .* multiple of 6"):
         validate_devices(job, 3)
+
+
+def test_early_stopping_needs_meta_tests_during_training():
+    with pytest.raises(InputError, match=r"evaluation\.stop_after=2 needs .* set evaluation\.every_updates"):
+        compose_job(["evaluation.stop_after=2"])
+    assert compose_job(["evaluation.stop_after=2", "evaluation.every_updates=5"]).evaluation.stop_after == 2

@@ -9,8 +9,10 @@ import pytest
 from podmeta.config.compose import compose_job
 from podmeta.errors import InputError
 from podmeta.evaluation.meta_test import meta_test
-from podmeta.evaluation.periodic import MEAN_REWARD, make_periodic_test
+from podmeta.evaluation.periodic import make_periodic_test
+from podmeta.training.best import MEAN_REWARD
 from podmeta.training.loop import train
+from podmeta.training.meta_params import restore_meta_params
 from tests.training.test_run_logger import TINY, theta
 
 WORDS = (*TINY, "architecture.updates_per_call=1", "logging.every_updates=3", "evaluation.periodic_tasks=6")
@@ -39,6 +41,10 @@ def test_a_job_with_meta_tests_ends_at_the_same_meta_params_and_accounts_for_the
     by_setting = [rows[4][f"test_reward_setting_{number}"] for number in (0, 1)]
     assert rows[4][MEAN_REWARD] == pytest.approx(np.mean(by_setting))
     assert result.update == 5
+    best = restore_meta_params(tmp_path / "tested", checkpoint="best")
+    assert best.update == max((2, 4), key=lambda update: rows[update][MEAN_REWARD])
+    again = make_periodic_test(job)(best.meta_params)
+    assert again[MEAN_REWARD] == pytest.approx(rows[best.update][MEAN_REWARD])
 
 
 def test_the_rewards_are_those_of_the_learner_in_a_meta_test(tmp_path):

@@ -94,6 +94,11 @@ class EvaluationConfig:
         "also meta-test θ alone during training, after this many updates (rounded to whole calls); 0: off",
         minimum=0,
     )
+    stop_after: int = option(
+        0,
+        "stop training once this many meta-tests during training in a row have not improved on the best; 0: never",
+        minimum=0,
+    )
     periodic_suite: str = option("", "suite of the meta-tests during training; default: evaluation.settings")
     periodic_tasks: int = option(100, "lifetimes per setting in the meta-tests during training", minimum=1)
     num_tasks: int = option(1000, "lifetimes per setting, each on a new task", minimum=2)
