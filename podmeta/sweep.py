@@ -1,4 +1,4 @@
-"""A sweep on this machine: its runs one after the other, each in its own process and run directory."""
+"""A sweep on this machine: each of its runs has its own process and run directory. One or several run at once."""
 
 import sys
 import warnings
@@ -14,13 +14,15 @@ from podmeta.config.paths import path_override
 from podmeta.config.schema import FactoryConfig, JobConfig
 from podmeta.config.stages import environments_of, stages_of
 from podmeta.config.sweeps import expand_sweep
-from podmeta.distributed.children import run_child
+from podmeta.distributed.children import ChildCommand, run_child, run_children
 from podmeta.evaluation.done import is_done
 from podmeta.evaluation.rows import metric_title
 from podmeta.storage.json_files import Warn
 from podmeta.storage.meta_params_id import current_evaluation, newest_meta_params
 from podmeta.storage.run_directory import check_config, make_run_path
 from podmeta.storage.run_files import read_metrics
+
+_MAX_LINE = 300  # characters
 
 
 class SweepRun(NamedTuple):
@@ -37,6 +39,11 @@ class SweepRun(NamedTuple):
     swept: list[str]
     run_path: Path
     job: JobConfig
+
+    @property
+    def log_path(self) -> Path:
+        """The file of its output, if it runs beside others."""
+        return self.run_path.with_name(f"{self.run_path.name}.log")
 
     def is_done(self) -> bool:
         """Whether its run directory holds all results of the job."""
@@ -82,27 +89,30 @@ def _job_of(overrides: list[str]) -> JobConfig:
     return with_known_kinds(job, overrides)
 
 
-def run_sweep(runs: list[SweepRun], tell: Callable[[str], None], flags: Sequence[str] = ()) -> str | None:
+def run_sweep(
+    runs: list[SweepRun], tell: Callable[[str], None], flags: Sequence[str] = (), num_at_once: int = 1
+) -> str | None:
     """Trains the runs that are not done yet. If a run fails, the others still run.
 
     Args:
       runs: the runs.
       tell: shows the user a line.
       flags: of `podmeta train`, for each run.
+      num_at_once: how many run at once. The output of several goes to files beside their run directories.
 
     Returns:
-      The name of the signal that stopped the sweep, to which the current run has reacted; or None.
+      The name of the signal that stopped the sweep, to which the runs at work have reacted; or None.
 
     Raises:
-      KeyboardInterrupt: it was interrupted twice, or once while the current run had nothing to save.
+      KeyboardInterrupt: it was interrupted twice, or once while a run at work had nothing to save.
     """
+    if num_at_once > 1:
+        return _run_at_once(runs, tell, flags, num_at_once)
     for number, run in enumerate(runs):
         if run.is_done():
             continue
         tell(f"run {number + 1} of {len(runs)}: {' '.join(run.swept)}")
-        command = [sys.executable, "-m", "podmeta", "train", *run.overrides, path_override("run_dir", run.run_path)]
-        command += flags
-        code, stopped = run_child(command)
+        code, stopped = run_child(_command(run, flags))
         if stopped is not None:
             if code == 130:
                 raise KeyboardInterrupt
@@ -110,6 +120,40 @@ def run_sweep(runs: list[SweepRun], tell: Callable[[str], None], flags: Sequence
         if code != 0:
             tell(f"run {number + 1} ended with exit code {code}")
     return None
+
+
+def _run_at_once(
+    runs: list[SweepRun], tell: Callable[[str], None], flags: Sequence[str], num_at_once: int
+) -> str | None:
+    left = [run for run in runs if not run.is_done()]
+    codes: list[int] = []
+
+    def began(index: int) -> None:
+        run = left[index]
+        tell(f"run {runs.index(run) + 1} of {len(runs)}: {' '.join(run.swept)}: its output is in {run.log_path}")
+
+    def ended(index: int, code: int) -> None:
+        codes.append(code)
+        how = "is done" if code == 0 else f"ended with exit code {code}: {_last_line(left[index].log_path)}"
+        tell(f"run {runs.index(left[index]) + 1} {how}")
+
+    if left:
+        left[0].log_path.parent.mkdir(parents=True, exist_ok=True)
+    commands = [ChildCommand(_command(run, flags), run.log_path) for run in left]
+    stopped = run_children(commands, num_at_once, began, ended)
+    if stopped is not None and 130 in codes:
+        raise KeyboardInterrupt
+    return stopped
+
+
+def _command(run: SweepRun, flags: Sequence[str]) -> list[str]:
+    words = [sys.executable, "-m", "podmeta", "train", *run.overrides, path_override("run_dir", run.run_path)]
+    return [*words, *flags]
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:_MAX_LINE]
 
 
 def sweep_table(runs: list[SweepRun], warn: Warn = warnings.warn) -> tuple[Table, list[str]]:

@@ -12,7 +12,8 @@ from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError, PodmetaError
 
 _USAGE = """\
-podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] [--multirun] [--cfg job] [--dry-run]
+podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] [--multirun [--jobs N]] [--cfg job]
+       podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] --dry-run
        podmeta train run_dir=DIR [--trust]"""
 
 _DESCRIPTION = """\
@@ -37,6 +38,13 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="sweep values with commas: outer.learning_rate=0.01,0.03 seed=0,1,2 are six runs",
     )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs of a sweep at once, each on its share of the cores and GPUs; their output goes to files",
+    )
     parser.add_argument("-c", "--cfg", choices=("job",), help="print the composed job as YAML, and train nothing")
     parser.add_argument(
         "--dry-run",
@@ -58,6 +66,8 @@ def train(call: Call) -> None:
     if call.flags.multirun and (call.flags.cfg or call.flags.dry_run):
         flag = "--cfg job" if call.flags.cfg else "--dry-run"
         raise InputError(f"{flag} is for one job: leave out --multirun, and give every key one value")
+    if call.flags.jobs < 1 or (call.flags.jobs > 1 and not call.flags.multirun):
+        raise InputError(f"--jobs {call.flags.jobs}: give at least 1, and more only with --multirun")
     if call.flags.cfg:
         _print_job(call)
     elif call.flags.dry_run:
@@ -210,7 +220,7 @@ def _sweep(call: Call) -> None:
     again = call.again if names_folder else f"{call.again} {to_paste('run_dir', base)}"
     call.interruption.advice = f"what its runs have saved is in {base}; to resume: {again}"
     try:
-        stopped = run_sweep(runs, call.tell, config_dir_flags(call.flags))
+        stopped = run_sweep(runs, call.tell, config_dir_flags(call.flags), call.flags.jobs)
     except KeyboardInterrupt:
         call.tell(f"interrupted: {call.interruption.advice}")
         raise

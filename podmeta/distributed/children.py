@@ -11,16 +11,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
+from podmeta.distributed.machine_shares import MachineShare, shares_of_machine
 from podmeta.distributed.signals import SignalWatch
 from podmeta.operating_system import STOP_SIGNALS, blocked, unblock
 
 _LIFELINE = "PODMETA_LIFELINE"
 _PR_SET_PDEATHSIG = 1
 _SECONDS_TO_SAVE = 4.0
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 
 class Lifeline:
@@ -73,6 +76,81 @@ def run_child(command: Sequence[str]) -> tuple[int, str | None]:
         with SignalWatch(STOP_SIGNALS, pass_on):
             code = process.wait()
     return code, received[0] if received else None
+
+
+class ChildCommand(NamedTuple):
+    """A podmeta command that runs beside others.
+
+    Attributes:
+      words: the program and its arguments.
+      log_path: the file of its output.
+    """
+
+    words: Sequence[str]
+    log_path: Path
+
+
+def run_children(
+    commands: Sequence[ChildCommand],
+    num_at_once: int,
+    began: Callable[[int], None],
+    ended: Callable[[int, int], None],
+) -> str | None:
+    """Runs podmeta commands to their ends, several at once, each on its share of the cores and GPUs.
+
+    They get signals as in `run_child`. After the first one, none is started any more.
+
+    Args:
+      commands: the commands, in the order in which they start.
+      num_at_once: how many run at once.
+      began: called with the index of a command when it starts.
+      ended: called with the index of a command and its exit code when it ends.
+
+    Returns:
+      The name of the first signal that has been passed on, or None.
+    """
+    received: list[str] = []
+    waiting = list(reversed(range(len(commands))))
+    at_work: dict[int, tuple[int, subprocess.Popen[Any]]] = {}  # by share of the machine: the command and its process
+    starting = threading.Lock()
+
+    def pass_on(number: int) -> None:
+        with starting:  # so that none starts after the signal without getting it
+            received.append(signal.Signals(number).name)
+            for _, process in at_work.values():
+                process.send_signal(number)
+
+    shares = shares_of_machine(num_at_once)
+    with Lifeline() as lifeline, SignalWatch(STOP_SIGNALS, pass_on):
+        while at_work or (waiting and not received):
+            for share in range(num_at_once):
+                with starting:
+                    if share not in at_work and waiting and not received:
+                        index = waiting.pop()
+                        at_work[share] = index, _start_on(shares[share], lifeline, commands[index])
+                        began(index)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            for share, (index, process) in list(at_work.items()):
+                code = process.poll()
+                if code is not None:
+                    with starting:
+                        del at_work[share]
+                    ended(index, code)
+    return received[0] if received else None
+
+
+def _start_on(share: MachineShare, lifeline: Lifeline, command: ChildCommand) -> "subprocess.Popen[Any]":
+    with command.log_path.open("ab") as log:
+        process = lifeline.start(
+            command.words,
+            {**os.environ, **share.variables},
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    share.keep_to_cores(process.pid)
+    return process
 
 
 def end_with_parent() -> None:

@@ -24,7 +24,8 @@ def parent(body: str, child: str) -> subprocess.Popen:
     """A process that runs the body, in which `child` is a command line."""
     script = f"""
 import os, signal, subprocess, sys
-from podmeta.distributed.children import Lifeline, run_child
+from pathlib import Path
+from podmeta.distributed.children import ChildCommand, Lifeline, run_child, run_children
 child = [sys.executable, "-c", {child!r}]
 """ + textwrap.dedent(body)
     return subprocess.Popen(
@@ -134,3 +135,53 @@ print([name for name in os.environ if name.startswith("PODMETA_")])
 """
     process = parent(STARTING, child)
     assert process.communicate(timeout=60)[0] == "[]\n"
+
+
+AT_ONCE = """
+    def command(number):
+        return ChildCommand([*child, str(number)], Path({folder!r}, str(number)))
+    def began(index):
+        print("began", index, flush=True)
+    def ended(index, code):
+        print("ended", index, code, flush=True)
+    print(run_children([command(number) for number in range({number})], 2, began, ended), flush=True)
+"""
+
+
+def test_several_children_run_at_once_and_one_that_fails_does_not_end_the_others(tmp_path):
+    child = """
+import sys, time
+from podmeta.distributed.children import end_with_parent
+end_with_parent()
+print("child", sys.argv[1], flush=True)
+time.sleep(0.0 if sys.argv[1] == "0" else 1.0)
+sys.exit(3 if sys.argv[1] == "0" else 0)
+"""
+    said = parent(AT_ONCE.format(folder=str(tmp_path), number=3), child).communicate(timeout=120)[0].splitlines()
+    assert said[:2] == ["began 0", "began 1"] and said[-1] == "None"
+    assert sorted(said[2:-1]) == ["began 2", "ended 0 3", "ended 1 0", "ended 2 0"]
+    assert [(tmp_path / str(number)).read_text() for number in range(3)] == ["child 0\n", "child 1\n", "child 2\n"]
+
+
+def test_a_signal_ends_all_children_at_work_and_none_is_started_after_it(tmp_path):
+    heeding = CHILD.format(before="signal.signal(signal.SIGINT, lambda *_: exit(7))")
+    process = parent(AT_ONCE.format(folder=str(tmp_path), number=3), heeding)
+    end = time.monotonic() + 60
+    while not all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in ("0", "1")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[0].splitlines()
+    assert sorted(said) == sorted(["began 0", "began 1", "ended 0 7", "ended 1 7", "SIGINT"])
+
+
+def test_several_children_end_when_their_parent_is_killed(tmp_path):
+    process = parent(AT_ONCE.format(folder=str(tmp_path), number=2), CHILD.format(before=""))
+    end = time.monotonic() + 60
+    while not all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in ("0", "1")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.kill()
+    for name in ("0", "1"):
+        assert seconds_until_gone(int((tmp_path / name).read_text().split()[1])) < SECONDS_TO_END
+    process.communicate()

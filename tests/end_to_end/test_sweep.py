@@ -23,6 +23,21 @@ def test_a_sweep_trains_every_combination_and_ends_with_a_table(podmeta, tmp_pat
 
 
 @pytest.mark.long
+def test_runs_at_once_are_those_of_one_after_the_other_and_a_failing_one_is_told(podmeta, tmp_path):
+    swept = ("outer.learning_rate=0.01,0.03", "--multirun")
+    podmeta.succeeds("train", *SMALL, *swept, f"run_dir={tmp_path}/one")
+    said = podmeta.succeeds("train", *SMALL, *swept, "--jobs", "2", f"run_dir={tmp_path}/two", COLUMNS="200")
+    assert [digest(tmp_path / "one" / name) for name in "01"] == [digest(tmp_path / "two" / name) for name in "01"]
+    assert f"run 1 of 2: outer.learning_rate=0.01: its output is in {tmp_path}/two/0.log" in said
+    assert "run 1 of 2" not in podmeta.succeeds("train", *SMALL, *swept, "--jobs", "2", f"run_dir={tmp_path}/two")
+    failing = ("outer.learning_rate=1e38,0.01", "--multirun", "--jobs", "2", f"run_dir={tmp_path}/failing")
+    process = podmeta.start("train", *SMALL, *failing)
+    said = "".join(process.communicate(timeout=240))
+    assert process.returncode == 1 and "run 1 ended with exit code 1: error: the fitness" in said
+    assert (tmp_path / "failing" / "1" / "summary.json").exists()
+
+
+@pytest.mark.long
 def test_a_sweep_is_done_only_once_its_folder_holds_all_of_it(podmeta, tmp_path):
     def sweep(num_updates):
         arguments = ("train", *SMALL, f"num_updates={num_updates}", "seed=0,1", f"run_dir={tmp_path}", "--multirun")
@@ -84,6 +99,8 @@ def test_a_stopped_sweep_goes_on_where_it_was(podmeta, tmp_path):
         (["seed=0,1"], ["seed=0,1", "--multirun"]),
         (["seed=0,-1", "--multirun"], ["seed=-1"]),
         (["run_dir=a,b", "--multirun"], ["needs a key with several values"]),
+        (["seed=0,1", "--multirun", "--jobs", "0"], ["--jobs 0", "at least 1"]),
+        (["seed=0", "--jobs", "2"], ["--jobs 2", "--multirun"]),
     ],
 )
 def test_wrong_sweeps_are_told_before_anything_starts(overrides, parts, capsys, tmp_path, monkeypatch):
