@@ -16,10 +16,10 @@ _OWN_KEYS = {
     "train": (),
     "status": _RUNS,
     "watch": ("every",),
-    "evaluate": ("run", "agent", "suite", "to", "beside"),
+    "evaluate": ("run", "agent", "suite", "checkpoint", "to", "beside"),
     "compare": ("run", "suite"),
     "report": ("run", "to"),
-    "export": ("run", "to", "instance", "description", "limits"),
+    "export": ("run", "to", "instance", "checkpoint", "description", "limits"),
     "play": ("agent", "to"),
     "check": ("minutes", "only", "to", "devices.cpu"),
     "plan": ("topology", "stage"),
@@ -128,6 +128,8 @@ def _values(parser: CommandParser, before: Sequence[str], key: str) -> Iterable[
         from podmeta.storage.pretrained import list_pretrained
 
         return list_pretrained()
+    if key == "checkpoint":
+        return ("newest", "best")
     from podmeta.config.schema import GROUPS, schema_fields
 
     group = "evaluation" if key == "suite" else key

@@ -24,6 +24,7 @@ def complete(*words):
         (["evaluate", "su"], ["suite="]),
         (["evaluate", "suite=in_"], ["suite=in_distribution"]),
         (["play", "agent=symla-g"], ["agent=symla-general"]),
+        (["export", "checkpoint=b"], ["checkpoint=best"]),
         (["train", "experiment=band"], ["experiment=bandit"]),
         (["train", "seed=1", "learner=sym"], ["learner=symmetric"]),
         (["train", "outer.pop"], ["outer.population_size="]),
