@@ -33,7 +33,7 @@ def test_runs_at_once_are_those_of_one_after_the_other_and_a_failing_one_is_told
     failing = ("outer.learning_rate=1e38,0.01", "--multirun", "--jobs", "2", f"run_dir={tmp_path}/failing")
     process = podmeta.start("train", *SMALL, *failing)
     said = "".join(process.communicate(timeout=240))
-    assert process.returncode == 1 and "run 1 ended with exit code 1: error: the fitness" in said
+    assert process.returncode == 1 and "run 1 ended with exit code 1: failed: the fitness" in said
     assert (tmp_path / "failing" / "1" / "summary.json").exists()
 
 
