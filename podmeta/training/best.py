@@ -1,7 +1,7 @@
 """Keeps the θ with the best meta-test during training, and says when a job stops early."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -17,6 +17,7 @@ from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
 from podmeta.storage.json_files import Warn
 from podmeta.storage.meta_test_record import BEST, MetaTestRecord, improved, reason_to_stop, with_meta_test
 from podmeta.storage.named_arrays import filled
+from podmeta.value_types import AnyArray
 
 MEAN_REWARD = "test_reward_mean"
 """The metric of a meta-test during training: mean reward per env step of the lifetimes, and over all settings."""
@@ -56,7 +57,7 @@ class BestMetaParams:
         self.record = record
         self._meta_params = meta_params
 
-    def note(self, update: int, tested: Mapping[str, Any], meta_params: MetaParams, counts: bool) -> None:
+    def note(self, update: int, tested: Mapping[str, AnyArray], meta_params: MetaParams, counts: bool) -> None:
         """Notes a meta-test.
 
         Args:
