@@ -160,14 +160,18 @@ sys.exit(3 if sys.argv[1] == "0" else 0)
     said = parent(AT_ONCE.format(folder=str(tmp_path), number=3), child).communicate(timeout=120)[0].splitlines()
     assert said[:2] == ["began 0", "began 1"] and said[-1] == "None"
     assert sorted(said[2:-1]) == ["began 2", "ended 0 3", "ended 1 0", "ended 2 0"]
-    assert [(tmp_path / str(number)).read_text() for number in range(3)] == ["child 0\n", "child 1\n", "child 2\n"]
+    assert [(tmp_path / str(number)).read_text(encoding="utf-8") for number in range(3)] == [
+        "child 0\n",
+        "child 1\n",
+        "child 2\n",
+    ]
 
 
 def test_a_signal_ends_all_children_at_work_and_none_is_started_after_it(tmp_path):
     heeding = CHILD.format(before="signal.signal(signal.SIGINT, lambda *_: exit(7))")
     process = parent(AT_ONCE.format(folder=str(tmp_path), number=3), heeding)
     end = time.monotonic() + 60
-    while not all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in ("0", "1")):
+    while not all((tmp_path / name).exists() and (tmp_path / name).read_text(encoding="utf-8") for name in ("0", "1")):
         assert time.monotonic() < end
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
@@ -178,10 +182,10 @@ def test_a_signal_ends_all_children_at_work_and_none_is_started_after_it(tmp_pat
 def test_several_children_end_when_their_parent_is_killed(tmp_path):
     process = parent(AT_ONCE.format(folder=str(tmp_path), number=2), CHILD.format(before=""))
     end = time.monotonic() + 60
-    while not all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in ("0", "1")):
+    while not all((tmp_path / name).exists() and (tmp_path / name).read_text(encoding="utf-8") for name in ("0", "1")):
         assert time.monotonic() < end
         time.sleep(0.05)
     process.kill()
     for name in ("0", "1"):
-        assert seconds_until_gone(int((tmp_path / name).read_text().split()[1])) < SECONDS_TO_END
+        assert seconds_until_gone(int((tmp_path / name).read_text(encoding="utf-8").split()[1])) < SECONDS_TO_END
     process.communicate()
