@@ -13,6 +13,7 @@ PODMETA_TEST_MUTATIONS=2000 damages the files of a run that many times in tests/
 PODMETA_TEST_MESSAGES=FILE appends the message of every error about the user's input to a file, for somebody to read.
 """
 
+import contextlib
 import gc
 import os
 import subprocess
@@ -27,6 +28,10 @@ from hypothesis import HealthCheck, Phase, settings
 from jaxtyping import install_import_hook
 
 from tests import portable
+
+# Its import closes every handler of logging, and with absl's the stream that pytest captures: so before absl has one.
+with contextlib.suppress(ImportError):
+    import submitit  # noqa: F401
 
 REPOSITORY = Path(__file__).parents[1]
 
