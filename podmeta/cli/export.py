@@ -50,7 +50,7 @@ def export(call: Call) -> None:
         values["limits"],
         call.warn,
         call.flags.trust,
-        values["checkpoint"] or NEWEST,
+        checkpoint=values["checkpoint"] or NEWEST,
     )
     for note in notes:
         call.warn(note)

@@ -1,18 +1,19 @@
 """Shares of this machine for jobs that run beside one another. It is free of JAX, for launchers import it."""
 
 import contextlib
+import itertools
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
+
+from podmeta.distributed.one_machine import cores_of_processes, share_of_cores
 
 _FRACTION_OF_GPU = 0.75  # what JAX takes of a GPU's memory by default
 _GPU_FILE = re.compile(r"nvidia(\d+)")
-
-
-T = TypeVar("T")
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class MachineShare(NamedTuple):
@@ -35,46 +36,36 @@ class MachineShare(NamedTuple):
 
 def shares_of_machine(num_jobs: int) -> list[MachineShare]:
     """The shares of this machine, one for each of several jobs that run at once."""
-    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
-    num_cores = len(cores) or os.cpu_count() or 1
-    return make_shares(num_jobs, cores, num_cores, visible_gpus())
+    cores = cores_of_processes(num_jobs) if sys.platform == "linux" else [frozenset[int]()] * num_jobs
+    gpus = variables_of_gpus(num_jobs, visible_gpus())
+    return [
+        MachineShare(own_cores, share_of_cores(num_jobs) | own_gpus)
+        for own_cores, own_gpus in zip(cores, gpus, strict=True)
+    ]
 
 
-def make_shares(num_jobs: int, cores: Sequence[int], num_cores: int, gpus: Sequence[str]) -> list[MachineShare]:
-    """Divides cores and GPUs over jobs, as evenly as whole ones allow.
+def variables_of_gpus(num_jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
+    """By job, the variables that keep it to its part of the GPUs, divided as evenly as whole ones allow.
 
     If there are more jobs than GPUs, several share one and its memory.
 
     Args:
       num_jobs: how many jobs run at once.
-      cores: the cores; none where jobs cannot be kept to some.
-      num_cores: how many there are.
       gpus: the GPUs, as CUDA names them.
     """
-    shares = []
-    for number in range(num_jobs):
-        # XLA starts as many threads as this says.
-        variables = {"NPROC": str(max(1, num_cores // num_jobs))}
-        if gpus and num_jobs > 1:
-            variables["CUDA_VISIBLE_DEVICES"] = ",".join(_part(gpus, number, num_jobs))
-            num_on_gpu = -(-num_jobs // len(gpus))
-            if num_on_gpu > 1:
-                variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{_FRACTION_OF_GPU / num_on_gpu:.3f}"
-        shares.append(MachineShare(frozenset(_part(cores, number, num_jobs)), variables))
-    return shares
+    if not gpus or num_jobs == 1:
+        return [{} for _ in range(num_jobs)]
+    if num_jobs <= len(gpus):
+        firsts = [number * len(gpus) // num_jobs for number in range(num_jobs + 1)]
+        return [{_VISIBLE: ",".join(gpus[first:end])} for first, end in itertools.pairwise(firsts)]
+    memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{_FRACTION_OF_GPU / -(-num_jobs // len(gpus)):.3f}"}
+    return [{_VISIBLE: gpus[number % len(gpus)]} | memory for number in range(num_jobs)]
 
 
 def visible_gpus() -> list[str]:
     """The NVIDIA GPUs that this process may use, as CUDA names them."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    named = os.environ.get(_VISIBLE)
     if named is not None:
         return [name for name in named.split(",") if name]
     files = [_GPU_FILE.fullmatch(path.name) for path in Path("/dev").glob("nvidia*")]
     return sorted((match[1] for match in files if match), key=int)
-
-
-def _part(things: Sequence[T], number: int, num_parts: int) -> Sequence[T]:
-    """One of several parts of a sequence; one thing of it where there are more parts than things."""
-    if len(things) < num_parts:
-        return things[number % len(things) :][:1] if things else things
-    return things[number * len(things) // num_parts : (number + 1) * len(things) // num_parts]

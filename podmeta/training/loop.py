@@ -106,7 +106,7 @@ def _train(
         )
         profiler = Profiler(profiled_updates(job.profile) if is_first() else None, run_path, tell)
         compile_seconds = 0.0
-        stopped_by, stops_early = _stop_signal(stop_request), _stops_early(records)
+        stopped_by, stops_early = _stop_signal(stop_request), _stops_early(job, records)
         if progress.update < job.num_updates and not stops_early:
             records.begin()
         for stage, program in zip(stages, programs, strict=True):
@@ -131,7 +131,7 @@ def _train(
             compile_seconds += session.compile_seconds
             if message is not None:
                 tell(message)
-            if reason := records.reason_to_stop():
+            if progress.update < job.num_updates and (reason := records.reason_to_stop()):
                 tell(reason)
         records.save(state, progress)
         finished = progress.update >= job.num_updates or stops_early
@@ -177,8 +177,10 @@ def _stop_signal(stop_request: StopRequest) -> str | None:
     return signal.Signals(number).name if number else None
 
 
-def _stops_early(records: Records) -> bool:
+def _stops_early(job: JobConfig, records: Records) -> bool:
     """Whether the job stops early. The first process says so."""
+    if job.evaluation.stop_after == 0:
+        return False
     (stops,) = largest(bool(records.reason_to_stop()))
     return bool(stops)
 
@@ -222,7 +224,7 @@ class _StageUnderWay:
             if advance.num_updates > 0:
                 progress = self._note(advance, progress)
                 self.profiler.after_call(progress.update)
-            stopped_by, stops_early = _stop_signal(stop_request), _stops_early(self.records)
+            stopped_by, stops_early = _stop_signal(stop_request), _stops_early(self.job, self.records)
         return progress, stopped_by, stops_early
 
     def _note(self, advance: Advance, last: Progress) -> Progress:

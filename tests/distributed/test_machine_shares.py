@@ -1,34 +1,43 @@
 """Shares of a machine for jobs that run at once."""
 
+import sys
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmeta.distributed.machine_shares import make_shares, visible_gpus
-
-COUNTS = st.integers(1, 12)
-
-
-@given(COUNTS, COUNTS)
-def test_cores_are_divided_evenly_and_none_is_idle_or_shared_without_need(num_jobs, num_cores):
-    shares = make_shares(num_jobs, range(num_cores), num_cores, [])
-    sizes = [len(share.cores) for share in shares]
-    used = [core for share in shares for core in share.cores]
-    assert len(shares) == num_jobs and max(sizes) - min(sizes) <= 1 and min(sizes) >= 1
-    if num_jobs <= num_cores:
-        assert sorted(used) == list(range(num_cores))
-    else:
-        assert set(used) == set(range(num_cores))
-    assert all(1 <= int(share.variables["NPROC"]) <= max(1, num_cores // num_jobs) for share in shares)
+from podmeta.distributed.machine_shares import shares_of_machine, variables_of_gpus, visible_gpus
+from podmeta.distributed.one_machine import cores_of_processes
 
 
-def test_gpus_are_divided_and_shared_with_their_memory_where_there_are_too_few():
-    own = make_shares(2, [], 8, ["0", "2", "5"])
-    assert [share.variables["CUDA_VISIBLE_DEVICES"] for share in own] == ["0", "2,5"]
-    assert all("XLA_PYTHON_CLIENT_MEM_FRACTION" not in share.variables for share in own)
-    shared = make_shares(3, [], 8, ["0", "1"])
-    assert [share.variables["CUDA_VISIBLE_DEVICES"] for share in shared] == ["0", "1", "0"]
-    assert {share.variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] for share in shared} == {"0.375"}
-    assert all("CUDA_VISIBLE_DEVICES" not in share.variables for share in make_shares(3, [0], 1, []))
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are kept to cores on Linux only")
+def test_cores_and_gpus_are_divided_together(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    first, second = shares_of_machine(2)
+    assert [first.cores, second.cores] == cores_of_processes(2)
+    assert (first.variables["CUDA_VISIBLE_DEVICES"], second.variables["CUDA_VISIBLE_DEVICES"]) == ("3", "5")
+    assert int(first.variables["NPROC"]) >= 1
+
+
+@given(st.integers(1, 12), st.integers(1, 12))
+def test_no_gpu_is_idle_or_shared_without_need(num_jobs, num_gpus):
+    names = [str(number) for number in range(num_gpus)]
+    variables = variables_of_gpus(num_jobs, names)
+    if num_jobs == 1:
+        assert variables == [{}]
+        return
+    of_jobs = [job["CUDA_VISIBLE_DEVICES"].split(",") for job in variables]
+    sizes = [len(gpus) for gpus in of_jobs]
+    assert max(sizes) - min(sizes) <= 1 and min(sizes) >= 1
+    used = [gpu for gpus in of_jobs for gpu in gpus]
+    assert set(used) == set(names)
+    assert len(used) == max(num_jobs, num_gpus)
+    fraction = {float(job.get("XLA_PYTHON_CLIENT_MEM_FRACTION", 0.75)) for job in variables}.pop()
+    assert max(used.count(name) for name in names) * fraction <= 0.75 + 1e-2
+
+
+def test_without_a_gpu_nothing_is_said_of_any():
+    assert variables_of_gpus(3, []) == [{}, {}, {}]
 
 
 def test_the_gpus_that_the_user_names_are_divided(monkeypatch):
