@@ -1,4 +1,4 @@
-# make train | test | test-all | test-jax-0.11 | test-portable | faults | paper | results | lint | docs | clean
+# make train | test | test-all | test-jax-0.11 | test-portable | faults | paper | results | general | lint | docs | clean
 # options: PYTHON=python3.12 VENV=.venv-3.12 ARGS="num_updates=10" CONSTRAINTS=constraints-jax-0.11.txt
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: train test test-all test-jax-0.11 test-portable faults paper results lint docs clean
+.PHONY: train test test-all test-jax-0.11 test-portable faults paper results general lint docs clean
 
 train: $(VENV)/.installed
 	$(BIN)/podmeta train experiment=bandit $(ARGS)
@@ -52,6 +52,10 @@ paper: $(VENV)/.installed
 # The figures of docs/results.md, with several seeds of every experiment, in hours. ARGS="bandit cartpole" does some.
 results: $(VENV)/.installed
 	$(BIN)/python launch/results.py $(ARGS)
+
+# The figures of symla-general: three seeds, an hour each on a core, and their tests on held-out environments.
+general: $(VENV)/.installed-dev
+	$(BIN)/python launch/general.py $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
