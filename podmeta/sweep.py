@@ -1,5 +1,6 @@
 """A sweep on this machine: each of its runs has its own process and run directory. One or several run at once."""
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,12 +16,16 @@ from podmeta.config.schema import FactoryConfig, JobConfig
 from podmeta.config.stages import environments_of, stages_of
 from podmeta.config.sweeps import expand_sweep
 from podmeta.distributed.children import ChildCommand, run_child, run_children
+from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
 from podmeta.evaluation.rows import metric_title
 from podmeta.storage.json_files import Warn
 from podmeta.storage.meta_params_id import current_evaluation, newest_meta_params
 from podmeta.storage.run_directory import check_config, make_run_path
 from podmeta.storage.run_files import read_metrics
+
+STUDY = "study.jsonl"
+"""The file of a study in the folder of a sweep with --trials; see `podmeta.trials`."""
 
 _MAX_LINE = 300  # characters
 
@@ -59,8 +64,10 @@ def plan_sweep(overrides: list[str]) -> list[SweepRun]:
       InputError: a combination is invalid, or the folder of a run holds a run with another config.
     """
     combinations = expand_sweep(overrides)
-    jobs = [_job_of(combination) for combination in combinations]
+    jobs = [job_to_record(combination) for combination in combinations]
     base = Path(jobs[0].run_dir) if jobs[0].run_dir else make_run_path(jobs[0].experiment_name)
+    if os.path.lexists(base / STUDY):
+        raise InputError(f"run_dir {base} holds a sweep with --trials: give --trials too, or choose another run_dir")
     shared = set.intersection(*map(set, combinations))
     runs = [
         SweepRun(
@@ -76,8 +83,8 @@ def plan_sweep(overrides: list[str]) -> list[SweepRun]:
     return runs
 
 
-def _job_of(overrides: list[str]) -> JobConfig:
-    """The job as its run will record it."""
+def job_to_record(overrides: list[str]) -> JobConfig:
+    """The job of these overrides as its run will record it."""
     job = compose_job(overrides)
     environments = [environment for stage in stages_of(job) for environment in environments_of(stage.environment)]
     if not any(isinstance(environment, FactoryConfig) for environment in environments):
@@ -112,7 +119,7 @@ def run_sweep(
         if run.is_done():
             continue
         tell(f"run {number + 1} of {len(runs)}: {' '.join(run.swept)}")
-        code, stopped = run_child(_command(run, flags))
+        code, stopped = run_child(train_command(run.overrides, run.run_path, flags))
         if stopped is not None:
             if code == 130:
                 raise KeyboardInterrupt
@@ -134,24 +141,26 @@ def _run_at_once(
 
     def ended(index: int, code: int) -> None:
         codes.append(code)
-        how = "is done" if code == 0 else f"ended with exit code {code}: {_last_line(left[index].log_path)}"
+        how = "is done" if code == 0 else f"ended with exit code {code}: {last_line(left[index].log_path)}"
         tell(f"run {runs.index(left[index]) + 1} {how}")
 
     if left:
         left[0].log_path.parent.mkdir(parents=True, exist_ok=True)
-    commands = [ChildCommand(_command(run, flags), run.log_path) for run in left]
+    commands = [ChildCommand(train_command(run.overrides, run.run_path, flags), run.log_path) for run in left]
     stopped = run_children(commands, num_at_once, began, ended)
     if stopped is not None and 130 in codes:
         raise KeyboardInterrupt
     return stopped
 
 
-def _command(run: SweepRun, flags: Sequence[str]) -> list[str]:
-    words = [sys.executable, "-m", "podmeta", "train", *run.overrides, path_override("run_dir", run.run_path)]
+def train_command(overrides: Sequence[str], run_path: Path, flags: Sequence[str]) -> list[str]:
+    """The command line of one run of a sweep."""
+    words = [sys.executable, "-m", "podmeta", "train", *overrides, path_override("run_dir", run_path)]
     return [*words, *flags]
 
 
-def _last_line(path: Path) -> str:
+def last_line(path: Path) -> str:
+    """The last line of a log that is not empty."""
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")[:_MAX_LINE]
 

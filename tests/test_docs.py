@@ -13,7 +13,7 @@ import pytest
 import podmeta
 from podmeta.config.compose import compose_job
 from podmeta.config.schema import SymmetricConfig
-from podmeta.config.sweeps import expand_sweep
+from podmeta.config.sweeps import expand_sweep, search_space
 
 REPOSITORY = Path(__file__).parents[1]
 GENERATED = {"config_keys.md"}  # by `make docs`
@@ -84,8 +84,12 @@ def test_train_commands_compose():
     ]
     assert len(commands) >= 8
     for command in commands:
-        overrides = [override for override in shlex.split(command) if override != "--multirun"]
-        for job in expand_sweep(overrides) if "--multirun" in command else [overrides]:
+        overrides = [word for word in shlex.split(command) if "=" in word]
+        if "--trials" in command:
+            jobs = search_space(overrides).extremes()
+        else:
+            jobs = expand_sweep(overrides) if "--multirun" in command else [overrides]
+        for job in jobs:
             compose_job(job)
 
 

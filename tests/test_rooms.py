@@ -9,7 +9,7 @@ PACKAGE = Path(podmeta.__file__).parent
 ROOMS = (
     ("__main__", "cli"),
     ("runs",),
-    ("benchmarks", "checks", "evaluation", "planning", "sweep"),
+    ("benchmarks", "checks", "evaluation", "planning", "sweep", "trials"),
     ("agent",),
     ("training",),
     ("architectures",),
@@ -26,7 +26,10 @@ ROOMS = (
 """From the top down: a room may import from rooms below it, and from its own. Rooms of one line stand side by side."""
 
 LEVELS = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
-SIDE_BY_SIDE = {("__main__", "cli"), ("benchmarks", "planning"), ("checks", "benchmarks"), ("sweep", "evaluation")}
+SIDE_BY_SIDE = {("__main__", "cli"), ("benchmarks", "planning"), ("checks", "benchmarks"), ("sweep", "evaluation")} | {
+    ("trials", "evaluation"),
+    ("trials", "sweep"),
+}
 """Imports between rooms of one line that are allowed."""
 
 

@@ -1,5 +1,6 @@
 """`podmeta train`: meta-trains a job, or a sweep of jobs, then meta-tests it."""
 
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -12,7 +13,8 @@ from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError, PodmetaError
 
 _USAGE = """\
-podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] [--multirun [--jobs N]] [--cfg job]
+podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] [--multirun [--trials N] [--jobs N]]
+       podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] --cfg job
        podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] --dry-run
        podmeta train run_dir=DIR [--trust]"""
 
@@ -37,6 +39,13 @@ def add_parser(commands: Commands) -> None:
         "--multirun",
         action="store_true",
         help="sweep values with commas: outer.learning_rate=0.01,0.03 seed=0,1,2 are six runs",
+    )
+    parser.add_argument(
+        "--trials",
+        type=int,
+        metavar="N",
+        help="leave the values of a sweep to Optuna's sampler, which tries N of them: "
+        "outer.learning_rate=tag(log,interval(0.001,0.1)) evaluation.every_updates=50",
     )
     parser.add_argument(
         "--jobs",
@@ -68,10 +77,14 @@ def train(call: Call) -> None:
         raise InputError(f"{flag} is for one job: leave out --multirun, and give every key one value")
     if call.flags.jobs < 1 or (call.flags.jobs > 1 and not call.flags.multirun):
         raise InputError(f"--jobs {call.flags.jobs}: give at least 1, and more only with --multirun")
+    if call.flags.trials is not None and (call.flags.trials < 1 or not call.flags.multirun):
+        raise InputError(f"--trials {call.flags.trials}: give at least 1, and only with --multirun")
     if call.flags.cfg:
         _print_job(call)
     elif call.flags.dry_run:
         _dry_run(call)
+    elif call.flags.trials is not None:
+        _search(call)
     elif call.flags.multirun:
         _sweep(call)
     else:
@@ -211,13 +224,11 @@ def _dry_run(call: Call) -> None:
 
 
 def _sweep(call: Call) -> None:
-    from podmeta.config.paths import to_paste
     from podmeta.sweep import plan_sweep, run_sweep, sweep_table
 
     runs = plan_sweep(call.words)
     base = runs[0].run_path.parent
-    names_folder = any(word.startswith("run_dir=") for word in call.words)
-    again = call.again if names_folder else f"{call.again} {to_paste('run_dir', base)}"
+    again = _again(call, base)
     call.interruption.advice = f"what its runs have saved is in {base}; to resume: {again}"
     try:
         stopped = run_sweep(runs, call.tell, config_dir_flags(call.flags), call.flags.jobs)
@@ -232,6 +243,34 @@ def _sweep(call: Call) -> None:
         call.tell(f"stopped by {stopped}: to resume: {again}")
     elif any(not run.is_done() for run in runs):
         raise PodmetaError(f"not every run reached its end; to try those again: {again}")
+
+
+def _search(call: Call) -> None:
+    from podmeta.trials import Trials, trials_table
+
+    with contextlib.closing(Trials(call.words, call.flags.trials, call.tell)) as trials:
+        again = _again(call, trials.base)
+        call.interruption.advice = f"what its runs have saved is in {trials.base}; to resume: {again}"
+        try:
+            stopped = trials.run(config_dir_flags(call.flags), call.flags.jobs)
+        except KeyboardInterrupt:
+            call.tell(f"interrupted: {call.interruption.advice}")
+            raise
+        PlainConsole().print(trials_table(trials))
+        if stopped is not None:
+            call.tell(f"stopped by {stopped}: to resume: {again}")
+        elif not trials.is_done():
+            raise PodmetaError(f"not every trial came to an end; to go on with those: {again}")
+        elif all(row.state != "complete" for row in trials.rows()):
+            raise PodmetaError(f"no trial reached its end; the files {trials.base}/*.log say why")
+
+
+def _again(call: Call, base: Path) -> str:
+    """The command that resumes a sweep in a folder."""
+    from podmeta.config.paths import to_paste
+
+    names_folder = any(word.startswith("run_dir=") for word in call.words)
+    return call.again if names_folder else f"{call.again} {to_paste('run_dir', base)}"
 
 
 def _choices() -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -91,26 +91,29 @@ class ChildCommand(NamedTuple):
 
 
 def run_children(
-    commands: Sequence[ChildCommand],
+    commands: Iterable[ChildCommand],
     num_at_once: int,
     began: Callable[[int], None],
     ended: Callable[[int, int], None],
+    ends_now: Callable[[int], bool] = lambda index: False,
 ) -> str | None:
     """Runs podmeta commands to their ends, several at once, each on its share of the cores and GPUs.
 
     They get signals as in `run_child`. After the first one, none is started any more.
 
     Args:
-      commands: the commands, in the order in which they start.
+      commands: the commands, in the order in which they start. Each is asked for once there is room for it.
       num_at_once: how many run at once.
       began: called with the index of a command when it starts.
       ended: called with the index of a command and its exit code when it ends.
+      ends_now: called with the index of a command again and again while it runs. It says whether to send it a SIGTERM
+        now, which does not count as passed on.
 
     Returns:
       The name of the first signal that has been passed on, or None.
     """
     received: list[str] = []
-    waiting = list(reversed(range(len(commands))))
+    waiting = enumerate(commands)
     at_work: dict[int, tuple[int, subprocess.Popen[Any]]] = {}  # by share of the machine: the command and its process
     starting = threading.Lock()
 
@@ -121,13 +124,18 @@ def run_children(
                 process.send_signal(number)
 
     shares = shares_of_machine(num_at_once)
+    free, has_more = set(range(num_at_once)), True
     with Lifeline() as lifeline, SignalWatch(STOP_SIGNALS, pass_on):
-        while at_work or (waiting and not received):
-            for share in range(num_at_once):
+        while at_work or (has_more and not received):
+            while free and has_more and not received:
+                following = next(waiting, None)
+                has_more = following is not None
                 with starting:
-                    if share not in at_work and waiting and not received:
-                        index = waiting.pop()
-                        at_work[share] = index, _start_on(shares[share], lifeline, commands[index])
+                    if following is not None and not received:
+                        index, command = following
+                        share = min(free)
+                        free.remove(share)
+                        at_work[share] = index, _start_on(shares[share], lifeline, command)
                         began(index)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
             for share, (index, process) in list(at_work.items()):
@@ -135,7 +143,10 @@ def run_children(
                 if code is not None:
                     with starting:
                         del at_work[share]
+                    free.add(share)
                     ended(index, code)
+                elif ends_now(index):
+                    process.send_signal(signal.SIGTERM)
     return received[0] if received else None
 
 

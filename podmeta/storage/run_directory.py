@@ -204,9 +204,26 @@ def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = 
             f"run_dir {path} belongs to another experiment: experiment_name is {old_name!r} there and "
             f"{new_name!r} now. Choose another run_dir."
         )
+    refuse_changes(f"run_dir {path} holds a run", "that run", differing_keys(old, new), changeable_keys)
+
+
+def refuse_changes(
+    there: str, resumed: str, differing: Sequence[tuple[str, Json, Json]], changeable_keys: Sequence[str]
+) -> None:
+    """Checks that two configs differ in changeable keys only.
+
+    Args:
+      there: the beginning of the message, such as "run_dir runs/first holds a run".
+      resumed: what equal values would resume, such as "that run".
+      differing: what `differing_keys` says.
+      changeable_keys: keys (dotted, with shell wildcards) that may differ.
+
+    Raises:
+      InputError: they differ in others, which the message names.
+    """
     changes = [
         f"  {key}: {_brief(before)} there, {_brief(after)} now"
-        for key, before, after in differing_keys(old, new)
+        for key, before, after in differing
         if not any(fnmatch.fnmatchcase(key, pattern) for pattern in changeable_keys)
     ]
     if changes:
@@ -214,10 +231,10 @@ def check_config(path: Path, config_text: str, changeable_keys: Sequence[str] = 
         raise InputError(
             "\n".join(
                 [
-                    f"run_dir {path} holds a run with another config:",
+                    f"{there} with another config:",
                     *changes[:_MAX_CHANGES_TOLD],
                     *([f"  and {left_out} more"] if left_out > 0 else []),
-                    "Restore these values to resume that run, or choose another run_dir.",
+                    f"Restore these values to resume {resumed}, or choose another run_dir.",
                 ]
             )
         )

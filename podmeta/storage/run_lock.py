@@ -39,7 +39,7 @@ def holder_of(directory: Path) -> str | None:
 
 
 class RunLock:
-    """An exclusive lock on the file `lock` of a directory, which is created where it does not exist.
+    """An exclusive lock on a file of a directory, which is created where it does not exist.
 
     On Linux and macOS it is a `flock`.
 
@@ -47,14 +47,18 @@ class RunLock:
       holder: this process, as the file names it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = _LOCK) -> None:
         """Takes the lock.
+
+        Args:
+          directory: what it keeps from other processes.
+          name: of the file; the default is that of a run directory.
 
         Raises:
           InputError: another process holds it, or it cannot be had.
         """
         self._directory = directory
-        path = directory / _LOCK
+        path = directory / name
         try:
             directory.mkdir(parents=True, exist_ok=True)
             descriptor = open_regular_file(path)

@@ -189,3 +189,28 @@ def test_several_children_end_when_their_parent_is_killed(tmp_path):
     for name in ("0", "1"):
         assert seconds_until_gone(int((tmp_path / name).read_text(encoding="utf-8").split()[1])) < SECONDS_TO_END
     process.communicate()
+
+
+def test_one_of_several_children_can_be_ended_and_the_next_takes_its_place(tmp_path):
+    body = f"""
+    folder, ends = Path({str(tmp_path)!r}), [True]
+    def commands():
+        for number in range(3):
+            print("asked", number, flush=True)
+            yield ChildCommand([*child, str(number)], folder / str(number))
+    def ended(index, code):
+        print("ended", index, code, flush=True)
+    def ends_now(index):
+        return index == 0 and (folder / "0").read_text() != "" and bool(ends) and ends.pop()
+    print(run_children(commands(), 1, lambda index: None, ended, ends_now), flush=True)
+    """
+    child = """
+import signal, sys, time
+from podmeta.distributed.children import end_with_parent
+end_with_parent()
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+print("child", flush=True)
+time.sleep(1000 if sys.argv[1] == "0" else 0)
+"""
+    said = parent(body, child).communicate(timeout=120)[0].splitlines()
+    assert said == ["asked 0", "ended 0 5", "asked 1", "ended 1 0", "asked 2", "ended 2 0", "None"]

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 
 import pytest
 
@@ -109,3 +110,23 @@ def test_wrong_sweeps_are_told_before_anything_starts(overrides, parts, capsys, 
     told = capsys.readouterr().err
     assert [part for part in parts if part not in told] == [], told
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.long
+def test_a_killed_search_goes_on_with_the_trials_that_it_had_begun(podmeta, tmp_path):
+    pytest.importorskip("optuna")
+    tested = ("evaluation.enabled=false", "evaluation.every_updates=4", "evaluation.periodic_tasks=4")
+    arguments = ("train", *TINY, "num_updates=20", *tested, "outer.learning_rate=interval(0.01,0.1)")
+    arguments += (f"run_dir={tmp_path}", "--multirun", "--trials", "3", "--jobs", "2")
+    process = podmeta.start(*arguments)
+    read_until(process, "trial 1 of 3")
+    end = time.monotonic() + 120
+    while not (tmp_path / "0" / "heartbeat.json").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    said = podmeta.succeeds(*arguments, COLUMNS="200")
+    assert len(re.findall(r"trial \d is done: ", said)) == 3 and said.count("│ complete │") == 3
+    for number in ("0", "1", "2"):
+        assert digest(tmp_path / number)
+        assert [row["update"] for row in read_rows(tmp_path / number / "metrics.jsonl")] == [4, 8, 12, 16, 20]
