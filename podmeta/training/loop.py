@@ -238,7 +238,7 @@ class _StageUnderWay:
         self.records.note(rows, progress, float(np.mean(advance.metrics["fitness_mean"][-1])), rate)
         (due,) = largest(self.records.due(progress))
         if due:
-            self.records.save(self.session.state(), progress)
+            self.records.save(self.session.state(), progress, in_background=self.job.checkpoint.asynchronous)
         return progress
 
     def _test(self, last_update: int, update: int) -> Mapping[str, Any]:

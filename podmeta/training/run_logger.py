@@ -11,22 +11,22 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from podmeta.architectures.base import TrainingState
 from podmeta.config.compose import job_to_yaml
-from podmeta.config.paths import to_paste
 from podmeta.config.schema import CheckpointConfig, JobConfig
 from podmeta.distributed.devices import describe_devices
 from podmeta.errors import InputError, PodmetaError
 from podmeta.keys import GENERATOR, describe_generator
 from podmeta.learners.base import MetaParams
 from podmeta.storage.checkpoint_files import CheckpointMetadata
-from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
+from podmeta.storage.checkpoints import Checkpoints
 from podmeta.storage.files import reason, write_atomically
 from podmeta.storage.json_files import encode
 from podmeta.storage.provenance import describe_provenance
 from podmeta.storage.run_directory import RunDirectory
-from podmeta.storage.run_files import SUMMARY, Summary, read_provenance, read_summary
+from podmeta.storage.run_files import Summary, read_provenance, read_summary
 from podmeta.storage.wall_clock import FAILED, FINISHED, INTERRUPTED
 from podmeta.training.best import BestMetaParams, restore_best
 from podmeta.training.build import state_shapes
+from podmeta.training.checkpoint_writer import CheckpointWriter, Snapshot
 from podmeta.training.heartbeat import HeartbeatWriter
 from podmeta.training.metrics import MetricsWriter
 from podmeta.training.progress import ProgressDisplay, show_progress
@@ -71,8 +71,8 @@ class Records(Protocol):
     def due(self, progress: Progress) -> bool:
         """Whether it is time for a checkpoint."""
 
-    def save(self, state: TrainingState, progress: Progress) -> None:
-        """Saves a checkpoint, unless this update is saved already."""
+    def save(self, state: TrainingState, progress: Progress, in_background: bool = False) -> None:
+        """Saves a checkpoint, unless this update is saved already. In the background, it may come to the disk later."""
 
     def finish(self, summary: Summary) -> None:
         """Writes the summary of a job that has come to its end."""
@@ -104,7 +104,7 @@ class NoRecords:
         """The first process says when."""
         return False
 
-    def save(self, state: TrainingState, progress: Progress) -> None:
+    def save(self, state: TrainingState, progress: Progress, in_background: bool = False) -> None:
         """Nothing is saved."""
 
     def finish(self, summary: Summary) -> None:
@@ -136,16 +136,12 @@ class RunRecords:
         progress: Progress,
         tell: Callable[[str], None],
     ) -> None:
-        self._tell = tell
         self._metrics_writer, self._display, self._wall_clock, self._heartbeat = outlets
         self._best = best
-        self._config = config
         self._run_directory = run_directory
-        self._checkpoints = checkpoints
-        self._has_saved = bool(checkpoints.steps())
-        self._last_update = progress.update
-        self._last_time = time.monotonic()
-        self._save_seconds: float | None = None  # of the last save, until a row of metrics tells it
+        self._checkpoint_writer = CheckpointWriter(config, run_directory, checkpoints, progress.update, tell)
+        self._update = progress.update
+        self._seconds_of_save: dict[str, float] = {}  # of the last save, until a row of metrics tells them
 
     def begin(self) -> None:
         """Ends the start-up in the account of time."""
@@ -157,10 +153,12 @@ class RunRecords:
 
     def note(self, rows: Sequence[Row], progress: Progress, fitness: float, rate: float) -> None:
         """Writes rows of metrics, and moves the progress bar. The first row after a save says how long it took."""
+        written = self._checkpoint_writer.take_seconds()
+        if written is not None:
+            self._seconds_of_save["save_seconds"] = written
         for row in rows:
-            saved = {} if self._save_seconds is None else {"save_seconds": self._save_seconds}
-            self._metrics_writer.write({**row, **saved})
-            self._save_seconds = None
+            self._metrics_writer.write({**row, **self._seconds_of_save})
+            self._seconds_of_save = {}
         self._display.update(progress.update, fitness, rate)
         self._wall_clock.note(progress.update)
         self._heartbeat.beat(progress.update, rate)
@@ -174,83 +172,26 @@ class RunRecords:
         return self._best.reason_to_stop()
 
     def due(self, progress: Progress) -> bool:
-        """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one.
+        """Whether it is time for a checkpoint; see `CheckpointWriter.due`."""
+        return self._checkpoint_writer.due(progress.update)
 
-        It is also time when the run directory is no longer where it was, which `save` deals with.
-        """
-        if not self._is_in_place():
-            return True
-        every_updates, every_seconds = self._config.every_updates, self._config.every_seconds
-        updates_due = every_updates > 0 and progress.update - self._last_update >= every_updates
-        return updates_due or (every_seconds > 0 and time.monotonic() - self._last_time >= every_seconds)
-
-    def save(self, state: TrainingState, progress: Progress) -> None:
-        """Saves a checkpoint, unless this update is saved already.
-
-        If the run directory was deleted, it is made again, with a line to the user.
-
-        Raises:
-          PodmetaError: it was renamed. The checkpoint is saved where it is now.
-        """
+    def save(self, state: TrainingState, progress: Progress, in_background: bool = False) -> None:
+        """Saves a checkpoint, unless this update is saved already; see `CheckpointWriter.save`."""
         start = time.perf_counter()
-        is_saved = self._is_in_place() and self._is_saved(progress)
+        snapshot = Snapshot(progress.update, progress.seconds, self._best.added_to(state), self._best.record)
         try:
-            self._save(state, progress)
-        finally:
-            if not is_saved:
-                self._save_seconds = time.perf_counter() - start
-                self._wall_clock.spend("save", self._save_seconds)
+            saves = self._checkpoint_writer.save(snapshot, in_background)
+        except BaseException:
+            self._note_save(time.perf_counter() - start, in_background)
+            raise
+        if saves:
+            self._note_save(time.perf_counter() - start, in_background)
+        self._update = progress.update
         self._wall_clock.write(progress.update)
 
-    def _save(self, state: TrainingState, progress: Progress) -> None:
-        if self._is_in_place() and not self._is_saved(progress):
-            if self._has_saved and not self._checkpoints.steps():
-                self._tell(
-                    f"warning: the checkpoints in {self._checkpoints.directory} were deleted while the job trained: "
-                    f"that of update {progress.update} is the only one"
-                )
-            try:
-                self._save_in(self._checkpoints, state, progress)
-            except PodmetaError:  # also because the directory is being renamed
-                if self._is_in_place():
-                    raise
-        if not self._is_in_place():
-            self._save_elsewhere(state, progress)
-        self._has_saved = True
-        self._last_update, self._last_time = progress.update, time.monotonic()
-
-    def _is_in_place(self) -> bool:
-        return self._run_directory.current_path() == self._run_directory.path
-
-    def _is_saved(self, progress: Progress) -> bool:
-        return progress.update == self._last_update and progress.update in self._checkpoints.steps()
-
-    def _save_elsewhere(self, state: TrainingState, progress: Progress) -> None:
-        """Saves a checkpoint where the run directory is now, or in a new one."""
-        path, current = self._run_directory.path, self._run_directory.current_path()
-        if current is None:
-            try:
-                self._run_directory.make_again()
-            except InputError as error:
-                raise PodmetaError(
-                    f"{path} was deleted while the job trained, and no checkpoint of update {progress.update} can be "
-                    f"saved there: {error}"
-                ) from error
-            self._tell(f"warning: {path} was deleted while the job trained: it is made again, without earlier files")
-            self._save_in(self._checkpoints, state, progress)
-            return
-        self._save_in(Checkpoints(current / "checkpoints", self._config.keep, self._config.keep_every), state, progress)
-        raise PodmetaError(
-            f"{path} was renamed to {current} while the job trained. A checkpoint of update {progress.update} is "
-            f"saved there: to resume, repeat the command with {to_paste('run_dir', current)}"
-        )
-
-    def _save_in(self, checkpoints: Checkpoints, state: TrainingState, progress: Progress) -> None:
-        digests = sha256_by_instance(state.outer.meta_params)
-        metadata = CheckpointMetadata(progress.seconds, digests, describe_generator(), self._best.record)
-        checkpoints.save(progress.update, self._best.added_to(state), metadata)
-        # A summary that an earlier end has left is of another θ from here on.
-        (checkpoints.directory.parent / SUMMARY).unlink(missing_ok=True)
+    def _note_save(self, seconds: float, in_background: bool) -> None:
+        self._seconds_of_save["save_blocked_seconds" if in_background else "save_seconds"] = seconds
+        self._wall_clock.spend("save", seconds)
 
     def finish(self, summary: Summary) -> None:
         """Writes summary.json. To one of the same θ this start has added nothing, except why the job ended there."""
@@ -270,8 +211,12 @@ class RunRecords:
 
     def interrupt(self, signal_name: str) -> None:
         """Notes the end of this start, and why."""
-        self._wall_clock.write(self._last_update, INTERRUPTED)
-        self._heartbeat.end(INTERRUPTED, self._last_update, signal_name)
+        self._wall_clock.write(self._update, INTERRUPTED)
+        self._heartbeat.end(INTERRUPTED, self._update, signal_name)
+
+    def close(self) -> None:
+        """Waits for a checkpoint that is being written."""
+        self._checkpoint_writer.close()
 
     def fail(self, error: BaseException) -> None:
         """Notes that an error has ended this start."""
@@ -336,6 +281,8 @@ def open_records(
             except BaseException as error:
                 records.fail(error)
                 raise
+            finally:
+                records.close()
 
 
 def _start(

@@ -100,6 +100,7 @@ class Scenario(NamedTuple):
 
 SCENARIOS = {
     "training": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=120")),
+    "asynchronous": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=120", "checkpoint.asynchronous=true")),
     "meta-test": Scenario(_PODMETA, ("train", *_TESTED), after_training=True),
     "evaluate": Scenario(_PODMETA, ("evaluate", _SETTINGS), run_key="run", after_training=True),
     "sweep": Scenario(_PODMETA, ("train", *TINY, OFTEN, "num_updates=24", "seed=0,1", "--multirun")),
