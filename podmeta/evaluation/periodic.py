@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from podmeta.config.periodic_tests import periodic_suite
-from podmeta.config.schema import EnvironmentConfig, LearnerConfig
+from podmeta.config.schema import EnvironmentConfig
 from podmeta.config.schema.job import JobConfig
 from podmeta.environments.host.registry import lives_on_host
 from podmeta.environments.kinds import with_known_settings
-from podmeta.evaluation.baselines.contenders import check_fit, fits
+from podmeta.evaluation.baselines.contenders import check_fit, fits, trace_lifetime
 from podmeta.evaluation.on_host import make_host_rollout
 from podmeta.evaluation.rollouts import Rollout, make_rollout
 from podmeta.evaluation.run import learner_in, one_instance
-from podmeta.inner_loop import build_inner_loop
+from podmeta.inner_loop import InnerLoop, build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.training.best import MEAN_REWARD
@@ -59,10 +59,11 @@ class PeriodicTest:
 def make_periodic_test(job: JobConfig) -> PeriodicTest | None:
     """The meta-tests that `evaluation.every_updates` asks for; None if it asks for none.
 
-    Settings of a suite that θ does not fit are left out.
+    Settings of a suite that θ does not fit are left out. Every other setting is traced, so that none fails in the
+    middle of training.
 
     Raises:
-      InputError: there is no such suite, or θ does not fit it.
+      InputError: there is no such suite, θ does not fit it, or a setting cannot be tested.
     """
     config = job.evaluation
     if config.every_updates == 0:
@@ -74,10 +75,13 @@ def make_periodic_test(job: JobConfig) -> PeriodicTest | None:
     fitting = [environment for environment in environments if fits(meta_params, learner, environment)]
     if not fitting:
         check_fit(meta_params, learner, environments[0])
-    rollouts = tuple(_rollout(learner, environment) for environment in fitting)
+    inner_loops = [build_inner_loop(learner, environment) for environment in fitting]
+    if config.periodic_suite or not config.enabled:  # `check_settings` has traced the job's own
+        for inner_loop, environment in zip(inner_loops, fitting, strict=True):
+            trace_lifetime(meta_params, inner_loop, environment)
+    rollouts = tuple(map(_rollout, inner_loops, fitting))
     return PeriodicTest(rollouts, config.periodic_tasks, config.seed)
 
 
-def _rollout(learner: LearnerConfig, environment: EnvironmentConfig) -> Rollout:
-    inner_loop = build_inner_loop(learner, environment)
+def _rollout(inner_loop: InnerLoop, environment: EnvironmentConfig) -> Rollout:
     return make_host_rollout(environment, inner_loop) if lives_on_host(environment) else make_rollout(inner_loop)

@@ -60,6 +60,7 @@ def test_rows_go_to_a_folder_of_the_agent_and_record_its_meta_params(agent, suit
     assert {row.meta_params_sha256 for row in (*rows, *curves)} == {digest}
     assert {(row.evaluation_seed, row.suite) for row in rows} == {(5, "tiny")}
     assert {row.setting["num_arms"] for row in rows} == {2, 3}
+    assert {row.tasks for row in rows} == {"new tasks, in a setting that θ was not trained on"}
     assert {"learner", "random", "rewards_zeroed", "thompson"} <= {row.algorithm for row in rows}
     assert "num_arms=3" in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podmeta.evaluation.meta_test import tabulate
-from podmeta.evaluation.rollouts import Lifetimes
+from podmeta.evaluation.rollouts import Lifetimes, scored_by_failures
 
 
 @st.composite
@@ -86,3 +86,11 @@ def test_failures_come_first_where_they_are_all_that_costs(lived):
     found = means(lived._replace(rewards=-lived.terminations))
     assert next(iter(found)) == ("failures" if lived.terminations.any() else "return")
     assert found.get("failures", 0) == lived.terminations.sum() / len(lived.terminations)
+
+
+@given(lived=lifetimes())
+def test_scored_by_failures_every_figure_is_of_terminations_whatever_was_paid(lived):
+    found = means(scored_by_failures(lived._replace(regrets=np.ones_like(lived.rewards))))
+    assert next(iter(found)) == ("failures" if lived.terminations.any() else "return")
+    assert found["return"] == -lived.terminations.sum() / len(lived.terminations)
+    assert "regret" not in found

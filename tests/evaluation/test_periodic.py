@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from podmeta.config.compose import compose_job
+from podmeta.environments.jax.bandit import Bandit
 from podmeta.errors import InputError
 from podmeta.evaluation.meta_test import meta_test
 from podmeta.evaluation.periodic import make_periodic_test
@@ -59,4 +60,21 @@ def test_the_rewards_are_those_of_the_learner_in_a_meta_test(tmp_path):
 def test_a_suite_that_is_a_file_or_does_not_exist_is_refused(suite, message):
     job = compose_job([*WORDS, "evaluation.every_updates=1", f"evaluation.periodic_suite={suite}"])
     with pytest.raises(InputError, match=message):
+        make_periodic_test(job)
+
+
+@pytest.mark.parametrize("words", [["evaluation.enabled=false"], ["evaluation.periodic_suite=action_spaces"]])
+def test_every_setting_is_traced_before_training_starts(words, monkeypatch):
+    """A setting whose environment can be made but not stepped stops no job in the middle of training."""
+    step = Bandit.step
+
+    def step_few_arms(bandit, *arguments):
+        if bandit.action_spec().num_values > 2:
+            raise InputError("environment.num_arms: no more than 2 can be stepped")
+        return step(bandit, *arguments)
+
+    monkeypatch.setattr(Bandit, "step", step_few_arms)
+    settings = "evaluation.settings=[{num_arms: 3}]"
+    job = compose_job([*WORDS, "evaluation.every_updates=1", "environment.num_arms=2", settings, *words])
+    with pytest.raises(InputError, match="no more than 2"):
         make_periodic_test(job)

@@ -156,16 +156,30 @@ def check_setting(
     """
     check_fit(meta_params, learner_config, environment_config)
     check_references(references)
-    loops = inner_loops(meta_params, learner_config, environment_config, references)
+    for inner_loop, own_params in inner_loops(meta_params, learner_config, environment_config, references).values():
+        trace_lifetime(own_params, inner_loop, environment_config)
     if lives_on_host(environment_config):
-        for inner_loop, own_params in loops.values():
-            trace_on_host(environment_config, inner_loop, own_params)
         return
     key = make_key(0)
-    for inner_loop, own_params in loops.values():
-        jax.eval_shape(lambda theta, key, loop=inner_loop: measure(loop.rollout(theta, key)), own_params, key)
     for name in references:
         if name in from_scratch.ALGORITHMS:
             jax.eval_shape(from_scratch.make_lifetime(name, environment_config), key)
     if is_bernoulli_bandit(environment_config):
         jax.eval_shape(arm_probabilities(environment_config), key)
+
+
+def trace_lifetime(meta_params: MetaParams, inner_loop: InnerLoop, environment_config: EnvironmentConfig) -> None:
+    """Traces a lifetime of θ, or its shapes, as a meta-test measures it. Nothing is computed.
+
+    Args:
+      meta_params: θ, or its shapes.
+      inner_loop: the learner in the environment.
+      environment_config: the environment.
+
+    Raises:
+      InputError: the environment cannot be made, or does not step.
+    """
+    if lives_on_host(environment_config):
+        trace_on_host(environment_config, inner_loop, meta_params)
+    else:
+        jax.eval_shape(lambda theta, key: measure(inner_loop.rollout(theta, key)), meta_params, make_key(0))

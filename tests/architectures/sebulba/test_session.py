@@ -1,12 +1,16 @@
 """A stage that cannot start, and what a stage says of its time."""
 
+import math
 import threading
+from types import SimpleNamespace
 
 import jax
 import pytest
 
 from podmeta.architectures.sebulba import session
+from podmeta.architectures.sebulba.clock import ENVIRONMENT, INFERENCE, QUEUE
 from podmeta.architectures.sebulba.layout import make_layout
+from podmeta.architectures.sebulba.learner_thread import UpdateRequest
 from podmeta.architectures.sebulba.session import SebulbaSession
 from podmeta.config.compose import compose_job
 from podmeta.environments.host.registry import make_host_environment
@@ -79,3 +83,21 @@ def test_a_stage_of_few_updates_gives_no_advice():
     stage.advance(1, lambda: False)
     assert "the learner waited for data" in stage.advice()
     assert "the learner waited for data" in stage.close()
+
+
+def test_the_mean_return_is_of_the_last_episodes_that_ended_and_those_that_did_not_are_counted(monkeypatch):
+    stage = session_of(lambda: [])
+    idle = SimpleNamespace(spent=lambda: dict.fromkeys((INFERENCE, ENVIRONMENT, QUEUE), 0.0))
+    monkeypatch.setattr(stage, "_actors", [SimpleNamespace(clock=idle)])
+
+    def metrics(returns, num_cut_off):
+        request = UpdateRequest(1, [{}], [0], [0], [float(value) for value in returns], num_cut_off)
+        request.ended.set()
+        monkeypatch.setattr(stage._learner, "begin", lambda num_updates: request)
+        found = stage.advance(1, lambda: False).process_metrics
+        return [found[name] for name in ("episode_return_mean", "num_finished_episodes", "num_cut_off_episodes")]
+
+    nothing, *counts = metrics([], 3)
+    assert math.isnan(nothing) and counts == [0, 3]
+    assert metrics(range(60), 0) == [29.5, 60, 0]
+    assert metrics(range(100, 160), 2) == [(sum(range(20, 60)) + sum(range(100, 160))) / 100, 60, 2]
