@@ -34,7 +34,7 @@ from podmeta.config.schema import (
     schema_fields,
 )
 from podmeta.config.suites import REPORTING_SEED, load_suite
-from podmeta.config.sweeps import expand_sweep
+from podmeta.config.sweeps import expand_sweep, search_space
 from podmeta.environments import contract
 from podmeta.environments.bridge import arrays
 from podmeta.environments.host import patience, processes
@@ -150,13 +150,20 @@ def test_every_command_and_its_flags_exist(page):
             assert flags <= set(parser.commands()[words[0]].flags()), words
 
 
+def jobs_of(words, overrides):
+    """The overrides of each job that a command starts; of a search, of those with the smallest and largest values."""
+    if "--trials" in words:
+        return search_space(overrides).extremes()
+    return expand_sweep(overrides) if {"-m", "--multirun"} & set(words) else [overrides]
+
+
 def test_commands_that_describe_a_job_compose():
     num_composed = 0
     for words in (words for page in PAGES for words in commands_of(page)):
         overrides = [word for word in words[1:] if not word.startswith(("--", "topology=", "agent=")) and "=" in word]
         if words[0] not in ("train", "plan", "play") or any("my_" in word for word in words) or overrides == []:
             continue
-        for job in expand_sweep(overrides) if "--multirun" in words else [overrides]:
+        for job in jobs_of(words, overrides):
             compose_job(job)
             num_composed += 1
     assert num_composed >= 20
