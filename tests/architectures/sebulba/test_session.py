@@ -86,7 +86,7 @@ def test_a_stage_of_few_updates_gives_no_advice():
 
 
 def test_the_mean_return_is_of_the_last_episodes_that_ended_and_those_that_did_not_are_counted(monkeypatch):
-    stage = session_of(lambda: [])
+    stage = session_of(list)
     idle = SimpleNamespace(spent=lambda: dict.fromkeys((INFERENCE, ENVIRONMENT, QUEUE), 0.0))
     monkeypatch.setattr(stage, "_actors", [SimpleNamespace(clock=idle)])
 
