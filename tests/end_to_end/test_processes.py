@@ -3,6 +3,7 @@
 PODMETA_FAULT_TURNS=30 has a job killed or stopped 30 times, at random moments.
 """
 
+import json
 import os
 import random
 import shutil
@@ -235,3 +236,15 @@ def test_gke_variables_are_enough(podmeta, variables, finished_run, tmp_path):
     said = [process.communicate(timeout=TIMEOUT_S)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert digest(tmp_path / "run") == digest(finished_run)
+
+
+@pytest.mark.long
+def test_early_stopping_stops_all_processes_at_the_same_update(podmeta, tmp_path):
+    # θ stays what it is, so no meta-test improves on the first.
+    tested = ("outer.learning_rate=1e-30", "evaluation.every_updates=4", "evaluation.periodic_tasks=4")
+    said = Together(podmeta, 2, 1, *JOB, *tested, "evaluation.stop_after=2", f"run_dir={tmp_path}/run").succeed()
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["num_updates"] == 12 == max(checkpoint_steps(tmp_path / "run"))
+    assert "2 meta-tests in a row did not improve" in summary["stopped_early"]
+    assert "stopped early" in said[0] and not any("stopped by" in each for each in said)
+    assert [row["update"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")] == [4, 8, 12]
