@@ -1,6 +1,7 @@
 """Standard streams that survive their readers: output that cannot be written is lost, and the job continues.
 
-Characters that a stream cannot encode, as in a POSIX locale, are shown as question marks.
+Characters that a stream cannot encode, as in a POSIX locale, are shown as question marks. `printable` makes somebody
+else's text safe to show.
 
 Any code may print: podmeta, rich, logging, warnings and users' environments. So the streams themselves are replaced.
 """
@@ -44,6 +45,18 @@ class SurvivingOutput(io.FileIO):
             if error.errno not in _NOBODY_READS:
                 self.error = self.error or error
             return len(data)
+
+
+def printable(text: str) -> str:
+    """A text in which nothing moves the cursor, changes colours or reverses the direction of writing.
+
+    Line feeds and tabs stay; other characters that cannot be printed are replaced by the replacement character.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
 
 
 def _text_stream(output: SurvivingOutput, before: TextIO | None) -> TextIO:

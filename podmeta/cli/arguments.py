@@ -23,9 +23,19 @@ class CommandParser(argparse.ArgumentParser):
       usage: the whole form of the command.
       description: the beginning of the help.
       more: makes the end of the help. It is called only where help is asked for.
+      keys: what the command takes as KEY=VALUE besides keys of the config.
+      takes_config: whether it takes keys of the config.
     """
 
-    def __init__(self, prog: str, usage: str, description: str, more: Callable[[], str] = str) -> None:
+    def __init__(
+        self,
+        prog: str,
+        usage: str,
+        description: str,
+        more: Callable[[], str] = str,
+        keys: Sequence[str] = (),
+        takes_config: bool = False,
+    ) -> None:
         super().__init__(
             prog=prog,
             usage=usage,
@@ -34,6 +44,8 @@ class CommandParser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self._more = more
+        self.keys = tuple(keys)
+        self.takes_config = takes_config
 
     def format_help(self) -> str:
         """The help, its end included."""
@@ -67,6 +79,7 @@ class Call(NamedTuple):
     Attributes:
       flags: its flags, by name.
       words: its other words in their order, such as KEY=VALUE.
+      keys: the keys of its parser.
       again: the whole command, to paste into a shell.
       interruption: says what is safe at Ctrl-C. A command updates it.
       console: where warnings go, and whatever else is no result.
@@ -75,10 +88,15 @@ class Call(NamedTuple):
 
     flags: argparse.Namespace
     words: list[str]
+    keys: tuple[str, ...]
     again: str
     interruption: Interruption
     console: Console
     began: float
+
+    def split_words(self) -> tuple[dict[str, list[str]], list[str]]:
+        """The values of the command's own keys, and all other words: see `split_words`."""
+        return split_words(self.words, self.keys)
 
     def tell(self, line: str) -> None:
         """Shows a line."""

@@ -4,7 +4,7 @@ import json
 import time
 
 from podmeta.checks import CHECKS
-from podmeta.cli.arguments import Call, Commands, at_most_one, listing, local_path, split_words
+from podmeta.cli.arguments import Call, Commands, at_most_one, listing, local_path
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError, PodmetaError
 
@@ -30,6 +30,7 @@ def add_parser(commands: Commands) -> None:
         help="check in a few minutes that this machine computes correctly, and how fast",
         description=_DESCRIPTION,
         more=lambda: listing("NAME", CHECKS),
+        keys=("minutes", "only", "to", "devices.cpu"),
     ).set_defaults(run=check)
 
 
@@ -41,7 +42,7 @@ def check(call: Call) -> None:
       PodmetaError: a check failed.
     """
     start = time.perf_counter()
-    given, others = split_words(call.words, ("minutes", "only", "to", "devices.cpu"))
+    given, others = call.split_words()
     if others:
         raise InputError(f"podmeta check does not take {others[0]!r}: `podmeta check --help` shows what it takes")
     minutes = _number("minutes", given["minutes"], _DEFAULT_MINUTES)

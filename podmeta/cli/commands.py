@@ -70,7 +70,8 @@ def _run(arguments: list[str], interruption: Interruption, console: PlainConsole
             print(word)
         return
     try:
-        flags, words = make_parser().parse_known_args(arguments)
+        parser = make_parser()
+        flags, words = parser.parse_known_args(arguments)
     except SystemExit:  # argparse has printed the help or the version
         return
     stray = next((word for word in words if word.startswith("-")), None)
@@ -80,4 +81,5 @@ def _run(arguments: list[str], interruption: Interruption, console: PlainConsole
             "KEY=VALUE without dashes"
         )
     with config_dirs_in_use(flags):
-        flags.run(Call(flags, words, shlex.join(["podmeta", *arguments]), interruption, console, began))
+        keys, again = parser.commands()[flags.command].keys, shlex.join(["podmeta", *arguments])
+        flags.run(Call(flags, words, keys, again, interruption, console, began))

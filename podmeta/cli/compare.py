@@ -2,7 +2,7 @@
 
 import json
 
-from podmeta.cli.arguments import Call, Commands, local_path, split_words
+from podmeta.cli.arguments import Call, Commands, local_path
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
@@ -19,6 +19,7 @@ def add_parser(commands: Commands) -> None:
         usage="podmeta compare DIR DIR ... [suite=NAME] [--json]",
         help="compare groups of runs, such as runs/symmetric_* runs/recurrent_*",
         description=_DESCRIPTION,
+        keys=("run", "suite"),
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object per setting instead of a table")
     parser.set_defaults(run=compare)
@@ -30,7 +31,7 @@ def compare(call: Call) -> None:
     Raises:
       InputError: a directory holds no run, or a file of a run is damaged.
     """
-    given, others = split_words(call.words, ("run", "suite"))
+    given, others = call.split_words()
     run_paths = [*given["run"], *others]
     if not run_paths:
         raise InputError("name the run directories: podmeta compare runs/symmetric_* runs/recurrent_*")

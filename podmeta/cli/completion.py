@@ -11,24 +11,6 @@ from typing import NoReturn
 from podmeta.cli.arguments import CommandParser, config_dirs_in_use
 from podmeta.errors import InputError
 
-_RUNS = ("run",)
-_OWN_KEYS = {
-    "train": (),
-    "status": _RUNS,
-    "watch": ("every",),
-    "evaluate": ("run", "agent", "suite", "checkpoint", "to", "beside"),
-    "compare": ("run", "suite"),
-    "report": ("run", "to"),
-    "export": ("run", "to", "instance", "checkpoint", "description", "limits"),
-    "play": ("agent", "to"),
-    "check": ("minutes", "only", "to", "devices.cpu"),
-    "plan": ("topology", "stage"),
-}
-"""By command, the keys that it has besides those of the config."""
-
-_WITH_CONFIG = ("train", "evaluate", "play", "plan")
-"""Commands that take keys of the config."""
-
 _BASH = """\
 _podmeta() {
     local line="${COMP_LINE:0:COMP_POINT}" words current kept
@@ -98,18 +80,17 @@ def candidates(parser: CommandParser, words: Sequence[str]) -> list[str]:
         key = current.partition("=")[0]
         found = [f"{key}={value}" for value in _values(parser, before, key)]
     else:
-        found = _next_parts(_keys(before[0]), current)
+        found = _next_parts(_keys(commands[before[0]]), current)
     return sorted({word for word in found if word.startswith(current)})
 
 
-def _keys(command: str) -> list[str]:
+def _keys(command: CommandParser) -> list[str]:
     """Every key that a command takes."""
-    own = list(_OWN_KEYS.get(command, ()))
-    if command not in _WITH_CONFIG:
-        return own
+    if not command.takes_config:
+        return list(command.keys)
     from podmeta.config.schema import schema_fields, section_of
 
-    return [*own, "experiment", "learner", "environment", "outer", "architecture"] + [
+    return [*command.keys, "experiment", "learner", "environment", "outer", "architecture"] + [
         key for key, field in schema_fields() if section_of(field) is None
     ]
 

@@ -1,13 +1,12 @@
 """The terminal. Names are shown as plain text, because those of a run may be somebody else's."""
 
 import os
-import re
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+from podmeta.streams import printable
 
 _WIDTH_OF_A_PIPE = 200
 
@@ -26,9 +25,4 @@ class PlainConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """A text as Rich shows it. Its colours and cursor are Rich's own."""
-        return super().render_str(without_control_characters(text), **options)
-
-
-def without_control_characters(text: str) -> str:
-    """A text in which nothing moves the cursor or changes colours."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+        return super().render_str(printable(text), **options)

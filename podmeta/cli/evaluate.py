@@ -11,7 +11,6 @@ from podmeta.cli.arguments import (
     listing,
     local_path,
     split_directories,
-    split_words,
 )
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
@@ -30,9 +29,6 @@ go to evaluations/NAME or to=DIR. There, the same command resumes an interrupted
 checkpoint=best tests the θ with the best meta-test during training, and its rows go to DIR/best.
 beside= tests the learner of another run, such as MetaRNN, on the same tasks, if its sizes fit."""
 
-_WORDS = ("run", "agent", "suite", "checkpoint", "to", "beside")
-"""What the command takes besides keys of the config."""
-
 _KEYS_WITH_AGENT = ("evaluation.num_tasks", "evaluation.seed", "devices.cpu", "compilation_cache_dir")
 
 
@@ -44,6 +40,8 @@ def add_parser(commands: Commands) -> None:
         help="meta-test a finished or interrupted run, or a learned algorithm, also on a suite",
         description=_DESCRIPTION,
         more=_suites,
+        keys=("run", "agent", "suite", "checkpoint", "to", "beside"),
+        takes_config=True,
     )
     add_config_dir(parser)
     add_trust(parser, "run code that the config of somebody else's run names, such as environment.factory, or a card")
@@ -56,7 +54,7 @@ def evaluate(call: Call) -> None:
     Raises:
       InputError: a word is wrong, or what is named cannot be tested so.
     """
-    given, others = split_words(call.words, _WORDS)
+    given, others = call.split_words()
     directories, overrides = split_directories(others)
     given["run"] += directories
     if len(given["run"]) + len(given["agent"]) != 1:

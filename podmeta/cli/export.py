@@ -1,10 +1,9 @@
 """`podmeta export`: a learned algorithm of a run."""
 
-from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_directories, split_words
+from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_directories
 from podmeta.errors import InputError
 
 _USAGE = "podmeta export DIR to=FILE.npz [checkpoint=best] [instance=N] [description=TEXT] [limits=TEXT] [--trust]"
-_KEYS = ("run", "to", "instance", "checkpoint", "description", "limits")
 
 
 def add_parser(commands: Commands) -> None:
@@ -15,6 +14,7 @@ def add_parser(commands: Commands) -> None:
         help="export the learned algorithm of a finished run: θ and a card",
         description="Writes θ of a run to FILE.npz, and its card beside it. instance=N is one of several instances.\n"
         "checkpoint=best takes the θ with the best meta-test during training, also of an unfinished run.",
+        keys=("run", "to", "instance", "checkpoint", "description", "limits"),
     )
     add_trust(parser, "run code that the config of somebody else's run names as its learner")
     parser.set_defaults(run=export)
@@ -26,12 +26,12 @@ def export(call: Call) -> None:
     Raises:
       InputError: a word is wrong, the directory holds no run, or a file cannot be written.
     """
-    given, others = split_words(call.words, _KEYS)
+    given, others = call.split_words()
     directories, stray = split_directories(others)
     if stray:
         raise InputError(f"{stray[0]!r} is not understood: {_USAGE}")
     given["run"] += directories
-    values = {key: at_most_one(key, given[key]) or "" for key in _KEYS}
+    values = {key: at_most_one(key, given[key]) or "" for key in call.keys}
     for key, what in (("run", "the run directory"), ("to", "to=")):
         if not values[key]:
             raise InputError(f"{what} is missing: {_USAGE}")

@@ -2,7 +2,7 @@
 
 import json
 
-from podmeta.cli.arguments import Call, Commands, add_config_dir, at_most_one, split_words
+from podmeta.cli.arguments import Call, Commands, add_config_dir, at_most_one
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
@@ -20,6 +20,8 @@ def add_parser(commands: Commands) -> None:
         usage="podmeta plan experiment=NAME topology=PRODUCT:SIZE [KEY=VALUE ...] [stage=N] [--json]",
         help="what a job needs and reaches on absent devices, such as topology=v5e:16x16",
         description=_DESCRIPTION,
+        keys=("topology", "stage"),
+        takes_config=True,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     add_config_dir(parser)
@@ -32,7 +34,7 @@ def plan(call: Call) -> None:
     Raises:
       InputError: a word is wrong, or what compiles for the topology is not installed.
     """
-    given, overrides = split_words(call.words, ("topology", "stage"))
+    given, overrides = call.split_words()
     named, stage = at_most_one("topology", given["topology"]), at_most_one("stage", given["stage"])
     if named is None:
         raise InputError("name one topology: podmeta plan experiment=bandit topology=v5e:16x16")

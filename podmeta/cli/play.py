@@ -1,6 +1,6 @@
 """`podmeta play`: one lifetime of a learned algorithm."""
 
-from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, local_path, split_words
+from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, local_path
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
@@ -19,6 +19,8 @@ def add_parser(commands: Commands) -> None:
         usage="podmeta play agent=NAME environment=NAME[/ID] [KEY=VALUE ...] [seed=N] [to=FILE.png] [--trust]",
         help="run a learned algorithm for one lifetime, and plot its rewards",
         description=_DESCRIPTION,
+        keys=("agent", "to"),
+        takes_config=True,
     )
     add_config_dir(parser)
     add_trust(parser, "run code that the card of somebody else's agent names as its learner")
@@ -32,7 +34,7 @@ def play(call: Call) -> None:
       InputError: a word is wrong, or the algorithm does not fit the environment.
       PodmetaError: the environment does not answer.
     """
-    given, overrides = split_words(call.words, ("agent", "to"))
+    given, overrides = call.split_words()
     agent, to = at_most_one("agent", given["agent"]), at_most_one("to", given["to"])
     target = local_path("to", to) if to else None
     if target is not None and target.suffix != ".png":

@@ -1,6 +1,6 @@
 """`podmeta report`: one page about runs."""
 
-from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_words
+from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path
 from podmeta.errors import InputError
 
 _DEFAULT_TARGET = "report.html"
@@ -13,6 +13,7 @@ def add_parser(commands: Commands) -> None:
         usage="podmeta report DIR DIR ... [to=FILE.html] [--trust]",
         help="write one page about runs, which opens from disk",
         description=f"Writes one page (default: {_DEFAULT_TARGET}) that needs no network.",
+        keys=("run", "to"),
     )
     add_trust(parser, "draw lifetimes even if the config of somebody else's run names a file for it")
     parser.set_defaults(run=report)
@@ -24,7 +25,7 @@ def report(call: Call) -> None:
     Raises:
       InputError: a directory holds no run, a file of a run is damaged, or the page cannot be written.
     """
-    given, others = split_words(call.words, ("run", "to"))
+    given, others = call.split_words()
     run_paths = [*given["run"], *others]
     if not run_paths:
         raise InputError("name the run directories: podmeta report runs/a runs/b")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from podmeta.cli.arguments import Call, Commands, local_path, split_words
+from podmeta.cli.arguments import Call, Commands, local_path
 from podmeta.cli.console import PlainConsole
 from podmeta.errors import InputError
 
@@ -30,6 +30,7 @@ def add_parser(commands: Commands) -> None:
         usage="podmeta status DIR ... [--json]",
         help="print how runs are doing, and why they stopped",
         description=_DESCRIPTION,
+        keys=("run",),
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object per run instead of a table")
     parser.set_defaults(run=status)
@@ -43,7 +44,7 @@ def status(call: Call) -> None:
     """
     from podmeta.storage.run_status import find_runs, read_status
 
-    statuses = [read_status(path) for path in find_runs(given_paths(call, "status"))]
+    statuses = [read_status(path) for path in find_runs(given_paths(call))]
     if call.flags.json:
         for each in statuses:
             print(json.dumps(_finite_or_null(each._asdict() | {"path": str(each.path)})))
@@ -51,16 +52,18 @@ def status(call: Call) -> None:
         PlainConsole().print(status_table(statuses))
 
 
-def given_paths(call: Call, command: str) -> list[Path]:
-    """The folders that the words name.
+def given_paths(call: Call) -> list[Path]:
+    """The folders that the words name besides the keys.
 
     Raises:
       InputError: there is none.
     """
-    given, others = split_words(call.words, ("run",))
+    given, others = call.split_words()
     paths = [*given["run"], *others]
     if not paths:
-        raise InputError(f"name run directories: podmeta {command} runs/first, or podmeta {command} runs")
+        raise InputError(
+            f"name run directories: podmeta {call.flags.command} runs/first, or podmeta {call.flags.command} runs"
+        )
     return [local_path("run", path) for path in paths]
 
 

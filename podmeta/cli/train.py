@@ -33,6 +33,7 @@ def add_parser(commands: Commands) -> None:
         help="meta-train, then meta-test",
         description=_DESCRIPTION,
         more=_choices,
+        takes_config=True,
     )
     parser.add_argument(
         "-m",
@@ -149,15 +150,17 @@ def _train(call: Call) -> None:
     from podmeta.evaluation.logged_results import log_results
     from podmeta.evaluation.periodic import make_periodic_test
     from podmeta.evaluation.run import check_files, check_settings, evaluate_run
+    from podmeta.training.build import meta_params_shapes
     from podmeta.training.header import header_lines
     from podmeta.training.loop import train as train_job
 
     job = with_known_kinds(job, call.words)
+    meta_params = meta_params_shapes(job)
     if is_first():
-        for line in (*header_lines(job), *swap_notes(call.words)):
+        for line in (*header_lines(job, meta_params), *swap_notes(call.words)):
             call.tell(line)
     if job.evaluation.enabled:
-        check_settings(job)
+        check_settings(job, meta_params)
         if job.run_dir:
             check_files(Path(job.run_dir), call.warn)
     result = train_job(job, call.tell, call.began, make_periodic_test(job))
@@ -215,10 +218,11 @@ def _dry_run(call: Call) -> None:
     from podmeta.evaluation.run import check_settings
     from podmeta.planning.dry_run import dry_run
     from podmeta.planning.report import dry_run_as_table
+    from podmeta.training.build import meta_params_shapes
 
     job = with_known_kinds(job, call.words)
     if job.evaluation.enabled:
-        check_settings(job)
+        check_settings(job, meta_params_shapes(job))
     PlainConsole().print(dry_run_as_table(dry_run(job, call.tell)))
     call.tell("nothing was trained, and no run directory was made")
 

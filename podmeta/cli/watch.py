@@ -6,10 +6,11 @@ from pathlib import Path
 
 from rich.live import Live
 
-from podmeta.cli.arguments import Call, Commands, at_most_one, split_words
-from podmeta.cli.console import PlainConsole, without_control_characters
+from podmeta.cli.arguments import Call, Commands, at_most_one
+from podmeta.cli.console import PlainConsole
 from podmeta.cli.status import given_paths, status_cells, status_table
 from podmeta.errors import InputError
+from podmeta.streams import printable
 
 _DESCRIPTION = """\
 Shows what `podmeta status` prints, again and again, until no run is running or waiting. Ctrl-C ends it, and no run.
@@ -24,6 +25,7 @@ def add_parser(commands: Commands) -> None:
         usage="podmeta watch DIR ... [every=SECONDS]",
         help="show how runs are doing until they end",
         description=_DESCRIPTION,
+        keys=("run", "every"),
     ).set_defaults(run=watch)
 
 
@@ -33,9 +35,9 @@ def watch(call: Call) -> None:
     Raises:
       InputError: a word is no folder, or `every` no time.
     """
-    given, others = split_words(call.words, ("every",))
+    given, _ = call.split_words()
     every_s = _seconds(at_most_one("every", given["every"]) or "5")
-    paths = given_paths(call._replace(words=others), "watch")
+    paths = given_paths(call)
     call.interruption.advice = "the runs are left as they are"
     console = PlainConsole()
     if console.is_terminal:
@@ -68,7 +70,7 @@ def _print_changes(paths: list[Path], every_s: float) -> None:
                 shown[each.path] = news
                 run, state, updates, rate, _, _, why = status_cells(each)
                 rate = f", {rate} env steps/s" if rate else ""
-                print(without_control_characters(f"{run}: {state}, update {updates}{rate}: {why}"), flush=True)
+                print(printable(f"{run}: {state}, update {updates}{rate}: {why}"), flush=True)
         if all(each.is_over for each in statuses):
             return
         time.sleep(every_s)

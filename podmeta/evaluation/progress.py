@@ -8,6 +8,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from podmeta.streams import printable
+
 
 def show_settings(titles: list[str], enabled: bool = True, stream: TextIO | None = None) -> Iterator[int]:
     """Yields the number of each setting, from 0, and shows meanwhile that it is being measured.
@@ -18,7 +20,7 @@ def show_settings(titles: list[str], enabled: bool = True, stream: TextIO | None
       stream: where to; None: stderr.
     """
     stream = sys.stderr if stream is None else stream
-    titles = [_printable(title) for title in titles]
+    titles = [" ".join(printable(title).split()) for title in titles]  # a setting may be of somebody else's run
     if enabled and stream.isatty() and os.environ.get("TERM") not in (None, "dumb", "unknown"):
         yield from _with_bar(titles, stream)
         return
@@ -42,8 +44,3 @@ def _with_bar(titles: list[str], stream: TextIO) -> Iterator[int]:
             bar.update(task, completed=number, description=title, refresh=True)
             yield number
         bar.update(task, completed=len(titles))
-
-
-def _printable(title: str) -> str:
-    """A text without control characters: a setting may be of somebody else's run."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in title)

@@ -1,5 +1,8 @@
 """What the shell offers at the Tab key."""
 
+import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -8,7 +11,7 @@ import pytest
 
 from podmeta.cli import main
 from podmeta.cli.commands import make_parser
-from podmeta.cli.completion import _OWN_KEYS, SCRIPTS, candidates
+from podmeta.cli.completion import SCRIPTS, candidates
 
 
 def complete(*words):
@@ -60,11 +63,13 @@ def test_presets_of_the_users_own_folders_are_completed(tmp_path):
     assert complete("train", "--config-dir", str(tmp_path / "nowhere"), "experiment=my") == []
 
 
-@pytest.mark.parametrize("command", _OWN_KEYS)
+@pytest.mark.parametrize("command", make_parser().commands())
 def test_the_help_of_a_command_has_its_keys(command, capsys):
     assert main([command, "--help"]) == 0
     shown = capsys.readouterr().out
-    assert [key for key in _OWN_KEYS[command] if key not in shown] == []
+    # Where directories may stand without run=, the help names them so.
+    keys = {"run": "DIR"}
+    assert [key for key in make_parser().commands()[command].keys if keys.get(key, f"{key}=") not in shown] == []
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)
@@ -110,6 +115,67 @@ def test_bash_asks_with_the_words_up_to_the_cursor_and_keeps_what_stands(line, s
     assert done.stdout == f"{expected}\n", done.stderr
     words = ["--complete", *line.split(" ")[1:]]
     assert asked.read_text(encoding="utf-8") == "".join(f"[{word}]" for word in words)
+
+
+ZSH = r"""
+autoload -Uz compinit
+compinit -u -D
+podmeta() { shift; print -r -- "${(j:|:)@}" >> asked; [[ -n "$SAID" ]] && print -r -- "$SAID"; }
+note() { print -r -- "$LBUFFER" >> noted; exit; }
+zle -N note
+bindkey '^X' note
+source script
+print READY
+"""
+
+
+def after_a_tab_in_zsh(folder, line, said):
+    """The line that stands in an interactive zsh after Tab, and the words that it asked `podmeta --complete` for."""
+    (folder / "script").write_text(SCRIPTS["zsh"], encoding="utf-8")
+    (folder / "set_up").write_text(ZSH, encoding="utf-8")
+    (folder / "a_file.npz").touch()
+    reader, writer = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "dumb", "SAID": said}
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"],
+        env=environment,
+        cwd=folder,
+        stdin=writer,
+        stdout=writer,
+        stderr=writer,
+        start_new_session=True,
+    )
+    os.close(writer)
+    shown, keys = "", [("READY\r", f"{line}\t\x18")]
+    os.write(reader, b"source ./set_up\n")
+    try:
+        while select.select([reader], [], [], 60)[0]:
+            shown += os.read(reader, 1 << 16).decode()
+            if keys and keys[0][0] in shown:
+                os.write(reader, keys.pop()[1].encode())
+    except OSError:  # the shell has ended
+        pass
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(reader)
+    assert (folder / "noted").exists(), shown
+    noted, asked = ((folder / name).read_text(encoding="utf-8") for name in ("noted", "asked"))
+    return noted.removesuffix("\n"), asked.removesuffix("\n").split("|")
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+@pytest.mark.parametrize(
+    ("line", "said", "expected"),
+    [
+        ("podmeta tr", "train", "podmeta train "),
+        ("podmeta train outer.pop", "outer.population_size=", "podmeta train outer.population_size="),
+        ("podmeta train seed=1 experiment=ban", "experiment=bandit", "podmeta train seed=1 experiment=bandit "),
+        ("podmeta evaluate agent=a_f", "", "podmeta evaluate agent=a_file.npz "),
+    ],
+)
+def test_zsh_asks_with_the_words_up_to_the_cursor_and_falls_back_to_files(line, said, expected, tmp_path):
+    assert after_a_tab_in_zsh(tmp_path, line, said) == (expected, line.split(" ")[1:])
 
 
 def test_flags_are_completed_without_jax_or_hydra():
