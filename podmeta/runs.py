@@ -35,6 +35,7 @@ from podmeta.evaluation.run import evaluate_run, rows_folder
 from podmeta.storage.meta_params_id import newest_meta_params, summary_of
 from podmeta.storage.run_files import CurveRow, EvaluationRow, MetricsRow, Summary, read_curves, read_metrics
 from podmeta.storage.trust import RunJob, read_run
+from podmeta.training.build import meta_params_shapes
 from podmeta.training.export import learned_algorithm_of
 from podmeta.training.header import header_lines
 from podmeta.training.loop import train as train_job
@@ -90,7 +91,7 @@ def train(*job: str | JobConfig) -> "Run":
     with _settings_of(_composed(job)) as composed:
         overrides = [word for word in job if isinstance(word, str)]
         composed = with_known_kinds(composed, overrides)
-        for line in (*header_lines(composed), *swap_notes(overrides)):
+        for line in (*header_lines(composed, meta_params_shapes(composed)), *swap_notes(overrides)):
             _show(line)
         result = train_job(composed, _show, periodic_test=make_periodic_test(composed))
     if result.stopped_by is not None:

@@ -15,12 +15,12 @@ from podmeta.environments.kinds import with_known_settings
 from podmeta.evaluation.baselines.contenders import check_fit, fits, trace_lifetime
 from podmeta.evaluation.on_host import make_host_rollout
 from podmeta.evaluation.rollouts import Rollout, make_rollout
-from podmeta.evaluation.run import learner_in, one_instance
+from podmeta.evaluation.run import learner_in
 from podmeta.inner_loop import InnerLoop, build_inner_loop
 from podmeta.keys import make_key
 from podmeta.learners.base import MetaParams
 from podmeta.training.best import MEAN_REWARD
-from podmeta.training.build import state_shapes
+from podmeta.training.build import meta_params_shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ def make_periodic_test(job: JobConfig) -> PeriodicTest | None:
         return None
     suite = with_known_settings(periodic_suite(job))
     learner = learner_in(suite, job.learner)
-    meta_params = one_instance(state_shapes(job).outer.meta_params)
+    meta_params = meta_params_shapes(job)
     environments = [setting.environment for setting in suite.settings]
     fitting = [environment for environment in environments if fits(meta_params, learner, environment)]
     if not fitting:

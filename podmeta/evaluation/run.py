@@ -52,7 +52,6 @@ from podmeta.storage.run_files import (
     to_json_lines,
 )
 from podmeta.storage.trust import read_run
-from podmeta.training.build import state_shapes
 from podmeta.training.meta_params import restore_meta_params
 
 Row = EvaluationRow | CurveRow
@@ -270,13 +269,16 @@ def check_files(run_path: Path, warn: Warn = warnings.warn) -> None:
     read_curves(run_path, warn)
 
 
-def check_settings(job: JobConfig) -> None:
+def check_settings(job: JobConfig, meta_params: MetaParams) -> None:
     """Checks before training that the meta-test after it will run, by tracing its programs. Nothing is computed.
+
+    Args:
+      job: the job.
+      meta_params: the shapes of one θ of it.
 
     Raises:
       InputError: a setting cannot be tested; the message names it.
     """
-    meta_params = one_instance(state_shapes(job).outer.meta_params)
     suite = with_known_settings(experiment_suite(job))
     for environment_config, overrides in suite.settings:
         try:

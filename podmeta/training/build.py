@@ -19,6 +19,7 @@ from podmeta.environments.host.registry import lives_on_host
 from podmeta.errors import InputError
 from podmeta.inner_loop import build_inner_loop, environment_specs
 from podmeta.keys import make_key
+from podmeta.learners.base import MetaParams
 from podmeta.outer.base import Entry, InstanceSettings
 from podmeta.outer.registry import make_outer_loop
 
@@ -44,12 +45,9 @@ def build_programs(job: JobConfig, num_devices: int) -> tuple[Program, ...]:
       InputError: an environment cannot be made or does not suit the architecture, one θ does not fit all of them, or
         the devices are too few.
     """
-    stages = stages_of(job)
-    by_stage = [_placed_entries(job, stage) for stage in stages]
-    _check_one_size([placed for entries in by_stage for placed in entries])
     return tuple(
         _program(job, stage, tuple(placed.entry for placed in entries), num_devices)
-        for stage, entries in zip(stages, by_stage, strict=True)
+        for stage, entries in zip(stages_of(job), _entries_by_stage(job), strict=True)
     )
 
 
@@ -87,14 +85,14 @@ def _instance_seed(seed: int, instance: int) -> int:
     return int.from_bytes(hashlib.sha256(f"instance {instance} of seed {seed}".encode()).digest()[:4], "little")
 
 
-def num_meta_params(job: JobConfig) -> int:
-    """The size of one θ of the job. The learner is traced, and nothing is computed.
+def meta_params_shapes(job: JobConfig) -> MetaParams:
+    """Shapes and types of one θ of the job. The learner is traced, and nothing is computed.
 
     Raises:
-      InputError: as in `build_programs`, of the first stage's environments.
+      InputError: an environment cannot be made or does not suit the architecture, or one θ does not fit all of them.
     """
-    inner_loop = _placed_entries(job, stages_of(job)[0])[0].entry.inner_loop
-    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(inner_loop.init, make_key(0))))
+    first = _entries_by_stage(job)[0][0]
+    return jax.eval_shape(first.entry.inner_loop.init, make_key(0))
 
 
 def state_shapes(job: JobConfig, update: int = 0) -> TrainingState:
@@ -119,6 +117,13 @@ def _program(job: JobConfig, stage: Stage, entries: tuple[Entry, ...], num_devic
     """The outer loop of a stage on the job's architecture."""
     outer_loop = make_outer_loop(stage.outer, entries, stage.num_updates, stage.first_update)
     return architecture_of(job.architecture).build(job.architecture, stage.outer, outer_loop, num_devices)
+
+
+def _entries_by_stage(job: JobConfig) -> list[list[PlacedEntry]]:
+    """The entries of all stages, which one θ fits."""
+    by_stage = [_placed_entries(job, stage) for stage in stages_of(job)]
+    _check_one_size([placed for entries in by_stage for placed in entries])
+    return by_stage
 
 
 def _placed_entries(job: JobConfig, stage: Stage) -> list[PlacedEntry]:

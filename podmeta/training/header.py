@@ -6,26 +6,26 @@ from podmeta.config.schema import JobConfig
 from podmeta.config.stages import environments_of, stages_of
 from podmeta.config.titles import environments_title
 from podmeta.distributed.devices import num_devices_of_all_processes
-from podmeta.training.build import num_meta_params
+from podmeta.learners.base import MetaParams
 
 
-def header_lines(job: JobConfig) -> list[str]:
+def header_lines(job: JobConfig, meta_params: MetaParams) -> list[str]:
     """Three lines about a job. The line about its run directory follows them.
 
-    JAX must be set up. The learner is traced, and nothing is computed.
-
-    Raises:
-      InputError: an environment cannot be made, or the learner does not suit it.
+    Args:
+      job: the job. JAX must be set up.
+      meta_params: one θ of it, or its shapes.
     """
     stages = stages_of(job)
     environments = environments_of(stages[0].environment)
     lengths = sorted({environment.lifetime_length for environment in environments})
     of_stages = f" in {len(stages)} stages" if len(stages) > 1 else ""
+    num_meta_params = sum(leaf.size for leaf in jax.tree.leaves(meta_params))
     return [
         f"experiment: {job.experiment_name}, {job.num_updates:,} updates{of_stages}, seed {job.seed}",
         f"environment: {environments_title(stages[0].environment)}, {_work(job)} of "
         f"{' or '.join(f'{length:,}' for length in lengths)} env steps",
-        f"learner: {job.learner.name} with {num_meta_params(job):,} meta-parameters, trained by "
+        f"learner: {job.learner.name} with {num_meta_params:,} meta-parameters, trained by "
         f"{stages[0].outer.name} on {job.architecture.name}, {_devices()}",
     ]
 

@@ -215,7 +215,7 @@ def measure_once(patch: pytest.MonkeyPatch) -> None:
         return dataclasses.replace(job, run_dir="", init_from="")
 
     once(evaluation, "meta_test", lambda meta_params, *arguments: arguments)
-    once(evaluation, "check_settings", about)
+    once(evaluation, "check_settings", lambda job, meta_params: about(job))
     once(page, "see_lifetime", lambda record, warn: (about(record.job), record.update))
     once(run_logger, "state_shapes", lambda job, update=None: (about(job), update))
     patch.setattr(evaluation, "draw_learning_curves", lambda path, *arguments: write_atomically(path, b""))

@@ -11,7 +11,7 @@ from podmeta.architectures.base import DEVICE_AXIS
 from podmeta.config.compose import compose_job
 from podmeta.distributed.devices import map_over_devices
 from podmeta.errors import InputError
-from podmeta.training.build import build_programs, instance_settings
+from podmeta.training.build import build_programs, instance_settings, meta_params_shapes
 
 ENTRIES = (
     "[{environment: bandit, num_arms: 3, lifetime_length: 8, padded_observation_size: 2},"
@@ -52,6 +52,9 @@ def test_a_learner_tied_to_sizes_is_told_of_padding_and_fits_with_it(place):
     with pytest.raises(InputError, match="tied to sizes") as refusal:
         build_programs(compose_job(overrides), 1)
     said = str(refusal.value)
+    with pytest.raises(InputError) as refusal_of_shapes:
+        meta_params_shapes(compose_job(overrides))
+    assert str(refusal_of_shapes.value) == said
     for part in (place, "observation_size=1", "learner=symmetric", "padded_observation_size=4", "padded_num_actions=3"):
         assert part in said
     padding = "padded_observation_size: 4, padded_num_actions: 3"

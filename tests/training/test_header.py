@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from podmeta.config.compose import compose_job
-from podmeta.training.build import state_shapes
+from podmeta.training.build import meta_params_shapes, state_shapes
 from podmeta.training.header import header_lines
 
 SMALL = ("environment.lifetime_length=20", "learner.hidden_size=4")
@@ -25,7 +25,7 @@ SMALL = ("environment.lifetime_length=20", "learner.hidden_size=4")
 )
 def test_the_header_names_the_environment_by_its_id_and_counts_the_meta_parameters(overrides, parts):
     job = compose_job([*overrides, *SMALL, "num_updates=1234", "seed=7"])
-    lines = header_lines(job)
+    lines = header_lines(job, meta_params_shapes(job))
     assert len(lines) == 3
     said = "\n".join(lines)
     assert [part for part in (*parts, "1,234 updates", "seed 7") if part not in said] == []
