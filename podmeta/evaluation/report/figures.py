@@ -23,7 +23,9 @@ _INK = "#123456"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", _INK, "#7F7F7F")
 DASHES = ("-", "--", "-.", ":")
 SIZE = (4.4, 2.8)  # inches: as wide as a phone, so that letters stay legible there
-_LEGEND_LINE = 0.19  # inches
+_LEGEND_LINE, _LEGEND_GAP = 0.16, 0.04  # inches
+_LEGEND_LETTERS = 42  # of a legend's line, which is as wide as the figure
+_LABEL_LETTERS, _LABEL_LETTER = 24, 0.075  # of a line at an axis; and the inches of each
 _LONGEST_OF_TWO_COLUMNS = 26  # letters of a name in a legend
 
 
@@ -104,7 +106,10 @@ def matrix_figure(
     scores: Float[np.ndarray, "num_settings num_runs"], setting_names: Sequence[str], run_names: Sequence[str]
 ) -> str:
     """Normalised scores by setting and run, with the number in every cell; empty if not tested."""
-    height = 1.6 + 0.22 * len(setting_names)
+    labels = [_wrapped(name, _LABEL_LETTERS) for name in run_names]
+    longest = max(len(line) for label in labels for line in label.splitlines())
+    is_long = longest > _LABEL_LETTERS // 2
+    height = 1.6 + 0.22 * len(setting_names) + (_LABEL_LETTER * longest if is_long else 0)
     figure = Figure(figsize=(max(SIZE[0], 1.5 + 0.6 * len(run_names)), height), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
@@ -114,7 +119,8 @@ def matrix_figure(
             colour = "white" if score < 0.5 else "black"
             axes.text(run, setting, f"{score:.2f}", ha="center", va="center", color=colour, fontsize=8)
     axes.set_yticks(range(len(setting_names)), setting_names, fontsize=8)
-    axes.set_xticks(range(len(run_names)), run_names, fontsize=8, rotation=30, ha="right")
+    rotation, alignment = (90, "center") if is_long else (30, "right")
+    axes.set_xticks(range(len(run_names)), labels, fontsize=8, rotation=rotation, ha=alignment)
     axes.set_ylabel("setting")
     axes.set_xlabel("run")
     return _to_svg(figure, "matrix")
@@ -176,12 +182,25 @@ def _finished(figure: Figure, axes: Axes, identifier: str) -> str:
     axes.grid(alpha=0.3)
     # Asked for by itself, matplotlib would leave out names that begin with an underscore.
     handles = [line for line in axes.get_lines() if not _IS_NO_NAME.fullmatch(str(line.get_label()))]
-    labels = [str(line.get_label()) for line in handles]
+    labels = [_wrapped(str(line.get_label()), _LEGEND_LETTERS) for line in handles]
     if handles:
         columns = 2 if max(map(len, labels)) <= _LONGEST_OF_TWO_COLUMNS else 1
-        figure.set_figheight(SIZE[1] + _LEGEND_LINE * -(-len(labels) // columns))
+        lines = [len(label.splitlines()) for label in labels]
+        rows = -(-len(labels) // columns)
+        heights = [sum(lines[start : start + rows]) for start in range(0, len(lines), rows)]
+        figure.set_figheight(SIZE[1] + _LEGEND_LINE * max(heights) + _LEGEND_GAP * rows)
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return _to_svg(figure, identifier)
+
+
+def _wrapped(name: str, num_letters: int) -> str:
+    """A name in lines of so many letters at most. A break after an underscore or a space is better than in a word."""
+    lines = [""]
+    for part in re.findall(r"[^_\s]*(?:[_\s]|$)", name):
+        while len(part) > num_letters:
+            lines, part = [*lines, part[:num_letters]], part[num_letters:]
+        lines = [*lines[:-1], lines[-1] + part] if len(lines[-1] + part) <= num_letters else [*lines, part]
+    return "\n".join(line for line in lines if line)
 
 
 def _to_svg(figure: Figure, identifier: str) -> str:

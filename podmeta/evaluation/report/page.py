@@ -27,16 +27,20 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var
        padding: 1rem; max-width: 110rem; overflow-wrap: anywhere; }
 p, h1, ol { max-width: 75rem; }
 h1, h2 { line-height: 1.2; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; }
 ol { flex: 1 1 20rem; min-width: 0; overflow-wrap: anywhere; }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0; flex: 0 1 27rem; min-width: 0; }
 figcaption { font-size: 0.9rem; }
 svg { max-width: 100%; height: auto; }
 img { max-width: 100%; image-rendering: pixelated; }
-.table { overflow-x: auto; }
+.table, .wide { overflow-x: auto; }
+.wide { flex: 0 1 auto; }
+.wide svg { max-width: none; }
 table { border-collapse: collapse; font-size: 0.9rem; }
-th, td { text-align: left; padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-.number { text-align: right; }
+th, td { text-align: left; padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--line); min-width: 6.5rem;
+         max-width: 24rem; overflow-wrap: anywhere; vertical-align: top; }
+.number { text-align: right; white-space: nowrap; }
 .group th { padding-top: 1rem; }
 tr.learner { font-weight: bold; }
 pre { overflow-x: auto; background: var(--box); padding: 0.6rem; font-size: 0.8rem; }
@@ -98,8 +102,9 @@ def _section(heading: str, content: str) -> str:
     return f"<section>\n<h2>{escape(heading)}</h2>\n{content}\n</section>"
 
 
-def _figure(svg: str, caption: str) -> str:
-    return f"<figure>\n{svg}\n<figcaption>{escape(caption)}</figcaption>\n</figure>"
+def _figure(svg: str, caption: str, is_wide: bool = False) -> str:
+    kind = ' class="wide"' if is_wide else ""
+    return f"<figure{kind}>\n{svg}\n<figcaption>{escape(caption)}</figcaption>\n</figure>"
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -200,6 +205,7 @@ def _tested(records: Sequence[RunRecord], groups: Groups, styles: Mapping[str, f
         figures.matrix_figure(scores, numbers, [record.name for record in tested]),
         "Scores of each run in each setting: 0 is a random policy, 1 the best of all runs and references there. An "
         "empty cell was not tested.",
+        is_wide=True,
     )
     tasks = {_key(row): row.tasks for record in tested for row in record.evaluation}
     numbered = "".join(

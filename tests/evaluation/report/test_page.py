@@ -1,5 +1,6 @@
 """The page about runs: it is whole, stands by itself, and a browser shows it."""
 
+import html
 import json
 import re
 import shutil
@@ -101,16 +102,131 @@ def test_ids_are_unique_and_references_stay_inside(page):
     assert "<script" not in text and "@import" not in text
 
 
-def test_a_browser_opens_it_from_disk_without_a_complaint(page, tmp_path):
+def run_browser(folder, page):
+    """Chromium's output for a page: its elements, once it has been loaded."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("needs Chromium: apt-get install chromium")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--enable-logging=stderr"]
-    done = subprocess.run(
-        [browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, encoding="utf-8", timeout=120
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}", "--enable-logging=stderr"]
+    return subprocess.run(
+        [browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, encoding="utf-8", timeout=300
     )
+
+
+def test_a_browser_opens_it_from_disk_without_a_complaint(page, tmp_path):
+    done = run_browser(tmp_path, page)
     assert done.stdout.count("<svg") == 7
     assert "CONSOLE" not in done.stderr
+
+
+LOOK = """
+const problems = [];
+function look(page, width, theme) {
+  const style = element => page.defaultView.getComputedStyle(element);
+  const box = element => element.getBoundingClientRect();
+  const note = (what, element) => problems.push(`${width} px, ${theme}: ${what}: ${element.textContent.slice(0, 60)}`);
+  page.querySelectorAll("details").forEach(each => each.open = true);
+  if (page.documentElement.scrollWidth > width) note("wider than the window", page.body);
+  for (const element of page.body.querySelectorAll("*")) {
+    const figure = element.closest("svg");
+    if (figure !== null) {
+      if (element.tagName !== "text") continue;
+      const [inner, outer] = [box(element), box(figure)];
+      const outside = Math.max(outer.left - inner.left, outer.top - inner.top,
+                               inner.right - outer.right, inner.bottom - outer.bottom);
+      if (outside > 1) note(`${outside} px outside its figure`, element);
+      if (inner.height < 8) note(`${inner.height} px high`, element);
+      continue;
+    }
+    let holder = element;
+    while (holder !== page.body && !["auto", "scroll"].includes(style(holder).overflowX)) holder = holder.parentElement;
+    if (holder !== page.body) continue;  // the reader can scroll there
+    if (element.clientWidth > 0 && element.scrollWidth > element.clientWidth) note("clipped", element);
+    if (box(element).right > width + 1) note("outside the window", element);
+  }
+  const brightness = colour => colour.match(/\\d+/g).slice(0, 3).reduce((sum, each) => sum + Number(each), 0) / 765;
+  const contrast = brightness(style(page.body).color) - brightness(style(page.body).backgroundColor);
+  if (theme === "dark" ? contrast < 0.5 : contrast > -0.5) note(`contrast ${contrast}`, page.body);
+}
+const frames = [];
+for (const width of [360, 480, 768, 1280, 1920]) {
+  for (const theme of ["light", "dark"]) {
+    const frame = document.createElement("iframe");
+    frame.style = `width: ${width}px; height: 800px; border: 0; color-scheme: ${theme}`;
+    frame.srcdoc = content;
+    document.body.append(frame);
+    frames.push(() => look(frame.contentDocument, width, theme));
+  }
+}
+addEventListener("load", () => {
+  frames.forEach(each => each());
+  document.body.innerHTML = "<pre></pre>";
+  document.querySelector("pre").textContent = JSON.stringify([frames.length, ...problems]);
+});
+"""
+"""Shows a page in frames of several widths, in both themes, and writes down what a reader could not see."""
+
+LONG = "symmetric_learner_with_backward_messages_and_a_name_that_is_as_long_as_names_of_sweeps_become"
+
+
+def what_a_reader_cannot_see(page, folder):
+    """What Chromium clips of a page or shows too small, by width and theme."""
+    content = json.dumps(page.read_text(encoding="utf-8")).replace("</", "<\\/")
+    frames = folder / "frames.html"
+    frames.write_text(
+        f'<!doctype html><meta charset="utf-8"><body><script>const content = {content};{LOOK}</script></body>',
+        encoding="utf-8",
+    )
+    shown = run_browser(folder, frames).stdout
+    found = re.search("<pre>(.*)</pre>", shown, re.DOTALL)
+    assert found, shown[-500:]
+    num_frames, *problems = json.loads(html.unescape(found[1]))
+    assert num_frames == 10
+    return problems
+
+
+@pytest.fixture(scope="module")
+def wide_page(runs, tmp_path_factory):
+    """A page of several seeds with long names, more settings than one, shares of time, and a grid-world."""
+    folder = tmp_path_factory.mktemp("wide")
+    paths = [folder / f"{LONG}_{seed}" for seed in range(3)]
+    for seed, path in enumerate(paths):
+        shutil.copytree(runs[0], path)
+        config = (path / "config.yaml").read_text(encoding="utf-8")
+        (path / "config.yaml").write_text(config.replace("\nseed: 0\n", f"\nseed: {seed}\n"), encoding="utf-8")
+        for name, further in (
+            ("metrics.jsonl", lambda row: row | dict.fromkeys(SHARES, 0.25)),
+            ("evaluation.jsonl", lambda row: row | {"suite": LONG}),
+            ("learning_curves.jsonl", lambda row: row | {"suite": LONG}),
+        ):
+            rows = [json.loads(line) for line in (path / name).read_text(encoding="utf-8").splitlines()]
+            kept = [] if name == "metrics.jsonl" else rows
+            lines = [json.dumps(row) + "\n" for row in (*kept, *map(further, rows))]
+            (path / name).write_text("".join(lines), encoding="utf-8")
+    paths.append(shutil.copytree(runs[1], folder / f"grid_{LONG}_0"))
+    write_report(paths, folder / "report.html")
+    return folder / "report.html"
+
+
+def test_nothing_is_clipped_on_narrow_and_wide_windows_in_both_themes(wide_page, tmp_path):
+    text = wide_page.read_text(encoding="utf-8")
+    assert "(n = 3)" in text and "data:image/gif" in text and "share of time" in text
+    assert what_a_reader_cannot_see(wide_page, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (("overflow-x: auto", "overflow-x: visible"), "wider than the window"),
+        (("max-width: 100%", "max-width: none"), "wider than the window"),
+        (("prefers-color-scheme: dark", "prefers-color-scheme: none"), "contrast"),
+        (('<text style="', '<text dx="-4000" style="'), "outside its figure"),
+    ],
+)
+def test_what_is_clipped_would_be_found(wide_page, tmp_path, damage, problem):
+    page = tmp_path / "page.html"
+    page.write_text(wide_page.read_text(encoding="utf-8").replace(*damage), encoding="utf-8")
+    assert [each for each in what_a_reader_cannot_see(page, tmp_path) if problem in each]
 
 
 def test_equal_runs_make_equal_pages(runs, page, tmp_path):
