@@ -62,10 +62,8 @@ def test_the_same_checkpoints_are_written_and_the_metrics_say_how_long_training_
     there, here = (Checkpoints(each / "checkpoints").steps() for each in (trained, path))
     assert here == there == [2, 4, 6]
     for step in here:
-        sums = {
-            json.dumps(json.loads((each / "checkpoints" / f"step_{step:08d}" / "manifest.json").read_text())["arrays"])
-            for each in (trained, path)
-        }
+        manifests = [each / "checkpoints" / f"step_{step:08d}" / "manifest.json" for each in (trained, path)]
+        sums = {json.dumps(json.loads(manifest.read_text(encoding="utf-8"))["arrays"]) for manifest in manifests}
         assert len(sums) == 1
     rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["update"] for row in rows if "save_blocked_seconds" in row] == [3, 5]
