@@ -1,6 +1,6 @@
 """`podmeta export`: a learned algorithm of a run."""
 
-from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path, split_directories
+from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, local_path, split_directories
 from podmeta.errors import InputError
 
 _USAGE = "podmeta export DIR to=FILE.npz [checkpoint=best] [instance=N] [description=TEXT] [limits=TEXT] [--trust]"
@@ -16,6 +16,7 @@ def add_parser(commands: Commands) -> None:
         "checkpoint=best takes the θ with the best meta-test during training, also of an unfinished run.",
         keys=("run", "to", "instance", "checkpoint", "description", "limits"),
     )
+    add_config_dir(parser)
     add_trust(parser, "run code that the config of somebody else's run names as its learner")
     parser.set_defaults(run=export)
 

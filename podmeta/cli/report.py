@@ -1,6 +1,6 @@
 """`podmeta report`: one page about runs."""
 
-from podmeta.cli.arguments import Call, Commands, add_trust, at_most_one, local_path
+from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, local_path
 from podmeta.errors import InputError
 
 _DEFAULT_TARGET = "report.html"
@@ -15,6 +15,7 @@ def add_parser(commands: Commands) -> None:
         description=f"Writes one page (default: {_DEFAULT_TARGET}) that needs no network.",
         keys=("run", "to"),
     )
+    add_config_dir(parser)
     add_trust(parser, "draw lifetimes even if the config of somebody else's run names a file for it")
     parser.set_defaults(run=report)
 

@@ -1,8 +1,11 @@
 """Experiments, suites and folders of presets of the user's own."""
 
+import dataclasses
+
 import pytest
 
-from podmeta.config.compose import compose_job
+from podmeta.cli import main
+from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.presets import config_folders_added, list_options
 from podmeta.config.suites import load_suite
 from podmeta.errors import InputError
@@ -84,6 +87,21 @@ def test_a_suite_of_a_file_and_what_it_names_is_the_users_word(folder):
     (folder / "mine.yaml").write_text("setting: []", encoding="utf-8")
     with pytest.raises(InputError, match=r"suite=\./mine.yaml: unknown config key 'setting'"):
         load_suite("./mine.yaml", compose_job(["experiment=bandit"]))
+
+
+@pytest.mark.parametrize("command", ["evaluate run", "report run", "export run to=mine.npz", "train run_dir=run"])
+def test_commands_read_a_run_that_names_presets_of_a_folder(folder, command, capsys):
+    (folder / "conf" / "environment").mkdir(parents=True)
+    (folder / "conf" / "environment" / "my_arms.yaml").write_text("defaults:\n  - bandit\n", encoding="utf-8")
+    (folder / "run").mkdir()
+    job = compose_job(["experiment=bandit"])
+    settings = [{"environment": "my_arms"}]
+    job = dataclasses.replace(job, evaluation=dataclasses.replace(job.evaluation, settings=settings))
+    (folder / "run" / "config.yaml").write_text(job_to_yaml(job), encoding="utf-8")
+    assert main(command.split()) != 0
+    assert "my_arms" in capsys.readouterr().err
+    main([*command.split(), "--config-dir", "conf", *(["--cfg", "job"] if command.startswith("train") else [])])
+    assert "my_arms does not exist" not in capsys.readouterr().err
 
 
 def test_a_folder_of_presets(folder):
