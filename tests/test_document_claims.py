@@ -18,7 +18,6 @@ from podmeta.benchmarks import learners as bench_learners
 from podmeta.checks import CHECKS
 from podmeta.cli import check as check_command
 from podmeta.cli.commands import make_parser
-from podmeta.cli.completion import _OWN_KEYS
 from podmeta.config import run_config
 from podmeta.config.compose import compose_job
 from podmeta.config.presets import list_options
@@ -109,7 +108,8 @@ def test_every_key_exists(page):
 
 @pages
 def test_every_word_before_an_equals_sign_is_a_key(page):
-    known = {*ROOTS, *CHOICES, *(key.rpartition(".")[2] for key in KEYS), *sum(_OWN_KEYS.values(), ())}
+    of_commands = {key for command in make_parser().commands().values() for key in command.keys}
+    known = {*ROOTS, *CHOICES, *(key.rpartition(".")[2] for key in KEYS), *of_commands}
     found = {key for code in code_of(page) for key in re.findall(r"(?<![\w.\[{'\"/-])([a-z_]+)=", code)}
     assert found - known == set()
 
