@@ -86,7 +86,7 @@ def test_a_run_does_not_go_on_with_other_random_numbers(tmp_path):
 
 def test_a_run_of_an_earlier_version_under_another_generator_does_not_go_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("podmeta.training.run_logger.describe_generator", lambda: None)
+        patch.setattr("podmeta.training.checkpoint_writer.describe_generator", lambda: None)
         patch.setenv("JAX_DEFAULT_PRNG_IMPL", "rbg")
         train(tmp_path, 1)
     with pytest.raises(InputError, match=r"random numbers of rbg, and these are of threefry2x32"):
