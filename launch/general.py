@@ -9,7 +9,6 @@ The same command resumes an interrupted one, but the test of a seed starts again
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.paths import path_override
 from podmeta.config.suites import EXPERIMENT, REPORTING_SEED, load_suite
-from podmeta.distributed.children import run_child
+from podmeta.distributed.resumable import run_what_is_left
 from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError
 from podmeta.evaluation.baselines.hand_written import HAND_WRITTEN
@@ -73,16 +72,12 @@ def main(arguments: list[str] | None = None) -> int:
     if shown not in options.seeds:
         parser.error(f"--shown {shown}: choose one of the seeds, {', '.join(map(str, options.seeds))}")
     try:
-        for command in commands_left(options.runs, options.seeds, options.suite, options.overrides):
-            print(shlex.join(["podmeta", *command]), flush=True)
-            code, stopped_by = run_child([sys.executable, "-m", "podmeta", *command])
-            if code != 0:
-                return code if code > 0 else 128 - code
-            if stopped_by is not None:
-                print(f"stopped by {stopped_by}: the same command resumes it")
-                return 0
-        summary = in_markdown(options.runs, options.seeds, shown)
-        draw(options.runs / "results.png", options.runs / str(shown))
+        code = run_what_is_left(lambda: commands_left(options.runs, options.seeds, options.suite, options.overrides))
+        if code is not None:
+            return code
+        rows = {seed: rows_of(options.runs / str(seed)) for seed in options.seeds}
+        summary = in_markdown(rows, shown)
+        draw(options.runs / "results.png", settings_in(rows[shown]), curves_of(options.runs / str(shown)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -104,35 +99,46 @@ def commands_left(runs: Path, seeds: Sequence[int], suite: str, overrides: Seque
         check_config(path, job_to_yaml(job))
         if not is_done(job, path):
             yield ["train", *arguments]
-        if len(settings_of(path)) < len(load_suite(suite, job).settings):
+        if len(settings_in(rows_of(path))) < len(load_suite(suite, job).settings):
             yield ["evaluate", path_override("run", path), f"suite={suite}", f"evaluation.seed={REPORTING_SEED}"]
 
 
-def settings_of(run_path: Path) -> list[Tested]:
-    """The settings of the suite in which the newest θ of a run was judged on the tasks of the reporting seed.
+def rows_of(run_path: Path) -> list[EvaluationRow]:
+    """The rows about the newest θ of a run; none before it is there.
 
     Raises:
       InputError: a file of the run is damaged.
     """
-    if not run_path.exists():
-        return []
-    rows, notes = current_evaluation(run_path)
-    for note in notes:
-        print(note, file=sys.stderr)
-    settings: dict[str, Tested] = {}
+    return current_evaluation(run_path)[0] if run_path.exists() else []
+
+
+def curves_of(run_path: Path) -> list[CurveRow]:
+    """The learning curves of the suite about the newest θ of a run, on the tasks of the reporting seed.
+
+    Raises:
+      InputError: a file of the run is damaged.
+    """
+    rows, _ = current_rows(read_curves(run_path), newest_meta_params(run_path), run_path / CURVES)
+    return [row for row in rows if (row.suite, row.evaluation_seed) == (SUITE, REPORTING_SEED)]
+
+
+def settings_in(rows: Sequence[EvaluationRow]) -> list[Tested]:
+    """The settings of the suite in which a θ was judged on the tasks of the reporting seed."""
+    settings: dict[str, list[EvaluationRow]] = {}
     for row in rows:
         if (row.suite, row.evaluation_seed) == (SUITE, REPORTING_SEED):
-            key = json.dumps([row.environment, row.setting], sort_keys=True)
-            tested = settings.setdefault(key, Tested(row.environment_id or row.environment, row.setting, {}))
-            settings[key] = tested._replace(rows={**tested.rows, (row.algorithm, row.metric): row})
-    return [tested for tested in settings.values() if ("learner", LEARNS_FROM_REWARD) in tested.rows]
+            settings.setdefault(json.dumps([row.environment, row.setting], sort_keys=True), []).append(row)
+    tested = [
+        Tested(about[0].environment_id or about[0].environment, about[0].setting, _by_algorithm_and_metric(about))
+        for about in settings.values()
+    ]
+    return [each for each in tested if ("learner", LEARNS_FROM_REWARD) in each.rows]
 
 
-def in_markdown(runs: Path, seeds: Sequence[int], shown: int) -> str:
-    """The results of all seeds, with one θ in full."""
-    of_seeds = {seed: settings_of(runs / str(seed)) for seed in seeds}
-    parts = [settings_table(of_seeds[shown]), seeds_table(runs, of_seeds), environments_table(of_seeds)]
-    return "\n\n".join(parts) + "\n"
+def in_markdown(rows: Mapping[int, Sequence[EvaluationRow]], shown: int) -> str:
+    """The results of all seeds, whose rows are given by seed, with the θ of one in full."""
+    settings = {seed: settings_in(of_seed) for seed, of_seed in rows.items()}
+    return "\n\n".join([settings_table(settings[shown]), seeds_table(rows), environments_table(settings)]) + "\n"
 
 
 def settings_table(settings: Sequence[Tested]) -> str:
@@ -156,17 +162,17 @@ def settings_table(settings: Sequence[Tested]) -> str:
     return "\n".join(lines)
 
 
-def seeds_table(runs: Path, of_seeds: Mapping[int, Sequence[Tested]]) -> str:
+def seeds_table(rows: Mapping[int, Sequence[EvaluationRow]]) -> str:
     """The counts of every seed, beside its returns on the draws of the families that training leaves out."""
     lines = [
         "| seed | lifetime rewards on the left-out draws | learns from reward | against hand-written, early | late "
         "| against its base, early | late |",
         "|---|---|---|---|---|---|---|",
     ]
-    for seed, settings in of_seeds.items():
-        counts = count_verdicts([row for tested in settings for row in tested.rows.values()])
-        rows = [row for row in current_evaluation(runs / str(seed))[0] if row.suite == EXPERIMENT]
-        draws = [f"{row.mean:.1f}" for row in rows if (row.algorithm, row.metric) == ("learner", "return")]
+    for seed, of_seed in rows.items():
+        counts = count_verdicts([row for tested in settings_in(of_seed) for row in tested.rows.values()])
+        about = [row for row in of_seed if (row.suite, row.algorithm) == (EXPERIMENT, "learner")]
+        draws = [f"{row.mean:.1f}" for row in about if row.metric == "return"]
         comparisons = [_better_and_worse(each) for each in (*counts.hand_written, *counts.base)]
         cells = [str(seed), ", ".join(draws), f"{counts.learns} of {counts.judged}", *comparisons]
         lines.append(f"| {' | '.join(cells)} |")
@@ -202,18 +208,11 @@ def names(settings: Sequence[Tested]) -> list[str]:
     return result
 
 
-def draw(path: Path, run_path: Path) -> None:
-    """Draws how reward goes over the lifetime in every setting: a θ, its base alone, a rule, and controls.
-
-    Raises:
-      InputError: a file of the run is damaged.
-    """
+def draw(path: Path, settings: Sequence[Tested], curves: Sequence[CurveRow]) -> None:
+    """Draws how reward goes over the lifetime in every setting: a θ, its base alone, a rule, and controls."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    settings = settings_of(run_path)
-    rows, _ = current_rows(read_curves(run_path), newest_meta_params(run_path), run_path / CURVES)
-    curves = [row for row in rows if (row.suite, row.evaluation_seed) == (SUITE, REPORTING_SEED)]
     num_rows = -(-len(settings) // PANELS_A_ROW)
     figure = Figure(figsize=(3.0 * PANELS_A_ROW, 2.3 * num_rows + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -244,6 +243,10 @@ def _draw_setting(axes: "Axes", name: str, tested: Tested, curves: Sequence[Curv
     axes.set_title(name, fontsize="small")
     axes.tick_params(labelsize="x-small")
     axes.grid(alpha=0.3)
+
+
+def _by_algorithm_and_metric(rows: Sequence[EvaluationRow]) -> dict[tuple[str, str], EvaluationRow]:
+    return {(row.algorithm, row.metric): row for row in rows}
 
 
 def _fifths(tested: Tested, algorithms: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.paths import path_override
 from podmeta.config.schema import EvaluationConfig
 from podmeta.config.suites import REPORTING_SEED
-from podmeta.distributed.children import run_child
+from podmeta.distributed.resumable import run_what_is_left
 from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", help="what `podmeta train` takes, such as evaluation.num_tasks=100")
     options = parser.parse_args(arguments)
     try:
-        code = _do_what_is_left(options.runs, options.seeds, options.overrides)
+        code = run_what_is_left(lambda: commands_left(options.runs, options.seeds, options.overrides))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -132,19 +132,6 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{options.runs}/results.md and results.png hold this. This command draws the runs as a page:")
     print(f"podmeta report {shlex.quote(str(options.runs))}/*_0")
     return 0
-
-
-def _do_what_is_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) -> int | None:
-    """Runs every command that is left. Returns the exit code where one stops before its end, else None."""
-    for command in commands_left(runs, seeds, overrides):
-        print(shlex.join(["podmeta", *command]), flush=True)
-        code, _ = run_child([sys.executable, "-m", "podmeta", *command])
-        if code != 0:
-            return code if code > 0 else 128 - code
-        if command in commands_left(runs, seeds, overrides):
-            print("stopped before its end: the same command resumes it")
-            return 0
-    return None
 
 
 def commands_left(runs: Path, seeds: Sequence[int], overrides: Sequence[str]) -> Iterable[list[str]]:

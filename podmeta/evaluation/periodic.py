@@ -76,9 +76,8 @@ def make_periodic_test(job: JobConfig) -> PeriodicTest | None:
     if not fitting:
         check_fit(meta_params, learner, environments[0])
     inner_loops = [build_inner_loop(learner, environment) for environment in fitting]
-    if config.periodic_suite or not config.enabled:  # `check_settings` has traced the job's own
-        for inner_loop, environment in zip(inner_loops, fitting, strict=True):
-            trace_lifetime(meta_params, inner_loop, environment)
+    for inner_loop, environment in zip(inner_loops, fitting, strict=True):
+        trace_lifetime(meta_params, inner_loop, environment)
     rollouts = tuple(map(_rollout, inner_loops, fitting))
     return PeriodicTest(rollouts, config.periodic_tasks, config.seed)
 

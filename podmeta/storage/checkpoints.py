@@ -12,7 +12,6 @@ Process 0 of a job saves, and any may restore; neither needs the other processes
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import math
@@ -41,7 +40,7 @@ from podmeta.storage.checkpoint_files import (
     step_name,
     steps_in,
 )
-from podmeta.storage.earlier_states import in_earlier_form, in_todays_form, without_ended_lifetimes
+from podmeta.storage.earlier_states import in_todays_form, without_ended_lifetimes
 from podmeta.storage.files import (
     TEMPORARY_PREFIX,
     create_file,
@@ -54,10 +53,10 @@ from podmeta.storage.files import (
 from podmeta.storage.json_files import encode
 from podmeta.storage.meta_test_record import BEST
 from podmeta.storage.orbax_arrays import read_arrays, write_arrays
+from podmeta.storage.saved_arrays import describe, describe_array, fitting, little_endian_bytes
 from podmeta.storage.tree_paths import path_keys
 
 _REPLACED_PREFIX = ".replaced-"
-_MAX_DIFFERENCES_TOLD = 5
 _MAX_REASON = 300  # characters: TensorStore tells its whole configuration
 # What a checkpoint takes beside the content of its arrays: files, folders and their blocks; and for each array, its
 # name and shape in three places. Measured: 63 kB for 20 arrays, 470 kB for 1,000.
@@ -252,7 +251,7 @@ class Checkpoints:
         path = self.directory / step_name(step)
         manifest = read_manifest(self.directory / step_name(step), step)
         saved = [array for array in manifest.arrays if path_keys(array.path)[:1] != (BEST,)]
-        form = _fitting(path, without_ended_lifetimes(saved, _describe(target)), target)
+        form = fitting(path, without_ended_lifetimes(saved, describe(target)), target)
         arrays = _read_good_arrays(path, manifest.arrays)
         tree = jax.tree_util.tree_map_with_path(lambda leaf_path, _: arrays[jax.tree_util.keystr(leaf_path)], form)
         return in_todays_form(tree), manifest.metadata
@@ -276,7 +275,7 @@ def meta_params_sha256(meta_params: MetaParams) -> str:
     """
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(meta_params):
-        digest.update(_little_endian_bytes(np.asarray(leaf)))
+        digest.update(little_endian_bytes(np.asarray(leaf)))
     return digest.hexdigest()
 
 
@@ -297,7 +296,7 @@ def _delete(path: Path) -> None:
 
 def _write(directory: Path, step: int, tree: PyTree, metadata: CheckpointMetadata) -> None:
     tree = jax.tree.map(np.asarray, jax.device_get(tree))
-    manifest = encode(Manifest(step, metadata, _describe(tree, with_content=True)))
+    manifest = encode(Manifest(step, metadata, describe(tree, with_content=True)))
     directory.mkdir()
     # Orbax closes its event loop at the first write that fails; those that fail after it print a traceback each.
     ensure_room(directory, _num_bytes(tree))
@@ -329,7 +328,7 @@ def _read_good_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarr
     except Exception as error:
         raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)[:_MAX_REASON]}") from error
     for array in saved:
-        if _describe_array(array.path, arrays[array.path], with_content=True) != array:
+        if describe_array(array.path, arrays[array.path]) != array:
             raise BrokenCheckpointError(f"the content of {array.path} differs from what was saved")
     return arrays
 
@@ -338,66 +337,3 @@ def _num_bytes(tree: PyTree) -> int:
     """The most that a checkpoint takes on the disk."""
     leaves = jax.tree.leaves(tree)
     return _OVERHEAD_BYTES + sum(leaf.nbytes + _OVERHEAD_BYTES_PER_ARRAY for leaf in leaves)
-
-
-def _differences(saved: list[SavedArray], target: PyTree) -> list[str]:
-    """A line for every array that a checkpoint holds and the target does not, or the other way round."""
-    there = {array.path: f"{array.dtype}{array.shape}" for array in saved}
-    now = {array.path: f"{array.dtype}{array.shape}" for array in _describe(target)}
-    return [
-        f"  {name}: {there.get(name, 'absent')} there, {now.get(name, 'absent')} now"
-        for name in [*there, *(name for name in now if name not in there)]
-        if there.get(name) != now.get(name)
-    ]
-
-
-def _fitting(path: Path, saved: list[SavedArray], target: PyTree) -> Any:
-    """The form of the target that the checkpoint holds: today's or an earlier version's."""
-    differences = _differences(saved, target)
-    if not differences:
-        return target
-    earlier = in_earlier_form(target)
-    if not _differences(saved, earlier):
-        return earlier
-    shown = differences[:_MAX_DIFFERENCES_TOLD]
-    if len(differences) > len(shown):
-        shown.append(f"  and {len(differences) - len(shown)} more")
-    raise InputError(
-        "\n".join(
-            [
-                f"checkpoint {path} does not fit this job's config:",
-                *shown,
-                "Use the config it was saved with, or choose another run_dir.",
-            ]
-        )
-    )
-
-
-def _describe(tree: PyTree, with_content: bool = False) -> list[SavedArray]:
-    """Path, shape and dtype of every leaf, and with its content a SHA-256 over all of it."""
-    return [
-        _describe_array(jax.tree_util.keystr(path), leaf, with_content)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    ]
-
-
-def _describe_array(path: str, leaf: Any, with_content: bool) -> SavedArray:
-    array = SavedArray(path, list(_shape(leaf)), str(_dtype(leaf)), sha256="")
-    if not with_content:
-        return array
-    about = {"path": array.path, "shape": array.shape, "dtype": array.dtype}
-    digest = hashlib.sha256(json.dumps(about).encode())
-    digest.update(_little_endian_bytes(leaf))
-    return dataclasses.replace(array, sha256=digest.hexdigest())
-
-
-def _shape(leaf: Any) -> tuple[int, ...]:
-    return tuple(leaf.shape) if hasattr(leaf, "shape") else np.shape(leaf)
-
-
-def _dtype(leaf: Any) -> np.dtype:
-    return np.dtype(leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype)
-
-
-def _little_endian_bytes(array: np.ndarray) -> bytes:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

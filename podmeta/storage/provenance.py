@@ -1,19 +1,66 @@
-"""The provenance of a run: versions, machine, devices, source revision, command line."""
+"""The provenance of a run, `environment.json`: versions, machine, devices, source revision, command line."""
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import podmeta
-from podmeta.storage.run_files import GitState, Provenance
+from podmeta.storage.json_files import read_object
+from podmeta.storage.run_files import ENVIRONMENT
+from podmeta.value_types import Json
 
 _VARIABLE_PREFIXES = ("JAX_", "LIBTPU_", "XLA_")
 _GIT_TIMEOUT_S = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class GitState:
+    """A checkout: its revision, and whether files differ from it."""
+
+    revision: str
+    dirty: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """`environment.json`: what the last start of a run ran with.
+
+    Attributes:
+      command_line: the program and its arguments.
+      python, platform, host: versions and names.
+      cpu_count: CPU cores of the machine.
+      devices: the job's devices, in words.
+      git: the checkout that podmeta ran from, if any.
+      variables: environment variables that change what JAX does.
+      packages: versions of all installed packages.
+    """
+
+    command_line: list[str]
+    python: str
+    platform: str
+    host: str
+    cpu_count: int | None
+    devices: list[str]
+    git: GitState | None
+    variables: dict[str, str]
+    packages: dict[str, str]
+    others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+
+
+def read_provenance(run_path: Path) -> Provenance:
+    """A run's `environment.json`.
+
+    Raises:
+      InputError: it is missing or damaged.
+    """
+    cure = "Delete it and give the run's command again, which writes it anew"
+    return read_object(run_path / ENVIRONMENT, Provenance, cure)
 
 
 def describe_provenance(devices: Sequence[str]) -> Provenance:

@@ -20,7 +20,8 @@ from podmeta.errors import InputError
 from podmeta.storage.checkpoint_files import steps_in
 from podmeta.storage.files import delete_old_temporaries, reason, write_atomically
 from podmeta.storage.json_files import encode
-from podmeta.storage.run_files import ENVIRONMENT, FILES, FOLDERS, METRICS, SUMMARY, TENSORBOARD, Provenance
+from podmeta.storage.provenance import Provenance
+from podmeta.storage.run_files import ENVIRONMENT, FILES, FOLDERS, METRICS, SUMMARY, TENSORBOARD
 from podmeta.storage.run_lock import RunLock
 from podmeta.storage.signature import is_signed, sign
 from podmeta.value_types import Json

@@ -1,4 +1,4 @@
-"""The files of a run directory as typed values. Only this module knows their keys.
+"""The files of a run directory as typed values. Only this module knows their keys, and provenance.py those of one file.
 
 All readers of a run use these functions. They raise an `InputError` of one line if a file is damaged, and keep unknown
 keys in `others`, so that a file of a later version can be read and written again.
@@ -245,40 +245,6 @@ class Heartbeat:
 
 
 @dataclasses.dataclass(frozen=True)
-class GitState:
-    """A checkout: its revision, and whether files differ from it."""
-
-    revision: str
-    dirty: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Provenance:
-    """`environment.json`: what the last start of a run ran with.
-
-    Attributes:
-      command_line: the program and its arguments.
-      python, platform, host: versions and names.
-      cpu_count: CPU cores of the machine.
-      devices: the job's devices, in words.
-      git: the checkout that podmeta ran from, if any.
-      variables: environment variables that change what JAX does.
-      packages: versions of all installed packages.
-    """
-
-    command_line: list[str]
-    python: str
-    platform: str
-    host: str
-    cpu_count: int | None
-    devices: list[str]
-    git: GitState | None
-    variables: dict[str, str]
-    packages: dict[str, str]
-    others: Mapping[str, Json] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
 class TestedAgent:
     """`agent.json`: the learned algorithm that the rows of a folder are about.
 
@@ -356,16 +322,6 @@ def read_heartbeat(run_path: Path) -> Heartbeat | None:
     """
     path = run_path / HEARTBEAT
     return read_object(path, Heartbeat, "The run's next start writes it anew") if os.path.lexists(path) else None
-
-
-def read_provenance(run_path: Path) -> Provenance:
-    """A run's `environment.json`.
-
-    Raises:
-      InputError: it is missing or damaged.
-    """
-    cure = "Delete it and give the run's command again, which writes it anew"
-    return read_object(run_path / ENVIRONMENT, Provenance, cure)
 
 
 def read_tested_agent(path: Path) -> TestedAgent:

@@ -24,15 +24,8 @@ from podmeta.storage.meta_params_id import MetaParamsId, current_rows, summary_o
 from podmeta.storage.meta_test_record import BEST
 from podmeta.storage.named_arrays import by_path, differences
 from podmeta.storage.pretrained import Card, Pretrained, save_pretrained
-from podmeta.storage.run_files import (
-    EVALUATION,
-    EvaluationRow,
-    Summary,
-    read_evaluation,
-    read_metrics,
-    read_provenance,
-    read_summary,
-)
+from podmeta.storage.provenance import read_provenance
+from podmeta.storage.run_files import EVALUATION, EvaluationRow, Summary, read_evaluation, read_metrics, read_summary
 from podmeta.storage.trust import read_run
 from podmeta.training.meta_params import NEWEST, restore_meta_params
 

@@ -20,9 +20,9 @@ from podmeta.storage.checkpoint_files import CheckpointMetadata
 from podmeta.storage.checkpoints import Checkpoints
 from podmeta.storage.files import reason, write_atomically
 from podmeta.storage.json_files import encode
-from podmeta.storage.provenance import describe_provenance
+from podmeta.storage.provenance import describe_provenance, read_provenance
 from podmeta.storage.run_directory import RunDirectory
-from podmeta.storage.run_files import Summary, read_provenance, read_summary
+from podmeta.storage.run_files import Summary, read_summary
 from podmeta.storage.wall_clock import FAILED, FINISHED, INTERRUPTED
 from podmeta.training.best import BestMetaParams, restore_best
 from podmeta.training.build import state_shapes
@@ -179,19 +179,16 @@ class RunRecords:
         """Saves a checkpoint, unless this update is saved already; see `CheckpointWriter.save`."""
         start = time.perf_counter()
         snapshot = Snapshot(progress.update, progress.seconds, self._best.added_to(state), self._best.record)
+        saves = True  # what fails takes its time too
         try:
             saves = self._checkpoint_writer.save(snapshot, in_background)
-        except BaseException:
-            self._note_save(time.perf_counter() - start, in_background)
-            raise
-        if saves:
-            self._note_save(time.perf_counter() - start, in_background)
+        finally:
+            if saves:
+                seconds = time.perf_counter() - start
+                self._seconds_of_save["save_blocked_seconds" if in_background else "save_seconds"] = seconds
+                self._wall_clock.spend("save", seconds)
         self._update = progress.update
         self._wall_clock.write(progress.update)
-
-    def _note_save(self, seconds: float, in_background: bool) -> None:
-        self._seconds_of_save["save_blocked_seconds" if in_background else "save_seconds"] = seconds
-        self._wall_clock.spend("save", seconds)
 
     def finish(self, summary: Summary) -> None:
         """Writes summary.json. To one of the same θ this start has added nothing, except why the job ended there."""

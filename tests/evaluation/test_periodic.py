@@ -63,7 +63,7 @@ def test_a_suite_that_is_a_file_or_does_not_exist_is_refused(suite, message):
         make_periodic_test(job)
 
 
-@pytest.mark.parametrize("words", [["evaluation.enabled=false"], ["evaluation.periodic_suite=action_spaces"]])
+@pytest.mark.parametrize("words", [[], ["evaluation.enabled=false"], ["evaluation.periodic_suite=action_spaces"]])
 def test_every_setting_is_traced_before_training_starts(words, monkeypatch):
     """A setting whose environment can be made but not stepped stops no job in the middle of training."""
     step = Bandit.step

@@ -5,8 +5,7 @@ import subprocess
 import numpy as np
 
 from podmeta.storage.json_files import encode
-from podmeta.storage.provenance import describe_provenance, git_state
-from podmeta.storage.run_files import GitState
+from podmeta.storage.provenance import GitState, describe_provenance, git_state
 
 
 def test_it_names_versions_devices_and_the_flags_of_xla(monkeypatch):

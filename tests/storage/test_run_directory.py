@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from podmeta.config.compose import compose_job, job_to_yaml
 from podmeta.config.run_config import read_run_config
 from podmeta.errors import InputError
-from podmeta.storage.provenance import describe_provenance
+from podmeta.storage.provenance import describe_provenance, read_provenance
 from podmeta.storage.run_directory import ABSENT, RunDirectory, differing_keys, make_run_path
-from podmeta.storage.run_files import read_provenance
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = """\

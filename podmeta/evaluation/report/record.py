@@ -7,6 +7,7 @@ from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError
 from podmeta.storage.json_files import Warn
 from podmeta.storage.meta_params_id import current_rows, newest_meta_params, summary_of
+from podmeta.storage.provenance import Provenance, read_provenance
 from podmeta.storage.run_files import (
     AGENT,
     CURVES,
@@ -14,12 +15,10 @@ from podmeta.storage.run_files import (
     CurveRow,
     EvaluationRow,
     MetricsRow,
-    Provenance,
     Summary,
     read_curves,
     read_evaluation,
     read_metrics,
-    read_provenance,
 )
 from podmeta.storage.trust import RunJob, read_run
 

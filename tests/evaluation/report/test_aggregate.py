@@ -9,7 +9,8 @@ from scipy import stats
 from podmeta.config.compose import compose_job
 from podmeta.evaluation.report.aggregate import by_number, fitness_band, group_runs, learning_band
 from podmeta.evaluation.report.record import RunRecord
-from podmeta.storage.run_files import CurveRow, MetricsRow, Provenance
+from podmeta.storage.provenance import Provenance
+from podmeta.storage.run_files import CurveRow, MetricsRow
 from podmeta.storage.trust import RunJob
 
 
