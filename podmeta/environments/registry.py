@@ -28,6 +28,7 @@ from podmeta.environments.imports import import_extra
 from podmeta.environments.jax.bandit import Bandit
 from podmeta.environments.jax.contextual_bandit import ContextualBandit
 from podmeta.environments.jax.dark_room import DarkRoom
+from podmeta.environments.jax.distractors import with_distractors
 from podmeta.environments.jax.factory import jax_environment
 from podmeta.environments.jax.grid_world import GridWorld
 from podmeta.environments.jax.key_to_door import KeyToDoor
@@ -73,9 +74,9 @@ _MAKERS: dict[type[EnvironmentConfig], MakeEnvironment] = {
     DarkRoomConfig: lambda config: DarkRoom(config.height, config.width, config.episode_length),
     KeyToDoorConfig: lambda config: KeyToDoor(config.height, config.width, config.episode_length),
     TabularMDPConfig: lambda config: TabularMDP(config.num_states, config.num_actions, config.horizon),
-    LinearControlConfig: LinearControl,
-    RandomMDPConfig: RandomMDP,
-    OscillatorConfig: Oscillator,
+    LinearControlConfig: lambda config: with_distractors(LinearControl(config), config.num_distractors),
+    RandomMDPConfig: lambda config: with_distractors(RandomMDP(config), config.num_distractors),
+    OscillatorConfig: lambda config: with_distractors(Oscillator(config), config.num_distractors),
     GymnaxConfig: _gymnax,
     XLandConfig: _xland,
     BraxConfig: _brax,

@@ -132,6 +132,9 @@ class LinearControlConfig(EnvironmentConfig):
     num_modes: int = option(
         2, "unstable, oscillating or integrating modes, each with a position and a speed", minimum=1
     )
+    num_distractors: int = option(
+        0, "components of noise at the end of an observation, of a kind that is drawn per lifetime", minimum=0
+    )
     rewards: list[str] = option(
         ["failure", "survival", "dense", "paid_stabilising", "escape", "time", "paid_escaping", "side"],
         "kinds of reward, one of which is drawn per lifetime: -1 when a mode leaves (failure), +1 per step until then "
@@ -159,6 +162,9 @@ class RandomMDPConfig(EnvironmentConfig):
     num_actions: int = option(3, "number of actions", minimum=2)
     num_observations: int = option(
         0, "components of a random code of the state, drawn per lifetime; 0: the one-hot state", minimum=0
+    )
+    num_distractors: int = option(
+        0, "components of noise at the end of an observation, of a kind that is drawn per lifetime", minimum=0
     )
     rewards: list[str] = option(
         ["contexts", "actions", "states", "time", "goal"],
@@ -189,6 +195,9 @@ class OscillatorConfig(EnvironmentConfig):
     lifetime_length: int = lifetime_length_option(1000)
     num_observations: int = option(4, "components of an observation", minimum=2)
     num_actions: int = option(3, "number of actions", minimum=2)
+    num_distractors: int = option(
+        0, "components of noise at the end of an observation, of a kind that is drawn per lifetime", minimum=0
+    )
     rewards: list[str] = option(
         ["time", "escape", "failure"],
         "kinds of reward, one of which is drawn per lifetime: -1 per step until the exit (time), or +1 (escape) or -1 "
