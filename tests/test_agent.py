@@ -117,6 +117,7 @@ def states(agents):
     return [jax.tree.leaves(jax.tree.map(np.asarray, agent._state)) for agent in agents]
 
 
+@pytest.mark.long
 def test_an_agent_interrupted_in_a_step_stands_before_or_after_it():
     command = [sys.executable, "-m", "tests.end_to_end.interrupted_agent", "40", "0"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=True)

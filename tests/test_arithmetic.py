@@ -146,6 +146,7 @@ def assert_same_program(function, *arguments):
     assert "f64" not in expected and "i64" not in expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", list(LEARNERS))
 @pytest.mark.parametrize("action_spec", [specs.DiscreteArray(3), specs.BoundedArray((3,), np.float32, -1.0, 1.0)])
 def test_a_learner_computes_as_it_does_without(name, action_spec):
@@ -168,6 +169,7 @@ ENVIRONMENTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", list(ENVIRONMENTS))
 def test_an_inner_loop_computes_as_it_does_without(name):
     inner_loop = build_inner_loop(RecurrentConfig(hidden_size=3), ENVIRONMENTS[name])
@@ -208,6 +210,7 @@ class OwnOuterLoop(Evolution):
         return state, metrics | {"half_the_sum": jnp.arange(self.num_slots).sum() * 0.5}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*OUTER_LOOPS, "the user's own"])
 def test_an_outer_loop_computes_as_it_does_without(name):
     inner_loop = build_inner_loop(RecurrentConfig(hidden_size=3), ENVIRONMENTS["random_mdp"])

@@ -76,6 +76,7 @@ def test_what_the_api_page_has_is_documented_and_typed(name):
         assert raises is None or "Raises:" in text, own_name
 
 
+@pytest.mark.long
 def test_train_commands_compose():
     commands = [
         command
@@ -93,6 +94,7 @@ def test_train_commands_compose():
             compose_job(job)
 
 
+@pytest.mark.long
 def test_an_environment_a_learner_and_an_outer_loop_of_ones_own_train(run_document):
     printed = run_document(REPOSITORY / "docs" / "extending.md")
     averages = [float(average) for average in re.findall(r": (\d\.\d+) on average", printed)]
@@ -100,6 +102,7 @@ def test_an_environment_a_learner_and_an_outer_loop_of_ones_own_train(run_docume
     assert min(averages) > 0.4
 
 
+@pytest.mark.long
 def test_the_code_of_getting_started_runs(run_document):
     run_document(REPOSITORY / "docs" / "getting_started.md")
 

@@ -157,6 +157,7 @@ def jobs_of(words, overrides):
     return expand_sweep(overrides) if {"-m", "--multirun"} & set(words) else [overrides]
 
 
+@pytest.mark.long
 def test_commands_that_describe_a_job_compose():
     num_composed = 0
     for words in (words for page in PAGES for words in commands_of(page)):

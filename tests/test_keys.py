@@ -76,6 +76,7 @@ def train(run_path, num_updates):
     return loop.train(job, lambda line: None).update
 
 
+@pytest.mark.long
 def test_a_run_does_not_go_on_with_other_random_numbers(tmp_path):
     assert describe_generator() == "threefry2x32"
     assert train(tmp_path, 1) == 1
@@ -84,6 +85,7 @@ def test_a_run_does_not_go_on_with_other_random_numbers(tmp_path):
     assert train(tmp_path, 2) == 2
 
 
+@pytest.mark.long
 def test_a_run_of_an_earlier_version_under_another_generator_does_not_go_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("podmeta.training.checkpoint_writer.describe_generator", lambda: None)

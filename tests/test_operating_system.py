@@ -41,6 +41,7 @@ def without_what_windows_lacks(*arguments):
     )
 
 
+@pytest.mark.long
 def test_a_job_trains_resumes_and_is_looked_at(tmp_path):
     job = [
         "train",

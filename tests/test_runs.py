@@ -67,6 +67,7 @@ def test_its_agent_acts_before_and_after_an_export(run):
         run.agent(1)
 
 
+@pytest.mark.long
 def test_an_evaluation_is_rows_and_a_figure(run):
     found = run.evaluate(None, "evaluation.num_tasks=8")
     assert isinstance(found, Evaluation) and {row.algorithm for row in found.rows} >= {"learner", "random"}
@@ -94,6 +95,7 @@ def test_a_job_can_be_composed_changed_and_trained(tmp_path, run):
         podmeta.train(job, "num_updates=4")
 
 
+@pytest.mark.long
 def test_interrupted_and_continued_it_ends_at_the_same_θ(tmp_path, run):
     job = (*JOB, "num_updates=100000", f"run_dir={tmp_path / 'stopped'}")
 

@@ -62,6 +62,7 @@ def search(folder, *overrides, num_trials=7, tell=lambda line: None):
     return Trials([*SEARCH, f"run_dir={folder}", *overrides], num_trials, tell)
 
 
+@pytest.mark.long
 def test_hopeless_trials_are_pruned_and_failing_ones_do_not_end_the_others(tmp_path, scripted):
     told = []
     trials = search(tmp_path, tell=told.append)
@@ -90,6 +91,7 @@ def test_hopeless_trials_are_pruned_and_failing_ones_do_not_end_the_others(tmp_p
     more.close()
 
 
+@pytest.mark.long
 def test_a_trial_that_a_kill_has_stopped_goes_on_with_its_values(tmp_path, scripted):
     first = search(tmp_path, num_trials=2)
     first._study.ask(first._distributions)  # as a kill leaves it: begun and not ended
@@ -121,6 +123,7 @@ def test_a_run_that_ended_before_its_sweep_could_note_it_is_not_done_again(tmp_p
     again.close()
 
 
+@pytest.mark.long
 def test_the_folder_of_another_sweep_is_refused_with_what_differs(tmp_path, capsys):
     search(tmp_path).close()
     for words, told in (

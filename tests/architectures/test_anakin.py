@@ -86,6 +86,7 @@ def assert_close(actual, expected):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), actual, expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("num_devices", "unroll_length"), [(2, 0), (4, 0), (4, UNROLL_LENGTH)])
 def test_the_number_of_devices_changes_nothing(num_devices, unroll_length):
     state, metrics = alone(num_devices, unroll_length)
@@ -99,6 +100,7 @@ def test_the_number_of_devices_changes_nothing(num_devices, unroll_length):
     assert np.unique(metrics["fitness"][0]).size > 3
 
 
+@pytest.mark.long
 def test_slots_may_be_rolled_out_one_after_the_other():
     # 8 slots: two times 3, and the 2 that are left.
     state, metrics = compiled(1, 1, UNROLL_LENGTH, rows_at_once=3)(settings([3]))
@@ -118,6 +120,7 @@ def test_the_same_seed_twice_is_the_same_to_the_last_bit_and_another_is_not():
     assert all(jax.tree.leaves(differing))
 
 
+@pytest.mark.long
 def test_every_instance_ends_where_it_would_alone():
     seeds, learning_rates, noise_stds = [3, 11, 5], [0.03, 0.01, 0.1], [0.5, 0.2, 1.0]
     together, metrics = compiled(2, 3, 0)(settings(seeds, learning_rates, noise_stds))

@@ -18,6 +18,7 @@ def bytes_of():
     return bytes_of
 
 
+@pytest.mark.long
 def test_memory_grows_with_the_unroll_and_chunks_save_most_of_it(bytes_of):
     whole, longer, in_chunks = bytes_of(60, 0), bytes_of(120, 0), bytes_of(120, 10)
     assert 1.7 * whole < longer < 2.3 * whole

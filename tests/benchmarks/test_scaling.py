@@ -15,6 +15,7 @@ def measured():
     return {size: measure(compose_job([*evolution, f"outer.population_size={size}"])) for size in (16, 48)}
 
 
+@pytest.mark.long
 def test_devices_exchange_one_number_for_every_further_member(measured):
     assert measured[48].collective_bytes - measured[16].collective_bytes == 4 * (48 - 16)
     assert measured[16].collective_bytes > 4 * 16  # the gradient as well

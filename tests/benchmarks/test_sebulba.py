@@ -9,6 +9,7 @@ from podmeta.benchmarks import sebulba
 TINY = ["learner.cell=none", "learner.torso_layers=[4]", "outer.unroll_length=8", *sebulba.ONE_EPOCH]
 
 
+@pytest.mark.long
 def test_parts_and_whole_are_measured(monkeypatch, capsys):
     monkeypatch.setattr(sebulba, "SECONDS_OF_A_PART", 0.05)
     sebulba._measure("sebulba_cartpole", 4, 1, TINY, turns=1)

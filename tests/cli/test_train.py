@@ -103,6 +103,7 @@ NAMING_CODE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", list(NAMING_CODE))
 def test_a_run_of_somebody_else_that_names_code_needs_trust(place, refused, capsys, tmp_path):
     run = make_run(tmp_path / "theirs", *NAMING_CODE[place], own=False)

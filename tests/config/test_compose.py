@@ -30,6 +30,7 @@ def read_back(job, directory):
     return job_from_yaml(path, [])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_is_a_valid_job_that_comes_back_from_its_yaml(experiment, tmp_path):
     job = compose_job([f"experiment={experiment}"])
@@ -38,6 +39,7 @@ def test_every_experiment_is_a_valid_job_that_comes_back_from_its_yaml(experimen
     assert read_back(job, tmp_path) == dataclasses.replace(job, devices=DevicesConfig())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("presets", PRESETS, ids=" ".join)
 def test_every_preset_is_valid_and_comes_back_from_its_yaml(presets, tmp_path):
     entries = ["environment.entries=[{environment: bandit}, {environment: cartpole}]"]

@@ -123,6 +123,7 @@ WRONG_ENTRIES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("entries", WRONG_ENTRIES)
 def test_what_is_wrong_with_an_entry_is_told_with_its_index(entries):
     _assert_refused(["environment=mixture", f"environment.entries={entries}"], WRONG_ENTRIES[entries])

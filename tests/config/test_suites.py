@@ -17,6 +17,7 @@ def job():
     return compose_job(["experiment=bandit"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", list_options("evaluation"))
 def test_every_suite_can_be_lived_by_a_symmetric_learner(name, job):
     suite = load_suite(name, job)

@@ -27,6 +27,7 @@ ENVIRONMENTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_another_environment_needs_no_further_key(experiment, environment):

@@ -74,6 +74,7 @@ def wrong_values(field: dataclasses.Field[Any]) -> list[Any]:
     return wrong
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("group", "name"), MEMBERS)
 def test_no_value_of_a_member_may_leave_its_bounds(jobs, group, name):
     job = jobs[group, name]

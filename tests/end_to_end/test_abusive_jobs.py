@@ -26,6 +26,7 @@ def test_the_environment_is_blamed_and_not_theta(code, options, message, podmeta
     assert message in said and "θ" not in said
 
 
+@pytest.mark.long
 def test_a_job_ends_though_its_environments_leave_threads(podmeta: Command):
     said = podmeta.succeeds("train", *JOB, "environment.options={does: thread_in_init}")
     assert "not waiting for a thread that an environment has left running: left over" in said

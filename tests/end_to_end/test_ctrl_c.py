@@ -80,6 +80,7 @@ def test_an_early_interrupt_that_python_would_drop_ends_the_command(podmeta, loc
     assert ended.stderr.startswith("interrupted: ") and ended.stderr.count("\n") == 1, ended
 
 
+@pytest.mark.long
 def test_an_interrupted_meta_test_keeps_its_rows_and_is_made_up(podmeta, tmp_path):
     run, rows = tmp_path / "run", tmp_path / "run" / "evaluation.jsonl"
     process = podmeta.start("train", *TINY, "num_updates=4", f"run_dir={run}", MANY_SETTINGS)

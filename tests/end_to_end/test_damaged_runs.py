@@ -45,6 +45,7 @@ JOB = (
 _MOST_LINES = 18
 
 
+@pytest.mark.long
 @given(number=st.integers(0, 2**32 - 1))
 @settings(
     max_examples=NUM_MUTATIONS,
@@ -68,6 +69,7 @@ def test_a_damaged_run_is_read_or_refused_by_processes_too(podmeta, sound, tmp_p
         assert problem is None, f"{words[0]} after {done}: {problem}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reader", ["evaluate", "train"])
 def test_links_in_a_run_are_not_followed(sound, measured_once, reader):
     """These are names under which earlier versions wrote without looking."""

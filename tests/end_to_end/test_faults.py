@@ -26,6 +26,7 @@ def copied_run(finished_run, tmp_path):
     return path, sorted((path / "checkpoints").iterdir(), reverse=True)
 
 
+@pytest.mark.long
 def test_damaged_checkpoints_are_passed_over_and_named(podmeta, finished_run, copied_run):
     path, (newest, second, third) = copied_run
     file = largest_file(newest)
@@ -42,6 +43,7 @@ def test_damaged_checkpoints_are_passed_over_and_named(podmeta, finished_run, co
     assert digest(path) == digest(finished_run)
 
 
+@pytest.mark.long
 def test_a_run_without_a_good_checkpoint_is_not_begun_anew_by_itself(podmeta, copied_run):
     path, checkpoints = copied_run
     for checkpoint in checkpoints:
@@ -55,6 +57,7 @@ def test_a_run_without_a_good_checkpoint_is_not_begun_anew_by_itself(podmeta, co
     assert "no checkpoint" in said
 
 
+@pytest.mark.long
 def test_a_fitness_that_is_not_finite_stops_the_job_and_leaves_the_last_good_checkpoint(podmeta, tmp_path):
     """θ shrinks by a factor of -10⁶ per update until its norm overflows, in the third update."""
     explosion = ("outer.optimiser=sgd", "outer.learning_rate=1000", "outer.weight_decay=1000")
@@ -70,6 +73,7 @@ def test_a_fitness_that_is_not_finite_stops_the_job_and_leaves_the_last_good_che
     assert max(checkpoint_steps(tmp_path)) == good
 
 
+@pytest.mark.long
 def test_a_full_disk_stops_the_job_and_more_space_lets_it_go_on(podmeta, finished_run, tmp_path):
     """On a file system of 400 kB of its own, in a mount namespace that ends with the shell; then it grows."""
     namespace = ["unshare", "--map-root-user", "--mount"]
@@ -104,6 +108,7 @@ def test_a_full_disk_stops_the_job_and_more_space_lets_it_go_on(podmeta, finishe
     assert json.loads(second[2:])["meta_params_sha256"] == digest(finished_run)
 
 
+@pytest.mark.long
 def test_two_jobs_cannot_have_one_run_directory(podmeta, tmp_path):
     command = ("train", *JOB, f"run_dir={tmp_path}")
     first = podmeta.start(*command)

@@ -100,6 +100,7 @@ def foreign(
     sys.modules.pop("left_behind", None)
 
 
+@pytest.mark.long
 def test_evaluate_refuses_it_in_one_line(foreign, mark):
     code, said = command("evaluate", f"run={foreign}")
     assert not mark.exists()
@@ -115,6 +116,7 @@ READERS: dict[str, Callable[[Path, Path, Path], tuple[int, str]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reader", list(READERS))
 def test_what_needs_no_environment_of_it_works(foreign, sound, mark, tmp_path, reader):
     own = Path(shutil.copytree(sound, tmp_path / "own_0"))
@@ -123,6 +125,7 @@ def test_what_needs_no_environment_of_it_works(foreign, sound, mark, tmp_path, r
     assert code == 0, said
 
 
+@pytest.mark.long
 def test_what_was_exported_of_it_plays(foreign, mark, tmp_path):
     assert command("export", f"run={foreign}", f"to={tmp_path / 'theirs.npz'}")[0] == 0
     code, said = command("play", f"agent={tmp_path / 'theirs.npz'}", "environment=bandit")
@@ -141,6 +144,7 @@ def test_the_card_of_an_agent_runs_no_code(sound, mark, tmp_path, trust):
     assert code == 2 and mark.exists() == trust and ("add --trust" in said) != trust, said
 
 
+@pytest.mark.long
 def test_a_job_of_ones_own_does_not_go_on_in_it(foreign, mark):
     code, said = command("train", *JOB, f"run_dir={foreign}")
     assert code == 2 and "another config" in said and not mark.exists(), said

@@ -82,6 +82,7 @@ def _without_times(run_path: Path) -> list[dict]:
 
 
 # The first comes before the first update, the second between two.
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "after"), [(signal.SIGTERM, "run directory:"), (signal.SIGINT, "update ")])
 def test_a_job_asked_to_stop_saves_and_goes_on_later(podmeta, finished_run, tmp_path, number, after):
     command = ("train", *JOB, OFTEN, f"run_dir={tmp_path}")
@@ -107,6 +108,7 @@ def test_a_job_asked_to_stop_saves_and_goes_on_later(podmeta, finished_run, tmp_
     assert _without_times(tmp_path) == _without_times(finished_run)
 
 
+@pytest.mark.long
 def test_a_second_interrupt_ends_a_job_at_once(podmeta: Command, finished_run, tmp_path):
     job = podmeta.start("train", *JOB, f"run_dir={tmp_path}")
     read_until(job, "run directory:")
@@ -120,6 +122,7 @@ def test_a_second_interrupt_ends_a_job_at_once(podmeta: Command, finished_run, t
     assert digest(tmp_path) == digest(finished_run)
 
 
+@pytest.mark.long
 def test_more_updates_go_on_from_the_end_of_a_shorter_job(podmeta, finished_run, tmp_path):
     shorter = [override for override in JOB if not override.startswith("num_updates=")]
     podmeta.succeeds("train", *shorter, f"num_updates={NUM_UPDATES // 2}", f"run_dir={tmp_path}")

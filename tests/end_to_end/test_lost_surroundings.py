@@ -195,6 +195,7 @@ def test_jobs_that_start_at_once_get_folders_of_their_own(podmeta, tmp_path):
     assert len(runs) == 3 and len({digest(run) for run in runs}) == 3
 
 
+@pytest.mark.long
 def test_the_command_works_in_a_thread(podmeta, tmp_path):
     job = [*TINY, "num_updates=4", "evaluation.settings=[{}]", f"run_dir={tmp_path}/run"]
     script = f"""

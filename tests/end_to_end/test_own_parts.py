@@ -43,6 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sys.modules.pop("my_parts", None)
 
 
+@pytest.mark.long
 def test_it_learns_and_the_meta_test_says_so(folder):
     lines = (folder / "runs/first/evaluation.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]

@@ -179,6 +179,7 @@ def test_sebulba_learns_the_same_in_two_processes(podmeta, tmp_path, outer):
     assert {"actor_environment_share/process_0", "actor_environment_share/process_1"} <= row.keys()
 
 
+@pytest.mark.long
 def test_another_config_is_told_by_both_with_both_named(podmeta, tmp_path):
     port = free_port()
     told = (
@@ -194,6 +195,7 @@ def test_another_config_is_told_by_both_with_both_named(podmeta, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_what_stops_the_first_process_stops_all(podmeta, finished_run, tmp_path):
     (tmp_path / "run").write_text("not a directory", encoding="utf-8")
     codes, said = Together(podmeta, 2, 1, *JOB, f"run_dir={tmp_path}/run").end()

@@ -39,6 +39,7 @@ either_signal = pytest.mark.parametrize(
 repeatedly = pytest.mark.parametrize("turn", range(int(os.environ.get("PODMETA_FAULT_TURNS", "1"))))
 
 
+@pytest.mark.long
 def test_a_job_runs_to_its_end_and_says_where_the_time_went(podmeta: Command, tmp_path: Path):
     said = podmeta.succeeds("train", *TINY, "num_updates=20", f"run_dir={tmp_path}")
     assert "actors spent" in said and "the learner waited for data" in said
@@ -131,6 +132,7 @@ def test_a_pool_that_hangs_in_a_program_ends_the_job_with_a_checkpoint(podmeta: 
     assert "envpool CartPole-v1" in said and "has not answered for architecture.actor_timeout_s=3 s" in said
 
 
+@pytest.mark.long
 @repeatedly
 @either_signal
 def test_a_job_asked_to_stop_does_not_wait_for_an_update_that_takes_long(
@@ -183,6 +185,7 @@ def test_actors_have_their_core_to_themselves(podmeta: Command, tmp_path: Path):
     assert job.returncode == 0
 
 
+@pytest.mark.long
 @repeatedly
 def test_a_killed_worker_ends_the_job_and_all_other_workers(podmeta: Command, tmp_path: Path, turn):
     processes = "environment.vectorisation=processes"
@@ -196,6 +199,7 @@ def test_a_killed_worker_ends_the_job_and_all_other_workers(podmeta: Command, tm
     assert "Script" in _ends_in_time(job, 1, tmp_path)
 
 
+@pytest.mark.long
 @repeatedly
 @either_signal
 def test_a_job_asked_to_stop_saves_and_leaves_nobody_behind(podmeta: Command, tmp_path: Path, number, turn):

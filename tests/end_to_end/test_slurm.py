@@ -30,6 +30,7 @@ def wait_until(condition, seconds=120):
         time.sleep(0.1)
 
 
+@pytest.mark.long
 def test_a_job_that_is_preempted_goes_on_and_ends_at_the_same_meta_parameters(variables, finished_run, tmp_path):
     run = tmp_path / "run" / "0"
     starting = f"""

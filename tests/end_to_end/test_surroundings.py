@@ -46,6 +46,7 @@ for index, job in enumerate({JOBS!r}):
 """
 
 
+@pytest.mark.long
 def test_theta_and_results_are_the_same_in_any_surroundings(tmp_path):
     common = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     processes = [

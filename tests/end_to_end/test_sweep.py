@@ -13,6 +13,7 @@ from tests.end_to_end.job import JOB, TINY, digest, read_rows, read_until
 SMALL = (*TINY, "num_updates=4", "evaluation.settings=[{}]")
 
 
+@pytest.mark.long
 def test_a_sweep_trains_every_combination_and_ends_with_a_table(podmeta, tmp_path):
     said = podmeta.succeeds(
         "train", *SMALL, "outer.learning_rate=0.01,0.03", f"run_dir={tmp_path}", "--multirun", COLUMNS="200"

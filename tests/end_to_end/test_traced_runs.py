@@ -118,6 +118,7 @@ def make_hostile(run: Path, secret: Path, chance: random.Random) -> str:
     return f"{kind} {path.relative_to(run)}"
 
 
+@pytest.mark.long
 @given(number=st.integers(0, 2**32 - 1))
 @FUZZED
 def test_a_hostile_run_has_nothing_done_outside(sound, secret, tracer, number):

@@ -45,6 +45,7 @@ def tested_run(podmeta: Command, tmp_path_factory: pytest.TempPathFactory) -> tu
     return path, podmeta.succeeds("train", *TESTED, f"run_dir={path}")
 
 
+@pytest.mark.long
 def test_every_file_of_the_run_directory_is_there_and_nothing_else(tested_run):
     path, _ = tested_run
     assert {entry.name for entry in path.iterdir()} == {
@@ -152,6 +153,7 @@ def test_the_same_seed_gives_the_same_meta_parameters(tested_run, finished_run):
     assert digest(tested_run[0]) == digest(finished_run)
 
 
+@pytest.mark.long
 def test_on_a_terminal_a_bar_moves(podmeta, tested_run):
     """And without run_dir, the run directory lies below the folder the user is in."""
     terminal, its_end = pty.openpty()
@@ -177,6 +179,7 @@ def _read_all(terminal: int) -> str:
     return said.decode()
 
 
+@pytest.mark.long
 def test_a_finished_run_can_be_meta_tested_again_and_in_other_settings(podmeta, tested_run):
     path, _ = tested_run
     before = read_rows(path / "evaluation.jsonl")
@@ -188,6 +191,7 @@ def test_a_finished_run_can_be_meta_tested_again_and_in_other_settings(podmeta, 
     assert len(after) == len(before) * 3 // 2
 
 
+@pytest.mark.long
 def test_a_suite_adds_its_rows_and_prints_both_ends_of_the_lifetime(podmeta, tested_run, finished_run):
     path, _ = tested_run
     before = read_rows(path / "evaluation.jsonl")
@@ -216,12 +220,14 @@ def test_a_suite_adds_its_rows_and_prints_both_ends_of_the_lifetime(podmeta, tes
     }
 
 
+@pytest.mark.long
 def test_a_job_without_updates_leaves_its_first_state(podmeta, tmp_path):
     podmeta.succeeds("train", *TINY, "num_updates=0", "evaluation.enabled=false", f"run_dir={tmp_path}")
     assert checkpoint_steps(tmp_path) == [0]
     assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["env_steps"] == 0
 
 
+@pytest.mark.long
 def test_a_finished_run_is_finished(podmeta, finished_run):
     modified = (finished_run / "checkpoints").stat().st_mtime_ns
     said = podmeta.succeeds(
@@ -231,6 +237,7 @@ def test_a_finished_run_is_finished(podmeta, finished_run):
     assert (finished_run / "checkpoints").stat().st_mtime_ns == modified
 
 
+@pytest.mark.long
 def test_run_dir_alone_goes_on_to_the_end_of_the_runs_own_job(podmeta, finished_run, tmp_path):
     # No copy: of a run that somebody else may have started, the devices are not taken.
     podmeta.succeeds("train", *JOB, f"run_dir={tmp_path / 'run'}")

@@ -57,6 +57,7 @@ COMPOSED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("override", COMPOSED)
 def test_what_is_wrong_on_the_command_line_is_told_before_anything_starts(override, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -21,6 +21,7 @@ def job_of(function, *overrides):
     return compose_job([f"environment.factory={OWN}:{function}", *overrides])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("experiment", ["experiment=bandit", "experiment=sebulba_cartpole"])
 @pytest.mark.parametrize("function", [*ON_HOST, *JAX])
 def test_the_architecture_follows_from_what_the_function_returns(experiment, function):

@@ -56,6 +56,7 @@ def test_so_many_tasks_are_drawn(config, expected):
     assert num_drawn(config) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "config",
     [

@@ -36,6 +36,7 @@ EXTRAS = {"xland": "xminigrid", "brax": "brax"}
 NAMES = [name for name in GROUPS["environment"] if name not in ("mixture", "jax_factory")]  # without defaults
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in NAMES if not lives_on_host(GROUPS["environment"][name]())])
 def test_every_name_has_an_environment(name):
     if name in EXTRAS:

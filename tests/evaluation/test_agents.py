@@ -52,6 +52,7 @@ def evaluate(*arguments):
     return main(["evaluate", *arguments])
 
 
+@pytest.mark.long
 def test_rows_go_to_a_folder_of_the_agent_and_record_its_meta_params(agent, suite, tmp_path, capsys):
     assert evaluate(f"agent={agent}", *FEW, "evaluation.seed=5") == 0
     folder = tmp_path / "evaluations" / "first"
@@ -65,6 +66,7 @@ def test_rows_go_to_a_folder_of_the_agent_and_record_its_meta_params(agent, suit
     assert "num_arms=3" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_an_interrupted_evaluation_goes_on_with_what_is_not_measured(agent, suite, tmp_path, capsys):
     to = f"to={tmp_path / 'rows'}"
     assert evaluate(f"agent={agent}", to, *FEW) == 0
@@ -104,6 +106,7 @@ def test_a_folder_of_something_else_is_refused(agent, tmp_path):
         open_folder(tmp_path / "file", pretrained)
 
 
+@pytest.mark.long
 def test_reports_refuse_the_folder_and_comparisons_read_it(agent, suite, tmp_path, capsys):
     second = save_untrained(tmp_path / "second.npz", LEARNER, seed=1)
     for name, source in (("one_0", agent), ("two_0", second)):

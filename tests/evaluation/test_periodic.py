@@ -24,6 +24,7 @@ def rows_of(path):
     return {row["update"]: row for row in map(json.loads, lines)}
 
 
+@pytest.mark.long
 def test_a_job_with_meta_tests_ends_at_the_same_meta_params_and_accounts_for_their_time(tmp_path):
     plain = compose_job([*WORDS, "num_updates=5", f"run_dir={tmp_path / 'plain'}"])
     assert make_periodic_test(plain) is None

@@ -19,6 +19,7 @@ def meta_params(config):
     return build_inner_loop(config, TRAINED_ON).init(jax.random.key(0))
 
 
+@pytest.mark.long
 def test_a_companion_meets_the_same_tasks_and_is_left_out_where_its_sizes_do_not_fit():
     own = meta_params(LEARNER)
     beside = [Companion("twin", own, LEARNER), Companion("metarnn", meta_params(METARNN), METARNN)]

@@ -23,6 +23,7 @@ def test_local_processes(path):
     assert compose_job(train_words(command)).run_dir == f"./{path}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", AWKWARD)
 def test_slurm_prints_a_word_that_composes_to_the_run_directory(path, tmp_path, monkeypatch, capsys):
     submitit = pytest.importorskip("submitit")
@@ -41,6 +42,7 @@ def test_slurm_prints_a_word_that_composes_to_the_run_directory(path, tmp_path, 
     assert submitted == [compose_job([word]).run_dir] == [str(tmp_path / path / "0")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", AWKWARD)
 def test_gke(path, capsys):
     words = ["--topology", "v5e:4x4", "--image", "i", "--claim", "c", "experiment=bandit", f"run_dir=./{path}"]
@@ -51,6 +53,7 @@ def test_gke(path, capsys):
     assert compose_job(words).run_dir == f"./{path}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", AWKWARD)
 def test_results_and_paper_print_commands_to_paste(path, tmp_path):
     runs = tmp_path / path

@@ -27,6 +27,7 @@ def job_of(job_set):
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"}, **replicated["template"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("topology", "hosts", "chips_of_a_host"),
     [

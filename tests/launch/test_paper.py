@@ -82,6 +82,7 @@ def test_every_claim_rests_on_one_meta_test_of_its_experiment(experiment, learne
             assert len(found) == 1, test
 
 
+@pytest.mark.long
 def test_figures_are_means_over_seeds_with_t_intervals(runs):
     for test in TESTS:
         assert figure(runs, SEEDS, test, "symmetric") == pytest.approx((11.0, 11.0 - HALF_WIDTH, 11.0 + HALF_WIDTH))
@@ -90,6 +91,7 @@ def test_figures_are_means_over_seeds_with_t_intervals(runs):
             assert share(runs, SEEDS, test, "symmetric") == 1.0
 
 
+@pytest.mark.long
 def test_the_table_has_a_line_for_every_test_and_the_picture_is_drawn(runs):
     lines = results_table(runs, SEEDS).splitlines()
     assert len(lines) == 2 + len(TESTS)
@@ -106,6 +108,7 @@ def test_the_seeds_that_learn_from_reward_are_those_whose_verdict_says_so(runs):
             assert learned(runs, SEEDS, test, "recurrent") == 0
 
 
+@pytest.mark.long
 def test_a_meta_test_without_a_verdict_is_done_again(runs):
     path = runs / "gridworld_recurrent_1" / "evaluation.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -113,6 +116,7 @@ def test_a_meta_test_without_a_verdict_is_done_again(runs):
     assert [command[:2] for command in commands_left(runs, SEEDS, [])] == [["evaluate", f"run={path.parent}"]]
 
 
+@pytest.mark.long
 def test_what_is_there_is_not_done_again(runs):
     assert not list(commands_left(runs, [1], []))
     (runs / "gridworld_recurrent_1" / "evaluation.jsonl").unlink()

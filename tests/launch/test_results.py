@@ -38,6 +38,7 @@ def runs(tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_every_experiment_is_swept_over_its_seeds_on_tasks_of_its_own(tmp_path):
     for experiment, num_seeds in NUM_SEEDS.items():
         assert experiment in list_options("experiment")

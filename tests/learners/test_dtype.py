@@ -74,6 +74,7 @@ def run(learner, meta_params):
     return jax.lax.scan(step, learner.initial_state(meta_params, jax.random.key(2)), inputs())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LEARNERS)
 def test_they_are_close_to_float32(name):
     narrow, wide = make(LEARNERS[name], "bfloat16"), make(LEARNERS[name], "float32")

@@ -21,6 +21,7 @@ def make(config=CONFIG):
     return make_gtrxl_learner(config, (unrolls.OBSERVATION_SIZE,), unrolls.NUM_ACTIONS, 1)
 
 
+@pytest.mark.long
 @given(first=st.integers(1, 8), seed=st.integers(0, 1000))
 @settings(max_examples=3)  # each compiles its own programs
 def test_unroll_is_a_scan_of_steps(first, seed):
@@ -28,6 +29,7 @@ def test_unroll_is_a_scan_of_steps(first, seed):
     unrolls.assert_unroll_is_a_scan_of_steps(make(), [first, 7], seed)
 
 
+@pytest.mark.long
 def test_gradients_are_those_of_a_scan():
     unrolls.assert_gradients_are_those_of_a_scan(make(), 7)
 

@@ -83,6 +83,7 @@ def plain_form(config, num_policy_channels):
     return with_normalised_rewards(plain).step if config.normalise_rewards else plain.step
 
 
+@pytest.mark.long
 @settings(max_examples=4)
 @example(with_all(), (3, 2, 1))
 @example(with_all(num_micro_ticks=2, aggregation="sum"), (2, 3, 2))
@@ -102,6 +103,7 @@ def test_meta_params_have_the_same_shapes_for_every_size(config, size, other_siz
     assert shapes[0] == shapes[1]
 
 
+@pytest.mark.long
 @settings(max_examples=4)
 @example(with_all(), (3, 3, 1), random.Random(1))
 @example(with_all(), (3, 3, 2), random.Random(2))
@@ -169,6 +171,7 @@ def test_tasks_that_show_nothing_keep_every_number_finite(rewards, observations)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((outputs, final_state)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(3, 2, 1), (2, 3, 2)])
 def test_gradients_through_a_lifetime_are_finite(size):
     learner, meta_params, state, script = make(with_all(), size)

@@ -84,6 +84,7 @@ def cartpole():
     return actor_critic, *roll_out(actor_critic)
 
 
+@pytest.mark.long
 def test_gradient_equals_finite_differences(cartpole):
     actor_critic, state, _, trajectories = cartpole
     config = dataclasses.replace(actor_critic.config, optimiser="sgd", max_gradient_norm=0.0, entropy_cost=0.3)
@@ -159,6 +160,7 @@ def _loss_by_hand(config, entry, meta_params, trajectories, fixed):
     return jnp.mean(counted * policy_loss + config.value_cost * value_loss)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("across_episodes", "expected"),
     [
@@ -264,6 +266,7 @@ def test_ignored_actions_are_not_learned_from(cartpole):
     jax.tree.map(np.testing.assert_array_equal, one.meta_params, two.meta_params)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rare", [None, 0, 3])
 def test_the_largest_importance_ratio_is_over_gradient_steps_devices_and_actions_that_count(cartpole, rare):
     actor_critic, state, _, trajectories = cartpole
@@ -302,6 +305,7 @@ def test_lifetimes_go_on_across_updates_and_end_on_time():
     assert np.array_equal(before[0], after[0]) and not np.array_equal(before[1], after[1])
 
 
+@pytest.mark.long
 def test_several_epochs_with_the_ppo_clip_stay_near_the_behaviour():
     config = ActorCriticConfig(
         num_lifetimes=4, unroll_length=UNROLL_LENGTH, learning_rate=0.05, num_epochs=8, num_minibatches=2, ppo_clip=0.02

@@ -75,6 +75,7 @@ def test_a_learner_that_is_its_teacher_has_no_loss(advantages):
     np.testing.assert_allclose(teacher_divergence(log_probs, jnp.asarray(advantages), 4.0), 0.0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_the_gradient_is_that_of_finite_differences():
     distillation = make(dataclasses.replace(CONFIG, optimiser="sgd", max_gradient_norm=0.0))
     state, lifetimes = begin(distillation)
@@ -92,6 +93,7 @@ def test_the_gradient_is_that_of_finite_differences():
     np.testing.assert_allclose(slope, jnp.linalg.norm(gradient), rtol=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("without_base", [False, True])
 def test_a_silent_learner_without_its_base_imitates_as_a_uniform_policy_does(without_base):
     config = dataclasses.replace(CONFIG, without_base=without_base)

@@ -217,6 +217,7 @@ BANDIT = Entry(
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("unroll_length", [0, 4])
 def test_members_without_perturbation_earn_the_same_in_the_same_lifetimes(unroll_length):
     evolution = make((BANDIT,), unroll_length=unroll_length)
@@ -234,6 +235,7 @@ def test_members_without_perturbation_earn_the_same_in_the_same_lifetimes(unroll
     assert np.unique(fitness).size > 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fraction", [1.0, 0.6, 0.1])
 def test_unrolls_of_lifetimes_that_go_on_make_up_whole_lifetimes(fraction):
     """With θ held still, the fitness of a pair's unrolls averages to that of its whole lifetimes."""

@@ -95,6 +95,7 @@ def train(outer_loop, *entries, weights=(1.0, 1.0), pay=1.0, **options):
     return jax.tree.map(np.asarray, run(tuple(jnp.array(weight) for weight in weights), jnp.array(pay)))
 
 
+@pytest.mark.long
 @OUTER_LOOPS
 def test_a_mixture_of_one_is_its_environment_whatever_the_weight(outer_loop):
     alone, alone_metrics = train(outer_loop, BANDIT, weights=[1.0])
@@ -104,6 +105,7 @@ def test_a_mixture_of_one_is_its_environment_whatever_the_weight(outer_loop):
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), weighted_metrics, alone_metrics)
 
 
+@pytest.mark.long
 @OUTER_LOOPS
 def test_entries_add_up_by_weight(outer_loop):
     def change(*weights):
@@ -115,6 +117,7 @@ def test_entries_add_up_by_weight(outer_loop):
     np.testing.assert_allclose(change(2.0, 6.0), change(1.0, 3.0), atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shaping", ["centred_rank", "z_score"])
 def test_a_large_scale_of_reward_drowns_no_other_environment(shaping):
     def change(pay, shaping):
@@ -146,6 +149,7 @@ def test_env_steps_are_those_of_all_entries():
     assert actor_critic(BANDIT, CONTEXTUAL).env_steps_per_update == 4 * 4 * (2 + 1)
 
 
+@pytest.mark.long
 def test_the_expected_reward_holds_where_it_is_known():
     sampled, expected = (
         train(evolution, BANDIT, CONTEXTUAL, fitness=fitness, fitness_shaping="z_score", weights=(0.0, 1.0))[1]

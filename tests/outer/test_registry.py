@@ -131,6 +131,7 @@ def job_on(architecture, run_dir, *more):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("architecture", ["anakin", "sebulba"])
 def test_it_trains_and_goes_on(tmp_path, architecture):
     train(job_on(architecture, tmp_path / "run", "num_updates=2"), print)

@@ -42,6 +42,7 @@ def test_it_says_what_would_be_trained_and_what_that_needs(capsys, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_every_stage_of_every_instance_is_compiled():
     stages = "stages=[{environment: bandit, num_arms: 2, num_updates: 3}, {environment: bandit, num_updates: 5}]"
     job = compose_job([*TINY, "num_updates=8", "architecture.num_instances=2", stages])

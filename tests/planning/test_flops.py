@@ -75,6 +75,7 @@ def test_integers_comparisons_and_moves_are_free():
     assert counted(program, jnp.ones((4, 4))) == FlopCount()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("observation_size", "num_actions", "hidden_size"), [(4, 2, 16), (32, 4, 16), (10, 10, 8)])
 def test_the_symmetric_learner_agrees_with_a_count_by_hand(observation_size, num_actions, hidden_size):
     a, b, n, m = observation_size, num_actions, hidden_size, 8

@@ -319,6 +319,7 @@ def save_for_ever(directory: Path, first_step: int, done: socket.socket) -> None
         step += 1
 
 
+@pytest.mark.long
 def test_a_kill_at_any_moment_leaves_the_last_checkpoint_whole(tmp_path):
     """Kills a saving process again and again, each time on what the one before has left."""
     context = multiprocessing.get_context("forkserver")

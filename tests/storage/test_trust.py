@@ -41,6 +41,7 @@ def job_of(path, overrides, *given, trust=False):
     return run.job
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [

@@ -116,6 +116,7 @@ def test_a_job_stops_once_tests_have_not_improved_and_keeps_the_best(tmp_path):
     assert not test.scores
 
 
+@pytest.mark.long
 def test_a_job_that_stopped_early_trains_on_only_if_the_key_is_changed(tmp_path):
     run(tmp_path, Scripted(3.0, 2.0, 2.0), "evaluation.stop_after=2")
     before = (tmp_path / "summary.json").read_bytes()
@@ -135,6 +136,7 @@ def test_a_job_that_stopped_early_trains_on_only_if_the_key_is_changed(tmp_path)
     assert read_summary(tmp_path).stopped_early == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", [2, 3])
 def test_an_interrupted_job_keeps_the_best_and_the_count(first, tmp_path):
     scores = [1.0, 3.0, 2.0, 2.0, 2.0]

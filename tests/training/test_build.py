@@ -23,6 +23,7 @@ OUTER = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("outer", OUTER)
 def test_a_mixture_is_the_same_on_any_number_of_devices(outer):
     learner = ["learner=recurrent", "learner.cell=gru", "learner.hidden_size=3"]

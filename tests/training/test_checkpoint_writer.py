@@ -55,6 +55,7 @@ def opened(tmp_path):
         yield records, state, path
 
 
+@pytest.mark.long
 def test_the_same_checkpoints_are_written_and_the_metrics_say_how_long_training_stood_still(trained, tmp_path):
     path = tmp_path / "run"
     go_on(path, 6, *OFTEN, "checkpoint.asynchronous=true")
@@ -111,6 +112,7 @@ def test_what_fails_in_the_background_ends_the_job(opened, monkeypatch):
     assert Checkpoints(path / "checkpoints").steps() == [2, 5]
 
 
+@pytest.mark.long
 def test_a_job_that_an_error_ends_waits_for_the_checkpoint_under_way(tmp_path, monkeypatch):
     path = tmp_path / "run"
     sound, begun = Checkpoints.save, threading.Event()

@@ -59,6 +59,7 @@ def copy(exported, tmp_path):
     return tmp_path / "mine.npz"
 
 
+@pytest.mark.long
 def test_it_is_the_meta_params_of_the_run_and_fits_any_size(run, exported):
     path, result = run
     pretrained = load_pretrained(str(exported))
@@ -226,6 +227,7 @@ def test_a_run_that_has_not_ended_is_told(tmp_path):
         export_run(tmp_path, tmp_path / "mine.npz")
 
 
+@pytest.mark.long
 def test_the_card_is_about_the_newest_meta_params_of_a_run_that_went_on(tmp_path):
     path = tmp_path / "run"
 

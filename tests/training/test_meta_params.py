@@ -74,6 +74,7 @@ def test_a_job_starts_from_the_file_it_names(file, meta_params, tmp_path):
     assert meta_params_sha256(one_of(result.meta_params)) == meta_params_sha256(one_of(meta_params))
 
 
+@pytest.mark.long
 def test_a_job_starts_from_a_run_of_another_environment_and_length(run_path, tmp_path):
     overrides = [*TINY, "environment=contextual_bandit", "architecture.num_instances=3", f"init_from={run_path}"]
     source = train(

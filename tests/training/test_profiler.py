@@ -39,6 +39,7 @@ def test_whole_calls_are_traced_and_no_others(per_call, traced, tmp_path, monkey
     assert events == list(traced)
 
 
+@pytest.mark.long
 def test_a_profiled_job_leaves_a_trace_and_ends_at_the_same_meta_params(tmp_path):
     said = []
     words = [*TINY, "num_updates=4", "architecture.updates_per_call=1"]

@@ -50,6 +50,7 @@ def files(path):
     return {name: (path / name).read_bytes() for name in names}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_updates", [1, 2])
 def test_a_job_with_nothing_left_says_so_and_leaves_what_made_the_meta_params(num_updates, ended):
     before = files(ended)
@@ -60,6 +61,7 @@ def test_a_job_with_nothing_left_says_so_and_leaves_what_made_the_meta_params(nu
     assert files(ended) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("{", encoding="utf-8")])
 def test_a_lost_summary_is_made_up_with_all_updates_that_were_done(damage, ended):
     before = json.loads((ended / "summary.json").read_text(encoding="utf-8"))
@@ -90,6 +92,7 @@ def opened(path):
         yield records, state, said
 
 
+@pytest.mark.long
 def test_a_job_whose_directory_is_renamed_saves_there_and_stops(ended, tmp_path):
     moved = tmp_path / "moved"
     with opened(ended) as (records, state, _):
@@ -104,6 +107,7 @@ def test_a_job_whose_directory_is_renamed_saves_there_and_stops(ended, tmp_path)
     assert [json.loads(row)["update"] for row in rows] == [2, 3, 4]
 
 
+@pytest.mark.long
 def test_a_job_whose_checkpoints_are_deleted_saves_another_and_says_so(ended):
     with opened(ended) as (records, state, said):
         shutil.rmtree(ended / "checkpoints")
@@ -126,6 +130,7 @@ def test_a_job_whose_directory_is_exchanged_for_another_run_leaves_that_alone(en
     assert {path: path.read_bytes() for path in ended.rglob("*") if path.is_file() and path.name != "lock"} == before
 
 
+@pytest.mark.long
 def test_a_job_whose_directory_is_deleted_makes_it_again_and_goes_on(ended):
     with opened(ended) as (records, state, said):
         config = (ended / "config.yaml").read_text(encoding="utf-8")
@@ -149,6 +154,7 @@ def theta(path):
     return json.loads((path / "summary.json").read_text(encoding="utf-8"))["meta_params_sha256"]
 
 
+@pytest.mark.long
 def test_a_schedule_that_becomes_longer_is_said_and_one_that_keeps_its_length_ends_as_if_run_at_once(tmp_path):
     go_on(tmp_path / "stretched", 3, LINEAR)
     _, said = go_on(tmp_path / "stretched", 6, LINEAR)

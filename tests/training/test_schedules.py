@@ -14,6 +14,7 @@ def job(num_updates, *overrides):
     return compose_job([f"num_updates={num_updates}", *overrides])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("overrides", "keys"),
     [

@@ -107,6 +107,7 @@ def test_a_schedule_runs_over_its_own_stage(whole):
     np.testing.assert_allclose(rates[FIRST_UPDATES:], np.linspace(0.02, 0.002, 4), rtol=1e-5)
 
 
+@pytest.mark.long
 def test_a_job_may_end_in_the_middle_of_a_stage_and_be_lengthened(whole, tmp_path):
     name, _, result = whole
     run_path = tmp_path / "run"
@@ -124,6 +125,7 @@ def test_a_run_is_restored_in_whichever_stage_it_was_saved(whole, tmp_path):
     assert meta_params_sha256(restore_meta_params(run_path).meta_params) == meta_params_sha256(result.meta_params)
 
 
+@pytest.mark.long
 def test_another_outer_loop_may_take_over_and_is_resumed(tmp_path):
     name, run_path = "evolution_after_actor_critic", tmp_path / "run"
     result = train(name, tmp_path / "whole")
@@ -135,6 +137,7 @@ def test_another_outer_loop_may_take_over_and_is_resumed(tmp_path):
     assert ["entropy" in line for line in rows(run_path)] == [True] * FIRST_UPDATES + [False] * 4
 
 
+@pytest.mark.long
 def test_instances_keep_the_seeds_that_their_run_began_with(tmp_path, monkeypatch):
     overrides = ("architecture.num_instances=2",)
     with monkeypatch.context() as patch:

@@ -116,6 +116,7 @@ def test_seconds_that_the_clock_did_not_go_are_not_counted(held):
     assert clock.goodput().update_seconds == 10.0 == clock.goodput().wall_clock_seconds
 
 
+@pytest.mark.long
 def test_a_job_says_where_its_time_went_and_how_long_its_saves_took(tmp_path):
     path = tmp_path / "run"
     words = [*TINY, f"run_dir={path}", "checkpoint.every_updates=2", "logging.every_updates=1"]

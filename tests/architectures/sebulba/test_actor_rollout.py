@@ -88,6 +88,7 @@ def unrolls(outer, num_updates):
     return pipeline.unrolls
 
 
+@pytest.mark.long
 def test_in_a_program_and_step_by_step_the_same_is_lived(monkeypatch):
     actor, rollouts, pipeline = prepared(ACTOR_CRITIC, num_updates=4)
     with monkeypatch.context() as patched:

@@ -74,6 +74,7 @@ def unroll(sebulba, actor, outer, environment, num_unrolls=1):
     return finish(state, learner_state, timestep, first_steps), before, seeds, meta_params
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_unrolls", [1, 2])
 def test_an_actor_lives_what_a_compiled_lifetime_lives(num_unrolls):
     loop = actor_critic()
@@ -199,6 +200,7 @@ def quick_or_long(name, num_actors, num_devices):
     return pytest.param(name, num_actors, num_devices, marks=() if quick else pytest.mark.long)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "num_actors", "num_devices"),
     [

@@ -75,6 +75,7 @@ def test_environments_are_given_longer_to_start_than_to_answer(monkeypatch):
     stage.close()
 
 
+@pytest.mark.long
 def test_a_stage_of_few_updates_gives_no_advice():
     stage = session_of(lambda: [make_host_environment(compose_job(JOB).environment, NUM_LIFETIMES // 2)])
     assert stage.advice() is None

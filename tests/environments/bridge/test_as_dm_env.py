@@ -123,6 +123,7 @@ class Conformance(test_utils.EnvironmentTestMixin, unittest.TestCase):
                 yield random.uniform(spec.minimum, spec.maximum, spec.shape).astype(spec.dtype)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("check", unittest.defaultTestLoader.getTestCaseNames(Conformance))
 @pytest.mark.parametrize("name", named(object))
 def test_conforms(name, check):

@@ -50,6 +50,7 @@ def steps_since_first(step_type):
     return counts
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_plays_the_same_cart_pole(name, make, live):
     environment = make(SOURCES[name], BATCH)

@@ -46,6 +46,7 @@ def test_brax_has_every_body_of_the_schema():
     assert set(BraxConfig.__dataclass_fields__["id"].metadata["choices"]) <= set(brax_envs._envs)
 
 
+@pytest.mark.long
 def test_it_steps_like_brax(start, step):
     own_step = jax.jit(brax_envs.get_environment("inverted_pendulum", backend="spring").step)
     state, timestep = start
@@ -86,6 +87,7 @@ def test_an_episode_without_a_time_limit_goes_on(start, monkeypatch):
     assert last(limited) and not last(endless)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("id", "backend"), VARIANTS)
 def test_bodies_can_be_scanned_and_their_states_saved(id, backend):
     environment = BraxEnvironment(id, backend, 1000)

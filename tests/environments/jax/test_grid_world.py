@@ -76,6 +76,7 @@ def slow_move(config, task, cell, action):
     return cell if target in task.walls else target
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CONFIGS)
 @given(seed=st.integers(0, 2**31 - 1))
 @settings(max_examples=2)

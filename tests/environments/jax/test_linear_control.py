@@ -27,6 +27,7 @@ def random():
     return live(ALL, 256, 300, follows_teacher=False)
 
 
+@pytest.mark.long
 def test_the_teacher_beats_random_whatever_is_paid(teacher, random):
     assert_teacher_beats_random(teacher, random, REWARDS)
 
@@ -78,6 +79,7 @@ def test_a_paid_advantage_is_worth_the_same_for_staying_and_leaving(teacher):
         assert 0.2 < paid.mean() < 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("num_observations", "num_modes", "num_actions"), [(2, 1, 2), (6, 3, 2), (32, 2, 5)])
 def test_sizes(num_observations, num_modes, num_actions):
     config = LinearControlConfig(num_observations=num_observations, num_modes=num_modes, num_actions=num_actions)

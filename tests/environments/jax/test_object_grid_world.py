@@ -36,6 +36,7 @@ def slow_view(mode, positions, state):
     return np.array(observation)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "positions"),
     [*((name, "task") for name in MODES), ("sparse", "episode"), ("longer", "episode"), ("long_dense", "episode")],

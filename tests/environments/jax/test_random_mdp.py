@@ -27,6 +27,7 @@ def random():
     return live(ALL, 160, 200, follows_teacher=False)
 
 
+@pytest.mark.long
 def test_the_teacher_beats_random_whatever_is_paid(teacher, random):
     assert_teacher_beats_random(teacher, random, REWARDS)
 
@@ -107,6 +108,7 @@ def test_delayed_rewards_are_paid_in_full_later():
     assert np.mean(delayed.reward[waits] == 0) > 0.5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("num_states", "num_actions", "num_observations"), [(2, 2, 0), (4, 2, 6), (64, 4, 0)])
 def test_sizes(num_states, num_actions, num_observations):
     config = RandomMDPConfig(num_states=num_states, num_actions=num_actions, num_observations=num_observations)

@@ -69,6 +69,7 @@ def test_the_schema_knows_every_grid():
     assert set(XLandConfig.__dataclass_fields__["id"].metadata["choices"]) == registered
 
 
+@pytest.mark.long
 def test_it_steps_like_xland(environment, step, start):
     task, state, timestep = start
     own, parameters = xminigrid.make(CONFIG.id, view_size=3, max_steps=8)
@@ -124,6 +125,7 @@ def test_a_benchmark_file_takes_the_place_of_made_up_rulesets(tasks, tmp_path):
     assert {bytes(np.asarray(goal)) for goal in drawn.goal} == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("id", ["XLand-MiniGrid-R1-9x9", "XLand-MiniGrid-R4-9x9", "XLand-MiniGrid-R9-16x16"])
 def test_rooms_of_all_sorts_can_be_scanned_and_their_state_saved(id):
     # The most objects that the config allows: they have room even on the smallest grid.

@@ -48,6 +48,7 @@ def test_every_transform_is_here():
     assert made == {each for each in Transform.__subclasses__() if each.__module__.startswith("podmeta.")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "continuous"), [(name, box) for name in TRANSFORMS for box in (False, True) if box or name not in BOXES]
 )

@@ -57,6 +57,7 @@ def test_the_transforms_are_those_that_there_are():
     assert every == {"name", "lifetime_length", *TRANSFORMS}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", COMPILED)
 @pytest.mark.parametrize("key", TRANSFORMS)
 def test_what_can_be_built_can_be_tested(name, key):

@@ -22,6 +22,7 @@ def live(algorithm, lifetime_length):
     return lifetimes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_ordinary_rl_learns_in_a_lifetime_of_prime_length_as_in_one_of_an_env_step_more(algorithm):
     """499 is prime: what is learned in a lifetime must not depend on what divides its length."""
@@ -33,6 +34,7 @@ def test_ordinary_rl_learns_in_a_lifetime_of_prime_length_as_in_one_of_an_env_st
     assert difference.high - difference.low < 0.5 * gain.mean
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lifetime_length", [1, 7])
 def test_short_lifetimes_are_lived_to_their_end(lifetime_length):
     assert np.isfinite(live("a2c", lifetime_length).rewards).all()
@@ -45,6 +47,7 @@ def test_unrolls_are_never_of_one_env_step_and_a_lifetime_has_several(lifetime_l
     assert lifetime_length < 16 or lifetime_length // unroll >= 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_on_the_host_it_is_what_it_is_in_a_program(algorithm, monkeypatch):
     """In CartPole, of gymnasium on the host and of gymnax: as good at the beginning and at the end."""
@@ -60,6 +63,7 @@ def test_on_the_host_it_is_what_it_is_in_a_program(algorithm, monkeypatch):
         assert abs(difference.mean) < 3 * (difference.high - difference.mean)
 
 
+@pytest.mark.long
 def test_on_the_host_a_lifetime_depends_on_its_key_alone():
     config = GymnasiumConfig(id="CartPole-v1", failure_reward=True, lifetime_length=35)
     together = rollout_from_scratch("a2c", config, KEYS[:3])

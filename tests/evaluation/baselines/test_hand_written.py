@@ -29,6 +29,7 @@ def measured():
     return meta_test(meta_params, SUM, ENVIRONMENT, 32, 0, references=(*HAND_WRITTEN, BASE_ALONE))
 
 
+@pytest.mark.long
 def test_hand_written_rules_learn_where_they_are_compared(measured):
     for name in HAND_WRITTEN:
         rewards = measured[name].rewards

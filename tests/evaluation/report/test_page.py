@@ -52,6 +52,7 @@ def page(runs, tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 def test_every_figure_is_there_and_says_what_it_shows(page):
     text = page.read_text(encoding="utf-8")
     # Fitness by update and by time, throughput, the matrix, one curve, two lifetimes.
@@ -208,12 +209,14 @@ def wide_page(runs, tmp_path_factory):
     return folder / "report.html"
 
 
+@pytest.mark.long
 def test_nothing_is_clipped_on_narrow_and_wide_windows_in_both_themes(wide_page, tmp_path):
     text = wide_page.read_text(encoding="utf-8")
     assert "(n = 3)" in text and "data:image/gif" in text and "share of time" in text
     assert what_a_reader_cannot_see(wide_page, tmp_path) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
@@ -260,6 +263,7 @@ def test_a_run_that_is_none_is_told(damage, part, runs, tmp_path, capsys):
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["_hidden", "$x^$", "[red]"])
 def test_every_run_is_in_the_legend_by_its_name(runs, tmp_path, name):
     run = shutil.copytree(runs[1], tmp_path / name)
