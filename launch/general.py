@@ -21,6 +21,7 @@ from podmeta.distributed.resumable import run_what_is_left
 from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError
 from podmeta.evaluation.baselines.hand_written import HAND_WRITTEN
+from podmeta.evaluation.baselines.tabular_q import TABULAR_Q
 from podmeta.evaluation.counts import Comparison, count_verdicts
 from podmeta.evaluation.done import is_done
 from podmeta.evaluation.rows import LEARNS_FROM_REWARD
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 SUITE = "held_out"
 SEEDS = (0, 1, 2)
+FROM_SCRATCH = ("a2c", "ppo", TABULAR_Q)
 COLOURS = {"learner": "#0072B2", BASE_ALONE: "#009E73", "rewards_zeroed": "#CC79A7", "random": "#999999"}
 RULE_COLOUR = "#E69F00"  # Okabe and Ito's, like the others
 LABELS = {"learner": "the learned algorithm", BASE_ALONE: "its base alone", "rewards_zeroed": "with rewards zeroed"}
@@ -144,15 +146,16 @@ def in_markdown(rows: Mapping[int, Sequence[EvaluationRow]], shown: int) -> str:
 def settings_table(settings: Sequence[Tested]) -> str:
     """One θ in every setting: reward per env step in the first and the last fifth of a lifetime."""
     lines = [
-        "| environment | random | best hand-written rule | base alone | learned algorithm | learns from reward "
-        "| against hand-written: early, late |",
-        "|---|---|---|---|---|---|---|",
+        "| environment | random | from scratch | best hand-written rule | base alone | learned algorithm "
+        "| learns from reward | against hand-written: early, late |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, tested in zip(names(settings), settings, strict=True):
         cells = [
             name,
             _number(tested.rows["random", "reward_last_fifth"].mean),
-            _fifths(tested, tuple(rule for rule in HAND_WRITTEN if (rule, "reward_last_fifth") in tested.rows)),
+            _fifths(tested, FROM_SCRATCH),
+            _fifths(tested, HAND_WRITTEN),
             _fifths(tested, (BASE_ALONE,)),
             _fifths(tested, ("learner",)),
             _learns(tested),
@@ -250,12 +253,13 @@ def _by_algorithm_and_metric(rows: Sequence[EvaluationRow]) -> dict[tuple[str, s
 
 
 def _fifths(tested: Tested, algorithms: Sequence[str]) -> str:
-    """The first and the last fifth, each of the best of the algorithms."""
+    """The first and the last fifth, each of the best of the algorithms; "" where none of them was tested."""
+    were_tested = [algorithm for algorithm in algorithms if (algorithm, "reward_last_fifth") in tested.rows]
     best = [
-        max(tested.rows[algorithm, f"reward_{part}_fifth"].mean for algorithm in algorithms)
+        max((tested.rows[algorithm, f"reward_{part}_fifth"].mean for algorithm in were_tested), default=None)
         for part in ("first", "last")
     ]
-    return " > ".join(map(_number, best))
+    return " > ".join(_number(mean) for mean in best if mean is not None)
 
 
 def _number(value: float) -> str:

@@ -22,6 +22,8 @@ FIGURES = {
     "online_actor_critic": (0.2, 0.4),
     "online_reinforce": (0.3, 0.35),
     "lstms_zeroed": (0.2, 0.5),
+    "a2c": (0.1, 0.35),
+    "tabular_q": (0.05, 0.45),
     "rewards_zeroed": (0.1, 0.1),
     "learner": (0.6, 0.7),
 }
@@ -73,12 +75,21 @@ def runs(tmp_path):
     return tmp_path
 
 
-def test_a_setting_shows_the_best_rule_of_each_fifth_and_its_verdicts(runs):
+def test_a_setting_shows_the_best_baselines_of_each_fifth_and_its_verdicts(runs):
     summary = in_markdown({seed: rows_of(runs / str(seed)) for seed in (0, 1)}, shown=1)
     first, second = (line for line in summary.splitlines() if line.startswith("| grid_world") and "yes |" in line)
-    assert first.split("|")[3].strip() == "0.3000 > 0.4000"
+    from_scratch, rule = first.split("|")[3:5]
+    assert from_scratch.strip() == "0.1000 > 0.4500"
+    assert rule.strip() == "0.3000 > 0.4000"
     assert first.endswith("| yes | better, worse |")
     assert second.endswith("| yes | innate, equal |")
+
+
+def test_a_setting_without_baselines_from_scratch_has_an_empty_cell(runs, monkeypatch):
+    for algorithm in ("a2c", "tabular_q"):
+        monkeypatch.delitem(FIGURES, algorithm)
+    rows = list(rows_in(GRIDS[0], MARGINS[0]))
+    assert "| 0.1000 |  | 0.3000 > 0.4000 |" in in_markdown({0: rows}, shown=0)
 
 
 def test_seeds_are_counted_beside_their_returns_on_left_out_draws(runs):
