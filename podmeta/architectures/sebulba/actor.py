@@ -119,6 +119,8 @@ class Actor(AbandonableThread):
                         actions = rollout.infer_and_append(meta_params)
                     with self.clock.spending(ENVIRONMENT):
                         rollout.step(actions)
+            if self._pipeline.stopped:
+                return
             shards, returns = self._finish(rollouts, learner_states, update)
             self._pipeline.hand_over(self._index, Unroll(published.version, shards, returns, num_cut_off))
 
@@ -142,7 +144,8 @@ class Actor(AbandonableThread):
             starts = self._starts(update)
             return programs.begin(self._first.state, update, self._device_slots, initial_states(), starts)[2:]
 
-        # Every program runs once, on states that are given up.
+        # Every program runs once, on states that are given up, with arguments placed as in all later calls: JAX would
+        # compile anew for others, and that would count as the environments' silence.
         states, learner_states = begun()
         compiled_unrolls = self._compiled_unrolls(meta_params, begun()[0], timesteps)
         warmed_up = tuple(
@@ -151,8 +154,12 @@ class Actor(AbandonableThread):
                 programs.entries, states, timesteps, compiled_unrolls, strict=True
             )
         )
+        last_timesteps = tuple(
+            timestep if compiled_unroll is None else compiled_unroll.placed(timestep)
+            for timestep, compiled_unroll in zip(timesteps, compiled_unrolls, strict=True)
+        )
         first_steps = programs.sebulba.first_steps(update, self._slots)
-        jax.block_until_ready(programs.finish(warmed_up, learner_states, timesteps, first_steps))
+        jax.block_until_ready(programs.finish(warmed_up, learner_states, last_timesteps, first_steps))
         by_entry = zip(programs.entries, self.environments, initial_states(), timesteps, compiled_unrolls, strict=True)
         return [ActorRollout(*of_entry) for of_entry in by_entry]
 

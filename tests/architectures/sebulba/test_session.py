@@ -76,6 +76,41 @@ def test_environments_are_given_longer_to_start_than_to_answer(monkeypatch):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    ("environment", "of_each_actor"),
+    # envpool writes the address of a pool into the program that steps it.
+    [("envpool_cartpole", ["jit(unroll)"]), ("gymnasium", [])],
+)
+def test_actors_share_programs_and_compile_nothing_once_they_are_prepared(environment, of_each_actor, monkeypatch):
+    # All would compile at the same time, and it would count as their environments' silence.
+    if environment == "envpool_cartpole":
+        pytest.importorskip("envpool")
+    job = [*JOB, f"environment={environment}", "environment.id=CartPole-v1", "environment.lifetime_length=4"]
+    monkeypatch.setattr(f"{__name__}.JOB", job)
+    config = compose_job(job).environment
+    stage = session_of(lambda: [make_host_environment(config, NUM_LIFETIMES // 2)])
+    compiled = {}
+
+    def note(event, seconds, **details):
+        actor = threading.current_thread()
+        if event == "/jax/core/compile/backend_compile_duration" and actor in stage._actors:
+            when = "later" if actor.is_prepared.is_set() else "before"
+            compiled.setdefault((actor.name, when), []).append(details["fun_name"])
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        assert stage.advance(6, lambda: False).num_updates == 6  # two lifetimes end meanwhile
+    finally:
+        stage.close()
+        for actor in stage._actors:
+            actor.join(10)
+        jax.monitoring.unregister_event_duration_listener(note)
+    assert "jit(finish)" in compiled.pop(("actor 0", "before"))
+    assert compiled.pop(("actor 1", "before"), []) == of_each_actor
+    assert not compiled
+
+
+@pytest.mark.long
 def test_a_stage_of_few_updates_gives_no_advice():
     stage = session_of(lambda: [make_host_environment(compose_job(JOB).environment, NUM_LIFETIMES // 2)])
     assert stage.advice() is None

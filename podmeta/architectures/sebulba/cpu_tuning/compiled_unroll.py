@@ -49,7 +49,7 @@ def compile_unroll(
     if device.platform != "cpu" or not is_staggered:
         return None
     compiled = environment.compiled_step()
-    return None if compiled is None else CompiledUnroll(programs, compiled, clock, arguments)
+    return None if compiled is None else CompiledUnroll(programs, compiled, device, clock, arguments)
 
 
 class CompiledUnroll:
@@ -59,12 +59,21 @@ class CompiledUnroll:
       steps_at_once: the number of env steps of the next call.
     """
 
-    def __init__(self, programs: CompiledEntry, compiled: CompiledStep, clock: Clock, arguments: Arguments) -> None:
-        """Compiles the program. No environment steps. For the arguments see `compile_unroll`."""
+    def __init__(
+        self,
+        programs: CompiledEntry,
+        compiled: CompiledStep,
+        device: jax.Device,
+        clock: Clock,
+        arguments: Arguments,
+    ) -> None:
+        """Compiles the program, once for all calls. No environment steps. For the arguments see `compile_unroll`."""
         meta_params, state, timestep = arguments
         self.steps_at_once = 1
         self._unroll_length = programs.entry_actor.unroll_length
         self._compiled = compiled
+        self._device = device
+        timestep = self.placed(timestep)
         self._clock = clock
         unroll = functools.partial(programs.entry_actor.unroll, compiled.step)
         self._program = jax.jit(unroll, donate_argnums=1)
@@ -76,6 +85,7 @@ class CompiledUnroll:
         self, meta_params: MetaParams, state: ActorState, timestep: dm_env.TimeStep, position: int
     ) -> tuple[ActorState, dm_env.TimeStep, int]:
         """Does env steps from a position of the unroll. Returns the new state, time step and position."""
+        timestep = self.placed(timestep)
         until = np.int32(min(position + self.steps_at_once, self._unroll_length))
         start = time.perf_counter()
         with self._clock.spending(ENVIRONMENT):  # whose failure to answer is looked for
@@ -86,6 +96,10 @@ class CompiledUnroll:
         self._clock.divide(min(seconds, self._seconds_to_act * (reached - position)), ENVIRONMENT, INFERENCE)
         self.steps_at_once = max(1, int(_LOOK_EVERY_S / seconds * (reached - position)))
         return state, timestep, reached
+
+    def placed(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        """A time step on the actor's device, where calls leave theirs. JAX would compile again for one in NumPy."""
+        return jax.device_put(timestep, self._device)
 
     def check(self, num_steps: int, timestep: dm_env.TimeStep) -> None:
         """Checks the time step at the end of a call of this many env steps.
