@@ -10,7 +10,7 @@ The same command resumes an interrupted one, but the test of a seed starts again
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -252,7 +252,7 @@ def _by_algorithm_and_metric(rows: Sequence[EvaluationRow]) -> dict[tuple[str, s
     return {(row.algorithm, row.metric): row for row in rows}
 
 
-def _fifths(tested: Tested, algorithms: Sequence[str]) -> str:
+def _fifths(tested: Tested, algorithms: Iterable[str]) -> str:
     """The first and the last fifth, each of the best of the algorithms; "" where none of them was tested."""
     were_tested = [algorithm for algorithm in algorithms if (algorithm, "reward_last_fifth") in tested.rows]
     best = [
