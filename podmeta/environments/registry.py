@@ -26,6 +26,7 @@ from podmeta.config.schema import (
 from podmeta.environments.base import AnyEnvironment
 from podmeta.environments.imports import import_extra
 from podmeta.environments.jax.bandit import Bandit
+from podmeta.environments.jax.brax_tasks import make_brax_tasks
 from podmeta.environments.jax.contextual_bandit import ContextualBandit
 from podmeta.environments.jax.dark_room import DarkRoom
 from podmeta.environments.jax.distractors import with_distractors
@@ -63,7 +64,8 @@ def _brax(config: BraxConfig) -> AnyEnvironment:
     import_extra("brax", "brax")
     from podmeta.environments.jax.brax_adapter import BraxEnvironment
 
-    return BraxEnvironment(config.id, config.backend, config.episode_length)
+    tasks = make_brax_tasks(config.tasks, config.id, config.backend)
+    return BraxEnvironment(config.id, config.backend, config.episode_length, tasks)
 
 
 _MAKERS: dict[type[EnvironmentConfig], MakeEnvironment] = {

@@ -299,6 +299,12 @@ class BraxConfig(EnvironmentConfig):
         choices=("generalized", "spring", "positional", "mjx"),
     )
     episode_length: int = option(1000, "steps after which an episode is truncated; 0: never", minimum=0)
+    tasks: str = option(
+        "one",
+        "what is drawn per lifetime: nothing (one); whether to run forwards or backwards (direction), at which speed "
+        "(velocity), or to which place (goal, of the ant); or masses, inertias and dampings of the body (parameters)",
+        choices=("one", "direction", "velocity", "goal", "parameters"),
+    )
 
 
 @dataclasses.dataclass

@@ -14,6 +14,7 @@ from podmeta.environments.base import is_last, step_or_reset
 brax_envs = pytest.importorskip("brax.envs")
 
 from podmeta.environments.jax.brax_adapter import BraxEnvironment  # noqa: E402
+from podmeta.environments.jax.brax_tasks import OneTask  # noqa: E402
 
 EPISODE_LENGTH = 1000
 BACKENDS = BraxConfig.__dataclass_fields__["backend"].metadata["choices"]
@@ -27,7 +28,7 @@ VARIANTS = [
 @pytest.fixture(scope="module")
 def pendulum():
     """The environment."""
-    return BraxEnvironment("inverted_pendulum", "spring", EPISODE_LENGTH)
+    return BraxEnvironment("inverted_pendulum", "spring", EPISODE_LENGTH, OneTask())
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +78,15 @@ def test_a_fall_terminates_and_the_time_limit_truncates_and_both_at_once_termina
 
 
 def test_an_episode_without_a_time_limit_goes_on(start, monkeypatch):
-    endless, limited = (BraxEnvironment("inverted_pendulum", "spring", length) for length in (0, EPISODE_LENGTH))
+    endless, limited = (
+        BraxEnvironment("inverted_pendulum", "spring", length, OneTask()) for length in (0, EPISODE_LENGTH)
+    )
     state = start[0]._replace(steps=jnp.int32(EPISODE_LENGTH - 1))
 
     def last(environment):
-        monkeypatch.setattr(environment, "_brax", SimpleNamespace(step=lambda body, action: body))  # quick to compile
+        monkeypatch.setattr(
+            environment, "_brax", SimpleNamespace(step=lambda body, action: body, sys=None)
+        )  # quick to compile
         return is_last(environment.step(jax.random.key(0), (), state, jnp.zeros(1))[1])
 
     assert last(limited) and not last(endless)
@@ -90,7 +95,7 @@ def test_an_episode_without_a_time_limit_goes_on(start, monkeypatch):
 @pytest.mark.long
 @pytest.mark.parametrize(("id", "backend"), VARIANTS)
 def test_bodies_can_be_scanned_and_their_states_saved(id, backend):
-    environment = BraxEnvironment(id, backend, 1000)
+    environment = BraxEnvironment(id, backend, 1000, OneTask())
     action = jnp.zeros(environment.action_spec().shape)
 
     def advance(key):
@@ -106,7 +111,7 @@ def test_bodies_can_be_scanned_and_their_states_saved(id, backend):
 
 @pytest.mark.long  # of the bodies that count something, none is quicker to trace
 def test_a_step_leaves_the_state_before_it_as_it_was():
-    environment = BraxEnvironment("reacher", "spring", 1000)
+    environment = BraxEnvironment("reacher", "spring", 1000, OneTask())
 
     def metrics_around_a_step(key):
         state, _ = environment.reset(key, ())
