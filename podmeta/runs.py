@@ -28,6 +28,7 @@ from podmeta.config.validate import validate_job
 from podmeta.distributed.set_up import set_up
 from podmeta.environments.kinds import with_known_kinds
 from podmeta.errors import InputError
+from podmeta.evaluation.film import make_periodic_film
 from podmeta.evaluation.learning_curve import plot_curves
 from podmeta.evaluation.logged_results import log_results
 from podmeta.evaluation.periodic import make_periodic_test
@@ -93,7 +94,7 @@ def train(*job: str | JobConfig) -> "Run":
         composed = with_known_kinds(composed, overrides)
         for line in (*header_lines(composed, meta_params_shapes(composed)), *swap_notes(overrides)):
             _show(line)
-        result = train_job(composed, _show, periodic_test=make_periodic_test(composed))
+        result = train_job(composed, _show, None, make_periodic_test(composed), make_periodic_film(composed))
     if result.stopped_by is not None:
         _show(f"stopped by {result.stopped_by} at update {result.update} of {composed.num_updates}")
     return Run(result.run_path)
@@ -189,7 +190,7 @@ class Run:
             folder = rows_folder(self.path, checkpoint)
             rows = evaluate_run(job, tests, restored.meta_params, restored.updates, folder, Console())
             if folder == self.path:
-                log_results(job, self.path, rows, _warn)
+                log_results(job, tests, restored.meta_params, self.path, rows, _warn)
         measured = {(row.environment, str(row.setting)) for row in rows}
         curves = [
             row

@@ -113,7 +113,6 @@ NESTED_DEEPER = {
     "benchmarks/core.py: rolled, rollout, one",
     "benchmarks/scaling_worker.py: _collective_seconds, repeat, once",
     "evaluation/baselines/from_scratch.py: make_lifetime, rollout, update",
-    "evaluation/report/lifetime.py: see_lifetime, rollout, step",
     # It is made in the thread that it is timed in.
     "benchmarks/sebulba.py: _inference_rate, actor, unroll",
 }

@@ -99,7 +99,7 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
     for suite in suites:
         rows = evaluate_run(job, suite, restored.meta_params, restored.updates, folder, PlainConsole(), companions)
         if folder == run_path:
-            log_results(job, run_path, rows, call.warn)
+            log_results(job, suite, restored.meta_params, run_path, rows, call.warn)
 
 
 def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str]) -> None:

@@ -147,6 +147,7 @@ def _train(call: Call) -> None:
     from podmeta.distributed.processes import is_first
     from podmeta.environments.kinds import with_known_kinds
     from podmeta.evaluation.done import is_tested
+    from podmeta.evaluation.film import make_periodic_film
     from podmeta.evaluation.logged_results import log_results
     from podmeta.evaluation.periodic import make_periodic_test
     from podmeta.evaluation.run import check_files, check_settings, evaluate_run
@@ -163,7 +164,7 @@ def _train(call: Call) -> None:
         check_settings(job, meta_params)
         if job.run_dir:
             check_files(Path(job.run_dir), call.warn)
-    result = train_job(job, call.tell, call.began, make_periodic_test(job))
+    result = train_job(job, call.tell, call.began, make_periodic_test(job), make_periodic_film(job))
     if result.stopped_by is not None:
         call.tell(
             f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved. "
@@ -182,7 +183,7 @@ def _train(call: Call) -> None:
             )
             suite, run_path = experiment_suite(job), result.run_path
             rows = evaluate_run(job, suite, result.meta_params, result.update, run_path, PlainConsole())
-            log_results(job, run_path, rows, call.warn)
+            log_results(job, suite, result.meta_params, run_path, rows, call.warn)
     if result.stopped_by is None and is_first():
         _tell_next(call, result.run_path, has_best=0 < job.evaluation.every_updates <= result.update)
 

@@ -48,6 +48,10 @@ def validate_job(job: JobConfig) -> None:
             f"evaluation.stop_after={job.evaluation.stop_after} needs meta-tests during training: set "
             "evaluation.every_updates"
         )
+    if job.logging.tensorboard_videos and not job.logging.tensorboard:
+        raise InputError(
+            "logging.tensorboard_videos=true needs TensorBoard's event files: set logging.tensorboard=true"
+        )
     if isinstance(job.architecture, AnakinConfig):
         _check_anakin(job.architecture)
     _check_distributed(job.distributed)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from podmeta.config.run_config import read_config_file
 from podmeta.config.schema import JobConfig
+from podmeta.config.suites import Suite
+from podmeta.evaluation.film import make_film
+from podmeta.learners.base import MetaParams
 from podmeta.storage.json_files import Warn
 from podmeta.storage.run_files import TENSORBOARD_RESULTS, EvaluationRow
 from podmeta.storage.signature import is_signed
@@ -14,8 +17,10 @@ from podmeta.training.tensorboard import EventFile
 from podmeta.training.weights_and_biases import add_results
 
 
-def log_results(job: JobConfig, run_path: Path, rows: Sequence[EvaluationRow], warn: Warn) -> None:
-    """Logs the learner's means, as `logging.tensorboard` and `logging.wandb` say.
+def log_results(
+    job: JobConfig, suite: Suite, meta_params: MetaParams, run_path: Path, rows: Sequence[EvaluationRow], warn: Warn
+) -> None:
+    """Logs the learner's means and videos of it, as `logging.tensorboard`, `tensorboard_videos` and `wandb` say.
 
     TensorBoard gets event files in a folder of their own: it reads on in the newest file of a folder only, which would
     end the curves of a training that goes on. Weights & Biases gets them in the summary of the run. If it fails, or the
@@ -23,6 +28,8 @@ def log_results(job: JobConfig, run_path: Path, rows: Sequence[EvaluationRow], w
 
     Args:
       job: the run's config.
+      suite: what was tested.
+      meta_params: the θ that was tested, [num_instances, ...].
       run_path: the run directory.
       rows: of one θ.
       warn: shows the user a warning.
@@ -37,6 +44,9 @@ def log_results(job: JobConfig, run_path: Path, rows: Sequence[EvaluationRow], w
     if job.logging.tensorboard:
         with contextlib.closing(EventFile(run_path / TENSORBOARD_RESULTS)) as events:
             events.write(of_learner[0].update, values)
+            film = make_film(job, suite)
+            if film is not None:
+                events.write_videos(of_learner[0].update, film(meta_params))
     if job.logging.wandb:
         if is_signed(run_path, read_config_file(run_path / "config.yaml")):
             add_results(run_path, job.logging.wandb_project, values, warn)

@@ -59,6 +59,8 @@ class TrainingResult(NamedTuple):
 
 PeriodicTest = Callable[[MetaParams], Mapping[str, Any]]
 """Tests θ, [num_instances, ...]: metrics, each a number, or a list by instance."""
+Film = Callable[[MetaParams], Mapping[str, bytes]]
+"""Films θ, [num_instances, ...]: animated GIFs by tag."""
 
 
 def train(
@@ -66,6 +68,7 @@ def train(
     tell: Callable[[str], None],
     began: float | None = None,
     periodic_test: PeriodicTest | None = None,
+    film: Film | None = None,
 ) -> TrainingResult:
     """Trains a job on the devices that have been set up, to its end or until SIGINT, SIGTERM or SIGHUP asks for a stop.
 
@@ -77,6 +80,7 @@ def train(
       tell: shows the user a line.
       began: when the command began, in Unix time, for the account of time; None: now.
       periodic_test: what `evaluation.every_updates` asks for; None if it asks for nothing.
+      film: what `logging.tensorboard_videos` asks for after each of these tests; None if it asks for nothing.
 
     Returns:
       How it ended. The run directory holds the rest.
@@ -86,13 +90,17 @@ def train(
       PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read, or a process was lost.
     """
     with initialise.explained_losses():
-        result = _train(job, tell, time.time() if began is None else began, periodic_test)
+        result = _train(job, tell, time.time() if began is None else began, periodic_test, film)
         initialise.finish()
     return result
 
 
 def _train(
-    job: JobConfig, tell: Callable[[str], None], began: float, periodic_test: PeriodicTest | None
+    job: JobConfig,
+    tell: Callable[[str], None],
+    began: float,
+    periodic_test: PeriodicTest | None,
+    film: Film | None,
 ) -> TrainingResult:
     validate_devices(job, num_devices_of_all_processes())
     check_alike(job_to_yaml(dataclasses.replace(job, distributed=DistributedConfig())))
@@ -120,7 +128,7 @@ def _train(
                 session = open_session(job, stage, program, state)
             tell(session.preparation)
             under_way = _StageUnderWay(
-                job, stages, programs, stage, session, records, run_path, profiler, periodic_test
+                job, stages, programs, stage, session, records, run_path, profiler, periodic_test, film
             )
             try:
                 progress, stopped_by, stops_early = under_way.train(progress, stop_request)
@@ -198,6 +206,7 @@ class _StageUnderWay:
     run_path: Path
     profiler: Profiler
     periodic_test: PeriodicTest | None
+    film: Film | None
 
     def train(self, progress: Progress, stop_request: StopRequest) -> tuple[Progress, str | None, bool]:
         """Trains to the end of the stage, or of the job, until a stop is requested, or until it stops early.
@@ -253,6 +262,8 @@ class _StageUnderWay:
             tested = self.periodic_test(meta_params)
             # A curriculum is not cut short: early stopping counts the meta-tests of its last stage.
             self.records.note_test(update, tested, meta_params, counts=self.stage is self.stages[-1])
+            if self.film is not None:
+                self.records.note_videos(update, self.film(meta_params))
         self.records.spend("evaluation", time.perf_counter() - start)
         return tested
 

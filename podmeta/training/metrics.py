@@ -92,6 +92,15 @@ class MetricsWriter:
         if self._wandb is not None:
             self._wandb.write(values["update"], tagged)
 
+    def write_videos(self, update: int, videos: Mapping[str, bytes]) -> None:
+        """Writes animated GIFs by tag, to TensorBoard alone.
+
+        Raises:
+          PodmetaError: the disk is full.
+        """
+        if self._tensorboard is not None:
+            self._tensorboard.write_videos(update, videos)
+
     def _open_event_file(self, resumed_update: int) -> EventFile:
         config = parse_run_config(self._run_directory.config_text, "the job's config")
         return EventFile(self._run_directory.tensorboard_path, resumed_update, hyper_parameters(config))

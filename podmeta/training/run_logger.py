@@ -65,6 +65,9 @@ class Records(Protocol):
     def note_test(self, update: int, tested: Row, meta_params: MetaParams, counts: bool) -> None:
         """Notes a meta-test during training; see `BestMetaParams.note`."""
 
+    def note_videos(self, update: int, videos: Mapping[str, bytes]) -> None:
+        """Notes animated GIFs, by tag, of θ after an update."""
+
     def reason_to_stop(self) -> str:
         """Why the job stops early, in words; "" if it does not."""
 
@@ -95,6 +98,9 @@ class NoRecords:
 
     def note_test(self, update: int, tested: Row, meta_params: MetaParams, counts: bool) -> None:
         """The first process keeps the best θ."""
+
+    def note_videos(self, update: int, videos: Mapping[str, bytes]) -> None:
+        """Nothing is shown."""
 
     def reason_to_stop(self) -> str:
         """The first process says when."""
@@ -166,6 +172,10 @@ class RunRecords:
     def note_test(self, update: int, tested: Row, meta_params: MetaParams, counts: bool) -> None:
         """Keeps θ if it is the best so far. The next checkpoint holds it."""
         self._best.note(update, tested, meta_params, counts)
+
+    def note_videos(self, update: int, videos: Mapping[str, bytes]) -> None:
+        """Writes animated GIFs, by tag."""
+        self._metrics_writer.write_videos(update, videos)
 
     def reason_to_stop(self) -> str:
         """Why the job stops early, by its meta-tests so far."""

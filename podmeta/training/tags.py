@@ -32,8 +32,13 @@ def metric_tag(name: str) -> str:
 
 def result_tag(row: EvaluationRow) -> str:
     """The tag of a result of a meta-test: `eval/suite/environment/setting/metric`."""
-    setting = ",".join(f"{key}={value}" for key, value in row.setting.items())
-    parts = (row.suite, row.environment_id or row.environment, setting, row.metric)
+    return tag_in_setting(row.suite, row.environment_id or row.environment, row.setting, row.metric)
+
+
+def tag_in_setting(suite: str, environment: str, setting: Mapping[str, Json], what: str) -> str:
+    """The tag of what a meta-test shows in a setting: `eval/suite/environment/setting/what`."""
+    changes = ",".join(f"{key}={value}" for key, value in setting.items())
+    parts = (suite, environment, changes, what)
     return "/".join([EVAL, *(_NOT_IN_TAGS.sub("_", part) for part in parts)])
 
 

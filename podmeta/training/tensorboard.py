@@ -1,14 +1,17 @@
 """TensorBoard's event files."""
 
 import secrets
+import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from podmeta.storage.files import explained_write_errors
 from podmeta.training.tags import metric_tag
 
 _SECONDS_BETWEEN_FLUSHES = 10.0
+_SIZE_IN_GIF = 6  # bytes before the width and the height
 _METRICS_BESIDE_HYPER_PARAMETERS = ("fitness_mean", "test_reward_mean")
 
 
@@ -62,11 +65,29 @@ class EventFile:
         Raises:
           PodmetaError: the disk is full.
         """
-        from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary
 
+        self._write(
+            update, Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()])
+        )
+
+    def write_videos(self, update: int, videos: Mapping[str, bytes]) -> None:
+        """Writes animated GIFs by tag, which TensorBoard plays among the images.
+
+        Raises:
+          PodmetaError: the disk is full.
+        """
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        for tag, video in videos.items():
+            width, height = struct.unpack_from("<HH", video, _SIZE_IN_GIF)
+            image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=video)
+            self._write(update, Summary(value=[Summary.Value(tag=tag, image=image)]))
+
+    def _write(self, update: int, summary: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
         with explained_write_errors(self._directory):
-            summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()])
             self._events.write_event(Event(step=update, wall_time=time.time(), summary=summary))
             if time.monotonic() >= self._next_flush:
                 self._events.flush()

@@ -160,3 +160,9 @@ def test_early_stopping_needs_meta_tests_during_training():
     with pytest.raises(InputError, match=r"evaluation\.stop_after=2 needs .* set evaluation\.every_updates"):
         compose_job(["evaluation.stop_after=2"])
     assert compose_job(["evaluation.stop_after=2", "evaluation.every_updates=5"]).evaluation.stop_after == 2
+
+
+def test_videos_need_event_files():
+    with pytest.raises(InputError, match=r"logging\.tensorboard_videos=true .* set logging\.tensorboard=true"):
+        compose_job(["logging.tensorboard_videos=true", "logging.tensorboard=false"])
+    assert compose_job(["logging.tensorboard_videos=true"]).logging.tensorboard_videos

@@ -158,6 +158,9 @@ class Abusive(dm_env.Environment):
             raise ValueError("x" * 1_000_000)
         if self._does == "os_exit":
             os._exit(0)
+        if self._does == "os_exit_in_a_thread":
+            threading.Thread(target=os._exit, args=(0,)).start()
+            time.sleep(600)
         if self._does == "crash":
             crash()
         if self._does == "none":

@@ -8,7 +8,7 @@ import pytest
 from podmeta.config.schema import FactoryConfig, GymnasiumConfig
 from podmeta.environments.host.registry import make_host_environment
 from podmeta.errors import PodmetaError
-from tests.environments.abuse_kinds import KINDS
+from tests.environments.abuse_kinds import KINDS, Abuse
 
 BATCH, NUM_STEPS = 2, 9
 WORKERS = {"vectorisation": "processes", "num_processes": 2}
@@ -75,3 +75,10 @@ def test_abuse_in_workers_is_named_or_right(kind):
     if kind == "observation_a_memory_view":
         pytest.skip("what a worker is to show is pickled, and memory views are not")
     check(KINDS[kind], WORKERS)
+
+
+def test_a_worker_that_ends_silently_is_named():
+    """Inline, the call of a thread, or of C code, ends the whole process."""
+    options = {"does": "os_exit_in_a_thread"}
+    message = "environment 0 of 2 is gone: the worker process .* ended with exit code 0"
+    check(Abuse(message, options), WORKERS)

@@ -1,8 +1,10 @@
 """Reads TensorBoard's event files without TensorBoard."""
 
+import io
 import struct
 from pathlib import Path
 
+from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
@@ -25,8 +27,20 @@ def scalars_in(directory: Path) -> list[tuple[int, str, float]]:
         (event.step, value.tag, value.simple_value)
         for event in events(directory)
         for value in event.summary.value
-        if not value.HasField("metadata")
+        if not (value.HasField("metadata") or value.HasField("image"))
     ]
+
+
+def videos_in(directory: Path) -> list[tuple[int, str, Image.Image]]:
+    """(step, tag, animated GIF) of all videos."""
+    found = []
+    for event in events(directory):
+        for value in event.summary.value:
+            if value.HasField("image"):
+                video = Image.open(io.BytesIO(value.image.encoded_image_string))
+                assert (value.image.width, value.image.height) == video.size and video.format == "GIF"
+                found.append((event.step, value.tag, video))
+    return found
 
 
 def hyper_parameters_in(directory: Path) -> list[dict]:

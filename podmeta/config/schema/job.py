@@ -78,6 +78,9 @@ class LoggingConfig:
 
     every_updates: int = option(10, "updates per line of metrics.jsonl (rounded up to whole calls)", minimum=1)
     tensorboard: bool = option(True, "write TensorBoard event files")
+    tensorboard_videos: bool = option(
+        False, "show the end of a lifetime in each grid-world of a meta-test, also during training, as a video there"
+    )
     wandb: bool = option(False, "log to Weights & Biases (extra: wandb)")
     wandb_project: str = option("podmeta", "Weights & Biases project")
     prometheus_port: int = option(

@@ -303,7 +303,8 @@ def _lifetimes(records: Sequence[RunRecord], lifetimes: Sequence[SeenLifetime | 
             image = base64.b64encode(lifetime.animation).decode()
             alt = escape(f"{record.name} moves in its grid-world")
             animation = f'<img src="data:image/gif;base64,{image}" alt="{alt}">'
-            drawn.append(_figure(animation, f"{record.name}: the first env steps. Disc: agent; heart; cross: trap."))
+            key = "Disc: agent; heart; cross: trap; triangle: trap that ends the episode."
+            drawn.append(_figure(animation, f"{record.name}: the first env steps. {key}"))
     return f'<div class="figures">{"".join(drawn)}</div>'
 
 
