@@ -27,6 +27,10 @@ def config_directory() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
+# This is a context, and not an argument. Mixtures, stages and settings of meta-tests name presets, and a setting is
+# resolved wherever it is traced, tested, checked for trust, judged to be done or drawn. So evaluation, its reports and
+# storage/trust.py would have to take the folders, only to pass them on to `resolve.settings_of`. A ContextVar keeps to
+# the block that sets it and to its thread.
 _added_folders: ContextVar[tuple[Path, ...]] = ContextVar("added_folders", default=())
 
 
