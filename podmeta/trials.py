@@ -5,7 +5,7 @@ training from the runs' metrics, and keeps the study in a file of the sweep's fo
 """
 
 import contextlib
-import json
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,8 +26,9 @@ from podmeta.distributed.children import ChildCommand, run_children
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
 from podmeta.storage.files import open_regular_file, reason
+from podmeta.storage.json_files import damaged_line, decode, parse_object
 from podmeta.storage.run_directory import ABSENT, differing_keys, make_run_path, refuse_changes
-from podmeta.storage.run_files import METRICS, read_summary
+from podmeta.storage.run_files import METRICS, SUMMARY, read_summary
 from podmeta.storage.run_lock import RunLock, holder_of
 from podmeta.sweep import STUDY, job_to_record, last_line, train_command
 from podmeta.training.best import MEAN_REWARD
@@ -172,14 +173,20 @@ class Trials:
             yield ChildCommand(train_command(overrides, run_path, flags), at_work.log_path)
 
     def _resumed(self, number: int) -> "Trial":
+        """A trial that an earlier start has left. If a kill came while its values were chosen, the rest are now."""
         from optuna.trial import Trial
 
-        return Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
+        trial = Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
+        for key in self._distributions.keys() - trial.params.keys():
+            trial._suggest(key, self._distributions[key])
+        return trial
 
     def _values_of(self, trial: "Trial | FrozenTrial") -> list[str]:
-        """The values of a trial as overrides. The file may be somebody else's: they are numbers, or of our texts."""
+        """The values chosen for a trial, as overrides. The file may be another's: they are numbers, or of our texts."""
         texts = []
         for key, values in self._space.keys.items():
+            if key not in trial.params:
+                continue
             value = trial.params[key]
             is_of_space = isinstance(value, int | float) if isinstance(values, Interval) else value in values
             if not is_of_space:
@@ -233,7 +240,7 @@ class _TrialAtWork:
         reported: Mapping[int, float] = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
         self.newest = max(reported, default=0)
         self._file_id: tuple[int, int] | None = None
-        self._position = 0  # in the file, up to which its lines have been read
+        self._position, self._num_lines = 0, 0  # in the file, up to which its lines have been read
 
     def note_tests(self) -> bool:
         """Reports the meta-tests that the run has written since the last look. Says whether there were any."""
@@ -245,9 +252,14 @@ class _TrialAtWork:
         return is_new
 
     def value(self) -> float:
-        """The best meta-test of a run that has ended, over all instances."""
+        """The best meta-test of a run that has ended, over all instances.
+
+        Raises:
+          InputError: its summary has none.
+        """
         summary = read_summary(self.run_path)
-        assert summary is not None and summary.meta_tests is not None
+        if summary is None or summary.meta_tests is None or not summary.meta_tests.scores:
+            raise InputError(f"{self.run_path / SUMMARY} is damaged: it has no meta_tests. Delete {self.run_path}")
         return float(np.mean(summary.meta_tests.scores))
 
     def _tests_since(self) -> Iterator[tuple[int, float]]:
@@ -255,17 +267,39 @@ class _TrialAtWork:
         with contextlib.suppress(OSError):  # not there yet
             status = path.lstat()
             if (status.st_dev, status.st_ino) != self._file_id or status.st_size < self._position:
-                self._file_id, self._position = (status.st_dev, status.st_ino), 0  # written anew, by a resumed run
+                self._file_id = (status.st_dev, status.st_ino)
+                self._position, self._num_lines = 0, 0  # written anew, by a resumed run
             if status.st_size == self._position:
                 return
             with open_data(path) as file:
                 file.seek(self._position)
                 whole = file.read().rpartition(b"\n")
             self._position += len(whole[0]) + len(whole[1])
-            for line in whole[0].split(b"\n"):
+            for line in (whole[0] + whole[1]).split(b"\n")[:-1]:
+                self._num_lines += 1
                 if MEAN_REWARD.encode() in line:
-                    row = json.loads(line)
-                    yield row["update"], float(np.mean(row[MEAN_REWARD]))
+                    yield _read_test(path, self._num_lines, line)
+
+
+@dataclasses.dataclass(frozen=True)
+class _TestedRow:
+    """What a line of metrics.jsonl with a meta-test has."""
+
+    update: int
+    test_reward_mean: float | list[float]  # MEAN_REWARD
+
+
+def _read_test(path: Path, number: int, line: bytes) -> tuple[int, float]:
+    """The update of a meta-test and its reward, over all instances.
+
+    Raises:
+      InputError: the line is damaged.
+    """
+    try:
+        row = decode(_TestedRow, parse_object(line))
+    except ValueError as error:
+        raise damaged_line(path, number, error, "Delete that line") from error
+    return row.update, float(np.mean(row.test_reward_mean))
 
 
 def trials_table(trials: Trials) -> Table:

@@ -252,6 +252,67 @@ def test_suites_have_the_controls_that_the_page_says():
     assert "`environments` and `held_out` also train A2C and PPO" in text
 
 
+# Results.
+
+
+def results_of_bandit():
+    """By number of arms, what the results page shows of the learner and of the other algorithms."""
+    rows = [cells for cells in rows_of("docs/results.md", "experiment") if cells[0] == "`bandit`"]
+    return {
+        re.search(r"num_arms=(\d+)", tested_on)[1]: {"learner": learner} | dict(re.findall(r"(\w+) ([\d.]+)", others))
+        for _, tested_on, _, learner, _, others in rows
+    }
+
+
+def test_the_readme_shows_the_regrets_of_the_results_page():
+    shown = {cells[0]: cells[1:] for cells in rows_of("README.md", "regret within 100 pulls, 1,000 tasks")}
+    titles = {"**learner, 5 seeds**": "learner", "random": "random", "Thompson sampling": "thompson"}
+    titles |= {"UCB1, bonus scaled by 0.2": "ucb1", "Gittins index": "gittins"}
+    for title, algorithm in titles.items():
+        assert [cell.strip("*") for cell in shown[title]] == [
+            regrets[algorithm] for regrets in results_of_bandit().values()
+        ]
+    assert shown.keys() == titles.keys()
+
+
+def test_thompson_sampling_is_beaten_where_the_interval_over_seeds_lies_below_its_regret():
+    beaten = set()
+    for arms, regrets in results_of_bandit().items():
+        mean, half_width = map(float, regrets["learner"].split(" ± "))
+        beaten |= {arms} if mean + half_width < float(regrets["thompson"]) else set()
+    stated = [
+        set(re.findall(r"\d+", arms))
+        for page in ("README.md", "docs/results.md")
+        for arms in re.findall(r"((?:\d+(?:, | and )?)+) arms (?:it|the learner) beats Thompson", in_one_line(page))
+    ]
+    assert stated and all(arms == beaten for arms in stated)
+
+
+def counts(verdicts):
+    """(how many settings are learned from reward, (better, worse) early, and late), of (verdict, early, late) each."""
+    learned, early, late = zip(*verdicts, strict=True)
+    return learned.count("yes"), *((part.count("better"), part.count("worse")) for part in (early, late))
+
+
+def test_the_verdicts_on_the_general_algorithm_are_counted_from_the_table():
+    table = [(cells[-2], *cells[-1].split(", ")) for cells in rows_of("docs/results.md", "environment | random")]
+    learned, early, late = counts(table)
+    pages = f"{in_one_line('README.md')} {in_one_line('docs/results.md')}"
+    stated = re.findall(r"learns from reward in (\d+) of (\d+)", pages)
+    assert stated and {tuple(map(int, each)) for each in stated} == {(learned, len(table))}
+    stated = re.findall(r"(?:beats the best \S+ rule|it beats it) in (\d+) and is worse in (\d+)", pages)
+    assert stated and {tuple(map(int, each)) for each in stated} <= {early, late}
+
+
+def test_the_verdicts_on_each_seed_are_counted_from_its_column():
+    columns = list(zip(*rows_of("docs/results.md", "environment | seed 0"), strict=True))[1:]
+    for (_, _, learned, early, late, *_), column in zip(rows_of("docs/results.md", "seed"), columns, strict=True):
+        tested = [re.split(r"[;,] ", cell)[1:] for cell in column if cell]
+        number, *by_part = counts(tested)
+        assert learned == f"{number} of {len(tested)}"
+        assert [early, late] == [f"better in {better}, worse in {worse}" for better, worse in by_part]
+
+
 # Numbers.
 
 BANDIT, HELD_OUT = compose_job(["experiment=bandit"]), load_suite("held_out", compose_job(["experiment=bandit"]))

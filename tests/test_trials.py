@@ -1,5 +1,6 @@
 """Sweeps whose values a sampler chooses. Most runs here are scripts that write what a run would."""
 
+import contextlib
 import json
 import sys
 
@@ -26,6 +27,8 @@ SEARCH = (
     "outer.learning_rate=tag(log,interval(0.001,0.1))",
     "outer.noise_std=0.5,1",
 )
+
+BEGIN_TRIAL = 4  # in Optuna's journal
 
 SCRIPT = """
 import json, sys, time
@@ -106,6 +109,49 @@ def test_a_trial_that_a_kill_has_stopped_goes_on_with_its_values(tmp_path, scrip
     assert [row.state for row in rows] == ["complete"] * 2
     assert rows[0].values == before[0].values
     second.close()
+
+
+def test_values_that_a_kill_has_left_unchosen_are_chosen_when_the_search_goes_on(tmp_path, scripted):
+    first = search(tmp_path, num_trials=1)
+    first._study.ask(first._distributions)
+    first.close()
+    journal = (tmp_path / STUDY).read_bytes().splitlines(keepends=True)
+    begun = next(number for number, line in enumerate(journal) if json.loads(line)["op_code"] == BEGIN_TRIAL)
+    (tmp_path / STUDY).write_bytes(b"".join(journal[: begun + 1]))
+    again = search(tmp_path, num_trials=1)
+    assert [(row.state, row.values) for row in again.rows()] == [("running", [])]
+    again.run((), 1)
+    assert [(row.state, len(row.values)) for row in again.rows()] == [("complete", 2)]
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metrics.jsonl", '{"update": 2}\n{"update": 4, "test_reward_mean": "x"}\n', r"metrics\.jsonl:2 is damaged: "),
+        ("metrics.jsonl", '{"test_reward_mean": 1', None),  # it is being written
+        ("metrics.jsonl", '{"test_reward_mean": 1\n', r"metrics\.jsonl:1 is damaged: "),
+        ("metrics.jsonl", '{"test_reward_mean": 1}\n', r"metrics\.jsonl:1 is damaged: update is missing"),
+        ("summary.json", '"meta_tests": null', r"summary\.json is damaged: it has no meta_tests"),
+        ("summary.json", '"meta_tests": 3', r"summary\.json is damaged: meta_tests"),
+    ],
+)
+def test_damaged_files_of_a_trial_are_named(name, content, message, tmp_path, scripted):
+    trials = search(tmp_path, num_trials=1)
+    trials.run((), 1)
+    trials.close()
+    journal = (tmp_path / STUDY).read_bytes().splitlines(keepends=True)
+    (tmp_path / STUDY).write_bytes(b"".join(journal[:-1]))  # the trial is to be looked at again
+    path = tmp_path / "0" / name
+    if name == "summary.json":
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        content = json.dumps(kept | json.loads(f"{{{content}}}"))
+    path.write_text(content, encoding="utf-8")
+    again = search(tmp_path, num_trials=1)
+    expected = contextlib.nullcontext() if message is None else pytest.raises(InputError, match=message)
+    with expected:
+        again.run((), 1)
+    again.close()
 
 
 def test_a_run_that_ended_before_its_sweep_could_note_it_is_not_done_again(tmp_path, scripted):

@@ -292,6 +292,15 @@ def test_the_fitness_is_the_mean_reward_of_the_last_part_of_a_lifetime(fraction,
     np.testing.assert_allclose(fitness, rewards[-num_counted:].mean(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("fraction", [1.0, 0.6, 0.1])
+def test_a_fraction_is_one_of_the_lifetime_and_not_of_an_unroll(fraction):
+    rewards = np.arange(10, dtype=np.float32) ** 2
+    whole = fitness_of(make(fitness_fraction=fraction), rewards)
+    unrolled = make(fitness_fraction=fraction, unroll_length=5)
+    parts = [fitness_of(unrolled, rewards[first : first + 5], first_step=first) for first in (0, 5)]
+    np.testing.assert_allclose(np.mean(parts), whole, rtol=1e-6)
+
+
 def test_a_member_may_be_judged_by_what_its_policy_expects():
     evolution = make((BANDIT,), fitness="expected_reward")
     expected = jnp.array([0.0, 1.0, 1.0, 1.0] * 2)

@@ -96,8 +96,9 @@ def test_optimisers_that_go_by_the_gradient_are_welcome(name):
     check_optimiser(name, {}, META_PARAMS)
 
 
-@pytest.mark.parametrize("outer", ["evolution", "actor_critic"])
-def test_both_outer_loops_try_their_optimiser(outer):
-    job = compose_job([f"outer={outer}", "learner=recurrent", "learner.hidden_size=2", "outer.optimiser=lbfgs"])
+@pytest.mark.parametrize("outer", ["evolution", "actor_critic", "distillation"])
+def test_every_outer_loop_tries_its_optimiser(outer):
+    words = [f"outer={outer}", "environment=random_mdp", "learner=recurrent", "learner.hidden_size=2"]
+    job = compose_job([*words, "outer.optimiser=lbfgs"])
     with pytest.raises(InputError, match=r"outer\.optimiser=lbfgs"):
         build_programs(job, 1)

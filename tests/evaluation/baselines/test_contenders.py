@@ -8,13 +8,14 @@ import pytest
 
 from podmeta.config.schema import GROUPS, BanditConfig, DarkRoomConfig, GymnaxConfig, RecurrentConfig
 from podmeta.errors import InputError
+from podmeta.evaluation.baselines import bandit_references
 from podmeta.evaluation.baselines.contenders import (
     REFERENCES,
     check_references,
     check_setting,
     is_bernoulli_bandit,
 )
-from podmeta.evaluation.meta_test import meta_test
+from podmeta.evaluation.meta_test import meta_test, tabulate
 from podmeta.inner_loop import build_inner_loop
 
 LEARNER = RecurrentConfig(hidden_size=2)
@@ -97,6 +98,18 @@ def test_bandit_algorithms_are_for_rewards_of_0_and_1():
     meta_params = build_inner_loop(LEARNER, config).init(jax.random.key(0))
     measured = meta_test(meta_params, LEARNER, config, num_tasks=3, seed=0)
     assert set(measured) == {"learner", "random"} and measured["random"].regrets.max() <= 10
+
+
+def test_a_lifetime_too_long_for_the_exact_table_has_the_approximate_indices_under_their_name(monkeypatch):
+    config = BanditConfig(lifetime_length=6)
+    meta_params = build_inner_loop(LEARNER, config).init(jax.random.key(0))
+    algorithms = []
+    for longest in (6, 5):
+        monkeypatch.setattr(bandit_references, "LONGEST_EXACT_HORIZON", longest)
+        measured = meta_test(meta_params, LEARNER, config, num_tasks=3, seed=0)
+        rows = tabulate("suite", {}, "bandit", measured)
+        algorithms.append({row.algorithm for row in rows} - {"learner", "random", "thompson", "ucb1"})
+    assert algorithms == [{"gittins"}, {"gittins_approximate"}]
 
 
 def test_the_sweep_is_compared_in_dark_rooms():
