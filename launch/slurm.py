@@ -18,7 +18,7 @@ from pathlib import Path
 import submitit
 
 from podmeta.config.compose import compose_job, job_to_yaml
-from podmeta.config.paths import path_override
+from podmeta.config.paths import check_local, path_override
 from podmeta.config.sweeps import expand_sweep
 from podmeta.distributed.children import Lifeline
 from podmeta.distributed.signals import Interruption
@@ -111,11 +111,11 @@ def with_run_dirs(jobs: list[list[str]]) -> list[list[str]]:
     The n-th is in the folder n of `run_dir`, or of runs/<experiment_name>/<time>, which is made.
 
     Raises:
-      InputError: a job is invalid, or its directory holds a run with another config.
+      InputError: a job is invalid, or its directory holds a run with another config, or `run_dir` is remote.
     """
     composed = [compose_job(overrides) for overrides in jobs]
     run_dir, experiment_name = composed[0].run_dir, composed[0].experiment_name
-    base = (Path(run_dir) if run_dir else make_run_path(experiment_name)).absolute()
+    base = (Path(check_local("run_dir", run_dir)) if run_dir else make_run_path(experiment_name)).absolute()
     for number, job in enumerate(composed):
         check_config(base / str(number), job_to_yaml(job))
     return [

@@ -22,6 +22,7 @@ from dm_env import specs
 from jaxtyping import Array, Float, Int, UInt32
 
 from podmeta.arithmetic import own_arithmetic
+from podmeta.config.paths import is_store_address
 from podmeta.data_files import most_array_bytes, read_named_data
 from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.bridge.foreign_specs import ActionSpec, ObservationSpec
@@ -34,6 +35,7 @@ from podmeta.learners.policies import make_policy
 from podmeta.learners.registry import as_agent, make_learner
 from podmeta.seeds import checked_seed
 from podmeta.storage.files import reason, write_atomically
+from podmeta.storage.local_copy import fetch_run
 from podmeta.storage.named_arrays import filled, from_npz, to_npz
 from podmeta.storage.pretrained import Card, Pretrained, load_pretrained
 from podmeta.storage.trust import check_card
@@ -65,7 +67,7 @@ def load_agent(source: str | Path, trust: bool = False, checkpoint: str = NEWEST
 
     Args:
       source: the name of one that ships with podmeta (`podmeta list` prints them), the path of an .npz file that
-        `podmeta export` wrote, or a run directory.
+        `podmeta export` wrote, a run directory, or the address of a run in an object store.
       trust: whether to run code that the file's card, or the config of somebody else's run, names as its learner; see
         docs/security.md.
       checkpoint: which θ of a run directory: "newest", or "best" for that of the best meta-test during training.
@@ -73,6 +75,8 @@ def load_agent(source: str | Path, trust: bool = False, checkpoint: str = NEWEST
     Raises:
       InputError: there is none with this name, a file is missing or damaged, or loading it needs trust.
     """
+    if is_store_address(str(source)):
+        source = fetch_run(str(source))
     if Path(source, "config.yaml").exists():
         return LearnedAlgorithm(learned_algorithm_of(Path(source), trust=trust, checkpoint=checkpoint))
     if checkpoint != NEWEST:

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from podmeta.agent import LearnedAlgorithm
 from podmeta.config.compose import compose_job
+from podmeta.config.paths import is_store_address
 from podmeta.config.schema import DevicesConfig, JobConfig
 from podmeta.config.suites import experiment_suite, load_suite
 from podmeta.config.swaps import swap_notes
@@ -33,6 +34,7 @@ from podmeta.evaluation.learning_curve import plot_curves
 from podmeta.evaluation.logged_results import log_results
 from podmeta.evaluation.periodic import make_periodic_test
 from podmeta.evaluation.run import evaluate_run, rows_folder
+from podmeta.storage.local_copy import fetch_run
 from podmeta.storage.meta_params_id import newest_meta_params, summary_of
 from podmeta.storage.run_files import CurveRow, EvaluationRow, MetricsRow, Summary, read_curves, read_metrics
 from podmeta.storage.trust import RunJob, read_run
@@ -41,6 +43,7 @@ from podmeta.training.export import learned_algorithm_of
 from podmeta.training.header import header_lines
 from podmeta.training.loop import train as train_job
 from podmeta.training.meta_params import NEWEST, restore_meta_params
+from podmeta.training.published import published_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,42 +97,45 @@ def train(*job: str | JobConfig) -> "Run":
         composed = with_known_kinds(composed, overrides)
         for line in (*header_lines(composed, meta_params_shapes(composed)), *swap_notes(overrides)):
             _show(line)
-        result = train_job(composed, _show, None, make_periodic_test(composed), make_periodic_film(composed))
+        test, film = make_periodic_test(composed), make_periodic_film(composed)
+        with published_run(composed.run_dir, _show) as published:
+            result = train_job(composed, _show, None, test, film, published)
     if result.stopped_by is not None:
         _show(f"stopped by {result.stopped_by} at update {result.update} of {composed.num_updates}")
-    return Run(result.run_path)
+    return Run(published.address if published else result.run_path)
 
 
 def load_run(path: str | Path, trust: bool = False) -> "Run":
     """Loads an existing run, trained by this program or by `podmeta train`.
 
     Args:
-      path: the run directory.
+      path: the run directory, or the address of a run in an object store.
       trust: whether to run code that its config names even if somebody else started the run; see docs/security.md.
 
     Raises:
       InputError: it is not a run directory.
     """
-    return Run(Path(path), trust)
+    return Run(path, trust)
 
 
 class Run:
     """A run directory.
 
     Args:
-      path: the run directory.
+      path: the run directory, or the address of a run in an object store.
       trust: see `load_run`.
 
     Attributes:
-      path: the run directory, absolute.
+      path: the run directory, absolute; of a run in an object store, its copy on this machine, as it is now.
       job: its config.
 
     Raises:
       InputError: it is not a run directory.
     """
 
-    def __init__(self, path: Path, trust: bool = False) -> None:
-        self.path = path.absolute()
+    def __init__(self, path: str | Path, trust: bool = False) -> None:
+        self._named = str(path)
+        self.path = fetch_run(self._named) if is_store_address(self._named) else Path(path).absolute()
         self._trust = trust
         self.job = self._read().job
 
@@ -185,7 +191,7 @@ class Run:
         tests = experiment_suite(run.job) if suite is None else load_suite(suite, run.job)
         tests = tests.sized_by(overrides)
         run.check(tests.settings, own_texts=tests.own_texts)
-        with _settings_of(run.job) as job:
+        with _settings_of(run.job) as job, published_run(self._named, _show):
             restored = restore_meta_params(self.path, checkpoint=checkpoint)
             folder = rows_folder(self.path, checkpoint)
             rows = evaluate_run(job, tests, restored.meta_params, restored.updates, folder, Console())

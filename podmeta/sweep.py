@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podmeta.config.compose import compose_job, job_to_yaml
-from podmeta.config.paths import path_override
+from podmeta.config.paths import check_local, path_override
 from podmeta.config.schema import FactoryConfig, JobConfig
 from podmeta.config.stages import environments_of, stages_of
 from podmeta.config.sweeps import expand_sweep
@@ -65,7 +65,7 @@ def plan_sweep(overrides: list[str]) -> list[SweepRun]:
     """
     combinations = expand_sweep(overrides)
     jobs = [job_to_record(combination) for combination in combinations]
-    base = Path(jobs[0].run_dir) if jobs[0].run_dir else make_run_path(jobs[0].experiment_name)
+    base = sweep_folder(jobs[0])
     if os.path.lexists(base / STUDY):
         raise InputError(f"run_dir {base} holds a sweep with --trials: give --trials too, or choose another run_dir")
     shared = set.intersection(*map(set, combinations))
@@ -81,6 +81,15 @@ def plan_sweep(overrides: list[str]) -> list[SweepRun]:
     for run in runs:
         check_config(run.run_path, job_to_yaml(run.job))
     return runs
+
+
+def sweep_folder(job: JobConfig) -> Path:
+    """The folder of a sweep, by one of its jobs. The default one is made.
+
+    Raises:
+      InputError: it is in an object store, or cannot be made.
+    """
+    return Path(check_local("run_dir", job.run_dir)) if job.run_dir else make_run_path(job.experiment_name)
 
 
 def job_to_record(overrides: list[str]) -> JobConfig:

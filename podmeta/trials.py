@@ -27,10 +27,10 @@ from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
 from podmeta.storage.files import open_regular_file, reason
 from podmeta.storage.json_files import damaged_line, decode, parse_object
-from podmeta.storage.run_directory import ABSENT, differing_keys, make_run_path, refuse_changes
+from podmeta.storage.run_directory import ABSENT, differing_keys, refuse_changes
 from podmeta.storage.run_files import METRICS, SUMMARY, read_summary
 from podmeta.storage.run_lock import RunLock, holder_of
-from podmeta.sweep import STUDY, job_to_record, last_line, train_command
+from podmeta.sweep import STUDY, job_to_record, last_line, sweep_folder, train_command
 from podmeta.training.best import MEAN_REWARD
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Trials:
         self._tell = tell
         jobs = [job_to_record(extreme) for extreme in self._space.extremes()]
         _check_comparable(jobs)
-        self.base = Path(jobs[0].run_dir) if jobs[0].run_dir else make_run_path(jobs[0].experiment_name)
+        self.base = sweep_folder(jobs[0])
         _check_no_plain_sweep(self.base)
         self._lock = RunLock(self.base, _LOCK)
         try:

@@ -27,7 +27,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from jaxtyping import install_import_hook
 
-from tests import portable
+from tests import object_store, portable
 
 # Its import closes every handler of logging, and with absl's the stream that pytest captures: so before absl has one.
 with contextlib.suppress(ImportError):
@@ -121,3 +121,20 @@ def pytest_report_header() -> list[str]:
     """What of another machine is in force."""
     asked = {name: value for name, value in os.environ.items() if name.startswith("PODMETA_TEST_")}
     return [f"{name}={value}" for name, value in asked.items()]
+
+
+@pytest.fixture(scope="session")
+def store_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a server of an object store, which all tests share. Without moto and s3fs, they are skipped."""
+    with object_store.served(tmp_path_factory.mktemp("moto") / "log") as port:
+        yield port
+
+
+@pytest.fixture
+def store(store_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object_store.Store]:
+    """An empty object store, which this process reaches, and a cache that holds no copies of runs in it."""
+    with object_store.empty_store(store_port) as store:
+        for name, value in store.variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        yield store

@@ -207,3 +207,18 @@ def local_path(key: str, path: str) -> Path:
     from podmeta.config.paths import check_local
 
     return Path(check_local(key, path))
+
+
+def run_to_read(key: str, path: str) -> Path:
+    """The run directory of a KEY=PATH word; of a run in an object store, its local copy, brought up to date.
+
+    Raises:
+      InputError: it cannot be a path of this machine's file system, or the store holds no run there.
+    """
+    from podmeta.config.paths import is_store_address
+
+    if not is_store_address(path):
+        return local_path(key, path)
+    from podmeta.storage.local_copy import fetch_run
+
+    return fetch_run(path)

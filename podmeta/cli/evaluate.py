@@ -10,6 +10,7 @@ from podmeta.cli.arguments import (
     at_most_one,
     listing,
     local_path,
+    run_to_read,
     split_directories,
 )
 from podmeta.cli.console import PlainConsole
@@ -76,9 +77,10 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
     from podmeta.storage.run_files import EVALUATION
     from podmeta.storage.trust import read_run
 
-    run_path = local_path("run", given["run"][0])
+    named = given["run"][0]
+    run_path = run_to_read("run", named)
     checkpoint = at_most_one("checkpoint", given["checkpoint"])
-    beside = [local_path("beside", path) for path in given["beside"]]
+    beside = [run_to_read("beside", path) for path in given["beside"]]
     run = read_run(run_path, overrides, call.flags.trust)
     job = run.job
     chosen = [load_suite(name, job) for name in given["suite"]] or [experiment_suite(job)]
@@ -89,17 +91,19 @@ def _evaluate_run(call: Call, given: dict[str, list[str]], overrides: list[str])
     from podmeta.evaluation.logged_results import log_results
     from podmeta.evaluation.run import evaluate_run, load_companion, rows_folder
     from podmeta.training.meta_params import NEWEST, restore_meta_params
+    from podmeta.training.published import published_run
 
-    restored = restore_meta_params(run_path, call.warn, checkpoint or NEWEST)
-    folder = rows_folder(run_path, checkpoint or NEWEST)
-    call.interruption.advice = (
-        f"the settings measured so far are in {folder / EVALUATION}; to measure anew: {call.again}"
-    )
-    companions = [load_companion(path, call.warn, call.flags.trust) for path in beside]
-    for suite in suites:
-        rows = evaluate_run(job, suite, restored.meta_params, restored.updates, folder, PlainConsole(), companions)
-        if folder == run_path:
-            log_results(job, suite, restored.meta_params, run_path, rows, call.warn)
+    with published_run(named, call.tell):
+        restored = restore_meta_params(run_path, call.warn, checkpoint or NEWEST)
+        folder = rows_folder(run_path, checkpoint or NEWEST)
+        call.interruption.advice = (
+            f"the settings measured so far are in {folder / EVALUATION}; to measure anew: {call.again}"
+        )
+        companions = [load_companion(path, call.warn, call.flags.trust) for path in beside]
+        for suite in suites:
+            rows = evaluate_run(job, suite, restored.meta_params, restored.updates, folder, PlainConsole(), companions)
+            if folder == run_path:
+                log_results(job, suite, restored.meta_params, run_path, rows, call.warn)
 
 
 def _evaluate_agent(call: Call, given: dict[str, list[str]], overrides: list[str]) -> None:

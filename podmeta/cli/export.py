@@ -1,6 +1,15 @@
 """`podmeta export`: a learned algorithm of a run."""
 
-from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, local_path, split_directories
+from podmeta.cli.arguments import (
+    Call,
+    Commands,
+    add_config_dir,
+    add_trust,
+    at_most_one,
+    local_path,
+    run_to_read,
+    split_directories,
+)
 from podmeta.errors import InputError
 
 _USAGE = "podmeta export DIR to=FILE.npz [checkpoint=best] [instance=N] [description=TEXT] [limits=TEXT] [--trust]"
@@ -39,7 +48,8 @@ def export(call: Call) -> None:
     instance = values["instance"] or "0"
     if not instance.isdecimal():
         raise InputError(f"instance={instance} is not a number: {_USAGE}")
-    run_path, target = local_path("run", values["run"]), local_path("to", values["to"])
+    target = local_path("to", values["to"])
+    run_path = run_to_read("run", values["run"])
     from podmeta.training.export import export_run
     from podmeta.training.meta_params import NEWEST
 

@@ -1,6 +1,6 @@
 """`podmeta report`: one page about runs."""
 
-from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, local_path
+from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, at_most_one, local_path, run_to_read
 from podmeta.errors import InputError
 
 _DEFAULT_TARGET = "report.html"
@@ -30,7 +30,7 @@ def report(call: Call) -> None:
     run_paths = [*given["run"], *others]
     if not run_paths:
         raise InputError("name the run directories: podmeta report runs/a runs/b")
-    paths = [local_path("run", path) for path in run_paths]
+    paths = [run_to_read("run", path) for path in run_paths]
     target = local_path("to", at_most_one("to", given["to"]) or _DEFAULT_TARGET)
     from podmeta.evaluation.report.page import write_report
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Prints how runs are doing: their state, progress, rate, newest checkpoint, and why they stopped.
 
-A folder that is no run stands for the runs inside it, such as runs/ or the folder of a sweep."""
+A folder that is no run stands for the runs inside it, such as runs/ or the folder of a sweep. A run in an object store
+is named by its address, such as s3://bucket/run."""
 
 _LONGEST_S = 1e9  # what is older has no sensible time
 
@@ -42,9 +43,13 @@ def status(call: Call) -> None:
     Raises:
       InputError: a word is no folder.
     """
-    from podmeta.storage.run_status import find_runs, read_status
+    from podmeta.config.paths import is_store_address
+    from podmeta.storage.run_status import find_runs, read_status, read_status_in_store
 
-    statuses = [read_status(path) for path in find_runs(given_paths(call))]
+    named = _given(call)
+    local = [local_path("run", path) for path in named if not is_store_address(path)]
+    statuses = [read_status(path) for path in find_runs(local)]
+    statuses += [read_status_in_store(address) for address in named if is_store_address(address)]
     if call.flags.json:
         for each in statuses:
             print(json.dumps(_finite_or_null(each._asdict() | {"path": str(each.path)})))
@@ -58,13 +63,17 @@ def given_paths(call: Call) -> list[Path]:
     Raises:
       InputError: there is none.
     """
+    return [local_path("run", path) for path in _given(call)]
+
+
+def _given(call: Call) -> list[str]:
     given, others = call.split_words()
     paths = [*given["run"], *others]
     if not paths:
         raise InputError(
             f"name run directories: podmeta {call.flags.command} runs/first, or podmeta {call.flags.command} runs"
         )
-    return [local_path("run", path) for path in paths]
+    return paths
 
 
 def status_table(statuses: "Sequence[RunStatus]") -> Table:

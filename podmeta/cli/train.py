@@ -6,11 +6,15 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, config_dir_flags, listing
+from podmeta.cli.arguments import Call, Commands, add_config_dir, add_trust, config_dir_flags, listing, run_to_read
 from podmeta.cli.console import PlainConsole
 from podmeta.config.schema import JobConfig
 from podmeta.errors import InputError, PodmetaError
+
+if TYPE_CHECKING:
+    from podmeta.storage.published_run import PublishedRun
 
 _USAGE = """\
 podmeta train experiment=NAME [GROUP=CHOICE ...] [KEY=VALUE ...] [--multirun [--trials N] [--jobs N]]
@@ -96,12 +100,13 @@ def _make_job(call: Call) -> JobConfig:
     """The job that the words describe; for `run_dir=` alone, the job of the run there, which is resumed."""
     from podmeta.config.compose import compose_job
 
-    run_path = _run_alone(call.words)
-    if run_path is None:
+    run_dir = _run_alone(call.words)
+    if run_dir is None:
         return compose_job(call.words)
     from podmeta.config.run_config import parse_run_config
     from podmeta.storage.trust import read_run
 
+    run_path = run_to_read("run_dir", run_dir)
     if not os.path.lexists(run_path / "config.yaml"):
         from podmeta.config.paths import to_paste
 
@@ -118,8 +123,10 @@ def _make_job(call: Call) -> JobConfig:
     return dataclasses.replace(run.job, resume="auto")
 
 
-def _run_alone(words: list[str]) -> Path | None:
-    """The run directory, where the words say nothing of the job but that, and the machine that it is to run on."""
+def _run_alone(words: list[str]) -> str | None:
+    """The run directory, or its address in an object store, where the words say nothing of the job but that, and the
+    machine that it is to run on.
+    """
     from podmeta.config.compose import MACHINE_KEYS
     from podmeta.config.paths import split_paths
 
@@ -127,7 +134,7 @@ def _run_alone(words: list[str]) -> Path | None:
     if "run_dir" not in keys or not keys <= {"run_dir", *MACHINE_KEYS}:
         return None
     _, paths = split_paths(words)
-    return Path(paths["run_dir"]) if paths.get("run_dir") else None
+    return str(paths["run_dir"]) if paths.get("run_dir") else None
 
 
 def _print_job(call: Call) -> None:
@@ -137,15 +144,23 @@ def _print_job(call: Call) -> None:
 
 
 def _train(call: Call) -> None:
-    from podmeta.config.paths import to_paste
-    from podmeta.config.suites import experiment_suite
-    from podmeta.config.swaps import swap_notes
     from podmeta.distributed.set_up import set_up
 
     job = _make_job(call)
     set_up(job, call.warn)
-    from podmeta.distributed.processes import is_first
     from podmeta.environments.kinds import with_known_kinds
+    from podmeta.training.published import published_run
+
+    job = with_known_kinds(job, call.words)
+    with published_run(job.run_dir, call.tell) as published:
+        _train_and_test(call, job, published)
+
+
+def _train_and_test(call: Call, job: JobConfig, published: "PublishedRun | None") -> None:
+    from podmeta.config.paths import to_paste
+    from podmeta.config.suites import experiment_suite
+    from podmeta.config.swaps import swap_notes
+    from podmeta.distributed.processes import is_first
     from podmeta.evaluation.done import is_tested
     from podmeta.evaluation.film import make_periodic_film
     from podmeta.evaluation.logged_results import log_results
@@ -155,7 +170,6 @@ def _train(call: Call) -> None:
     from podmeta.training.header import header_lines
     from podmeta.training.loop import train as train_job
 
-    job = with_known_kinds(job, call.words)
     meta_params = meta_params_shapes(job)
     if is_first():
         for line in (*header_lines(job, meta_params), *swap_notes(call.words)):
@@ -163,15 +177,17 @@ def _train(call: Call) -> None:
     if job.evaluation.enabled:
         check_settings(job, meta_params)
         if job.run_dir:
-            check_files(Path(job.run_dir), call.warn)
-    result = train_job(job, call.tell, call.began, make_periodic_test(job), make_periodic_film(job))
+            check_files(published.path if published else Path(job.run_dir), call.warn)
+    test, film = make_periodic_test(job), make_periodic_film(job)
+    result = train_job(job, call.tell, call.began, test, film, published)
+    named = published.address if published else result.run_path
     if result.stopped_by is not None:
         call.tell(
             f"stopped by {result.stopped_by} at update {result.update} of {job.num_updates}; a checkpoint is saved. "
-            f"To resume: {_go_on(result.run_path, call.words, config_dir_flags(call.flags))}"
+            f"To resume: {_go_on(named, call.words, config_dir_flags(call.flags))}"
         )
     elif job.evaluation.enabled and is_first():
-        test_again = f"podmeta evaluate {to_paste('run', result.run_path)}"
+        test_again = f"podmeta evaluate {to_paste('run', named)}"
         if is_tested(job, result.run_path):
             call.tell(
                 f"nothing left to test: the meta-test of this θ is in {result.run_path / 'evaluation.jsonl'}; "
@@ -185,29 +201,30 @@ def _train(call: Call) -> None:
             rows = evaluate_run(job, suite, result.meta_params, result.update, run_path, PlainConsole())
             log_results(job, suite, result.meta_params, run_path, rows, call.warn)
     if result.stopped_by is None and is_first():
-        _tell_next(call, result.run_path, has_best=0 < job.evaluation.every_updates <= result.update)
+        has_best = 0 < job.evaluation.every_updates <= result.update
+        _tell_next(call, named, f"{result.run_path.name}.npz", has_best)
 
 
-def _tell_next(call: Call, run_path: Path, has_best: bool) -> None:
+def _tell_next(call: Call, named: Path | str, target: str, has_best: bool) -> None:
     """Shows what one does with a trained run."""
     from podmeta.config.paths import to_paste
 
-    run = to_paste("run", run_path)
+    run = to_paste("run", named)
     for command in (
         f"evaluate {run} suite=in_distribution",
         *([f"evaluate {run} checkpoint=best"] if has_best else []),
         f"report {run} to=report.html",
-        f"export {run} {to_paste('to', run_path.name + '.npz')}",
+        f"export {run} {to_paste('to', target)}",
     ):
         call.tell(f"next: podmeta {command}")
 
 
-def _go_on(run_path: Path, words: list[str], flags: Sequence[str] = ()) -> str:
+def _go_on(named: Path | str, words: list[str], flags: Sequence[str] = ()) -> str:
     """The command that resumes a run, on as many devices as its words chose."""
     from podmeta.config.paths import path_override
 
     devices = [word for word in words if word.startswith("devices.")]
-    return shlex.join(["podmeta", "train", path_override("run_dir", run_path), *devices, *flags])
+    return shlex.join(["podmeta", "train", path_override("run_dir", named), *devices, *flags])
 
 
 def _dry_run(call: Call) -> None:

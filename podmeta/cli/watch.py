@@ -61,7 +61,7 @@ def _show_live(paths: list[Path], every_s: float, console: PlainConsole) -> None
 def _print_changes(paths: list[Path], every_s: float) -> None:
     from podmeta.storage.run_status import find_runs, read_status
 
-    shown: dict[Path, tuple[object, ...]] = {}
+    shown: dict[Path | str, tuple[object, ...]] = {}
     while True:
         statuses = [read_status(path) for path in find_runs(paths)]
         for each in statuses:

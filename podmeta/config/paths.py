@@ -11,6 +11,7 @@ PATH_KEYS = ("run_dir", "init_from", "compilation_cache_dir")
 """Config keys whose values are paths, which Hydra does not read."""
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_STORE_ADDRESS = re.compile(r"(s3|gs)://")
 _QUOTES = ("'", '"')
 
 
@@ -20,17 +21,25 @@ def split_paths(overrides: list[str]) -> tuple[list[str], dict[str, Json]]:
     A value within quotes may be written for Hydra, and loses them.
 
     Raises:
-      InputError: a path is an address such as gs://…, or is not text in the encoding of this machine.
+      InputError: a path is an address other than `run_dir` in an object store, or is not text in the encoding of this
+        machine.
     """
     for_hydra: list[str] = []
     paths: dict[str, Json] = {}
     for override in overrides:
         key, equals, value = override.partition("=")
         if key in PATH_KEYS and equals:
-            paths[key] = check_local(key, _unquoted(value))
+            path = _unquoted(value)
+            in_store = key == "run_dir" and is_store_address(path)
+            paths[key] = check_text(key, path) if in_store else check_local(key, path)
         else:
             for_hydra.append(override)
     return for_hydra, paths
+
+
+def is_store_address(path: str) -> bool:
+    """Whether it is an address in an object store, such as s3://bucket/run."""
+    return bool(_STORE_ADDRESS.match(path))
 
 
 def check_local(key: str, path: str) -> str:
@@ -45,9 +54,22 @@ def check_local(key: str, path: str) -> str:
     """
     if _ADDRESS.match(path):
         raise InputError(
-            f"{key}={path} is a URL, but podmeta reads and writes local folders only: mount it (gcsfuse, s3fs) "
-            "and name the folder, or use a local folder and copy it"
+            f"{key}={path} is a URL, and this takes local paths only: mount it (gcsfuse, s3fs) and name the folder, "
+            "or use a local folder and copy it"
         )
+    return check_text(key, path)
+
+
+def check_text(key: str, path: str) -> str:
+    """The path, if it is text in the encoding of this machine.
+
+    Args:
+      key: what the user writes before it.
+      path: the path.
+
+    Raises:
+      InputError: it is not.
+    """
     try:
         path.encode()
     except UnicodeEncodeError as error:

@@ -38,6 +38,11 @@ def holder_of(directory: Path) -> str | None:
     return None
 
 
+def this_process() -> str:
+    """This process, as locks name it to others."""
+    return f"process {os.getpid()} on {socket.gethostname()}, started by process {os.getppid()}"
+
+
 class RunLock:
     """An exclusive lock on a file of a directory, which is created where it does not exist.
 
@@ -69,7 +74,7 @@ class RunLock:
         try:
             _take(descriptor)
             os.ftruncate(descriptor, 0)
-            self.holder = f"process {os.getpid()} on {socket.gethostname()}, started by process {os.getppid()}"
+            self.holder = this_process()
             os.write(descriptor, f"{self.holder}\n".encode())
         except AlreadyLocked:
             holder = _named_holder(descriptor)

@@ -5,6 +5,7 @@ else's, and are read as data.
 """
 
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import NamedTuple
 
 from podmeta.errors import InputError
 from podmeta.storage.checkpoint_files import step_name, steps_in
+from podmeta.storage.local_copy import explained_to_user, published_steps
+from podmeta.storage.object_store import ObjectStore
 from podmeta.storage.run_files import HEARTBEAT, SUMMARY, Heartbeat, read_heartbeat, read_summary
 from podmeta.storage.run_lock import holder_of
+from podmeta.storage.store_lock import SECONDS_UNTIL_GONE, holder_in
 from podmeta.storage.wall_clock import FAILED, FINISHED, INTERRUPTED
 
 RUNNING, WAITING, KILLED, UNREADABLE = "running", "waiting", "killed", "unreadable"
@@ -28,7 +32,7 @@ class RunStatus(NamedTuple):
     """How a run is doing.
 
     Attributes:
-      path: the run directory.
+      path: the run directory, or its address in an object store.
       state: "running"; "waiting": it has not begun, or its process has done no update yet; "finished"; "interrupted":
         by a signal; "failed": by an error; "killed"; or "unreadable": a file is damaged.
       update: updates done, as far as they are recorded.
@@ -40,7 +44,7 @@ class RunStatus(NamedTuple):
       reason: why it is in this state, in words.
     """
 
-    path: Path
+    path: Path | str
     state: str
     update: int
     num_updates: int | None
@@ -72,7 +76,34 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 
 def read_status(run_path: Path) -> RunStatus:
     """How the run in a directory is doing."""
-    holder = holder_of(run_path)
+    return _read_status(run_path, holder_of(run_path))
+
+
+def read_status_in_store(address: str) -> RunStatus:
+    """How a run in an object store is doing, by what it has published there. Nothing is written there.
+
+    Args:
+      address: such as s3://bucket/run.
+
+    Raises:
+      InputError: the store cannot be reached, or holds no run there.
+    """
+    store = ObjectStore(address)
+    with explained_to_user(), tempfile.TemporaryDirectory() as folder:
+        names, holder = store.names(), holder_in(store)
+        if not set(_MARKS) & set(names):
+            raise InputError(f"{store.address} holds no run")
+        for name in {HEARTBEAT, SUMMARY} & set(names):
+            Path(folder, name).write_bytes(store.read(name) or b"")
+        for step in published_steps(names):
+            Path(folder, "checkpoints", step_name(step)).mkdir(parents=True)
+        gone = time.time() - holder.time > SECONDS_UNTIL_GONE
+        status = _read_status(Path(folder), None if gone else holder.words or None)
+    return status._replace(path=store.address, checkpoint_age=None)
+
+
+def _read_status(run_path: Path, holder: str | None) -> RunStatus:
+    """How a run is doing whose lock a process holds, in words, or None."""
     try:
         beat = read_heartbeat(run_path)
         steps = steps_in(run_path / "checkpoints")

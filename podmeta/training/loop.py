@@ -31,6 +31,7 @@ from podmeta.distributed.signals import StopRequest
 from podmeta.errors import InputError, PodmetaError, SessionError
 from podmeta.learners.base import MetaParams
 from podmeta.storage.checkpoints import Checkpoints, sha256_by_instance
+from podmeta.storage.published_run import PublishedRun
 from podmeta.storage.run_directory import make_run_path
 from podmeta.storage.run_files import Summary
 from podmeta.training.build import build_programs, instance_settings
@@ -69,6 +70,7 @@ def train(
     began: float | None = None,
     periodic_test: PeriodicTest | None = None,
     film: Film | None = None,
+    published: PublishedRun | None = None,
 ) -> TrainingResult:
     """Trains a job on the devices that have been set up, to its end or until SIGINT, SIGTERM or SIGHUP asks for a stop.
 
@@ -81,16 +83,18 @@ def train(
       began: when the command began, in Unix time, for the account of time; None: now.
       periodic_test: what `evaluation.every_updates` asks for; None if it asks for nothing.
       film: what `logging.tensorboard_videos` asks for after each of these tests; None if it asks for nothing.
+      published: the run in an object store that `run_dir` names, held by this process; None for a path.
 
     Returns:
       How it ended. The run directory holds the rest.
 
     Raises:
       InputError: the job does not fit the machine, or the run directory another job; or the processes differ.
-      PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read, or a process was lost.
+      PodmetaError: the fitness was no longer finite, no checkpoint could be saved or read, nothing could be published
+        for long, or a process was lost.
     """
     with initialise.explained_losses():
-        result = _train(job, tell, time.time() if began is None else began, periodic_test, film)
+        result = _train(job, tell, time.time() if began is None else began, periodic_test, film, published)
         initialise.finish()
     return result
 
@@ -101,16 +105,17 @@ def _train(
     began: float,
     periodic_test: PeriodicTest | None,
     film: Film | None,
+    published: PublishedRun | None,
 ) -> TrainingResult:
     validate_devices(job, num_devices_of_all_processes())
     check_alike(job_to_yaml(dataclasses.replace(job, distributed=DistributedConfig())))
     stages, programs = stages_of(job), build_programs(job, jax.local_device_count())
     with contextlib.ExitStack() as stack:
         stop_request = stack.enter_context(StopRequest())
-        records, run_path, state, progress = _begin(job, programs[0], stack, tell, began)
+        records, run_path, state, progress = _begin(job, programs[0], stack, tell, began, published)
         stop_request.advice = (
             f"the newest checkpoint in {run_path} is intact; to resume, repeat the command with "
-            f"{to_paste('run_dir', run_path)}"
+            f"{to_paste('run_dir', published.address if published else run_path)}"
         )
         profiler = Profiler(profiled_updates(job.profile) if is_first() else None, run_path, tell)
         compile_seconds = 0.0
@@ -128,7 +133,7 @@ def _train(
                 session = open_session(job, stage, program, state)
             tell(session.preparation)
             under_way = _StageUnderWay(
-                job, stages, programs, stage, session, records, run_path, profiler, periodic_test, film
+                job, stages, programs, stage, session, records, run_path, profiler, periodic_test, film, published
             )
             try:
                 progress, stopped_by, stops_early = under_way.train(progress, stop_request)
@@ -154,19 +159,25 @@ def _train(
 
 
 def _begin(
-    job: JobConfig, program: Program, stack: contextlib.ExitStack, tell: Callable[[str], None], began: float
+    job: JobConfig,
+    program: Program,
+    stack: contextlib.ExitStack,
+    tell: Callable[[str], None],
+    began: float,
+    published: PublishedRun | None,
 ) -> tuple[Records, Path, TrainingState, Progress]:
     """The state to start from. The first process finds it and sends it to the others."""
     opened: list[Records] = []
+    run_dir = published.path if published else Path(job.run_dir) if job.run_dir else None
 
     def begin() -> tuple[Path, TrainingState, Progress]:
-        goes_on = bool(job.run_dir and Checkpoints(Path(job.run_dir) / "checkpoints").steps())
+        goes_on = bool(run_dir and Checkpoints(run_dir / "checkpoints").steps())
         if job.resume == "never" and goes_on:
             raise InputError(
                 f"resume=never, but {job.run_dir} holds checkpoints: choose another run_dir, or resume=auto"
             )
         fresh_state = None if goes_on else _fresh_state(job, program, tell)
-        run_path = (Path(job.run_dir) if job.run_dir else make_run_path(job.experiment_name)).absolute()
+        run_path = (run_dir or make_run_path(job.experiment_name)).absolute()
         earlier = earlier_job(run_path)
         records, state, progress = stack.enter_context(open_records(job, run_path, fresh_state, tell, began))
         for line in schedule_changes(earlier, job, progress.update) if earlier else []:
@@ -207,6 +218,7 @@ class _StageUnderWay:
     profiler: Profiler
     periodic_test: PeriodicTest | None
     film: Film | None
+    published: PublishedRun | None
 
     def train(self, progress: Progress, stop_request: StopRequest) -> tuple[Progress, str | None, bool]:
         """Trains to the end of the stage, or of the job, until a stop is requested, or until it stops early.
@@ -248,6 +260,10 @@ class _StageUnderWay:
         (due,) = largest(self.records.due(progress))
         if due:
             self.records.save(self.session.state(), progress, in_background=self.job.checkpoint.asynchronous)
+        problem = self.published.problem() if self.published else None
+        if problem is not None:
+            self.records.save(self.session.state(), progress)
+            raise PodmetaError(problem)
         return progress
 
     def _test(self, last_update: int, update: int) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from podmeta.config.paths import PATH_KEYS, check_local, path_override, split_pa
 from podmeta.config.schema import DevicesConfig, DistributedConfig
 from podmeta.config.sweeps import expand_sweep
 from podmeta.errors import InputError
+from podmeta.sweep import plan_sweep
 
 AWKWARD = [
     "a b",
@@ -69,10 +70,23 @@ def test_quotes_written_for_hydra_are_taken_off(written, meant):
 
 
 @pytest.mark.parametrize("address", ["gs://bucket/run", "s3://bucket", "file:///tmp/x"])
-@pytest.mark.parametrize("key", PATH_KEYS)
+@pytest.mark.parametrize("key", [key for key in PATH_KEYS if key != "run_dir"])
 def test_an_address_is_refused_with_the_cure(key, address):
     with pytest.raises(InputError, match=f"{key}={address} is a URL.*mount it"):
         compose_job([f"{key}={address}"])
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/run", "s3://bucket"])
+def test_a_run_may_be_in_an_object_store(address):
+    assert compose_job([path_override("run_dir", address)]).run_dir == address
+    with pytest.raises(InputError, match=f"run_dir={address} is a URL.*mount it"):
+        plan_sweep([path_override("run_dir", address), "seed=0,1"])
+
+
+@pytest.mark.parametrize("address", ["file:///tmp/x", "https://host/run"])
+def test_a_run_may_be_at_no_other_address(address):
+    with pytest.raises(InputError, match=f"run_dir={address} is a URL.*mount it"):
+        compose_job([path_override("run_dir", address)])
 
 
 def test_bytes_that_are_no_text_are_refused():

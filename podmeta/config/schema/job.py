@@ -158,7 +158,9 @@ class JobConfig:
     )
     init_from: str = option("", "a run directory or an exported .npz file, whose θ the job starts from")
     experiment_name: str = option("unnamed", "name of the job; part of the default run_dir")
-    run_dir: str = option("", "the run directory; default: runs/<experiment_name>/<time>")
+    run_dir: str = option(
+        "", "the run directory, also in an object store: s3://bucket/run; default: runs/<experiment_name>/<time>"
+    )
     resume: str = option(
         "auto",
         "auto: resume from the newest good checkpoint in run_dir; never: reject a run_dir that holds one",
