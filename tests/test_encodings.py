@@ -27,7 +27,7 @@ def is_text(call: ast.Call, keywords: dict[str | None, ast.expr]) -> bool:
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     if name in ALWAYS_TEXT or "text" in keywords or "universal_newlines" in keywords:
         return True
-    others = ("os.open", "tensorstore.open", "tensorstore.KvStore.open")
+    others = ("os.open", "Image.open", "tensorstore.open", "tensorstore.KvStore.open")
     if name not in DEFAULT_MODES or ast.unparse(function) in others:
         return False
     modes = [*call.args, *keywords.values()]
@@ -62,6 +62,7 @@ def test_every_text_file_and_pipe_names_its_encoding(folder):
         ("open(name, mode='rb')", False),
         ("tempfile.TemporaryFile()", False),
         ("os.open(name, flags)", False),
+        ("Image.open(file)", False),
         ("subprocess.run(command, encoding='utf-8')", False),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray, PyTree
 from PIL import Image
 
 from podmeta.config.schema import EnvironmentConfig, GridWorldConfig, LearnerConfig, ObjectGridWorldConfig
@@ -31,8 +31,8 @@ class RecordedLifetime(NamedTuple):
       episode_ends: [lifetime_length] 1 where an episode ended.
     """
 
-    task: Any
-    states: Any
+    task: PyTree
+    states: PyTree
     actions: Float[np.ndarray, "lifetime_length num_actions"]
     rewards: Float[np.ndarray, "lifetime_length"]
     episode_ends: Float[np.ndarray, "lifetime_length"]

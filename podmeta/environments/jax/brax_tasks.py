@@ -15,6 +15,12 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from podmeta.errors import InputError
 
+System = Any
+"""brax's description of a body, which has no type where brax is not installed."""
+
+BodyState = Any
+"""brax's state of a body after a step."""
+
 _FASTEST = 3.0  # of the speeds to run at
 _FARTHEST = 3.0  # of the goals, from the start
 _LARGEST_EXPONENT = 3.0  # of the factors of body parts
@@ -33,10 +39,10 @@ class BraxTasks(abc.ABC):
 
     number: ClassVar[float] = math.inf
     bodies: ClassVar[tuple[str, ...]] = ()
-    arguments: ClassVar[Mapping[str, Any]] = {}
+    arguments: ClassVar[Mapping[str, bool]] = {}
 
     @abc.abstractmethod
-    def draw(self, key: PRNGKeyArray, system: Any) -> PyTree:
+    def draw(self, key: PRNGKeyArray, system: System) -> PyTree:
         """Draws the task of one lifetime.
 
         Args:
@@ -44,12 +50,12 @@ class BraxTasks(abc.ABC):
           system: brax's description of the body.
         """
 
-    def system(self, task: PyTree, system: Any) -> Any:
+    def system(self, task: PyTree, system: System) -> System:
         """The body of a task."""
         del task
         return system
 
-    def reward(self, task: PyTree, body: Any) -> Float[Array, ""]:
+    def reward(self, task: PyTree, body: BodyState) -> Float[Array, ""]:
         """The reward of a step.
 
         Args:
@@ -65,7 +71,7 @@ class OneTask(BraxTasks):
 
     number = 1
 
-    def draw(self, key: PRNGKeyArray, system: Any) -> tuple[()]:
+    def draw(self, key: PRNGKeyArray, system: System) -> tuple[()]:
         """Draws nothing."""
         del key, system
         return ()
@@ -77,12 +83,12 @@ class Direction(BraxTasks):
     number = 2
     bodies = _FORWARD
 
-    def draw(self, key: PRNGKeyArray, system: Any) -> Float[Array, ""]:
+    def draw(self, key: PRNGKeyArray, system: System) -> Float[Array, ""]:
         """Draws the sign."""
         del system
         return jax.random.rademacher(key, (), jnp.float32)
 
-    def reward(self, task: Float[Array, ""], body: Any) -> Float[Array, ""]:
+    def reward(self, task: Float[Array, ""], body: BodyState) -> Float[Array, ""]:
         """The speed in the direction, in place of the forward speed."""
         return body.reward + (task - 1.0) * body.metrics["x_velocity"]
 
@@ -92,12 +98,12 @@ class Velocity(BraxTasks):
 
     bodies = _FORWARD
 
-    def draw(self, key: PRNGKeyArray, system: Any) -> Float[Array, ""]:
+    def draw(self, key: PRNGKeyArray, system: System) -> Float[Array, ""]:
         """Draws the speed."""
         del system
         return jax.random.uniform(key, (), minval=0.0, maxval=_FASTEST)
 
-    def reward(self, task: Float[Array, ""], body: Any) -> Float[Array, ""]:
+    def reward(self, task: Float[Array, ""], body: BodyState) -> Float[Array, ""]:
         """Minus the distance from the speed, in place of the forward speed."""
         speed = body.metrics["x_velocity"]
         return body.reward - speed - jnp.abs(speed - task)
@@ -107,16 +113,16 @@ class Goal(BraxTasks):
     """To reach a place, [2], uniform in the disc of radius 3 around the start. The position is observed."""
 
     bodies = ("ant",)
-    arguments: ClassVar[Mapping[str, Any]] = {"exclude_current_positions_from_observation": False}
+    arguments: ClassVar[Mapping[str, bool]] = {"exclude_current_positions_from_observation": False}
 
-    def draw(self, key: PRNGKeyArray, system: Any) -> Float[Array, "2"]:
+    def draw(self, key: PRNGKeyArray, system: System) -> Float[Array, "2"]:
         """Draws the place."""
         del system
         angle, area = jax.random.uniform(key, (2,))
         angle = 2 * jnp.pi * angle
         return _FARTHEST * jnp.sqrt(area) * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
 
-    def reward(self, task: Float[Array, "2"], body: Any) -> Float[Array, ""]:
+    def reward(self, task: Float[Array, "2"], body: BodyState) -> Float[Array, ""]:
         """Minus the distance from the place along both axes, in place of the forward speed."""
         position = jnp.stack([body.metrics["x_position"], body.metrics["y_position"]])
         return body.reward - body.metrics["x_velocity"] - jnp.sum(jnp.abs(position - task))
@@ -127,7 +133,7 @@ class Parameters(BraxTasks):
 
     bodies = _FORWARD
 
-    def draw(self, key: PRNGKeyArray, system: Any) -> dict[str, Float[Array, "..."]]:
+    def draw(self, key: PRNGKeyArray, system: System) -> dict[str, Float[Array, "..."]]:
         """Draws a factor for every mass, inertia and damping."""
         parts = {
             "link.inertia.mass": (1.5, system.link.inertia.mass),
@@ -140,7 +146,7 @@ class Parameters(BraxTasks):
             for own_key, (name, (base, part)) in zip(keys, parts.items(), strict=True)
         }
 
-    def system(self, task: dict[str, Float[Array, "..."]], system: Any) -> Any:
+    def system(self, task: dict[str, Float[Array, "..."]], system: System) -> System:
         """The body with its parts multiplied."""
         inertia, dof = system.link.inertia, system.dof
         return system.tree_replace(
