@@ -98,6 +98,17 @@ def test_no_more_of_a_bomb_is_unpacked_than_the_array_holds(checkpoint):
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < BOMB_BYTES / 16
 
 
+def test_the_checkpoint_before_a_bomb_is_read(checkpoint):
+    checkpoints = Checkpoints(checkpoint.parent, keep=2)
+    checkpoints.save(2, {"outer": {"w": np.ones(3)}}, CheckpointMetadata(2.0))
+    change(checkpoint.with_name("step_00000002"), {}, zstd_bomb(BOMB_BYTES))
+    restored = checkpoints.restore_latest(TREE)
+    assert restored is not None and restored.step == 1
+    np.testing.assert_array_equal(restored.tree["outer"]["w"], TREE["outer"]["w"])
+    (warning,) = restored.warnings
+    assert "step_00000002" in warning and "orbax cannot read it" in warning
+
+
 def test_the_bomb_is_sound_but_for_its_size(checkpoint):
     """Otherwise the test above would show nothing."""
     Checkpoints(checkpoint.parent).save(1, {"outer": {"w": np.ones(2**14)}}, CheckpointMetadata(1.0))
