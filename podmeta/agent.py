@@ -94,6 +94,10 @@ class LearnedAlgorithm:
         self._pretrained = pretrained
         self._programs: dict[str, _Program] = {}
 
+    def __getstate__(self) -> dict[str, object]:
+        # For pickle and copy. Compiled programs cannot be pickled, and are made again.
+        return {"_pretrained": self._pretrained, "_programs": {}}
+
     @property
     def card(self) -> Card:
         """How it was trained, its results, and its limits."""

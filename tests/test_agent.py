@@ -145,6 +145,14 @@ def test_an_agent_refuses_to_be_pickled_and_says_what_to_do(algorithm):
         pickle.dumps(algorithm.reset(OBSERVATIONS, ACTIONS, seed=0))
 
 
+def test_an_algorithm_can_be_pickled_also_once_it_has_agents(files):
+    algorithm = podmeta.load_agent(files["mine"])
+    agent = algorithm.reset(OBSERVATIONS, ACTIONS, seed=0)
+    sent = pickle.loads(pickle.dumps(algorithm)).reset(OBSERVATIONS, ACTIONS, seed=0)
+    for timestep in random_timesteps(0, 10):
+        assert agent.step(timestep) == sent.step(timestep)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32, 10**30])
 def test_a_seed_that_would_equal_another_is_refused(algorithm, seed):
     with pytest.raises(InputError, match=f"seed={seed} is not a whole number from 0 to 4294967295"):
