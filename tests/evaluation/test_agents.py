@@ -9,22 +9,28 @@ import pytest
 
 from podmeta.cli import main
 from podmeta.config.compose import compose_job
-from podmeta.config.presets import config_folders_added
+from podmeta.config.presets import config_folders_added, list_options
 from podmeta.config.schema import RecurrentConfig, SymmetricConfig
 from podmeta.config.suites import load_suite
+from podmeta.environments.host.registry import lives_on_host
+from podmeta.environments.kinds import with_known_settings
 from podmeta.errors import InputError
 from podmeta.evaluation.agents import agent_job, agent_meta_params, open_folder
+from podmeta.evaluation.baselines.contenders import check_setting
 from podmeta.evaluation.comparison import collect_scores
 from podmeta.evaluation.report.record import read_runs
+from podmeta.evaluation.run import learner_in, one_instance
 from podmeta.storage.checkpoints import sha256_by_instance
 from podmeta.storage.json_files import ignore
-from podmeta.storage.pretrained import load_pretrained
+from podmeta.storage.pretrained import list_pretrained, load_pretrained
 from podmeta.storage.run_files import read_curves, read_evaluation
 from tests.pretrained_files import save_untrained
 
 LEARNER = SymmetricConfig(hidden_size=3, message_size=2)
 HERE = "devices.cpu=4"
 FEW = (HERE, "evaluation.num_tasks=2", "suite=tiny")
+SLOW_TO_TRACE = {"environments", "held_out", "observation_spaces"}
+"""Suites that would take a minute."""
 SUITE = """# Two bandits.
 settings:
   - {environment: bandit, num_arms: 2, lifetime_length: 6}
@@ -172,3 +178,29 @@ def test_suites_of_what_was_trained_on_need_a_card_that_says_so(agent):
     assert [setting.environment.num_arms for setting in settings] == [3, 4]
     with pytest.raises(InputError, match="the card of first is damaged: trained_on"):
         agent_job(pretrained._replace(card=dataclasses.replace(card, trained_on=[{"name": "bandti"}])), compose_job([]))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(set(list_options("evaluation")) - SLOW_TO_TRACE))
+def test_shipped_algorithms_go_through_suites(name):
+    """Their programs are traced, and nothing is compiled."""
+    for agent in list_pretrained():
+        trace(agent, name, lambda setting: True)
+
+
+@pytest.mark.long
+def test_a_shipped_algorithm_goes_through_the_host_environments_of_a_suite():
+    pytest.importorskip("envpool")
+    assert trace("symla-general", "held_out", lambda setting: lives_on_host(setting.environment)) > 0
+
+
+def trace(agent, suite_name, is_chosen):
+    """Traces the meta-test of a shipped algorithm in the chosen settings of a suite, and counts them."""
+    pretrained = load_pretrained(agent)
+    job = agent_job(pretrained, compose_job([]))
+    suite = with_known_settings(load_suite(suite_name, job))
+    chosen = [setting for setting in suite.settings if is_chosen(setting)]
+    meta_params = one_instance(agent_meta_params(pretrained, job.learner, suite))
+    for setting in chosen:
+        check_setting(meta_params, learner_in(suite, job.learner), setting.environment, suite.references)
+    return len(chosen)
