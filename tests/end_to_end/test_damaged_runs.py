@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from podmeta.distributed.signals import Interruption
 from podmeta.errors import InputError, PodmetaError
 from podmeta.evaluation import run as evaluation
 from podmeta.evaluation.report import page
+from podmeta.runs import load_run
 from podmeta.storage.files import write_atomically
 from podmeta.sweep import SweepRun, sweep_table
 from podmeta.training import meta_params, run_logger
@@ -150,6 +152,18 @@ def begin_from(run: Path) -> tuple[int, str]:
     return _code_of(lambda: meta_params.load_meta_params(run, expected, lambda line: None))
 
 
+def load(run: Path) -> tuple[int, str]:
+    """What a program reads of the run."""
+
+    def read() -> None:
+        with warnings.catch_warnings():  # of lines that are left out
+            warnings.simplefilter("ignore")
+            loaded = load_run(run)
+            _ = repr(loaded), loaded.summary, dict(loaded.metrics)
+
+    return _code_of(read)
+
+
 def _code_of(read: Callable[[], object]) -> tuple[int, str]:
     try:
         read()
@@ -169,6 +183,9 @@ READERS = {
     "go on no further": lambda run, sound: command("train", *JOB, "num_updates=4", f"run_dir={run}"),
     "init_from": lambda run, sound: begin_from(run),
     "sweep": lambda run, sound: sweep(run),
+    "status": lambda run, sound: command("status", str(run)),
+    "status in JSON": lambda run, sound: command("status", str(run), "--json"),
+    "in Python": lambda run, sound: load(run),
 }
 """What reads a run directory, by name."""
 
