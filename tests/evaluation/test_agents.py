@@ -29,8 +29,8 @@ from tests.pretrained_files import save_untrained
 LEARNER = SymmetricConfig(hidden_size=3, message_size=2)
 HERE = "devices.cpu=4"
 FEW = (HERE, "evaluation.num_tasks=2", "suite=tiny")
-SLOW_TO_TRACE = {"environments", "held_out", "observation_spaces"}
-"""Suites that would take a minute."""
+SLOW_TO_TRACE = {"environments", "held_out", "observation_spaces", "transfer"}
+"""Suites whose programs take 10 s of CPU or more to trace."""
 SUITE = """# Two bandits.
 settings:
   - {environment: bandit, num_arms: 2, lifetime_length: 6}
