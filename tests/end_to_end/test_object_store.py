@@ -71,7 +71,7 @@ def test_a_machine_that_is_lost_is_replaced_by_another(machine, store, finished_
     ("arguments", "message"),
     [
         (
-            ("train", *JOB, "run_dir=s3://no_such/run"),
+            ("train", *JOB, "devices.cpu=4", "run_dir=s3://no_such/run"),  # as many as this process has
             "s3://no_such/run cannot be listed: The specified bucket does not",
         ),
         (("evaluate", f"run={ADDRESS}"), f"{ADDRESS} holds no run: it has no config.yaml"),
