@@ -11,6 +11,7 @@ dm_env's contract, as in training: call `step` at every time step, including the
 the environment ignores. The agent keeps its state across episode ends.
 """
 
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,7 +146,8 @@ class LearnedAlgorithm:
         return Agent(program, state, _UNKNOWN)
 
     def _program(self, observation_spec: ObservationSpec, action_spec: ActionSpec) -> "_Program":
-        key = repr((observation_spec, action_spec))
+        with np.printoptions(threshold=sys.maxsize, floatmode="unique"):  # without it, long arrays lose their middle
+            key = repr((observation_spec, action_spec))
         if key not in self._programs:
             self._programs[key] = _Program(self._pretrained, observation_spec, action_spec)
         return self._programs[key]

@@ -150,8 +150,10 @@ def _run_at_once(
 
     def ended(index: int, code: int) -> None:
         codes.append(code)
-        how = "is done" if code == 0 else f"ended with exit code {code}: {last_line(left[index].log_path)}"
-        tell(f"run {runs.index(left[index]) + 1} {how}")
+        run = left[index]
+        finished = "is done" if run.is_done() else "stopped before its end"
+        how = finished if code == 0 else f"ended with exit code {code}: {last_line(run.log_path)}"
+        tell(f"run {runs.index(run) + 1} {how}")
 
     if left:
         left[0].log_path.parent.mkdir(parents=True, exist_ok=True)

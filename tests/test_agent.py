@@ -153,6 +153,18 @@ def test_an_algorithm_can_be_pickled_also_once_it_has_agents(files):
         assert agent.step(timestep) == sent.step(timestep)
 
 
+@pytest.mark.parametrize("change", [1.0, 1e-9])
+@pytest.mark.parametrize(
+    "make", [lambda low: specs.BoundedArray(low.shape, low.dtype, low, 2.0), lambda low: spaces.Box(low, 2.0)]
+)
+def test_observations_whose_bounds_differ_anywhere_have_programs_of_their_own(algorithm, make, change):
+    low = np.zeros(2000, np.float32)
+    other = low.copy()
+    other[1000] = -change
+    assert algorithm._program(make(low), ACTIONS) is algorithm._program(make(low.copy()), ACTIONS)
+    assert algorithm._program(make(low), ACTIONS) is not algorithm._program(make(other), ACTIONS)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32, 10**30])
 def test_a_seed_that_would_equal_another_is_refused(algorithm, seed):
     with pytest.raises(InputError, match=f"seed={seed} is not a whole number from 0 to 4294967295"):
