@@ -19,7 +19,7 @@ COMPOSED = {
     # names
     "experiment=bandti": ["experiment=bandti does not exist", "Did you mean bandit?"],
     "learner=symetric": ["learner=symetric does not exist", "Did you mean symmetric"],
-    "environment=frogger": ["environment=frogger does not exist", "Choose one of: bandit,"],
+    "environment=frogger": ["environment=frogger does not exist", "Choose one of: ", " bandit,"],
     "outer=evolutoin": ["outer=evolutoin does not exist", "evolution"],
     "architecture=anakim": ["architecture=anakim does not exist", "anakin"],
     "learner=null": ["learner=null does not exist", "symmetric"],

@@ -80,5 +80,5 @@ def test_abuse_in_workers_is_named_or_right(kind):
 def test_a_worker_that_ends_silently_is_named():
     """Inline, the call of a thread, or of C code, ends the whole process."""
     options = {"does": "os_exit_in_a_thread"}
-    message = "environment 0 of 2 is gone: the worker process .* ended with exit code 0"
+    message = "environment [01] of 2 is gone: the worker process .* ended with exit code 0"
     check(Abuse(message, options), WORKERS)
