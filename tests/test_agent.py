@@ -194,6 +194,7 @@ def test_lifetimes_of_one_seed_are_equal_and_of_two_are_not(algorithm):
     assert actions(0) == actions(0) != actions(1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("observation_spec", "observation", "action_spec"),
     [

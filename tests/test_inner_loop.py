@@ -174,6 +174,7 @@ def test_lifetimes_with_other_keys_are_other_lifetimes(bandit_meta_params):
     assert np.unique(cells, axis=0).shape[0] == 50
 
 
+@pytest.mark.long
 def test_the_expected_advantage_is_that_of_the_policy():
     config = RandomMDPConfig(num_states=4, num_actions=3, lifetime_length=20)
     inner_loop = build_inner_loop(SymmetricConfig(hidden_size=4), config)

@@ -28,6 +28,7 @@ def run(tmp_path_factory) -> Run:
     return podmeta.train(*JOB, f"run_dir={tmp_path_factory.mktemp('runs') / 'run'}")
 
 
+@pytest.mark.long
 def test_metrics_are_arrays_by_name(run):
     metrics = run.metrics
     assert metrics["update"].tolist() == [4, 8]
@@ -85,6 +86,7 @@ def test_names_in_a_figure_are_text():
     assert axes.get_title() == "e: id=$x^$" and axes.get_legend().get_texts()[0].get_text() == "$y^$"
 
 
+@pytest.mark.long
 def test_a_job_can_be_composed_changed_and_trained(tmp_path, run):
     job = podmeta.compose(*JOB, f"run_dir={tmp_path / 'changed'}")
     changed = podmeta.train(dataclasses.replace(job, num_updates=4))
@@ -138,6 +140,7 @@ def test_a_foreign_run_runs_no_code(run, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.long
 def test_a_process_whose_jax_has_started_keeps_its_devices(tmp_path, run, monkeypatch):
     """A preset may ask for another number of CPU devices. Every number ends at the same fitness."""
     shown = []

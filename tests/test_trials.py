@@ -111,6 +111,7 @@ def test_a_trial_that_a_kill_has_stopped_goes_on_with_its_values(tmp_path, scrip
     second.close()
 
 
+@pytest.mark.long
 def test_values_that_a_kill_has_left_unchosen_are_chosen_when_the_search_goes_on(tmp_path, scripted):
     first = search(tmp_path, num_trials=1)
     first._study.ask(first._distributions)
@@ -125,6 +126,7 @@ def test_values_that_a_kill_has_left_unchosen_are_chosen_when_the_search_goes_on
     again.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -154,6 +156,7 @@ def test_damaged_files_of_a_trial_are_named(name, content, message, tmp_path, sc
     again.close()
 
 
+@pytest.mark.long
 def test_a_run_that_ended_before_its_sweep_could_note_it_is_not_done_again(tmp_path, scripted):
     trials = search(tmp_path, num_trials=1)
     trials.run((), 1)
@@ -200,6 +203,7 @@ def test_the_folder_of_a_sweep_without_trials_is_refused(tmp_path):
     assert not (tmp_path / STUDY).exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -228,6 +232,7 @@ def test_a_missing_optuna_is_told_with_what_installs_it(capsys, monkeypatch):
     assert "pip install 'podmeta[optuna]'" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_value_that_is_none_of_the_search_does_not_reach_a_command_line(tmp_path):
     trials = search(tmp_path)
     trials._study.ask(trials._distributions)

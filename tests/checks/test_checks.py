@@ -79,6 +79,7 @@ def test_all_checks_pass(canned, checked):
     assert written["environment"]["devices"] == [f"cpu {device.id} (cpu)" for device in jax.local_devices()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wrong", [1.01, math.nan, math.inf])
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_wrong_value_makes_its_check_fail_and_no_other(canned, checked, name, wrong):

@@ -164,6 +164,7 @@ def after_a_tab_in_zsh(folder, line, said):
     return noted.removesuffix("\n"), asked.removesuffix("\n").split("|")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
 @pytest.mark.parametrize(
     ("line", "said", "expected"),

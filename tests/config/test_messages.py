@@ -20,6 +20,7 @@ def suggestions(override: str) -> list[str]:
     return found[1].split(" or ") if found else []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("override", "keys"),
     [

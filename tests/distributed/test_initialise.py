@@ -26,6 +26,7 @@ print(jax.process_index(), jax.process_count(), jax.device_count(), process_allg
 """
 
 
+@pytest.mark.long
 def test_two_processes_meet_and_exchange():
     address = f"127.0.0.1:{free_port()}"
     told = [f"coordinator_address={address!r}, num_processes=2, process_id={index}" for index in range(2)]

@@ -35,6 +35,7 @@ leave(3)
 """
 
 
+@pytest.mark.long
 def test_a_thread_that_an_environment_has_left_is_named_and_not_waited_for():
     done = subprocess.run(
         [sys.executable, "-c", STRANGER.format(seconds=600)], capture_output=True, encoding="utf-8", timeout=60

@@ -86,6 +86,7 @@ def test_links_in_a_run_are_not_followed(sound, measured_once, reader):
         assert mine.read_text(encoding="utf-8") == "mine" and code in (0, 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reader", ["evaluate", "report", "export", "compare"])
 def test_no_secret_of_the_reader_comes_out_of_a_run(sound, measured_once, reader, monkeypatch):
     monkeypatch.setenv("PODMETA_SECRET", "hunter2")

@@ -150,6 +150,7 @@ def test_a_job_of_ones_own_does_not_go_on_in_it(foreign, mark):
     assert code == 2 and "another config" in said and not mark.exists(), said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("word", ["signature", "--trust"])
 def test_the_users_word_is_enough(foreign, mark, word):
     """The code runs. None of it is an environment, so that the command still fails, and says of what."""
@@ -171,6 +172,7 @@ def test_a_job_signs_its_run(sound):
     assert read_run(sound).is_trusted
 
 
+@pytest.mark.long
 def test_training_goes_on_with_a_home_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/podmeta")
     with unchanged_settings():

@@ -36,6 +36,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_command_does_wrong_is_counted(name, tmp_path):

@@ -66,6 +66,7 @@ def test_the_run_alone_goes_on(folder):
     assert code == 0 and "nothing left to test" in said, said
 
 
+@pytest.mark.long
 def test_evaluate_and_report(folder):
     code, said = command("evaluate", "runs/first", "evaluation.num_tasks=8", "environment.options.num_arms=2")
     assert code == 0, said

@@ -45,6 +45,7 @@ def wheel(sdist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.mark.long
 def test_the_wheel_has_every_module_preset_and_learned_algorithm_the_licence_and_the_types(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "podmeta").rglob("*.py")}

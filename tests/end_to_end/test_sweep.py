@@ -63,6 +63,7 @@ def test_a_sweep_is_done_only_once_its_folder_holds_all_of_it(podmeta, tmp_path)
     assert tested("0") == {(8, digest(tmp_path / "0"))} and digest(tmp_path / "0") != first
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("swept", "told"),
     [(["seed=2,3"], "seed: 0 there, 2 now"), (["seed=0,1", "outer.learning_rate=0.5"], "outer.learning_rate: ")],

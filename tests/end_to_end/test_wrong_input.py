@@ -121,6 +121,7 @@ def test_what_does_not_fit_is_told_before_a_run_directory_is_made(refused, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_a_population_that_does_not_fit_the_devices_is_told(podmeta, tmp_path):
     said = podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/run", "devices.cpu=3")
     assert "outer.population_size=8" in said and "3 devices" in said and "take 6" in said
@@ -180,6 +181,7 @@ def test_a_platform_that_is_not_there_is_told(podmeta, tmp_path):
     assert "JAX_PLATFORMS=cpu" in said
 
 
+@pytest.mark.long
 def test_a_run_directory_that_cannot_be_written_is_told(podmeta, tmp_path):
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     said = podmeta.fails(2, "train", *JOB, f"run_dir={tmp_path}/file")

@@ -22,6 +22,7 @@ def scores_of(groups, settings=1):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_runs", [3, 5])
 @pytest.mark.parametrize("settings", [1, 4])
 def test_intervals_over_few_seeds_cover_the_truth_as_often_as_they_say(num_runs, settings):

@@ -69,6 +69,7 @@ def test_a_meta_test_that_lacks_any_row_is_not_done(run):
     assert is_done(compose_job([*OVERRIDES, "evaluation.enabled=false"]), path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [

@@ -11,6 +11,7 @@ from podmeta.inner_loop import build_inner_loop
 NUM_TASKS, EPISODE_LENGTH = 3, 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lifetime_length", [1, 10])
 def test_lifetimes_of_a_factory_show_what_its_environment_paid(lifetime_length):
     """The script pays 1, 2 and 3, ends its episode, and takes one env step to begin the next."""

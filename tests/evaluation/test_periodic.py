@@ -49,6 +49,7 @@ def test_a_job_with_meta_tests_ends_at_the_same_meta_params_and_accounts_for_the
     assert again[MEAN_REWARD] == pytest.approx(rows[best.update][MEAN_REWARD])
 
 
+@pytest.mark.long
 def test_the_rewards_are_those_of_the_learner_in_a_meta_test(tmp_path):
     job = compose_job([*WORDS, "num_updates=1", "evaluation.every_updates=1", f"run_dir={tmp_path}"])
     result = train(job, lambda line: None, periodic_test=make_periodic_test(job))

@@ -16,6 +16,7 @@ from podmeta.keys import make_key
 LENGTH = 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words", [["environment=grid_world", "environment.permute_observations=true"], ["environment=object_grid_world"]]
 )

@@ -13,6 +13,7 @@ from podmeta.evaluation.statistics import mean_interval, mean_of_runs, probabili
 VALUES = hnp.arrays(np.float64, st.integers(2, 20), elements=st.floats(-100, 100))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_tasks", [2, 5, 100])
 def test_interval_covers_the_mean_95_times_in_100(num_tasks):
     num_intervals = 4000
@@ -68,6 +69,7 @@ def test_the_probability_of_improvement_is_the_mann_whitney_statistic_over_its_l
         assert estimate.high - estimate.low > 0.1  # nine runs are few, also where all are better
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("num_one", "num_other"), [(2, 3), (3, 3), (5, 5), (3, 10)])
 @pytest.mark.parametrize("probability", [0.5, 0.75, 0.95])
 def test_the_interval_of_the_probability_covers_it_as_often_as_it_says(num_one, num_other, probability):

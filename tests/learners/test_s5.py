@@ -93,6 +93,7 @@ def test_the_first_policy_is_close_to_uniform():
     np.testing.assert_allclose(jax.nn.softmax(output.policy[:, 0]), 0.5, atol=0.1)
 
 
+@pytest.mark.long
 def test_images_go_through_the_convolutional_torso():
     config = S5Config(hidden_size=4, torso="impala", torso_layers=[3])
     learner = make_s5_learner(config, (12, 12, 3), unrolls.NUM_ACTIONS, 1)

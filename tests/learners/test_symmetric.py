@@ -175,6 +175,7 @@ def test_without_the_episode_start_input_it_is_not_told(told):
     assert np.array_equal(outputs.policy, other_outputs.policy) == (not told)
 
 
+@pytest.mark.long
 @settings(max_examples=4)
 @given(configs(), sizes, st.integers(1, 2))
 def test_a_low_rank_perturbation_is_the_matrix_it_stands_for(config, size, rank):

@@ -112,6 +112,7 @@ def test_a_silent_learner_without_its_base_imitates_as_a_uniform_policy_does(wit
     assert (abs(metrics["distillation_loss"] - expected) < 1e-4) == without_base
 
 
+@pytest.mark.long
 def test_it_teaches_a_learner_to_learn():
     distillation = make()
 

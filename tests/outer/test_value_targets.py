@@ -73,6 +73,7 @@ def test_termination_ends_the_return_and_truncation_bootstraps_from_the_last_obs
     np.testing.assert_allclose(targets[valued > 0], by_hand, rtol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("across_episodes", [False, True])
 def test_nothing_is_bootstrapped_from_a_value_that_is_not_trained(across_episodes):
     config = ActorCriticConfig(discount=0.5, discount_across_episodes=across_episodes, td_lambda=0.5)

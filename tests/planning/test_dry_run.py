@@ -28,6 +28,7 @@ def size_of_meta_params(job):
     return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(inner_loop.init, make_key(0))))
 
 
+@pytest.mark.long
 def test_it_says_what_would_be_trained_and_what_that_needs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("podmeta.distributed.set_up.set_up", lambda job, warn: None)

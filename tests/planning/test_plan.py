@@ -45,6 +45,7 @@ def tiny_costs():
     return compile_costs(compose_job(list(TINY)), jax.local_devices(), "cpu")
 
 
+@pytest.mark.long
 def test_evolution_exchanges_fitness_and_a_gradient(tiny_costs):
     num_meta_params = sum(
         leaf.size for leaf in jax.tree.leaves(state_shapes(compose_job(list(TINY))).outer.meta_params)

@@ -367,6 +367,7 @@ def test_a_kill_between_the_two_renames_of_a_replacement_is_put_right(damaged):
 # --- the disk ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_full_disk_is_told_in_one_line_and_the_last_checkpoint_stays(tmp_path):
     """On a file system of 256 kB of its own, in a mount namespace that ends with the process.
 
@@ -434,6 +435,7 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path):
 # --- one process of many -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_in_a_distributed_job_one_process_saves_and_each_restores_alone(tmp_path):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

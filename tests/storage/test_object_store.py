@@ -50,6 +50,7 @@ def test_a_file_that_is_gone_is_told_from_a_store_that_is(store, tmp_path):
         ObjectStore("s3://no_such/run").upload("a", tmp_path / "file")
 
 
+@pytest.mark.long
 def test_errors_name_the_address_and_the_reason(store, monkeypatch):
     with pytest.raises(StoreError, match="s3://no_such/run cannot be listed: The specified bucket does not exist"):
         ObjectStore("s3://no_such/run").names()

@@ -119,6 +119,7 @@ def test_a_copy_that_was_deleted_takes_no_checkpoint_with_it(store):
     assert f"runs/first/checkpoints/{step_name(10)}/{CHECKSUMS}" in store.names()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["half", "changed"])
 def test_a_checkpoint_that_is_not_whole_leaves_the_one_before(damage, store, other_machine):
     train(10, 20)

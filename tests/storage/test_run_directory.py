@@ -235,6 +235,7 @@ def test_a_start_that_trains_nothing_leaves_the_config_as_it_was(tmp_path):
     assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == CONFIG
 
 
+@pytest.mark.long
 def test_a_run_from_before_a_key_existed_has_its_default(tmp_path):
     config = job_to_yaml(compose_job(["experiment=bandit", "outer.learning_rate_schedule.name=constant"]))
     leave_run(tmp_path, config.replace("  weight_decay: 0.0\n", ""))

@@ -80,6 +80,7 @@ def test_a_former_holder_does_not_count_as_the_last(run):
     third.release()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "content", [b"", b"\xff", b"[]", b"{}", b'{"token": 1, "holder": 2, "time": "x"}', b"[" * 10**5]
 )

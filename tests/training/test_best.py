@@ -152,6 +152,7 @@ def test_an_interrupted_job_keeps_the_best_and_the_count(first, tmp_path):
     }
 
 
+@pytest.mark.long
 def test_meta_tests_after_the_checkpoint_that_a_killed_job_goes_on_from_never_were(tmp_path):
     """Otherwise they would count twice, and the best θ could be one that the job no longer holds."""
 
@@ -180,6 +181,7 @@ def test_every_instance_has_its_own_best_and_all_must_be_without_improvement(tmp
     assert best(tmp_path) == ([2, 4], [test.digests[1][0], test.digests[3][1]])
 
 
+@pytest.mark.long
 def test_scores_of_other_tests_do_not_count(tmp_path):
     run(tmp_path, Scripted(9.0, 1.0), "num_updates=2", "evaluation.stop_after=2")
     result, said = run(tmp_path, Scripted(2.0, 1.0, 1.0), "evaluation.stop_after=2", "evaluation.periodic_tasks=3")
@@ -188,6 +190,7 @@ def test_scores_of_other_tests_do_not_count(tmp_path):
     assert best(tmp_path)[0] == [3]
 
 
+@pytest.mark.long
 def test_a_start_without_meta_tests_keeps_the_best(tmp_path):
     test = Scripted(9.0, 1.0)
     run(tmp_path, test, "num_updates=2")

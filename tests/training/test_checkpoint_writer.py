@@ -73,6 +73,7 @@ def test_the_same_checkpoints_are_written_and_the_metrics_say_how_long_training_
     assert not any("save_blocked_seconds" in row for row in rows)
 
 
+@pytest.mark.long
 def test_a_checkpoint_holds_the_state_of_its_update_and_older_ones_stay_until_it_is_whole(opened, held_up):
     records, state, path = opened
     begun, goes_on = held_up
@@ -92,6 +93,7 @@ def test_a_checkpoint_holds_the_state_of_its_update_and_older_ones_stay_until_it
     jax.tree.map(np.testing.assert_array_equal, restored.tree, expected)
 
 
+@pytest.mark.long
 def test_what_fails_in_the_background_ends_the_job(opened, monkeypatch):
     records, state, path = opened
 

@@ -53,6 +53,7 @@ def test_a_heartbeat_leaves_another_run_alone_and_fails_silently(held, tmp_path)
     assert not (held.path / "heartbeat.json").exists()
 
 
+@pytest.mark.long
 def test_a_job_that_ends_is_finished_and_one_with_nothing_left_changes_nothing(ended):  # noqa: F811
     status = read_status(ended)
     assert (status.state, status.update, status.num_updates, status.checkpoint) == ("finished", 2, 2, 2)
@@ -62,6 +63,7 @@ def test_a_job_that_ends_is_finished_and_one_with_nothing_left_changes_nothing(e
     assert (ended / "heartbeat.json").read_bytes() == before
 
 
+@pytest.mark.long
 def test_a_job_that_fails_or_is_interrupted_says_why(ended):  # noqa: F811
     with pytest.raises(PodmetaError, match="no luck"), opened(ended):
         assert read_status(ended).state == "waiting"

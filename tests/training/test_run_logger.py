@@ -72,6 +72,7 @@ def test_a_lost_summary_is_made_up_with_all_updates_that_were_done(damage, ended
     assert {key: after[key] for key in counted} == {key: before[key] for key in counted}
 
 
+@pytest.mark.long
 def test_the_summary_of_an_earlier_end_does_not_outlive_its_meta_params(ended):
     job = compose_job([*TINY, "num_updates=9", f"run_dir={ended}"])
     fresh_state = restore_state(job, ended).tree
@@ -118,6 +119,7 @@ def test_a_job_whose_checkpoints_are_deleted_saves_another_and_says_so(ended):
     assert "going on from update 4" in go_on(ended, 5)[1]
 
 
+@pytest.mark.long
 def test_a_job_whose_directory_is_exchanged_for_another_run_leaves_that_alone(ended, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(ended, other)

@@ -12,6 +12,7 @@ ACTIONS = np.zeros(3, np.int32)
 WHERE = r"^factory tests\.environments\.host\.factories:Script: at env step 2, environment 1 of 3 "
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("vectorisation", ["inline", "processes"])
 @pytest.mark.parametrize(
     ("how", "message"),

@@ -104,6 +104,7 @@ def test_a_lifetime_begins_in_some_rows_and_leaves_the_others(name, make, begin)
     assert (environment.step(np.zeros(BATCH, np.int32)).step_type == StepType.MID).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SOURCES)
 def test_what_happens_follows_from_the_seeds(name, make, live):
     generators = [np.random.default_rng(3) for _ in range(3)]

@@ -97,6 +97,7 @@ def test_what_does_not_fit_is_told(config, message, make):
         make(config, 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "config",
     [

@@ -32,6 +32,7 @@ def test_every_family_takes_them(config):
     assert distracted.num_tasks == plain.num_tasks
 
 
+@pytest.mark.long
 def test_distractors_come_after_the_observation(lived):
     np.testing.assert_array_equal(lived.observation[..., :NUM_STATES].sum(-1), 1)
 
@@ -56,6 +57,7 @@ def test_distractors_are_independent_of_one_another_and_of_the_step_before(lived
     assert np.abs(correlations).max() < 5 / np.sqrt(len(together))
 
 
+@pytest.mark.long
 def test_steps_teacher_and_episodes_are_those_of_the_environment_inside():
     inside = RandomMDP(RandomMDPConfig(num_states=NUM_STATES))
     outside = Distracted(inside, NUM_DISTRACTORS)

@@ -27,6 +27,7 @@ def fake_mnist(monkeypatch):
     monkeypatch.setattr(load_mnist, "load_mnist", lambda: (data, data))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("id", REGISTERED)
 @pytest.mark.usefixtures("fake_mnist")
 def test_every_registered_environment_can_be_scanned(id):

@@ -112,6 +112,7 @@ def test_a_lifetime_too_long_for_the_exact_table_has_the_approximate_indices_und
     assert algorithms == [{"gittins"}, {"gittins_approximate"}]
 
 
+@pytest.mark.long
 def test_the_sweep_is_compared_in_dark_rooms():
     config = DarkRoomConfig(height=3, width=3, episode_length=4, lifetime_length=10)
     check(config, REFERENCES)

@@ -88,6 +88,7 @@ def test_without_episode_starts_the_previous_action_does_not_give_them_away():
         np.testing.assert_array_equal(experience.learner_input.previous_action[1:], one_hot)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("zeroed", [(), *ZEROED_INPUTS.values()])
 def test_one_program_is_the_learner_and_every_control(zeroed):
     plain, shared = deprived_inner_loop(LEARNER, EPISODIC, zeroed), deprivable_inner_loop(LEARNER, EPISODIC)

@@ -60,6 +60,7 @@ def test_it_is_the_plain_form_on_any_experience():
         assert policy.sum() == pytest.approx(1.0, rel=1e-4) and np.ptp(policy[best]) < 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
