@@ -255,11 +255,13 @@ def _by_algorithm_and_metric(rows: Sequence[EvaluationRow]) -> dict[tuple[str, s
 def _fifths(tested: Tested, algorithms: Iterable[str]) -> str:
     """The first and the last fifth, each of the best of the algorithms; "" where none of them was tested."""
     were_tested = [algorithm for algorithm in algorithms if (algorithm, "reward_last_fifth") in tested.rows]
+    if not were_tested:
+        return ""
     best = [
-        max((tested.rows[algorithm, f"reward_{part}_fifth"].mean for algorithm in were_tested), default=None)
+        max(tested.rows[algorithm, f"reward_{part}_fifth"].mean for algorithm in were_tested)
         for part in ("first", "last")
     ]
-    return " > ".join(_number(mean) for mean in best if mean is not None)
+    return " > ".join(map(_number, best))
 
 
 def _number(value: float) -> str:

@@ -99,7 +99,7 @@ def train(*job: str | JobConfig) -> "Run":
             _show(line)
         test, film = make_periodic_test(composed), make_periodic_film(composed)
         with published_run(composed.run_dir, _show) as published:
-            result = train_job(composed, _show, None, test, film, published)
+            result = train_job(composed, _show, periodic_test=test, film=film, published=published)
     if result.stopped_by is not None:
         _show(f"stopped by {result.stopped_by} at update {result.update} of {composed.num_updates}")
     return Run(published.address if published else result.run_path)

@@ -7,7 +7,7 @@ for staying upright and the costs of actions stay brax's own.
 import abc
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -128,32 +128,47 @@ class Goal(BraxTasks):
         return body.reward - body.metrics["x_velocity"] - jnp.sum(jnp.abs(position - task))
 
 
+class BodyFactors(NamedTuple):
+    """By what the parts of a body are multiplied.
+
+    Attributes:
+      masses: [num_links].
+      inertias: [num_links, 1, 1]; one for each link, so that its tensor stays one of inertia.
+      dampings: [num_joints].
+    """
+
+    masses: Float[Array, "num_links"]
+    inertias: Float[Array, "num_links 1 1"]
+    dampings: Float[Array, "num_joints"]
+
+
 class Parameters(BraxTasks):
     """To run forwards with a body whose masses, inertias and dampings differ by factors of up to 1.5³ and 1.3³."""
 
     bodies = _FORWARD
 
-    def draw(self, key: PRNGKeyArray, system: System) -> dict[str, Float[Array, "..."]]:
+    def draw(self, key: PRNGKeyArray, system: System) -> BodyFactors:
         """Draws a factor for every mass, inertia and damping."""
-        parts = {
-            "link.inertia.mass": (1.5, system.link.inertia.mass),
-            "link.inertia.i": (1.5, system.link.inertia.i[:, :1, :1]),  # one factor per link keeps a tensor an inertia
-            "dof.damping": (1.3, system.dof.damping),
-        }
-        keys = jax.random.split(key, len(parts))
-        return {
-            name: base ** jax.random.uniform(own_key, part.shape, minval=-_LARGEST_EXPONENT, maxval=_LARGEST_EXPONENT)
-            for own_key, (name, (base, part)) in zip(keys, parts.items(), strict=True)
-        }
+        masses, dampings = system.link.inertia.mass, system.dof.damping
+        mass_key, inertia_key, damping_key = jax.random.split(key, 3)
 
-    def system(self, task: dict[str, Float[Array, "..."]], system: System) -> System:
+        def exponents(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+            return jax.random.uniform(key, shape, minval=-_LARGEST_EXPONENT, maxval=_LARGEST_EXPONENT)
+
+        return BodyFactors(
+            masses=1.5 ** exponents(mass_key, masses.shape),
+            inertias=1.5 ** exponents(inertia_key, (*masses.shape, 1, 1)),
+            dampings=1.3 ** exponents(damping_key, dampings.shape),
+        )
+
+    def system(self, task: BodyFactors, system: System) -> System:
         """The body with its parts multiplied."""
-        inertia, dof = system.link.inertia, system.dof
+        inertia = system.link.inertia
         return system.tree_replace(
             {
-                "link.inertia.mass": inertia.mass * task["link.inertia.mass"],
-                "link.inertia.i": inertia.i * task["link.inertia.i"],
-                "dof.damping": dof.damping * task["dof.damping"],
+                "link.inertia.mass": inertia.mass * task.masses,
+                "link.inertia.i": inertia.i * task.inertias,
+                "dof.damping": system.dof.damping * task.dampings,
             }
         )
 

@@ -87,9 +87,11 @@ def test_parameters_change_a_body_for_its_own_task_only():
     system = brax_envs.get_environment("hopper", backend="spring").sys
     task = Parameters().draw(jax.random.key(0), system)
     changed = Parameters().system(task, system)
-    for name, base in (("link.inertia.mass", 1.5), ("dof.damping", 1.3)):
-        assert np.all(np.abs(np.log(task[name])) <= 3 * np.log(base) + 1e-5)
-    np.testing.assert_allclose(changed.link.inertia.mass, system.link.inertia.mass * task["link.inertia.mass"])
+    for factors, base in ((task.masses, 1.5), (task.inertias, 1.5), (task.dampings, 1.3)):
+        assert np.all(np.abs(np.log(factors)) <= 3 * np.log(base) + 1e-5)
+    np.testing.assert_allclose(changed.link.inertia.mass, system.link.inertia.mass * task.masses)
+    np.testing.assert_allclose(changed.link.inertia.i, system.link.inertia.i * task.inertias)
+    np.testing.assert_allclose(changed.dof.damping, system.dof.damping * task.dampings)
     assert np.std(changed.link.inertia.mass / system.link.inertia.mass) > 0.1
 
     environment = make_environment(
