@@ -170,11 +170,13 @@ def end_interrupted(line: str) -> None:
 
 def _say(line: str) -> None:
     try:
+        sys.stdout.flush()  # but not the other: what it holds may be a line of which the end is not there yet
+        # The main thread works on until the process ends. What it says meanwhile goes nowhere, so that this comes last.
+        shown, nowhere = os.dup(sys.stderr.fileno()), os.open(os.devnull, os.O_WRONLY)
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        if sys.stderr.isatty():
-            os.write(sys.stderr.fileno(), _SHOW_CURSOR + b"\n")  # a live progress display hides it, and leaves a line
-        print(line, file=sys.stderr, flush=True)
+            os.dup2(nowhere, stream.fileno())
+        cursor = _SHOW_CURSOR + b"\n" if os.isatty(shown) else b""  # a live display hides it, and leaves a line
+        os.write(shown, cursor + f"{line}\n".encode(sys.stderr.encoding, "replace"))
     except (OSError, ValueError, AttributeError):  # nobody reads them, or they are closed, or None
         return
 

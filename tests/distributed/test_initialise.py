@@ -39,8 +39,8 @@ def test_two_processes_meet_and_exchange():
     ]
     said = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
-    for index, (out, _) in enumerate(said):
-        assert f"{index} 2 4 [0, 1]" in out.decode().splitlines()
+    for index, (out, _) in enumerate(said):  # Gloo prints to the same stream, at times within a line
+        assert f"{index} 2 4 [0, 1]" in out.decode()
 
 
 @pytest.mark.parametrize(

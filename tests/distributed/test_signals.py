@@ -80,6 +80,29 @@ def test_a_second_interrupt_ends_a_process_that_is_inside_a_long_native_call():
         assert process.stderr.read() == "interrupted twice: this is safe\n"
 
 
+def test_what_the_main_thread_says_until_the_end_does_not_come_after_the_last_words():
+    """The thread that ends the process pauses after it has spoken, as it may on a busy machine."""
+    body = """
+        leave = os._exit
+        os._exit = lambda code: (time.sleep(0.2), leave(code))
+        with StopRequest() as stop:
+            stop.advice = "this is safe"
+            print("ready", flush=True)
+            while True:
+                print("more", file=sys.stderr)
+                print("more", flush=True)
+                time.sleep(0.01)
+    """
+    with job(body) as process:
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        out, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert set(out.splitlines()) == {"more"}
+        assert said.splitlines()[-1] == "interrupted twice: this is safe"
+
+
 def test_a_termination_and_one_interrupt_do_not_end_it_at_once():
     body = """
         with StopRequest() as stop:

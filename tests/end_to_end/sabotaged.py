@@ -35,23 +35,23 @@ def sabotage(part: str, calls: int) -> None:
 
 
 def hang_in_a_program(calls: int) -> None:
-    """Has what pools give be taken from programs after some steps, so that one waits for it for ever."""
+    """Has an env step within a program never answer."""
     make_step, count = EnvpoolEnvironments.compiled_step, itertools.count(1)
+
+    def answer(reward):
+        if next(count) == calls:
+            Path(os.environ["FAULT"]).touch()
+            threading.Event().wait()
+        return reward
 
     def hanging(environment):
         sound = make_step(environment)
 
-        def steal():
-            Path(os.environ["FAULT"]).touch()
-            while True:
-                environment._pool.recv()
+        def step(timestep, actions):
+            timestep = sound.step(timestep, actions)
+            return timestep._replace(reward=jax.pure_callback(answer, timestep.reward, timestep.reward))
 
-        def then_hang(num_steps, timestep):
-            sound.has_stepped(num_steps, timestep)
-            if calls in itertools.islice(count, num_steps):
-                threading.Thread(target=steal, daemon=True).start()
-
-        return sound._replace(has_stepped=then_hang)
+        return sound._replace(step=step)
 
     EnvpoolEnvironments.compiled_step = hanging
 
