@@ -1,7 +1,8 @@
 """The local copies of runs in object stores, in the user's cache: one folder per address.
 
 A job trains in the copy as in any run directory. Others read the copy, which is brought up to date before. `token` says
-which holder of the run's lock in the store had this copy last: if nobody has held it since, the copy is not behind.
+which holder of the run's lock in the store had this copy last: if nobody has held it since, the copy is not behind. It
+names two while the lock passes from one to the next, because a kill may come on either side of that.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from podmeta.data_files import read_data
@@ -29,7 +30,7 @@ _PLACES = {*FILES, *(folder.partition("/")[0] for folder in FOLDERS)}
 _CHECKPOINT_FILE = re.compile(rf"{CHECKPOINTS}/(step_\d{{8,18}})/.+")
 _ODD = re.compile(r'[\\:*?"<>|\x00-\x1f]')  # not in the names of our files, and not safe on every system
 _TOKEN, _WRITER = "token", "writer"
-_MAX_TOKEN = 100  # bytes
+_MAX_TOKENS = 100  # bytes
 _SECONDS_BETWEEN_TRIES = 0.5
 
 
@@ -91,19 +92,19 @@ class LocalCopy:
         return RunLock(self._folder / _WRITER)
 
     @property
-    def token(self) -> str:
-        """Of the holder of the run's lock that had this copy last; "" if the copy may be behind."""
+    def tokens(self) -> list[str]:
+        """Of the holder of the run's lock that had this copy last, and the one to come; none if it may be behind."""
         try:
-            return read_data(self._folder / _TOKEN, _MAX_TOKEN).decode()
+            return read_data(self._folder / _TOKEN, _MAX_TOKENS).decode().split()
         except (OSError, ValueError):
-            return ""
+            return []
 
-    def set_token(self, token: str) -> None:
-        """Sets the token, once the copy is up to date."""
-        write_atomically(self._folder / _TOKEN, token)
+    def set_tokens(self, tokens: Sequence[str]) -> None:
+        """Sets the tokens of a copy that is up to date."""
+        write_atomically(self._folder / _TOKEN, "\n".join(tokens))
 
     def fetch(self, all_checkpoints: bool) -> None:
-        """Makes the copy like the run in the store. The token is cleared: a kill may leave the copy incomplete.
+        """Makes the copy like the run in the store. The tokens are cleared: a kill may leave the copy incomplete.
 
         Args:
           all_checkpoints: whether to copy every checkpoint, or the newest that is as it was saved.
@@ -112,7 +113,7 @@ class LocalCopy:
           StoreError: the store cannot be read.
           InputError: the copy cannot be written.
         """
-        self.set_token("")
+        self.set_tokens([])
         names = [name for name in self.store.names() if _is_safe(name)]
         try:
             self._fetch_files([name for name in names if is_file_of_run(name)])
@@ -181,7 +182,7 @@ def fetch_run(address: str) -> Path:
     store = ObjectStore(address)
     copy = LocalCopy(store)
     with copy.locked() as held, explained_to_user():
-        if held and not (copy.token and copy.token == holder_in(store).token):
+        if held and holder_in(store).token not in copy.tokens:
             copy.fetch(all_checkpoints=False)
     if not os.path.lexists(copy.path / "config.yaml"):
         raise InputError(f"{store.address} holds no run: it has no config.yaml")

@@ -216,11 +216,11 @@ def open_published(address: str, tell: Callable[[str], None]) -> Iterator[Publis
                     f"run_dir {store.address} is in use by another process on this machine. Wait for it, stop it, or "
                     "choose another run_dir"
                 )
-            lock = StoreLock(store, copy.token, tell)
+            lock = StoreLock(store, copy.tokens, copy.set_tokens, tell)
             stack.callback(lock.release)
             if not lock.was_last:
                 copy.fetch(all_checkpoints=True)
-            copy.set_token(lock.token)
+            copy.set_tokens([lock.token])
             stack.callback(copy.hold().release)
             run = PublishedRun(store, copy.path, lock, tell)
         tell(f"{store.address}: its copy on this machine is {copy.path}")

@@ -11,7 +11,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from podmeta.errors import InputError, PodmetaError
@@ -66,15 +66,22 @@ class StoreLock:
 
     Attributes:
       token: what tells this holder from any other.
-      was_last: whether the holder before was the one whose token was given.
+      was_last: whether the holder before was one of those whose tokens were given.
     """
 
-    def __init__(self, store: ObjectStore, last_token: str, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        last_tokens: Sequence[str],
+        note_tokens: Callable[[Sequence[str]], None],
+        tell: Callable[[str], None],
+    ) -> None:
         """Takes the lock.
 
         Args:
           store: the run.
-          last_token: of an earlier holder that is known to be gone; "": none.
+          last_tokens: of earlier holders that are known to be gone.
+          note_tokens: called before the lock passes on from one of those, with its token and the new one.
           tell: shows the user a line.
 
         Raises:
@@ -84,9 +91,11 @@ class StoreLock:
         self._store = store
         self.token = secrets.token_hex(16)
         before = holder_in(store)
-        self.was_last = bool(last_token) and before.token == last_token
+        self.was_last = before.token in last_tokens
         if before.words and not self.was_last:
             before = _await_end(store, before, tell)
+        if self.was_last:
+            note_tokens([before.token, self.token])
         self._number = before.number + 1
         if not store.create(_name(self._number), self._content()):
             raise _in_use(store, holder_in(store))

@@ -10,6 +10,7 @@ from podmeta.storage import published_run, store_lock
 from podmeta.storage.checkpoint_files import CHECKSUMS, checksum_lines, step_name
 from podmeta.storage.json_files import encode
 from podmeta.storage.local_copy import fetch_run
+from podmeta.storage.object_store import ObjectStore
 from podmeta.storage.published_run import open_published
 from podmeta.storage.run_files import Heartbeat
 from podmeta.storage.run_lock import this_process
@@ -146,6 +147,30 @@ def test_a_killed_process_loses_only_what_came_after_the_last_checkpoint(store, 
         assert {path.name for path in (again.path / "checkpoints").iterdir()} == {step_name(10), step_name(20)}
     other_machine()
     assert content_of(fetch_run(ADDRESS)).keys() >= {f"checkpoints/{step_name(20)}/manifest.json"}
+
+
+@pytest.mark.parametrize("step", ["before", "after"])
+def test_a_kill_while_the_lock_is_taken_leaves_the_copy_what_it_has_ahead(step, store, monkeypatch):
+    """On both sides of the moment when the store has the lock of the new process."""
+
+    def is_killed(*arguments):
+        raise SystemExit("killed")
+
+    path = train(10)
+    write_checkpoint(path, 20)
+    with monkeypatch.context() as killed, pytest.raises(SystemExit):
+        if step == "before":
+            killed.setattr(ObjectStore, "create", is_killed)
+        else:
+            killed.setattr(store_lock, "AbandonableThread", is_killed)  # the object of the lock is there by then
+        with open_published(ADDRESS, ignore):
+            pass
+    assert (fetch_run(ADDRESS) / "checkpoints" / step_name(20)).is_dir()
+    said = []
+    with open_published(ADDRESS, said.append) as run:
+        assert (run.path / "checkpoints" / step_name(20)).is_dir()
+    assert len(said) == 1  # it waited for nobody
+    assert f"runs/first/checkpoints/{step_name(20)}/{CHECKSUMS}" in store.names()
 
 
 def test_a_copy_that_is_behind_is_not_trained_from(store, other_machine):

@@ -21,9 +21,9 @@ def run(store):
     return ObjectStore("s3://bucket/run")
 
 
-def take(run, last_token=""):
+def take(run, *last_tokens, note_tokens=lambda tokens: None):
     said = []
-    return StoreLock(run, last_token, said.append), said
+    return StoreLock(run, last_tokens, note_tokens, said.append), said
 
 
 def fall_silent(lock):
