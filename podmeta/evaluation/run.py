@@ -66,8 +66,8 @@ def load_companion(run_path: Path, warn: Warn = warnings.warn, trust: bool = Fal
       trust: whether to run code that the run's config names as its learner, whoever started it.
 
     Raises:
-      InputError: it is not a run directory, has no checkpoint, has the name of a built-in algorithm, or needs trust.
-      PodmetaError: all its checkpoints are broken.
+      InputError: it is not a run directory, has no good checkpoint, has the name of a built-in algorithm, or needs
+        trust.
     """
     name = run_path.resolve().name
     if name in ALWAYS_THERE or name in REFERENCES:

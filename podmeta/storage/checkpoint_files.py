@@ -84,9 +84,19 @@ def steps_in(directory: Path) -> list[int]:
 
 
 def checksum_lines(directory: Path) -> list[str]:
-    """The lines of a checkpoint's SHA256SUMS, as its files are now."""
-    files = sorted(Path(folder, name) for folder, _, names in os.walk(directory) for name in names if name != CHECKSUMS)
-    return [f"{_sha256(path)}  {path.relative_to(directory).as_posix()}\n" for path in files]
+    """The lines of a checkpoint's SHA256SUMS, as its files are now.
+
+    Raises:
+      OSError: a file cannot be read, or a file or folder is a link.
+    """
+    files: list[Path] = []
+    for parent, folders, names in os.walk(directory):
+        # The walk passes over a link to a folder, but Orbax would follow it.
+        for folder in folders:
+            if Path(parent, folder).is_symlink():
+                raise OSError(errno.ELOOP, LINK, str(Path(parent, folder)))
+        files += [Path(parent, name) for name in names if name != CHECKSUMS]
+    return [f"{_sha256(path)}  {path.relative_to(directory).as_posix()}\n" for path in sorted(files)]
 
 
 def read_manifest(path: Path, step: int) -> Manifest:

@@ -167,8 +167,8 @@ class Checkpoints:
           The checkpoint; None if there is none.
 
         Raises:
-          InputError: the newest good checkpoint holds other arrays than the target.
-          PodmetaError: there are checkpoints, and every one is broken.
+          InputError: the newest good checkpoint holds other arrays than the target, or there are checkpoints, and
+            every one is broken.
         """
         return self._newest_good(lambda step: self._restore(step, target(step) if callable(target) else target))
 
@@ -183,8 +183,7 @@ class Checkpoints:
           where there is no checkpoint.
 
         Raises:
-          InputError: its arrays are too large for this machine.
-          PodmetaError: there are checkpoints, and every one is broken.
+          InputError: its arrays are too large for this machine, or there are checkpoints, and every one is broken.
         """
         return self._newest_good(lambda step: self._restore_arrays(step, keys))
 
@@ -199,7 +198,7 @@ class Checkpoints:
             else:
                 return RestoredCheckpoint(step, tree, metadata, warnings)
         if warnings:
-            raise PodmetaError(
+            raise InputError(
                 "\n".join(
                     [
                         f"no checkpoint in {self.directory} is good:",

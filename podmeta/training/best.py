@@ -98,8 +98,7 @@ def restore_best(job: JobConfig, checkpoints: Checkpoints, expected: MetaParams,
       tell: shows the user a line.
 
     Raises:
-      InputError: its arrays are too large for this machine, or of other shapes than θ.
-      PodmetaError: all checkpoints are broken.
+      InputError: its arrays are too large for this machine, or of other shapes than θ, or all checkpoints are broken.
     """
     restored = checkpoints.restore_latest_arrays((BEST,))
     record = restored.metadata.meta_tests if restored else None

@@ -72,9 +72,9 @@ def export_run(
       The card, and what is to be said about it.
 
     Raises:
-      InputError: the run has not ended at its newest θ, has no checkpoint, no such instance or no best θ, one of its
-        files is damaged, it would run code of somebody else's, or the target is no .npz file.
-      PodmetaError: all checkpoints are broken, or a file could not be written.
+      InputError: the run has not ended at its newest θ, has no good checkpoint, no such instance or no best θ, one
+        of its files is damaged, it would run code of somebody else's, or the target is no .npz file.
+      PodmetaError: a file could not be written.
     """
     if target.suffix != ".npz":
         raise InputError(f"to={target} must end in .npz: the card goes beside it and ends in .json")
@@ -112,9 +112,8 @@ def learned_algorithm_of(
       checkpoint: which θ; see `podmeta.training.meta_params.restore_meta_params`.
 
     Raises:
-      InputError: the run has no checkpoint, no such instance or no best θ, one of its files is damaged, or it would run
-        code of somebody else's.
-      PodmetaError: all checkpoints are broken.
+      InputError: the run has no good checkpoint, no such instance or no best θ, one of its files is damaged, or it
+        would run code of somebody else's.
     """
     restored = _restore(run_path, instance, warn, trust, checkpoint)
     card = _card_so_far(run_path, restored, warn)

@@ -55,8 +55,8 @@ def restore_meta_params(run_path: Path, warn: Warn = warnings.warn, checkpoint: 
       warn: shows the user a warning about a newer checkpoint that is damaged.
 
     Raises:
-      InputError: there is no checkpoint, it holds no θ or no best θ, or `checkpoint` is something else.
-      PodmetaError: all of them are broken.
+      InputError: there is no checkpoint, all of them are broken, it holds no θ or no best θ, or `checkpoint` is
+        something else.
     """
     if checkpoint not in (NEWEST, BEST):
         raise InputError(f"checkpoint={checkpoint} is not understood: checkpoint={NEWEST} or checkpoint={BEST}")
@@ -111,8 +111,7 @@ def load_meta_params(source: Path, expected: MetaParams, warn: Warn = warnings.w
       θ, [num_instances, ...].
 
     Raises:
-      InputError: there is no such run or file, or its θ has other shapes.
-      PodmetaError: all checkpoints of the run are broken.
+      InputError: there is no such run or file, all checkpoints of the run are broken, or its θ has other shapes.
     """
     num_instances = jax.tree.leaves(expected)[0].shape[0]
     if source.is_dir():

@@ -211,13 +211,19 @@ def test_an_added_file_an_emptied_folder_and_a_renamed_one_are_told(damaged):
     assert "manifest is of step 1" in restored.warnings[2]
 
 
-@pytest.mark.parametrize("name", ["", "manifest.json", "arrays"])
+@pytest.mark.parametrize("name", ["", "manifest.json", "SHA256SUMS", "arrays", "arrays/d", "arrays/manifest.ocdbt"])
 def test_a_checkpoint_with_a_link_is_passed_over(damaged, tmp_path, name):
-    path = damaged / "step_00000002" / name
+    """Also where its checksums are of what can be seen without following the link."""
+    step = damaged / "step_00000002"
+    path, seen = step / name, step / "SHA256SUMS"
     path.rename(tmp_path / "elsewhere")
+    if name.startswith("arrays"):
+        lines = [line for line in seen.read_text(encoding="utf-8").splitlines(keepends=True) if f"  {name}" not in line]
+        seen.write_text("".join(lines), encoding="utf-8")
     path.symlink_to(tmp_path / "elsewhere")
     restored = Checkpoints(damaged).restore_latest(state_at(0))
     assert restored.step == 1 and len(restored.warnings) == 1
+    assert "It is a link" in restored.warnings[0] and restored.warnings[0].endswith(name and f"/{name}")
 
 
 def test_reads_that_a_damage_has_ended_print_nothing(damaged, monkeypatch):
@@ -270,9 +276,8 @@ def test_content_that_orbax_got_wrong_is_told_by_the_second_checksum(damaged):
 def test_all_broken_is_an_error_and_never_a_fresh_start(damaged):
     for path in damaged.glob("step_*/manifest.json"):
         path.unlink()
-    with pytest.raises(PodmetaError, match=r"no checkpoint in .* is good") as caught:
+    with pytest.raises(InputError, match=r"no checkpoint in .* is good") as caught:
         Checkpoints(damaged).restore_latest(state_at(0))
-    assert not isinstance(caught.value, InputError)
     assert "step_00000001" in str(caught.value) and "step_00000002" in str(caught.value)
 
 

@@ -43,8 +43,7 @@ def see_lifetime(record: RunRecord, warn: Warn) -> SeenLifetime | None:
     None for a host environment, or, with a warning, if somebody else's config names a file to open.
 
     Raises:
-      InputError: the run has no checkpoint.
-      PodmetaError: all its checkpoints are broken.
+      InputError: the run has no checkpoint, or all are broken.
     """
     setting = evaluation_settings(record.job)[0]
     environment_config = setting.environment

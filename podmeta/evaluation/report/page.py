@@ -66,8 +66,8 @@ def write_report(run_paths: list[Path], target: Path, warn: Warn = warnings.warn
       Lines about results that the page leaves out, because they are of another θ than a run's newest.
 
     Raises:
-      InputError: one is not a run directory, has no checkpoint, or holds a damaged file.
-      PodmetaError: all checkpoints of a run are broken, or the page could not be written.
+      InputError: one is not a run directory, has no good checkpoint, or holds a damaged file.
+      PodmetaError: the page could not be written.
     """
     with figures.page_style():
         return _write_report(read_runs(run_paths, warn, trust), target, warn)
