@@ -3,8 +3,11 @@
     python -m tests.end_to_end.faults --tries 200 --seed 0 [--only evaluate] [--signal SIGINT]
 
 Every command runs once undisturbed. Then it is started again and again in one folder, and disturbed at a random moment
-of its undisturbed time, until a start comes to its end. Its results must be those of the undisturbed run. Moments count
-from when Python begins to import podmeta: a signal before that reaches Python alone.
+of its undisturbed time, until a start comes to its end. Its results must be those of the undisturbed run, and no start
+may lose a checkpoint, or more updates than since the last one. Moments count from when Python begins to import podmeta:
+a signal before that reaches Python alone.
+
+The store is moto's server on loopback. Half of the disturbances take the machine too: its copy of the run is deleted.
 
 Prints a table. The exit code is 1 if anything went wrong.
 """
@@ -12,7 +15,6 @@ Prints a table. The exit code is 1 if anything went wrong.
 import argparse
 import collections
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -26,7 +28,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, TINY, digest, read_rows
+from podmeta.storage.checkpoint_files import CHECKSUMS
+from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, TINY, UPDATES_PER_CALL
+from tests.end_to_end.outcomes import (
+    LOST,
+    RESULTS,
+    newest_checkpoints,
+    problems_of_kept,
+    problems_of_progress,
+    results_in,
+)
+from tests.object_store import BUCKET, Store, empty_store, served
 from tests.portable import QUICK_TO_COMPILE
 
 SECONDS_TO_END = 60.0
@@ -37,10 +49,11 @@ SECONDS_FOR_CHILDREN = 5.0
 
 TRACEBACK, SEGFAULT, ORPHAN, HANG = "traceback", "segfault", "orphan", "hang"
 EXIT_CODE, NO_WORD, NOT_RESUMED = "exit code", "no word", "not resumed"
-PROBLEMS = (TRACEBACK, SEGFAULT, ORPHAN, HANG, EXIT_CODE, NO_WORD, NOT_RESUMED)
+PROBLEMS = (TRACEBACK, SEGFAULT, ORPHAN, HANG, EXIT_CODE, NO_WORD, NOT_RESUMED, LOST)
 
 _MARK = "PODMETA_FAULTS"
-_PODMETA, _LOCAL = "podmeta.cli", "launch.local"
+_CACHE = "cache"  # of a machine, in whose folder it is
+_PODMETA, _LOCAL, _WITH_QUICK_LOCKS = "podmeta.cli", "launch.local", "tests.end_to_end.quick_locks"
 _SETTINGS = "evaluation.settings=[{num_arms: 2}, {num_arms: 3}, {num_arms: 4}]"
 _SEBULBA = (
     "architecture=sebulba",
@@ -58,6 +71,8 @@ _SEBULBA = (
 )
 _TRAINED = (*TINY, "num_updates=4")
 _TESTED = (*_TRAINED, _SETTINGS)
+_ASYNCHRONOUS = "checkpoint.asynchronous=true"
+_TESTED_MEANWHILE = ("evaluation.every_updates=12", "evaluation.periodic_tasks=4")
 
 
 class Fault(NamedTuple):
@@ -89,6 +104,7 @@ class Scenario(NamedTuple):
       run_key: the key that names the run directory.
       after_training: whether the run directory holds a trained run at first.
       exact: whether an interrupted command comes to the same results, bit for bit. Host environments begin anew.
+      in_store: whether the run directory is in an object store.
     """
 
     module: str
@@ -96,11 +112,25 @@ class Scenario(NamedTuple):
     run_key: str = "run_dir"
     after_training: bool = False
     exact: bool = True
+    in_store: bool = False
+
+    def run_in(self, folder: Path) -> str:
+        """The run directory, for which the folder stands."""
+        return f"s3://{BUCKET}/{folder.name}/run" if self.in_store else str(folder / "run")
+
+    def most_lost(self) -> int:
+        """Updates since the last checkpoint, at most. In the background, the next one may be under way."""
+        return UPDATES_PER_CALL * (2 if _ASYNCHRONOUS in self.arguments else 1)
 
 
 SCENARIOS = {
     "training": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=120")),
-    "asynchronous": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=120", "checkpoint.asynchronous=true")),
+    "asynchronous": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=120", _ASYNCHRONOUS)),
+    "store": Scenario(
+        _WITH_QUICK_LOCKS,
+        ("train", *JOB, OFTEN, "num_updates=120", _ASYNCHRONOUS, *_TESTED_MEANWHILE),
+        in_store=True,
+    ),
     "meta-test": Scenario(_PODMETA, ("train", *_TESTED), after_training=True),
     "evaluate": Scenario(_PODMETA, ("evaluate", _SETTINGS), run_key="run", after_training=True),
     "sweep": Scenario(_PODMETA, ("train", *TINY, OFTEN, "num_updates=24", "seed=0,1", "--multirun")),
@@ -119,9 +149,9 @@ class Started:
         code = f"import os, sys, {scenario.module} as m; os.write(2, b'started\\n'); sys.exit(m.main())"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, *scenario.arguments, f"{scenario.run_key}={folder / 'run'}"],
+                [sys.executable, "-c", code, *scenario.arguments, f"{scenario.run_key}={scenario.run_in(folder)}"],
                 cwd=folder,
-                env=variables | {_MARK: self._mark},
+                env=variables | {_MARK: self._mark, "XDG_CACHE_HOME": str(folder / _CACHE)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -213,9 +243,11 @@ def problems_of(code: int, output: str, allowed: set[int]) -> list[str]:
     return problems
 
 
-def problems_of_whole(started: Started, scenario: Scenario, folder: Path, expected: dict[str, Any]) -> list[str]:
+def problems_of_whole(
+    started: Started, scenario: Scenario, results: dict[str, Any], expected: dict[str, Any]
+) -> list[str]:
     """What is wrong with a start that was not disturbed, and went on where earlier ones were."""
-    problems, results = problems_of_end(started, {0}), results_in(folder)
+    problems = problems_of_end(started, {0})
     as_expected = results == expected if scenario.exact else results.keys() == expected.keys()
     if started.process.returncode != 0 or not as_expected:
         problems.append(NOT_RESUMED)
@@ -229,30 +261,24 @@ def report(event: str, started: Started, problems: Sequence[str]) -> None:
         print(f"{event}: {', '.join(problems)}, exit code {code}\n{started.output()[-3000:]}", flush=True)
 
 
-def results_in(folder: Path) -> dict[str, Any]:
-    """What the runs in a folder have come to: the digests of their θ, and the rows of their meta-tests."""
-    found: dict[str, Any] = {}
-    for path in folder.rglob("summary.json"):
-        found[str(path.relative_to(folder))] = digest(path.parent)
-    for path in folder.rglob("evaluation.jsonl"):
-        rows = [[row["setting"], row["algorithm"], row["metric"], row["mean"]] for row in read_rows(path)]
-        found[str(path.relative_to(folder))] = sorted(map(json.dumps, rows))
-    return found
-
-
 class Laboratory:
     """Runs scenarios in folders below one."""
 
-    def __init__(self, base: Path, moments: random.Random) -> None:
+    def __init__(self, base: Path, moments: random.Random, store: Store | None = None) -> None:
         self._base = base
+        self._store = store
         self._moments = moments
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_", "PODMETA_"))}
-        self.variables = kept | {
-            "JAX_PLATFORMS": "cpu",
-            "JAX_COMPILATION_CACHE_DIR": str(base / "compiled"),
-            "PYTHONPATH": str(REPOSITORY),
-            "XLA_FLAGS": QUICK_TO_COMPILE,
-        }
+        self.variables = (
+            kept
+            | (store.variables if store else {})
+            | {
+                "JAX_PLATFORMS": "cpu",
+                "JAX_COMPILATION_CACHE_DIR": str(base / "compiled"),
+                "PYTHONPATH": str(REPOSITORY),
+                "XLA_FLAGS": QUICK_TO_COMPILE,
+            }
+        )
         self._trained: Path | None = None
 
     def try_scenario(self, name: str, tries: int, faults: Sequence[Fault]) -> collections.Counter[str]:
@@ -262,9 +288,9 @@ class Laboratory:
         folder = self._new_folder(scenario)
         start = time.monotonic()
         self._complete(scenario, folder)
-        seconds, expected = time.monotonic() - start, results_in(folder)
+        seconds, expected = time.monotonic() - start, self._results(scenario, folder)
         print(f"{name}: {seconds:.1f} s undisturbed", flush=True)
-        folder, done = self._new_folder(scenario), 0
+        folder, done, newest = self._new_folder(scenario), 0, dict[str, int]()
         while done < tries:
             fault, moment = faults[done % len(faults)], self._moments.uniform(0.0, seconds)
             with Started(scenario, folder, self.variables) as started:
@@ -272,15 +298,20 @@ class Laboratory:
                 problems = disturb(started, fault, self._moments) if disturbed else problems_of_children(started)
             if disturbed:
                 problems += problems_of_end(started, fault.allowed_codes(), problems)
+                problems += problems_of_progress(folder, started.output(), scenario.most_lost())
+                problems += problems_of_kept(newest, self._newest(scenario, folder))
+                if scenario.in_store and self._moments.random() < 0.5:
+                    shutil.rmtree(folder / _CACHE, ignore_errors=True)
+                newest = self._newest(scenario, folder)
                 done += 1
             else:
-                problems += problems_of_whole(started, scenario, folder, expected)
-                folder = self._new_folder(scenario)
+                problems += problems_of_whole(started, scenario, self._results(scenario, folder), expected)
+                folder, newest = self._new_folder(scenario), {}
             report(f"{name}, {fault.name} after {moment:.2f} s", started, problems)
             counts.update(problems)
         with Started(scenario, folder, self.variables) as started:
             problems = [] if started.ends_within(10 * SECONDS_TO_END) else [HANG]
-        problems += problems_of_whole(started, scenario, folder, expected)
+        problems += problems_of_whole(started, scenario, self._results(scenario, folder), expected)
         report(f"{name}, in the end", started, problems)
         counts.update(problems)
         return counts
@@ -306,6 +337,27 @@ class Laboratory:
             shutil.copytree(self._trained / "run", folder / "run")
         return folder
 
+    def _results(self, scenario: Scenario, folder: Path) -> dict[str, Any]:
+        """Of a run in a store, what is published is what counts."""
+        if not scenario.in_store or self._store is None:
+            return results_in(folder)
+        with tempfile.TemporaryDirectory(dir=self._base) as elsewhere:
+            for name in self._store.names(f"{folder.name}/"):
+                if name.endswith(RESULTS):
+                    path = Path(elsewhere, name.removeprefix(f"{folder.name}/"))
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(self._store.get(name))
+            return results_in(Path(elsewhere))
+
+    def _newest(self, scenario: Scenario, folder: Path) -> dict[str, int]:
+        """By run, its newest checkpoint, on the machine or in the store."""
+        newest = newest_checkpoints(folder)
+        if scenario.in_store and self._store is not None:
+            names = self._store.names(f"{folder.name}/run/checkpoints/")
+            published = [int(name.split("/")[-2].removeprefix("step_")) for name in names if name.endswith(CHECKSUMS)]
+            newest["run"] = max(newest.get("run", 0), *published, 0)
+        return newest
+
     def _complete(self, scenario: Scenario, folder: Path) -> None:
         with Started(scenario, folder, self.variables) as started:
             if started.process.wait() != 0:
@@ -325,8 +377,12 @@ def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     faults = [fault for fault in FAULTS if options.signal is None or fault.name in options.signal]
     counts: dict[str, collections.Counter[str]] = {}
-    with tempfile.TemporaryDirectory() as base:
-        laboratory = Laboratory(Path(base), random.Random(options.seed))
+    with contextlib.ExitStack() as stack:
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        needs_store = any(name in SCENARIOS and SCENARIOS[name].in_store for name in options.only)
+        port = stack.enter_context(served(base / "log_of_store")) if needs_store else None
+        store = stack.enter_context(empty_store(port)) if port else None
+        laboratory = Laboratory(base, random.Random(options.seed), store)
         for index, name in enumerate(options.only):
             tries = options.tries // len(options.only) + (index < options.tries % len(options.only))
             if name == AGENT:

@@ -109,6 +109,13 @@ def digest(run_path: Path) -> str:
     return json.loads((run_path / "summary.json").read_text(encoding="utf-8"))["meta_params_sha256"]
 
 
+def last_update(run_path: Path) -> int:
+    """The last update that the metrics tell of. A kill may have left half a line after it."""
+    path = run_path / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return max((json.loads(line)["update"] for line in lines if line.endswith("\n")), default=0)
+
+
 def checkpoint_steps(run_path: Path) -> list[int]:
     """The updates at which the checkpoints of a run were saved."""
     return sorted(int(path.name.removeprefix("step_")) for path in (run_path / "checkpoints").glob("step_*"))

@@ -19,32 +19,34 @@ from tests.end_to_end.job import (
     Command,
     checkpoint_steps,
     digest,
+    last_update,
     read_rows,
     read_until,
 )
 
-NUM_KILLS = 2
-LONGEST_LIFE_S = 1.2  # after the start of the run directory: about as long as the job takes
+LIFE_S = 1.2  # after the start of the run directory: about as long as the job takes
 
 
 # In the background, a checkpoint may be under way until the next one is due.
 @pytest.mark.long
-@pytest.mark.parametrize(("overrides", "intervals"), [((), 1), (("checkpoint.asynchronous=true",), 2)])
+@pytest.mark.parametrize(
+    ("overrides", "intervals", "num_kills"), [((), 1, 2), (("checkpoint.asynchronous=true",), 2, 10)]
+)
 def test_a_job_killed_again_and_again_ends_bit_for_bit_as_if_it_had_not_been(
-    overrides, intervals, podmeta, finished_run, tmp_path
+    overrides, intervals, num_kills, podmeta, finished_run, tmp_path
 ):
     seed = random.randrange(2**32)
     print(f"random.Random({seed})")  # shown when the test fails
     moments = random.Random(seed)
     command = ("train", *JOB, *overrides, f"run_dir={tmp_path}")
-    for _ in range(NUM_KILLS):
+    for _ in range(num_kills):
         job = podmeta.start(*command)
         said = read_until(job, "run directory:")
         while not (tmp_path / WALL_CLOCK).exists():  # a start that is killed earlier is in no account
             time.sleep(0.001)
-        time.sleep(moments.uniform(0, LONGEST_LIFE_S))
+        time.sleep(moments.uniform(0, 2 * LIFE_S / num_kills))
         job.send_signal(signal.SIGKILL)
-        reached = _last_update(tmp_path)
+        reached = last_update(tmp_path)
         said += job.communicate()[1]
         assert "warning" not in said and "Traceback" not in said, said
         assert reached - max(checkpoint_steps(tmp_path), default=0) <= intervals * UPDATES_PER_CHECKPOINT
@@ -66,13 +68,6 @@ def _check_goodput(run_path: Path) -> None:
     assert sum(parts) == pytest.approx(goodput["wall_clock_seconds"])
     assert goodput["share"] * goodput["wall_clock_seconds"] == pytest.approx(goodput["update_seconds"])
     assert min(goodput["restart_seconds"], goodput["startup_seconds"]) > 0
-
-
-def _last_update(run_path: Path) -> int:
-    """The last update that the metrics tell of. A kill may have left half a line after it."""
-    path = run_path / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    return max((json.loads(line)["update"] for line in lines if line.endswith("\n")), default=0)
 
 
 def _without_times(run_path: Path) -> list[dict]:

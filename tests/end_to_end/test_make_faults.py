@@ -1,8 +1,10 @@
 """The script behind `make faults` sees what it counts."""
 
+import json
 import os
 import random
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -20,6 +22,8 @@ from tests.end_to_end.faults import (
     disturb,
     problems_of,
 )
+from tests.end_to_end.job import REPOSITORY
+from tests.end_to_end.outcomes import LOST, newest_checkpoints, problems_of_kept, problems_of_progress
 
 SIGINT, SIGTERM = FAULTS[1], FAULTS[2]
 READY = "os.write(1, b'ready\\n'); time.sleep(1000)"
@@ -63,3 +67,29 @@ def test_a_command_that_does_not_end_hangs(tmp_path, monkeypatch):
             assert not started.ends_within(0.01), started.output()
         assert disturb(started, SIGTERM, random.Random(0)) == [HANG]
     assert started.process.returncode == -signal.SIGKILL
+
+
+def test_work_that_is_lost_is_counted(tmp_path):
+    run = tmp_path / "cache" / "run"
+    (run / "checkpoints" / "step_00000004").mkdir(parents=True)
+    (run / "metrics.jsonl").write_text("".join(json.dumps({"update": n}) + "\n" for n in (4, 8, 12)), encoding="utf-8")
+    assert newest_checkpoints(tmp_path) == {"run": 4}
+    assert problems_of_kept({"run": 8}, newest_checkpoints(tmp_path)) == [LOST]
+    assert problems_of_kept({"run": 4}, newest_checkpoints(tmp_path)) == problems_of_kept({}, {"run": 4}) == []
+    assert problems_of_kept({"run": 4}, {}) == [LOST]
+    assert problems_of_progress(tmp_path, "update 12 of 120", most_lost=4) == [LOST]
+    assert problems_of_progress(tmp_path, "update 12 of 120", most_lost=8) == []
+    assert problems_of_progress(tmp_path, "going on from update 4", most_lost=4) == []
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
+def test_a_job_in_a_store_survives_what_happens_to_it_and_its_machine():
+    """`make faults ARGS="--tries 100 --only store"` does more."""
+    pytest.importorskip("moto")
+    pytest.importorskip("s3fs")
+    command = [sys.executable, "-m", "tests.end_to_end.faults", "--tries", "3", "--only", "store"]
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    ended = subprocess.run(command, cwd=REPOSITORY, env=variables, capture_output=True, encoding="utf-8")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "store: 0 problems in 3 tries" in ended.stdout
