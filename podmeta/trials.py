@@ -22,7 +22,7 @@ from podmeta.config.run_config import parse_run_config
 from podmeta.config.schema import JobConfig
 from podmeta.config.sweeps import Interval, SearchSpace, search_space
 from podmeta.data_files import open_data
-from podmeta.distributed.children import ChildCommand, run_children
+from podmeta.distributed.children import ChildCommand, RunCommands, run_children
 from podmeta.errors import InputError
 from podmeta.evaluation.done import is_done
 from podmeta.storage.files import open_regular_file, reason
@@ -108,12 +108,13 @@ class Trials:
         """Releases the folder."""
         self._lock.release()
 
-    def run(self, flags: Sequence[str], num_at_once: int) -> str | None:
+    def run(self, flags: Sequence[str], num_at_once: int, run_commands: RunCommands = run_children) -> str | None:
         """Trains the trials that are not done yet. If one fails, the others still run.
 
         Args:
           flags: of `podmeta train`, for each run.
           num_at_once: how many run at once. Their output goes to files beside their run directories.
+          run_commands: runs the commands of the trials, here or on other machines that reach the folder.
 
         Returns:
           The name of the signal that stopped the sweep; or None.
@@ -127,7 +128,7 @@ class Trials:
             codes.append(code)
             self._settle(self._at_work[index], code)
 
-        stopped = run_children(self._commands(flags), num_at_once, self._began, ended, self._ends_now)
+        stopped = run_commands(self._commands(flags), num_at_once, self._began, ended, self._ends_now)
         if stopped is not None and 130 in codes:
             raise KeyboardInterrupt
         return stopped

@@ -1,13 +1,18 @@
 """Sweeps whose values a sampler chooses. Most runs here are scripts that write what a run would."""
 
 import contextlib
+import functools
 import json
+import os
+import signal
 import sys
+import time
 
 import pytest
 
 from podmeta import trials as trials_module
 from podmeta.cli import main
+from podmeta.distributed.children import ChildCommand
 from podmeta.errors import InputError
 from podmeta.storage.json_files import encode
 from podmeta.storage.meta_test_record import MetaTestRecord
@@ -92,6 +97,62 @@ def test_hopeless_trials_are_pruned_and_failing_ones_do_not_end_the_others(tmp_p
     assert [row.state for row in more.rows()[7:]] == ["complete"]
     assert len({tuple(row.values) for row in more.rows()}) == 8
     more.close()
+
+
+class Job:
+    """A job of a cluster that does nothing. It runs until it is cancelled, but for one that ends by itself."""
+
+    def __init__(self, ends):
+        self.is_done, self.is_cancelled = ends, False
+
+    def done(self):
+        return self.is_done
+
+    def cancel(self, check):
+        self.is_done = self.is_cancelled = True
+
+    def result(self):
+        raise RuntimeError("podmeta train ended with exit code 1")
+
+
+@pytest.mark.parametrize("is_signalled", [False, True])
+def test_jobs_of_a_cluster_are_cancelled_when_they_are_to_end(is_signalled, tmp_path):
+    pytest.importorskip("submitit")
+    from launch.slurm import run_submitted
+
+    jobs, ended = [], {}
+
+    class Executor:
+        def submit(self, training):
+            jobs.append(Job(ends=len(jobs) == 1))
+            return jobs[-1]
+
+    def ends_now(index):
+        if is_signalled:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)  # until a thread has heard of it
+        return not is_signalled
+
+    commands = [ChildCommand(["true"], tmp_path / f"{number}.log") for number in range(3)]
+    stopped = run_submitted(Executor(), commands, 2, lambda index: None, ended.__setitem__, ends_now)
+    assert stopped == ("SIGTERM" if is_signalled else None)
+    expected = {0: 0, 1: 1} if is_signalled else {0: 0, 1: 1, 2: 0}
+    assert ended == expected
+    assert [job.is_cancelled for job in jobs] == [code == 0 for _, code in sorted(ended.items())]
+
+
+@pytest.mark.long
+def test_trials_are_jobs_of_submitit(tmp_path, scripted):
+    submitit = pytest.importorskip("submitit")
+    from launch.slurm import run_submitted
+
+    executor = submitit.AutoExecutor(folder=tmp_path / "logs", cluster="local")
+    executor.update_parameters(timeout_min=5)
+    with contextlib.closing(search(tmp_path / "sweep", num_trials=3)) as trials:
+        assert trials.run((), 2, functools.partial(run_submitted, executor)) is None
+        assert trials.is_done()
+        assert [(row.state, row.reward) for row in trials.rows()] == [("complete", number + 8.0) for number in range(3)]
+    assert {path.name for path in (tmp_path / "sweep").glob("*.log")} == {"0.log", "1.log", "2.log"}
 
 
 @pytest.mark.long

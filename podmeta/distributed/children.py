@@ -90,6 +90,12 @@ class ChildCommand(NamedTuple):
     log_path: Path
 
 
+RunCommands = Callable[
+    [Iterable[ChildCommand], int, Callable[[int], None], Callable[[int, int], None], Callable[[int], bool]], str | None
+]
+"""What runs commands as `run_children` does."""
+
+
 def run_children(
     commands: Iterable[ChildCommand],
     num_at_once: int,

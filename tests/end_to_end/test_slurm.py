@@ -34,11 +34,12 @@ def wait_until(condition, seconds=120):
 def test_a_job_that_is_preempted_goes_on_and_ends_at_the_same_meta_parameters(variables, finished_run, tmp_path):
     run = tmp_path / "run" / "0"
     starting = f"""
-import submitit
+import submitit, sys
 from launch.slurm import Training
 executor = submitit.AutoExecutor(folder={str(tmp_path)!r}, cluster="local")
 executor.update_parameters(timeout_min=5)
-job = executor.submit(Training({[*JOB, OFTEN, f"run_dir={run}"]!r}))
+words = [sys.executable, "-u", "-m", "podmeta", "train", *{[*JOB, OFTEN, f"run_dir={run}"]!r}]
+job = executor.submit(Training(words))
 print(job.job_id, flush=True)
 print(job.result(), flush=True)
 """

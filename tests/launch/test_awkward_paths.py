@@ -33,7 +33,7 @@ def test_slurm_prints_a_word_that_composes_to_the_run_directory(path, tmp_path, 
     submitted = []
 
     def submit(executor, training):
-        submitted.append(compose_job(training.overrides).run_dir)
+        submitted.append(compose_job(training.words[training.words.index("train") + 1 :]).run_dir)
         return type("Job", (), {"job_id": "7"})
 
     monkeypatch.setattr(submitit.AutoExecutor, "submit", submit)
