@@ -6,6 +6,8 @@ them it does not count. So a kill at any moment loses what came after the last p
 """
 
 import contextlib
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 from podmeta.errors import InputError, PodmetaError
 from podmeta.exits import AbandonableThread
 from podmeta.storage.checkpoint_files import CHECKSUMS, step_name, steps_in
+from podmeta.storage.files import TEMPORARY_PREFIX
 from podmeta.storage.local_copy import (
     CHECKPOINTS,
     LocalCopy,
@@ -154,9 +157,9 @@ class PublishedRun:
                 with contextlib.suppress(FileNotFoundError):
                     self._store.upload(name, self.path / name)
                     self._files[name] = version
-        for step, version in steps.items():
+        for step, version in sorted(steps.items(), reverse=True):
             if self._checkpoints.get(step) != version:
-                with contextlib.suppress(FileNotFoundError):  # a newer one has taken its place
+                with contextlib.suppress(FileNotFoundError):  # newer ones have taken its place
                     self._publish_checkpoint(step)
                     self._checkpoints[step] = version
         if not steps and self._checkpoints:
@@ -169,14 +172,35 @@ class PublishedRun:
             del self._files[name]
 
     def _publish_checkpoint(self, step: int) -> None:
-        folder = self.path / CHECKPOINTS / step_name(step)
         there = f"{CHECKPOINTS}/{step_name(step)}/"
-        if step in self._checkpoints:  # of other content, or not whole
-            self._delete_checkpoint(step)
-        self._checkpoints[step] = None
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUMS)
-        for path in [*files, folder / CHECKSUMS]:
-            self._store.upload(f"{there}{path.relative_to(folder).as_posix()}", path)
+        with self._held(step) as folder:
+            if step in self._checkpoints:  # of other content, or not whole
+                self._delete_checkpoint(step)
+            self._checkpoints[step] = None
+            files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUMS)
+            for path in [*files, folder / CHECKSUMS]:
+                self._store.upload(f"{there}{path.relative_to(folder).as_posix()}", path)
+
+    @contextlib.contextmanager
+    def _held(self, step: int) -> Iterator[Path]:
+        """The files of a checkpoint in another folder, where they stay when the job deletes it.
+
+        Otherwise, a job that saves faster than the store takes would publish none.
+
+        Raises:
+          FileNotFoundError: it is deleted already.
+        """
+        folder, held = self.path / CHECKPOINTS / step_name(step), self.path.with_name(f"{TEMPORARY_PREFIX}published")
+        shutil.rmtree(held, ignore_errors=True)  # a kill may have left one
+        try:
+            for path in [*folder.rglob("*"), folder / CHECKSUMS]:
+                other = held / path.relative_to(folder)
+                if not path.is_dir() and not other.exists():
+                    other.parent.mkdir(parents=True, exist_ok=True)
+                    _link(path, other)
+            yield held
+        finally:
+            shutil.rmtree(held, ignore_errors=True)
 
     def _delete_checkpoint(self, step: int) -> None:
         there = f"{CHECKPOINTS}/{step_name(step)}"
@@ -191,6 +215,15 @@ class PublishedRun:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino
+
+
+def _link(path: Path, other: Path) -> None:
+    try:
+        os.link(path, other)
+    except FileNotFoundError:
+        raise
+    except OSError:  # the file system has no links
+        shutil.copyfile(path, other)
 
 
 @contextlib.contextmanager

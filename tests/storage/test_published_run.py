@@ -1,12 +1,14 @@
 """A run in an object store: what a process writes into its copy is what any other machine reads."""
 
 import json
+import shutil
 import time
+from typing import ClassVar
 
 import pytest
 
 from podmeta.errors import InputError, PodmetaError
-from podmeta.storage import published_run, store_lock
+from podmeta.storage import local_copy, published_run, store_lock
 from podmeta.storage.checkpoint_files import CHECKSUMS, checksum_lines, step_name
 from podmeta.storage.json_files import encode
 from podmeta.storage.local_copy import fetch_run
@@ -171,6 +173,120 @@ def test_a_kill_while_the_lock_is_taken_leaves_the_copy_what_it_has_ahead(step, 
         assert (run.path / "checkpoints" / step_name(20)).is_dir()
     assert len(said) == 1  # it waited for nobody
     assert f"runs/first/checkpoints/{step_name(20)}/{CHECKSUMS}" in store.names()
+
+
+class KilledError(BaseException):
+    """Ends everything, as a kill does."""
+
+
+class StoreOfOneProcess(ObjectStore):
+    """A store in the memory of this process, which a kill ends before a change of it."""
+
+    objects: ClassVar[dict[str, bytes]] = {}
+    changes_until_kill: ClassVar[int | None] = None
+
+    def __init__(self, address):
+        self.address = address
+
+    def names(self, folder=""):
+        beginning = f"{self.address}/{folder}".rstrip("/") + "/"
+        return sorted(key.removeprefix(f"{self.address}/") for key in self.objects if key.startswith(beginning))
+
+    def read(self, name):
+        return self.objects.get(f"{self.address}/{name}")
+
+    def download(self, name, path):
+        path.write_bytes(self.objects[f"{self.address}/{name}"])
+
+    def upload(self, name, path):
+        self.write(name, path.read_bytes())
+
+    def write(self, name, content):
+        self._count()
+        self.objects[f"{self.address}/{name}"] = content
+
+    def create(self, name, content):
+        self._count()
+        return self.objects.setdefault(f"{self.address}/{name}", content) == content
+
+    def delete(self, name):
+        self._count()
+        self.objects.pop(f"{self.address}/{name}", None)
+
+    def _count(self):
+        if StoreOfOneProcess.changes_until_kill is not None:
+            if StoreOfOneProcess.changes_until_kill == 0:
+                raise KilledError
+            StoreOfOneProcess.changes_until_kill -= 1
+
+
+def newest_elsewhere():
+    """The newest checkpoint that another machine finds, which must be whole."""
+    run_path = fetch_run(ADDRESS)
+    newest = max((run_path / "checkpoints").iterdir(), key=lambda path: path.name)
+    assert "".join(checksum_lines(newest)) == (newest / CHECKSUMS).read_text(encoding="utf-8")
+    step = int(newest.name.removeprefix("step_"))
+    assert (newest / "arrays" / "d").read_text(encoding="utf-8") == "arrays" * step
+    return step
+
+
+def test_a_kill_before_any_change_of_the_store_leaves_a_whole_checkpoint_there_and_loses_none_here(
+    other_machine, monkeypatch, tmp_path
+):
+    for module in (local_copy, published_run):
+        monkeypatch.setattr(module, "ObjectStore", StoreOfOneProcess)
+    monkeypatch.setattr(published_run, "_SECONDS_BETWEEN_LOOKS", 1000.0)  # it publishes at its end
+    is_killed, number = True, 0
+    while is_killed:
+        StoreOfOneProcess.objects.clear()
+        here = str(tmp_path / f"machine_{number}")
+        monkeypatch.setenv("XDG_CACHE_HOME", here)
+        path = train(10)
+        write_checkpoint(path, 20)
+        shutil.rmtree(path / "checkpoints" / step_name(10))
+        monkeypatch.setattr(StoreOfOneProcess, "changes_until_kill", number)
+        try:
+            with open_published(ADDRESS, ignore):
+                pass
+            is_killed = False
+        except KilledError:
+            pass
+        monkeypatch.setattr(StoreOfOneProcess, "changes_until_kill", None)
+        other_machine()
+        assert newest_elsewhere() in (10, 20)
+        monkeypatch.setenv("XDG_CACHE_HOME", here)
+        with open_published(ADDRESS, ignore):
+            pass
+        other_machine()
+        assert newest_elsewhere() == 20
+        number += 1
+    assert number > 10
+
+
+def test_a_job_that_saves_faster_than_the_store_takes_publishes_all_the_same(monkeypatch, tmp_path):
+    """Every checkpoint is deleted when the first of its files is in the store."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(published_run, "ObjectStore", StoreOfOneProcess)
+    StoreOfOneProcess.objects.clear()
+    write, written = StoreOfOneProcess.write, []
+    with open_published(ADDRESS, ignore) as run:
+        checkpoints = run.path / "checkpoints"
+
+        def write_and_go_on(store, name, content):
+            write(store, name, content)
+            written.append(name)
+            if name.endswith("/arrays/d"):
+                step = len([name for name in written if name.endswith(CHECKSUMS)]) + 1
+                if (checkpoints / step_name(step)).exists() and step < 4:
+                    write_checkpoint(run.path, step + 1)
+                    shutil.rmtree(checkpoints / step_name(step))
+
+        monkeypatch.setattr(StoreOfOneProcess, "write", write_and_go_on)
+        write_run(run.path, 1)
+        wait_until(lambda: any(name.endswith(f"{step_name(4)}/{CHECKSUMS}") for name in written))
+    whole = [name.split("/")[1] for name in written if name.endswith(CHECKSUMS)]
+    assert whole == [step_name(step) for step in (1, 2, 3, 4)]
+    assert not list(run.path.parent.glob(".*"))
 
 
 def test_a_copy_that_is_behind_is_not_trained_from(store, other_machine):
