@@ -25,6 +25,10 @@ def spec_of(name, seed):
     sizes = {"seed": seed + 1}
     if name == "bytes":
         return specs.BoundedArray((2,), np.uint8, 0, 255), np.zeros(2, np.uint8)
+    if name == "short":
+        return specs.Array((2,), np.int8), np.zeros(2, np.int8)
+    if name == "truths":
+        return specs.Array((2,), bool), np.zeros(2, bool)
     if name == "six":
         return specs.DiscreteArray(6), 5
     if name == "parts":
@@ -54,6 +58,8 @@ ACTION_SPECS = {
     "unbounded": specs.Array((2,), np.float32),
     "many": specs.BoundedArray((4,), np.int32, 0, 9),
     "product": specs.BoundedArray((2,), np.int32, 0, 9),
+    "one_of_five": specs.BoundedArray((), np.int32, 3, 7),
+    "endless": specs.BoundedArray((1,), np.float32, np.inf, np.inf),
     "half": specs.BoundedArray((1,), np.float32, 0.0, np.inf),
     "vast": specs.BoundedArray((1,), np.float64, -np.finfo(np.float64).max, np.finfo(np.float64).max),
     "space": spaces.Discrete(3),

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
 
@@ -102,6 +103,16 @@ KINDS = {
     "byte_minus_1": _dm(_WHOLE.format(-1, 255), spec="bytes", observation=[-1, 0]),
     "byte_0.7": _dm(_WHOLE.format(0.7, 255), spec="bytes", observation=[0.7, 0]),
     "byte_nan": _dm(_WHOLE.format(NAN, 255), spec="bytes", observation=[NAN, 0]),
+    "byte_300_of_jax": _dm(_WHOLE.format(300, 255), spec="bytes", observation=jnp.array([300, 0])),
+    "discrete_7_of_jax": _dm(_WHOLE.format(7, 5), spec="six", observation=jnp.array(7)),
+    "observation_complex_of_jax": _dm(f"complex64.*{_DUE}", observation=jnp.array([1j, 0])),
+    "observation_of_jax": _dm(None, observation=jnp.zeros(2)),
+    "int8_300": _dm("showed 300 as an observation, .* integer from -128 to 127", spec="short", observation=[300, 0]),
+    "int8_0.5": _dm("showed 0.5 as an observation", spec="short", observation=[0.5, 0]),
+    "int8_nan": _dm("showed nan as an observation", spec="short", observation=[NAN, 0]),
+    "int8_minus_7.0": _dm(None, spec="short", observation=[-7.0, 0.0]),
+    "truth_7": _dm(_WHOLE.format(7, 1), spec="truths", observation=[7, 0]),
+    "truth_1.0": _dm(None, spec="truths", observation=[1.0, 0.0]),
     "byte_7.0": _dm(None, spec="bytes", observation=[7.0, 0.0]),
     "discrete_7": _dm(_WHOLE.format(7, 5), spec="six", observation=7),
     "discrete_minus_1": _dm(_WHOLE.format(-1, 5), spec="six", observation=-1),
@@ -152,6 +163,8 @@ KINDS = {
     "action_spec_without_bounds": _dm("takes actions of Array", actions="unbounded"),
     "action_spec_of_10000": _dm("10,000 combinations: podmeta takes at most 1,000", actions="many"),
     "action_spec_of_100": _dm(None, actions="product"),
+    "action_spec_one_of_five": _dm(None, actions="one_of_five"),
+    "action_spec_endless": _dm("no number is within these bounds", actions="endless"),
     "action_spec_half_bounded": _dm(None, actions="half"),
     "action_spec_vast": _dm(None, actions="vast"),
     "action_spec_a_space": _dm(None, actions="space"),
@@ -174,6 +187,7 @@ KINDS = {
     "subclass_of_time_step": _dm(None, does="subclass"),
     "changes_the_action": _dm(None, does="change_the_action", actions="half"),
     "raises_1_MB": _dm(r"failed:\n(?s:.*)x \[… 99\d,\d\d\d characters …\] x", does="long"),
+    "raises_in_step_and_close": _dm("failed:\n(?s:.*)ZeroDivisionError: in step", does="raise", closes="raise"),
     "raises_in_close": _dm("failed when it was closed: ZeroDivisionError: in close$", closes="raise"),
     "exits_in_close": _dm(r"failed when it was closed: it called sys.exit\(0\)$", closes="exit"),
     "os_exits_in_close": _dm(r"failed when it was closed: it called os._exit\(0\)$", closes="os_exit"),

@@ -1,6 +1,7 @@
 """Conversions between the observations and actions of environments, described by dm_env specs, and plain arrays."""
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -156,7 +157,8 @@ def _check_size(what: str, leaves: list[specs.Array], name: str) -> None:
 
 def _sizes(spec: specs.BoundedArray, name: str) -> Shaped[np.ndarray, "*shape"]:
     """The number of values of each of several discrete actions."""
-    sizes = np.broadcast_to(spec.maximum, spec.shape).astype(object) - np.broadcast_to(spec.minimum, spec.shape) + 1
+    maximum = np.broadcast_to(spec.maximum, spec.shape).astype(object)
+    sizes = np.asarray(maximum - np.broadcast_to(spec.minimum, spec.shape) + 1, object)  # one action gives an int
     number = int(np.prod(sizes))
     if number > MOST_COMBINATIONS or (sizes < 1).any():
         raise InputError(
@@ -171,6 +173,8 @@ def _without_vast_bounds(spec: specs.BoundedArray, name: str) -> specs.BoundedAr
     minimum, maximum = (np.broadcast_to(end, spec.shape).astype(spec.dtype) for end in (spec.minimum, spec.maximum))
     if np.isnan(minimum).any() or np.isnan(maximum).any():
         raise InputError(f"{name} takes actions of {spec!r}, among whose bounds is a NaN: give numbers or infinity")
+    if np.isposinf(minimum).any() or np.isneginf(maximum).any():
+        raise InputError(f"{name} takes actions of {spec!r}, and no number is within these bounds: give others")
     vast = min(np.finfo(spec.dtype).max, np.finfo(np.float32).max)
     minimum, maximum = np.where(minimum <= -vast, -np.inf, minimum), np.where(maximum >= vast, np.inf, maximum)
     spec = specs.BoundedArray(spec.shape, spec.dtype, minimum, maximum, spec.name)
@@ -228,8 +232,8 @@ def _strung_together(parts: list[specs.BoundedArray]) -> specs.BoundedArray:
 
 
 def _encode(spec: specs.Array, values: Any, batch: tuple[int, ...]) -> Shaped[Any, "..."]:
-    if not hasattr(values, "astype") or isinstance(values, np.ndarray | np.generic):
-        values = _fitting(spec, values)  # else it is an array in a program of JAX
+    if not _is_traced(values):
+        values = _fitting(spec, values)
     if values.shape != (*batch, *spec.shape):
         raise ContractError(
             f"showed an observation of shape {values.shape[len(batch) :]}, but its spec says {spec.shape}"
@@ -246,19 +250,28 @@ def _encode(spec: specs.Array, values: Any, batch: tuple[int, ...]) -> Shaped[An
         return values.astype(np.float32)
 
 
+def _is_traced(values: Any) -> bool:
+    """Whether this is an array in a program of JAX, which has no values yet."""
+    return "jax" in sys.modules and isinstance(values, sys.modules["jax"].core.Tracer)
+
+
 def _fitting(spec: specs.Array, values: Any) -> Shaped[np.ndarray, "..."]:
     """Values as an array, which the spec's encoding changes only by rounding to float32."""
     array = real_array("observation", values)
     if isinstance(spec, specs.DiscreteArray):
-        largest = spec.num_values - 1
-    elif spec.dtype == np.uint8 and array.dtype != np.uint8:
-        largest = 255
-    else:
+        smallest, largest = 0, spec.num_values - 1
+    elif array.dtype == spec.dtype or spec.dtype.kind == "f":
         return array
-    fits = (array >= 0) & (array <= largest)
+    elif spec.dtype.kind == "b":
+        smallest, largest = 0, 1
+    else:
+        smallest, largest = np.iinfo(spec.dtype).min, np.iinfo(spec.dtype).max
+    fits = (array >= smallest) & (array <= largest)
     if array.dtype.kind == "f":
         fits &= array == np.floor(array)
     if not fits.all():
         value = array[~fits].ravel()[0]
-        raise ContractError(f"showed {value} as an observation, but its spec says an integer from 0 to {largest}")
+        raise ContractError(
+            f"showed {value} as an observation, but its spec says an integer from {smallest} to {largest}"
+        )
     return array

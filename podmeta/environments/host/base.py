@@ -15,6 +15,7 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Bool, Float, Int, Shaped, UInt32
 
+from podmeta.errors import PodmetaError
 from podmeta.value_types import AnyArray
 
 Actions = Int[np.ndarray, "B"] | Float[np.ndarray, "B num_actions"]
@@ -94,7 +95,11 @@ class HostEnvironment(abc.ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except PodmetaError:
+            if error is None:  # otherwise the first error says what went wrong
+                raise
 
 
 class HostWrapper(HostEnvironment):

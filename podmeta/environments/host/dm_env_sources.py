@@ -7,7 +7,7 @@ from typing import Any
 
 import dm_env
 
-from podmeta.environments.host.single import SingleEnvironment
+from podmeta.environments.host.single import SingleEnvironment, close_quietly
 from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError
 from podmeta.factories import Factory
@@ -73,7 +73,14 @@ def factory_environment(name: str, options: Mapping[str, Json]) -> SingleEnviron
     """
     factory = Factory("environment", name, options)
     made = factory.call(**({"seed": 0} if factory.takes("seed") else {}))
-    environment = as_dm_env(factory, made)
+    try:
+        environment = as_dm_env(factory, made)
+        with factory.explained():  # what is wrong with these is the user's, too
+            environment.observation_spec()
+            environment.action_spec()
+    except BaseException:
+        close_quietly(made)
+        raise
 
     def of_next_lifetime(environment: Any, seed: int) -> dm_env.Environment:
         if factory.takes("seed"):
@@ -83,9 +90,6 @@ def factory_environment(name: str, options: Mapping[str, Json]) -> SingleEnviron
             environment.reseed(seed)
         return environment
 
-    with factory.explained():  # what is wrong with these is the user's, too
-        environment.observation_spec()
-        environment.action_spec()
     return SingleEnvironment(environment, of_next_lifetime)
 
 

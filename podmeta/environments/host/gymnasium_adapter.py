@@ -10,7 +10,7 @@ from typing import Any
 import dm_env
 
 from podmeta.environments.contract import in_words
-from podmeta.environments.host.single import SingleEnvironment
+from podmeta.environments.host.single import SingleEnvironment, close_quietly
 from podmeta.environments.imports import import_extra, near
 from podmeta.errors import InputError
 from podmeta.exits import ExitsRaise
@@ -36,7 +36,12 @@ def gymnasium_environment(id: str, options: Mapping[str, Json]) -> SingleEnviron
         environment.reseed(seed)
         return environment
 
-    return SingleEnvironment(GymnasiumAsDmEnv(environment, seed=0, name=f"gymnasium {id}"), reseeded)
+    try:
+        adapted = GymnasiumAsDmEnv(environment, seed=0, name=f"gymnasium {id}")
+    except BaseException:
+        close_quietly(environment)
+        raise
+    return SingleEnvironment(adapted, reseeded)
 
 
 def _make(id: str, options: Mapping[str, Json]) -> Any:

@@ -20,7 +20,7 @@ from podmeta.environments.contract import (
     trace_of,
 )
 from podmeta.environments.host.base import Actions, HostEnvironment
-from podmeta.environments.host.single import SingleEnvironment
+from podmeta.environments.host.single import SingleEnvironment, close_quietly
 from podmeta.errors import InputError, PodmetaError
 from podmeta.exits import ExitsRaise
 
@@ -150,6 +150,28 @@ class InlineEnvironments(HostEnvironment):
 
     def _snapshot(self) -> dm_env.TimeStep:
         return dm_env.TimeStep(*(array.copy() for array in self._current))
+
+
+def make_inline(name: str, make: Callable[[], SingleEnvironment], num_environments: int) -> InlineEnvironments:
+    """A batch of new environments, which are closed again if it cannot be made: they may hold processes or files.
+
+    Args:
+      name: what messages call the batch.
+      make: makes one environment.
+      num_environments: B.
+
+    Raises:
+      InputError: as `InlineEnvironments`, or because `make` failed.
+    """
+    made: list[SingleEnvironment] = []
+    try:
+        for _ in range(num_environments):
+            made.append(make())
+        return InlineEnvironments(name, made)
+    except BaseException:
+        for environment in made:
+            close_quietly(environment)
+        raise
 
 
 def _call(function: Callable[[Any], Any], argument: Any) -> Any:

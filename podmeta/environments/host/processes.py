@@ -4,7 +4,6 @@ The arrays of every env step are in shared memory; a pipe per worker carries one
 spawned, not forked, because JAX's threads do not survive a fork.
 """
 
-import contextlib
 import itertools
 import multiprocessing
 import multiprocessing.process
@@ -25,7 +24,7 @@ from jaxtyping import Bool, UInt32
 from podmeta.environments.bridge.arrays import ActionDecoder, ObservationEncoder
 from podmeta.environments.contract import FaultyEnvironmentError, in_words, trace_of
 from podmeta.environments.host.base import Actions, HostEnvironment
-from podmeta.environments.host.inline import InlineEnvironments
+from podmeta.environments.host.inline import InlineEnvironments, make_inline
 from podmeta.environments.host.single import SingleEnvironment
 from podmeta.errors import InputError, PodmetaError
 from podmeta.operating_system import STOP_SIGNALS, blocked
@@ -69,7 +68,7 @@ class WorkerEnvironments(HostEnvironment):
 
     def __init__(self, name: str, make: Callable[[], SingleEnvironment], num_environments: int, num_processes: int):
         super().__init__(name, num_environments)
-        self._encode, self._decode = _described(make(), name)
+        self._encode, self._decode = _described(make, name)
         layouts, size = _layouts(num_environments, self._encode.spec, self._decode.spec)
         context = multiprocessing.get_context("spawn")
         memory = context.RawArray("b", size)
@@ -161,14 +160,9 @@ class WorkerEnvironments(HostEnvironment):
             raise reply
 
 
-def _described(environment: SingleEnvironment, name: str) -> tuple[ObservationEncoder, ActionDecoder]:
-    """The specs of an environment, which is then closed."""
-    try:
-        inline = InlineEnvironments(name, [environment])
-    except InputError:
-        with contextlib.suppress(Exception):
-            environment.close()
-        raise
+def _described(make: Callable[[], SingleEnvironment], name: str) -> tuple[ObservationEncoder, ActionDecoder]:
+    """The specs of an environment, which is made and closed."""
+    inline = make_inline(name, make, 1)
     inline.close()
     return inline.encode, inline.decode
 
@@ -274,7 +268,7 @@ def _work(
             return
         try:
             if environments is None:
-                environments = InlineEnvironments(name, [make() for _ in range(share.stop - share.start)])
+                environments = make_inline(name, make, share.stop - share.start)
                 _check_alike(environments, arrays)
             if command == _RESET:
                 timestep = environments.reset(arrays["starts"], arrays["seeds"])

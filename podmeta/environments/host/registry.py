@@ -24,10 +24,10 @@ from podmeta.environments.host.dm_env_sources import (
 )
 from podmeta.environments.host.envpool_adapter import EnvpoolEnvironments
 from podmeta.environments.host.gymnasium_adapter import gymnasium_environment
-from podmeta.environments.host.inline import InlineEnvironments
+from podmeta.environments.host.inline import make_inline
 from podmeta.environments.host.patience import TIMEOUT_S, patiently
 from podmeta.environments.host.processes import WorkerEnvironments
-from podmeta.environments.host.single import SingleEnvironment
+from podmeta.environments.host.single import SingleEnvironment, close_quietly
 from podmeta.environments.host.transformed import transformed
 from podmeta.errors import InputError
 
@@ -54,7 +54,7 @@ def make_host_environment(config: HostEnvironmentConfig, num_environments: int) 
     try:
         return transformed(Checked(environment), config)
     except InputError:
-        environment.close()
+        close_quietly(environment)
         raise
 
 
@@ -88,7 +88,7 @@ def _bare_environment(config: HostEnvironmentConfig, num_environments: int) -> H
             if config.vectorisation == "processes":
                 num_processes = config.num_processes or os.cpu_count() or 1
                 return WorkerEnvironments(name, make, num_environments, num_processes)
-            return InlineEnvironments(name, [make() for _ in range(num_environments)])
+            return make_inline(name, make, num_environments)
     raise InputError(f"environment.name: there is no environment {config.name!r} on the host")
 
 

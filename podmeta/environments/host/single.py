@@ -1,10 +1,13 @@
 """A single Python environment. inline.py and processes.py make batches of them."""
 
+import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import dm_env
 
 from podmeta.environments.bridge.foreign_specs import ActionSpec, ObservationSpec
+from podmeta.exits import ExitsRaise
 from podmeta.value_types import AnyArray
 
 
@@ -52,3 +55,9 @@ class SingleEnvironment:
     def close(self) -> None:
         """Releases the environment's resources."""
         self._environment.close()
+
+
+def close_quietly(environment: Any) -> None:
+    """Closes what was made, after an error that says what went wrong. It may be anything that a factory returns."""
+    with contextlib.suppress(Exception, SystemExit), ExitsRaise():
+        environment.close()

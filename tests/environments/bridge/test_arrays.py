@@ -3,6 +3,7 @@
 import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
@@ -118,6 +119,13 @@ def test_a_decoded_action_is_never_outside_a_bound(minimum, width, dtype):
         (specs.DiscreteArray(6), 7, "showed 7 as an observation.*integer from 0 to 5"),
         (specs.DiscreteArray(6), 1.5, "showed 1.5 "),
         (specs.DiscreteArray(6), -1, "showed -1 "),
+        (specs.Array((2,), np.int8), [300, 0], "showed 300 as an observation.*integer from -128 to 127"),
+        (specs.Array((2,), np.int64), [0.5, 0], "showed 0.5 "),
+        (specs.Array((2,), np.uint64), [-1, 0], "showed -1 "),
+        (specs.Array((2,), bool), [7, 0], "showed 7 .*integer from 0 to 1"),
+        (specs.BoundedArray((2,), np.uint8, 0, 255), jnp.array([300, 0]), "showed 300 "),
+        (specs.DiscreteArray(6), jnp.array(7), "showed 7 "),
+        (specs.Array((2,), np.float32), jnp.array([1j, 0]), "dtype complex64.*real numbers are required"),
         (specs.Array((2,), np.float32), [1j, 0], "dtype complex128.*real numbers are required"),
         (specs.Array((2,), np.float32), ["1", "2"], "dtype <U1.*real numbers are required"),
         (specs.Array((2,), np.float32), [b"1", b"2"], "real numbers are required"),
@@ -138,6 +146,19 @@ def test_casts_that_lose_nothing_are_made():
     assert encode(np.array([255.0, 0.0])).dtype == np.uint8
     np.testing.assert_array_equal(ObservationEncoder(specs.DiscreteArray(3), "it")(2.0), [0, 0, 1])
     np.testing.assert_array_equal(ObservationEncoder(specs.DiscreteArray(2), "it")(True), [0, 1])
+
+
+def test_one_action_from_a_box_of_integers_is_discrete():
+    decode = ActionDecoder(specs.BoundedArray((), np.int32, 3, 7), "it")
+    assert decode.spec.num_values == 5
+    np.testing.assert_array_equal(decode(np.arange(5), (5,)), np.arange(3, 8))
+    assert decode(np.int32(4)) == 7
+
+
+@pytest.mark.parametrize("bound", [np.inf, -np.inf])
+def test_bounds_that_hold_no_number_are_refused(bound):
+    with pytest.raises(InputError, match="no number is within these bounds"):
+        ActionDecoder(specs.BoundedArray((2,), np.float32, [0.0, bound], [1.0, bound]), "it")
 
 
 @pytest.mark.parametrize("spec", [{}, (), specs.Array((0,), np.float32)])

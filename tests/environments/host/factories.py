@@ -134,3 +134,28 @@ def nothing():
 
 
 NOT_CALLABLE = 3
+
+
+CLOSED: list[int] = []
+"""The numbers of the environments of `Counted` that were closed."""
+
+
+class Counted(Script):
+    """Notes that it is closed. The third one cannot be made."""
+
+    made = 0
+
+    def __init__(self, third: str = "fails") -> None:
+        super().__init__()
+        self._number, self._third = Counted.made % 3, third
+        Counted.made += 1
+        if self._number == 2 and third == "fails":
+            raise ValueError("no third")
+
+    def observation_spec(self):
+        if self._number == 2:
+            raise ValueError("no spec")
+        return super().observation_spec()
+
+    def close(self):
+        CLOSED.append(self._number)

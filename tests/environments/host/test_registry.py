@@ -16,6 +16,7 @@ from podmeta.config.schema import (
 )
 from podmeta.environments.host.registry import lives_on_host, make_host_environment
 from podmeta.errors import InputError
+from tests.environments.host import factories
 
 SCRIPT = "tests.environments.host.factories:Script"
 
@@ -94,3 +95,14 @@ def test_no_extra_is_imported_unasked():
     )
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True).stdout
     assert output.strip() == "[]"
+
+
+@pytest.mark.parametrize(("third", "closed"), [("fails", [0, 1]), ("has no spec", [0, 1, 2])])
+def test_environments_are_closed_if_a_later_one_cannot_be_made(third, closed):
+    """They may hold processes, which would outlive the job."""
+    factories.CLOSED.clear()
+    factories.Counted.made = 0
+    config = FactoryConfig(factory="tests.environments.host.factories:Counted", options={"third": third})
+    with pytest.raises(InputError, match=r"no third|no spec"):
+        make_host_environment(config, 3)
+    assert sorted(factories.CLOSED) == closed
