@@ -93,9 +93,12 @@ def collect_scores(run_paths: list[Path], suites: list[str], warn: Warn = warnin
       warn: shows the user a warning.
 
     Raises:
-      InputError: there are fewer than two groups, a run was not meta-tested, its rows are damaged, or all runs share no
-        setting.
+      InputError: a directory does not exist, there are fewer than two groups, a run was not meta-tested, its rows are
+        damaged, or all runs share no setting.
     """
+    missing = [str(path) for path in run_paths if not path.is_dir()]
+    if missing:
+        raise InputError(f"there is no such run directory: {', '.join(missing)}")
     groups = list(dict.fromkeys(map(group_of, run_paths)))
     if len(groups) < 2:
         raise InputError(

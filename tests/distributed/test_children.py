@@ -7,6 +7,10 @@ import sys
 import textwrap
 import time
 
+import pytest
+
+from podmeta.distributed.children import ChildCommand, run_children
+from podmeta.errors import PodmetaError
 from tests.end_to_end.job import REPOSITORY
 
 SECONDS_TO_END = 5.0
@@ -165,6 +169,15 @@ sys.exit(3 if sys.argv[1] == "0" else 0)
         "child 1\n",
         "child 2\n",
     ]
+
+
+def test_output_does_not_follow_a_link_to_a_file_that_is_somebody_elses(tmp_path):
+    (tmp_path / "mine").write_text("as it was", encoding="utf-8")
+    (tmp_path / "log").symlink_to(tmp_path / "mine")
+    command = ChildCommand([sys.executable, "-c", "print()"], tmp_path / "log")
+    with pytest.raises(PodmetaError, match="log could not be written"):
+        run_children([command], 1, began=lambda index: None, ended=lambda index, code: None)
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "as it was"
 
 
 def test_a_signal_ends_all_children_at_work_and_none_is_started_after_it(tmp_path):

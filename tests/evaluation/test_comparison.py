@@ -157,6 +157,8 @@ def test_results_of_an_older_meta_params_are_left_out_and_uneven_updates_said(ru
         ([], "name the run directories"),
         (["a_0", "a_1"], "all runs are in one group, a"),
         (["a_0", "c_0"], "c_0/evaluation.jsonl has no rows: `podmeta evaluate run="),
+        (["nowhere"], "there is no such run directory: "),
+        (["a_0", "a_1", "nowhere"], "there is no such run directory: "),
         (["a_0", "damaged_0"], "damaged_0/evaluation.jsonl:1 is damaged"),
         (["a_0", "old_0"], "old_0/evaluation.jsonl:1 is damaged: environment is missing"),
     ],
@@ -164,6 +166,7 @@ def test_results_of_an_older_meta_params_are_left_out_and_uneven_updates_said(ru
 def test_what_cannot_be_compared_is_told(names, part, runs, tmp_path, capsys):
     runs("a_0", means(1.0, 1.0))
     runs("a_1", means(1.0, 1.0))
+    (tmp_path / "c_0").mkdir()
     (runs("damaged_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite"\n', encoding="utf-8")
     (runs("old_0", means(1.0, 1.0)) / "evaluation.jsonl").write_text('{"suite": "experiment"}\n', encoding="utf-8")
     assert main(["compare", *(str(tmp_path / name) for name in names)]) == 2
