@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import dm_env
 
@@ -57,7 +56,9 @@ class SingleEnvironment:
         self._environment.close()
 
 
-def close_quietly(environment: Any) -> None:
+def close_quietly(environment: object) -> None:
     """Closes what was made, after an error that says what went wrong. It may be anything that a factory returns."""
     with contextlib.suppress(Exception, SystemExit), ExitsRaise():
-        environment.close()
+        close = getattr(environment, "close", None)
+        if callable(close):
+            close()
