@@ -31,6 +31,7 @@ from podmeta.distributed.children import ChildCommand, Lifeline
 from podmeta.distributed.signals import Interruption, SignalWatch
 from podmeta.errors import InputError
 from podmeta.operating_system import STOP_SIGNALS
+from podmeta.storage.files import open_to_append
 from podmeta.storage.run_directory import check_config, make_run_path
 from podmeta.streams import protect_streams
 from podmeta.utf8 import restart_in_utf8_mode
@@ -60,7 +61,7 @@ class Training:
         # SLURM sends submitit's signal to every process of the job, and podmeta would end at it without a checkpoint.
         with contextlib.ExitStack() as stack:
             lifeline = stack.enter_context(Lifeline())
-            log = stack.enter_context(self._log_path.open("ab")) if self._log_path else None
+            log = stack.enter_context(open_to_append(self._log_path)) if self._log_path else None
             self._process = lifeline.start(
                 self.words,
                 stdout=log,

@@ -141,6 +141,17 @@ def test_jobs_of_a_cluster_are_cancelled_when_they_are_to_end(is_signalled, tmp_
     assert [job.is_cancelled for job in jobs] == [code == 0 for _, code in sorted(ended.items())]
 
 
+def test_the_output_of_a_job_does_not_follow_a_link(tmp_path):
+    pytest.importorskip("submitit")
+    from launch.slurm import Training
+
+    (tmp_path / "mine").write_text("as it was", encoding="utf-8")
+    (tmp_path / "log").symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError):
+        Training([sys.executable, "-c", "print()"], tmp_path / "log")()
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "as it was"
+
+
 @pytest.mark.long
 def test_trials_are_jobs_of_submitit(tmp_path, scripted):
     submitit = pytest.importorskip("submitit")

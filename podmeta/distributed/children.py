@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from podmeta.distributed.machine_shares import MachineShare, shares_of_machine
 from podmeta.distributed.signals import SignalWatch
 from podmeta.operating_system import STOP_SIGNALS, blocked, unblock
-from podmeta.storage.files import explained_write_errors, open_regular_file
+from podmeta.storage.files import explained_write_errors, open_to_append
 
 _LIFELINE = "PODMETA_LIFELINE"
 _PR_SET_PDEATHSIG = 1
@@ -159,8 +159,8 @@ def run_children(
 
 def _start_on(share: MachineShare, lifeline: Lifeline, command: ChildCommand) -> "subprocess.Popen[Any]":
     with explained_write_errors(command.log_path):
-        descriptor = open_regular_file(command.log_path, os.O_APPEND)  # the folder may be somebody else's
-    with os.fdopen(descriptor, "ab") as log:
+        log = open_to_append(command.log_path)
+    with log:
         process = lifeline.start(
             command.words,
             {**os.environ, **share.variables},

@@ -79,6 +79,15 @@ def open_regular_file(path: Path, flags: int = 0) -> int:
     return descriptor
 
 
+def open_to_append(path: Path) -> BinaryIO:
+    """Opens a regular file to write at its end, and makes it where there is none.
+
+    Raises:
+      OSError: as `open_regular_file`.
+    """
+    return os.fdopen(open_regular_file(path, os.O_APPEND), "ab")
+
+
 def delete_old_temporaries(directory: Path) -> None:
     """Deletes temporary files of killed processes."""
     for path in directory.glob(f"{TEMPORARY_PREFIX}*"):

@@ -1,11 +1,10 @@
 """Keeps account of where the time of a start goes, in `wall_clock.jsonl`."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 
-from podmeta.storage.files import open_regular_file
+from podmeta.storage.files import open_to_append
 from podmeta.storage.json_files import Warn, encode
 from podmeta.storage.run_directory import RunDirectory
 from podmeta.storage.run_files import WALL_CLOCK, Goodput
@@ -86,8 +85,7 @@ class WallClock:
         row = WallClockRow(self._start, now, update, *self._seconds_until(now), ended)
         line = json.dumps(encode(row)) + "\n"
         try:
-            descriptor = open_regular_file(self._run_directory.path / WALL_CLOCK, os.O_APPEND)
-            with os.fdopen(descriptor, "ab") as file:
+            with open_to_append(self._run_directory.path / WALL_CLOCK) as file:
                 file.write(line.encode())
         except OSError:
             return
