@@ -49,7 +49,7 @@ def test_a_run_without_a_good_checkpoint_is_not_begun_anew_by_itself(podmeta, co
     for checkpoint in checkpoints:
         largest_file(checkpoint).write_bytes(b"")
     metrics = (path / "metrics.jsonl").read_bytes()
-    said = podmeta.fails(1, "train", *JOB, f"run_dir={path}")
+    said = podmeta.fails(2, "train", *JOB, f"run_dir={path}")
     assert all(checkpoint.name in said for checkpoint in checkpoints)
     assert "choose another run_dir" in said
     assert (path / "metrics.jsonl").read_bytes() == metrics
