@@ -1,4 +1,4 @@
-# make train | test | test-all | test-jax-0.11 | test-portable | faults | paper | results | general | lint | docs | clean
+# make train | test | test-all | test-jax-0.11 | test-portable | faults | paper | results | general | ablation | lint | docs | clean
 # options: PYTHON=python3.12 VENV=.venv-3.12 ARGS="num_updates=10" CONSTRAINTS=constraints-jax-0.11.txt
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: train test test-all test-jax-0.11 test-portable faults paper results general lint docs clean
+.PHONY: train test test-all test-jax-0.11 test-portable faults paper results general ablation lint docs clean
 
 train: $(VENV)/.installed
 	$(BIN)/podmeta train experiment=bandit $(ARGS)
@@ -56,6 +56,10 @@ results: $(VENV)/.installed
 # The figures of symla-general: three seeds, an hour each on a core, and their tests on held-out environments.
 general: $(VENV)/.installed-dev
 	$(BIN)/python launch/general.py $(ARGS)
+
+# What each part of the recipe of symla-general is worth: 33 short trainings, three hours on a core.
+ablation: $(VENV)/.installed-dev
+	$(BIN)/python -m launch.ablation $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
