@@ -109,7 +109,7 @@ def read_manifest(path: Path, step: int) -> Manifest:
     Raises:
       BrokenCheckpointError: a file is missing, added or not as saved, or the manifest is damaged or of another step.
     """
-    _check_files(path)
+    check_files(path)
     try:
         manifest = read_object(path / MANIFEST, Manifest, "It was written by something else")
     except InputError as error:
@@ -119,12 +119,12 @@ def read_manifest(path: Path, step: int) -> Manifest:
     return manifest
 
 
-def _sha256(path: Path) -> str:
-    with open_data(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def check_files(directory: Path) -> None:
+    """Checks the files of a checkpoint against its checksums.
 
-
-def _check_files(directory: Path) -> None:
+    Raises:
+      BrokenCheckpointError: one is missing, added or not as saved.
+    """
     try:
         if directory.is_symlink():
             raise OSError(errno.ELOOP, LINK)
@@ -137,3 +137,8 @@ def _check_files(directory: Path) -> None:
     differing = set(expected.decode(errors="replace").splitlines(keepends=True)) ^ set(found)
     names = sorted({line.rstrip("\n").partition("  ")[2] or CHECKSUMS for line in differing} or {CHECKSUMS})
     raise BrokenCheckpointError(f"{', '.join(names)}: missing, added or not as saved, by {CHECKSUMS}")
+
+
+def _sha256(path: Path) -> str:
+    with open_data(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,6 +3,7 @@
 Everything is written into the copy as into any run directory. The thread looks for what has changed there and writes it
 to the store: small files first, then the files of a checkpoint, and last of all the checkpoint's checksums. Without
 them it does not count. So a kill at any moment loses what came after the last published checkpoint, and nothing older.
+A checkpoint that a disk has damaged meanwhile is not published, and those in the store stay.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from podmeta.errors import InputError, PodmetaError
 from podmeta.exits import AbandonableThread
-from podmeta.storage.checkpoint_files import CHECKSUMS, step_name, steps_in
+from podmeta.storage.checkpoint_files import CHECKSUMS, BrokenCheckpointError, check_files, step_name, steps_in
 from podmeta.storage.files import TEMPORARY_PREFIX
 from podmeta.storage.local_copy import (
     CHECKPOINTS,
@@ -68,6 +69,7 @@ class PublishedRun:
             published = store.read(f"{CHECKPOINTS}/{step_name(step)}/{CHECKSUMS}")
             if version and published == (path / CHECKPOINTS / step_name(step) / CHECKSUMS).read_bytes():
                 self._checkpoints[step] = version
+        self._broken: dict[int, _Version] = {}
         self._failing_since: float | None = None
         self._lost: str | None = None
         self._ended = threading.Event()
@@ -144,9 +146,13 @@ class PublishedRun:
 
     def _has_new_checkpoint(self) -> bool:
         try:
-            return any(self._checkpoints.get(step) != self._version(step) for step in steps_in(self.path / CHECKPOINTS))
+            return any(self._is_new(step, self._version(step)) for step in steps_in(self.path / CHECKPOINTS))
         except InputError:
             return False
+
+    def _is_new(self, step: int, version: _Version | None) -> bool:
+        """Whether a checkpoint is to be published."""
+        return version not in (self._checkpoints.get(step), self._broken.get(step))
 
     def _publish(self) -> None:
         # Checkpoints are looked for first: the rows of metrics.jsonl up to them are there then.
@@ -158,12 +164,11 @@ class PublishedRun:
                     self._store.upload(name, self.path / name)
                     self._files[name] = version
         for step, version in sorted(steps.items(), reverse=True):
-            if self._checkpoints.get(step) != version:
+            if self._is_new(step, version):
                 with contextlib.suppress(FileNotFoundError):  # newer ones have taken its place
-                    self._publish_checkpoint(step)
-                    self._checkpoints[step] = version
-        if not steps and self._checkpoints:
-            return  # without a checkpoint here, those in the store are all that there is
+                    self._publish_checkpoint(step, version)
+        if self._checkpoints and not any(self._checkpoints.get(step) == version for step, version in steps.items()):
+            return  # without a good checkpoint here, those in the store are all that there is
         for step in [step for step in self._checkpoints if step not in steps]:
             self._delete_checkpoint(step)
             del self._checkpoints[step]
@@ -171,15 +176,23 @@ class PublishedRun:
             self._store.delete(name)
             del self._files[name]
 
-    def _publish_checkpoint(self, step: int) -> None:
+    def _publish_checkpoint(self, step: int, version: _Version) -> None:
         there = f"{CHECKPOINTS}/{step_name(step)}/"
         with self._held(step) as folder:
+            try:
+                check_files(folder)
+            except BrokenCheckpointError as error:
+                self._broken[step] = version
+                path = self.path / CHECKPOINTS / step_name(step)
+                self._tell(f"warning: checkpoint {path} is broken and not published: {error}")
+                return
             if step in self._checkpoints:  # of other content, or not whole
                 self._delete_checkpoint(step)
             self._checkpoints[step] = None
             files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUMS)
             for path in [*files, folder / CHECKSUMS]:
                 self._store.upload(f"{there}{path.relative_to(folder).as_posix()}", path)
+            self._checkpoints[step] = version
 
     @contextlib.contextmanager
     def _held(self, step: int) -> Iterator[Path]:

@@ -1,6 +1,8 @@
 """A run in an object store: what a process writes into its copy is what any other machine reads."""
 
+import errno
 import json
+import os
 import shutil
 import time
 from typing import ClassVar
@@ -263,8 +265,14 @@ def test_a_kill_before_any_change_of_the_store_leaves_a_whole_checkpoint_there_a
     assert number > 10
 
 
-def test_a_job_that_saves_faster_than_the_store_takes_publishes_all_the_same(monkeypatch, tmp_path):
+def no_links(*_):
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("link", [os.link, no_links])
+def test_a_job_that_saves_faster_than_the_store_takes_publishes_all_the_same(link, monkeypatch, tmp_path):
     """Every checkpoint is deleted when the first of its files is in the store."""
+    monkeypatch.setattr(published_run.os, "link", link)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(published_run, "ObjectStore", StoreOfOneProcess)
     StoreOfOneProcess.objects.clear()
@@ -287,6 +295,28 @@ def test_a_job_that_saves_faster_than_the_store_takes_publishes_all_the_same(mon
     whole = [name.split("/")[1] for name in written if name.endswith(CHECKSUMS)]
     assert whole == [step_name(step) for step in (1, 2, 3, 4)]
     assert not list(run.path.parent.glob(".*"))
+
+
+def test_a_checkpoint_that_is_not_as_it_was_saved_is_not_published_and_replaces_none(store):
+    said, checksums = [], f"runs/first/checkpoints/{step_name(10)}/{CHECKSUMS}"
+    path = train(10)
+    published = store.get(checksums)
+    with open_published(ADDRESS, said.append) as run:
+        shutil.rmtree(path / "checkpoints" / step_name(10))
+        write_checkpoint(run.path, 20)
+        (run.path / "checkpoints" / step_name(20) / "arrays" / "d").write_text("damaged", encoding="utf-8")
+        wait_until(lambda: len(said) > 1)
+    assert [line for line in said if line.startswith("warning")] == [
+        f"warning: checkpoint {path / 'checkpoints' / step_name(20)} is broken and not published: "
+        "arrays/d: missing, added or not as saved, by SHA256SUMS"
+    ]
+    assert store.get(checksums) == published
+    assert not any(step_name(20) in name for name in store.names())
+    with open_published(ADDRESS, said.append) as run:
+        shutil.rmtree(path / "checkpoints" / step_name(20))
+        write_checkpoint(run.path, 20)
+    assert not any(step_name(10) in name for name in store.names())
+    assert f"runs/first/checkpoints/{step_name(20)}/{CHECKSUMS}" in store.names()
 
 
 def test_a_copy_that_is_behind_is_not_trained_from(store, other_machine):
