@@ -10,6 +10,7 @@ BENCHMARKS = {
     "sebulba": "env steps per second of whole runs, and of their parts alone",
     "checks": "what it costs to check that host environments keep to their contract",
     "agent": "the time an agent of a learned algorithm takes for a step",
+    "saves": "what checkpoints of a large state cost a job, written in the background or waited for",
     "memory": "the memory of an actor-critic update, with and without checkpointed chunks",
     "scaling": "what it costs to spread an update over more devices and processes of this machine",
 }
