@@ -2,9 +2,13 @@
 
 Only a copy of the state is made before training goes on. A thread writes it as `Checkpoints.save` does: under a
 temporary name until all of it is on the disk. So a kill in between loses nothing older.
+
+A kill loses at most the work of one interval, as if training waited for every save: the next checkpoint begins early
+enough to be whole when the interval since the last one is over. If it takes longer, training waits for it then.
 """
 
 import functools
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -42,6 +46,22 @@ class Snapshot(NamedTuple):
     meta_tests: MetaTestRecord | None
 
 
+class Moment(NamedTuple):
+    """A moment of training, or the span between two.
+
+    Attributes:
+      update: updates done.
+      seconds: without those for which training stood still to save.
+    """
+
+    update: int
+    seconds: float
+
+    def since(self, earlier: "Moment") -> "Moment":
+        """The span from an earlier one."""
+        return Moment(self.update - earlier.update, self.seconds - earlier.seconds)
+
+
 class CheckpointWriter:
     """Writes checkpoints, one at a time."""
 
@@ -67,16 +87,18 @@ class CheckpointWriter:
         self._checkpoints = checkpoints
         self._tell = tell
         self._has_saved = bool(checkpoints.steps())
-        self._last_update = update
-        self._last_time = time.monotonic()
+        self._seconds_stood_still = 0.0
+        self._last = self._last_whole = self._last_look = self._now(update)
         self._thread: AbandonableThread | None = None
         self._error: BaseException | None = None  # of the thread
         self._seconds: float | None = None
+        self._expected_seconds = 0.0  # of writing in the background
 
     def due(self, update: int) -> bool:
-        """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last one.
+        """Whether `checkpoint.every_updates` or `checkpoint.every_seconds` have passed since the last whole one.
 
-        It is also time when the run directory is no longer where it was, which `save` deals with.
+        In the background, the next one is due earlier. It is also time when the run directory is no longer where it
+        was, which `save` deals with. Call it after every call to the devices.
 
         Raises:
           PodmetaError: the last one could not be written in the background.
@@ -85,31 +107,30 @@ class CheckpointWriter:
             self._wait()
         if not self._is_in_place():
             return True
-        every_updates, every_seconds = self._config.every_updates, self._config.every_seconds
-        updates_due = every_updates > 0 and update - self._last_update >= every_updates
-        return updates_due or (every_seconds > 0 and time.monotonic() - self._last_time >= every_seconds)
+        now = self._now(update)
+        call, self._last_look = now.since(self._last_look), now
+        span = now.since(self._last_whole)
+        if self._config.asynchronous and self._thread is None and call.seconds > 0:
+            calls = max(1, math.ceil(self._expected_seconds / call.seconds))
+            span = Moment(span.update + calls * call.update, span.seconds + calls * call.seconds)
+        return self._is_interval(span)
 
     def save(self, snapshot: Snapshot, in_background: bool) -> bool:
         """Saves a checkpoint, unless this update is saved already, which it says.
 
-        In the background, it returns once the last one is written and the state is copied. If writing fails then, the
-        next call of `due` or `save` raises the error. If the run directory was deleted, it is made again, with a line
-        to the user.
+        In the background, it returns once the last one is written and the state is copied, unless a whole interval has
+        passed since the last one: then it waits. If writing fails later, the next call of `due` or `save` raises the
+        error. If the run directory was deleted, it is made again, with a line to the user.
 
         Raises:
           PodmetaError: it was renamed. The checkpoint is saved where it is now.
         """
-        self._wait()
-        saves = not (self._is_in_place() and self._is_saved(snapshot.update))
-        if saves and in_background:
-            # A copy: training uses the buffers again.
-            copied = snapshot._replace(state=jax.tree.map(np.array, jax.device_get(snapshot.state)))
-            self._thread = AbandonableThread("checkpoint", functools.partial(self._write_in_thread, copied))
-            self._thread.start()
-        elif saves:
-            self._write(snapshot)
-        self._last_update, self._last_time = snapshot.update, time.monotonic()
-        return saves
+        start = time.monotonic()
+        now = self._now(snapshot.update)
+        try:
+            return self._save(snapshot, now, in_background)
+        finally:
+            self._seconds_stood_still += time.monotonic() - start
 
     def take_seconds(self) -> float | None:
         """How long it took to write in the background, the first time that this is called after the end; else None."""
@@ -121,12 +142,40 @@ class CheckpointWriter:
         if self._thread is not None:
             self._thread.join()
 
+    def _now(self, update: int) -> Moment:
+        return Moment(update, time.monotonic() - self._seconds_stood_still)
+
+    def _save(self, snapshot: Snapshot, now: Moment, in_background: bool) -> bool:
+        self._wait()
+        if self._is_in_place() and self._is_saved(snapshot.update):
+            self._last = self._last_whole = now
+            return False
+        if in_background:
+            # A copy: training uses the buffers again.
+            copied = snapshot._replace(state=jax.tree.map(np.array, jax.device_get(snapshot.state)))
+            self._thread = AbandonableThread("checkpoint", functools.partial(self._write_in_thread, copied))
+            self._thread.start()
+            self._last = now
+            if self._is_interval(now.since(self._last_whole)):
+                self._wait()
+        else:
+            self._write(snapshot)
+            self._last = self._last_whole = now
+        return True
+
     def _wait(self) -> None:
-        self.close()
+        if self._thread is None:
+            return
+        self._thread.join()
         self._thread = None
         error, self._error = self._error, None
         if error is not None:
             raise error
+        self._last_whole = self._last
+
+    def _is_interval(self, span: Moment) -> bool:
+        every_updates, every_seconds = self._config.every_updates, self._config.every_seconds
+        return 0 < every_updates <= span.update or 0 < every_seconds <= span.seconds
 
     def _write_in_thread(self, snapshot: Snapshot) -> None:
         start = time.perf_counter()
@@ -134,13 +183,13 @@ class CheckpointWriter:
             self._write(snapshot)
         except BaseException as error:
             self._error = error
-        self._seconds = time.perf_counter() - start
+        self._seconds = self._expected_seconds = time.perf_counter() - start
 
     def _is_in_place(self) -> bool:
         return self._run_directory.current_path() == self._run_directory.path
 
     def _is_saved(self, update: int) -> bool:
-        return update == self._last_update and update in self._checkpoints.steps()
+        return update == self._last.update and update in self._checkpoints.steps()
 
     def _write(self, snapshot: Snapshot) -> None:
         if self._is_in_place():

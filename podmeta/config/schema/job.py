@@ -64,7 +64,9 @@ class CheckpointConfig:
     every_updates: int = option(0, "save after this many updates; 0: off", minimum=0)
     every_seconds: float = option(60.0, "save after this many seconds; 0: off", minimum=0)
     asynchronous: bool = option(
-        False, "train on while a checkpoint is written; a copy of the state takes memory on the host meanwhile"
+        False,
+        "train on while a checkpoint is written, which begins so early that it is whole at the end of the interval; a "
+        "copy of the state takes memory on the host meanwhile",
     )
     keep: int = option(3, "number of newest checkpoints to keep", minimum=1)
     keep_every: int = option(
