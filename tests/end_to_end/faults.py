@@ -4,8 +4,9 @@
 
 Every command runs once undisturbed. Then it is started again and again in one folder, and disturbed at a random moment
 of its undisturbed time, until a start comes to its end. Its results must be those of the undisturbed run, and no start
-may lose a checkpoint, or more updates than since the last one. Moments count from when Python begins to import podmeta:
-a signal before that reaches Python alone.
+may lose a checkpoint, or the work of more than one interval. Moments count from when Python begins to import podmeta: a
+signal before that reaches Python alone. Where checkpoints are saved in the background, moments count from the first
+update that a start has shown. What a disturbance has left of a save or a publication that was under way is counted.
 
 The store is moto's server on loopback. Half of the disturbances take the machine too: its copy of the run is deleted.
 
@@ -29,10 +30,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from podmeta.storage.checkpoint_files import CHECKSUMS
-from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, TINY, UPDATES_PER_CALL
+from tests.end_to_end.job import JOB, OFTEN, REPOSITORY, TINY
 from tests.end_to_end.outcomes import (
     LOST,
+    PUBLISHING,
     RESULTS,
+    SAVING,
+    UPDATE,
+    left_under_way,
+    lost_updates,
     newest_checkpoints,
     problems_of_kept,
     problems_of_progress,
@@ -50,6 +56,7 @@ SECONDS_FOR_CHILDREN = 5.0
 TRACEBACK, SEGFAULT, ORPHAN, HANG = "traceback", "segfault", "orphan", "hang"
 EXIT_CODE, NO_WORD, NOT_RESUMED = "exit code", "no word", "not resumed"
 PROBLEMS = (TRACEBACK, SEGFAULT, ORPHAN, HANG, EXIT_CODE, NO_WORD, NOT_RESUMED, LOST)
+UNDER_WAY = (SAVING, PUBLISHING)
 
 _MARK = "PODMETA_FAULTS"
 _CACHE = "cache"  # of a machine, in whose folder it is
@@ -71,7 +78,10 @@ _SEBULBA = (
 )
 _TRAINED = (*TINY, "num_updates=4")
 _TESTED = (*_TRAINED, _SETTINGS)
-_ASYNCHRONOUS = "checkpoint.asynchronous=true"
+_EVERY_UPDATES = "checkpoint.every_updates="
+_ASYNCHRONOUS = ("checkpoint.asynchronous=true", f"{_EVERY_UPDATES}12", "logging.tensorboard=false")
+"""Checkpoints take longer than the updates between them, so that nearly always one is under way."""
+_SECONDS_OF_A_START = 4.0  # at most, from its first update on, where checkpoints are saved in the background
 _TESTED_MEANWHILE = ("evaluation.every_updates=12", "evaluation.periodic_tasks=4")
 
 
@@ -118,18 +128,22 @@ class Scenario(NamedTuple):
         """The run directory, for which the folder stands."""
         return f"s3://{BUCKET}/{folder.name}/run" if self.in_store else str(folder / "run")
 
-    def most_lost(self) -> int:
-        """Updates since the last checkpoint, at most. In the background, the next one may be under way."""
-        return UPDATES_PER_CALL * (2 if _ASYNCHRONOUS in self.arguments else 1)
+    @property
+    def saves_in_background(self) -> bool:
+        """Whether it trains on while checkpoints are written."""
+        return _ASYNCHRONOUS[0] in self.arguments
+
+    def interval(self) -> int:
+        """Updates between two checkpoints."""
+        found = [word.removeprefix(_EVERY_UPDATES) for word in self.arguments if word.startswith(_EVERY_UPDATES)]
+        return int(found[-1])
 
 
 SCENARIOS = {
     "training": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=120")),
-    "asynchronous": Scenario(_PODMETA, ("train", *JOB, OFTEN, "num_updates=120", _ASYNCHRONOUS)),
+    "asynchronous": Scenario(_PODMETA, ("train", *JOB, *_ASYNCHRONOUS, "num_updates=960")),
     "store": Scenario(
-        _WITH_QUICK_LOCKS,
-        ("train", *JOB, OFTEN, "num_updates=120", _ASYNCHRONOUS, *_TESTED_MEANWHILE),
-        in_store=True,
+        _WITH_QUICK_LOCKS, ("train", *JOB, *_ASYNCHRONOUS, *_TESTED_MEANWHILE, "num_updates=240"), in_store=True
     ),
     "meta-test": Scenario(_PODMETA, ("train", *_TESTED), after_training=True),
     "evaluate": Scenario(_PODMETA, ("evaluate", _SETTINGS), run_key="run", after_training=True),
@@ -165,6 +179,13 @@ class Started:
     def output(self) -> str:
         """What the command and its children have said so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def has_trained(self) -> bool:
+        """Waits until it shows an update, or has ended; whether it shows one."""
+        while UPDATE.search(self.output()) is None:
+            if self.ends_within(0.002):
+                return UPDATE.search(self.output()) is not None
+        return True
 
     def ends_within(self, seconds: float) -> bool:
         """Waits for that long, or until the command has ended."""
@@ -286,20 +307,23 @@ class Laboratory:
         scenario, counts = SCENARIOS[name], collections.Counter[str]()
         self._complete(scenario, self._new_folder(scenario))  # compiles
         folder = self._new_folder(scenario)
-        start = time.monotonic()
-        self._complete(scenario, folder)
-        seconds, expected = time.monotonic() - start, self._results(scenario, folder)
+        seconds, expected = self._complete(scenario, folder), self._results(scenario, folder)
         print(f"{name}: {seconds:.1f} s undisturbed", flush=True)
-        folder, done, newest = self._new_folder(scenario), 0, dict[str, int]()
+        # Of a long training, each start comes some way.
+        longest = min(seconds, _SECONDS_OF_A_START) if scenario.saves_in_background else seconds
+        folder, done, newest, lost = self._new_folder(scenario), 0, dict[str, int](), [0]
         while done < tries:
-            fault, moment = faults[done % len(faults)], self._moments.uniform(0.0, seconds)
+            fault, moment = faults[done % len(faults)], self._moments.uniform(0.0, longest)
             with Started(scenario, folder, self.variables) as started:
-                disturbed = not started.ends_within(moment)
+                waits = scenario.saves_in_background and not started.has_trained()
+                disturbed = not waits and not started.ends_within(moment)
                 problems = disturb(started, fault, self._moments) if disturbed else problems_of_children(started)
             if disturbed:
                 problems += problems_of_end(started, fault.allowed_codes(), problems)
-                problems += problems_of_progress(folder, started.output(), scenario.most_lost())
+                problems += problems_of_progress(folder, started.output(), scenario.interval())
                 problems += problems_of_kept(newest, self._newest(scenario, folder))
+                counts.update(left_under_way(folder, started.output()))
+                lost.append(lost_updates(folder, started.output()))
                 if scenario.in_store and self._moments.random() < 0.5:
                     shutil.rmtree(folder / _CACHE, ignore_errors=True)
                 newest = self._newest(scenario, folder)
@@ -314,6 +338,7 @@ class Laboratory:
         problems += problems_of_whole(started, scenario, self._results(scenario, folder), expected)
         report(f"{name}, in the end", started, problems)
         counts.update(problems)
+        print(f"{name}: at most {max(lost)} updates were lost, of an interval of {scenario.interval()}", flush=True)
         return counts
 
     def try_agent(self, tries: int, seed: int) -> collections.Counter[str]:
@@ -358,10 +383,15 @@ class Laboratory:
             newest["run"] = max(newest.get("run", 0), *published, 0)
         return newest
 
-    def _complete(self, scenario: Scenario, folder: Path) -> None:
+    def _complete(self, scenario: Scenario, folder: Path) -> float:
+        """Runs it to its end; returns the seconds in which it may be disturbed."""
+        start = time.monotonic()
         with Started(scenario, folder, self.variables) as started:
+            if scenario.saves_in_background and started.has_trained():
+                start = time.monotonic()
             if started.process.wait() != 0:
                 raise SystemExit(f"the undisturbed command failed:\n{started.output()}")
+        return time.monotonic() - start
 
 
 def main() -> int:
@@ -389,7 +419,8 @@ def main() -> int:
                 counts[name] = laboratory.try_agent(tries, options.seed)
             else:
                 counts[name] = laboratory.try_scenario(name, tries, faults)
-            print(f"{name}: {counts[name].total()} problems in {tries} tries", flush=True)
+            problems = sum(counts[name][problem] for problem in PROBLEMS)
+            print(f"{name}: {problems} problems in {tries} tries", flush=True)
             counts[name]["tries"] = tries
     print_table(counts)
     return int(any(count[problem] for count in counts.values() for problem in PROBLEMS))
@@ -397,7 +428,7 @@ def main() -> int:
 
 def print_table(counts: dict[str, collections.Counter[str]]) -> None:
     """One line for every scenario, and one for all of them."""
-    columns = ("tries", *PROBLEMS)
+    columns = ("tries", *UNDER_WAY, *PROBLEMS)
     print(f"{'':12}" + "".join(column.rjust(13) for column in columns))
     for name, count in [*counts.items(), ("all", sum(counts.values(), collections.Counter[str]()))]:
         print(f"{name:12}" + "".join(str(count[column]).rjust(13) for column in columns))

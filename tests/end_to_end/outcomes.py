@@ -11,6 +11,12 @@ from tests.end_to_end.job import checkpoint_steps, last_update, read_rows
 LOST = "lost"
 """The problem that work is gone."""
 
+SAVING, PUBLISHING = "saving", "publishing"
+"""What may be under way when a run is disturbed."""
+
+UPDATE = re.compile(r"^update ", re.MULTILINE)
+"""What a start shows that has trained."""
+
 RESULTS = ("summary.json", "evaluation.jsonl")
 """The files of a run that say what it has come to."""
 
@@ -41,13 +47,28 @@ def problems_of_kept(before: Mapping[str, int], now: Mapping[str, int]) -> list[
     return [LOST] if any(now.get(name, 0) < step for name, step in before.items()) else []
 
 
-def problems_of_progress(folder: Path, output: str, most_lost: int) -> list[str]:
-    """Whether a run below a folder has done more updates since its newest checkpoint than it may lose.
+def lost_updates(folder: Path, output: str) -> int:
+    """The most updates that a run below a folder has done since its newest checkpoint.
 
-    Before it has done an update, metrics may be of an earlier start.
+    Before it has shown an update, metrics may be of an earlier start: then none.
     """
-    if re.search(r"^update ", output, re.MULTILINE) is None:
-        return []
+    if UPDATE.search(output) is None:
+        return 0
     runs = [path.parent for path in folder.rglob("metrics.jsonl")]
-    lost = [last_update(path) - max(checkpoint_steps(path), default=0) for path in runs]
-    return [LOST] if any(number > most_lost for number in lost) else []
+    return max((last_update(path) - max(checkpoint_steps(path), default=0) for path in runs), default=0)
+
+
+def problems_of_progress(folder: Path, output: str, most_lost: int) -> list[str]:
+    """Whether a run below a folder has done more updates since its newest checkpoint than it may lose."""
+    return [LOST] if lost_updates(folder, output) > most_lost else []
+
+
+def left_under_way(folder: Path, output: str) -> list[str]:
+    """What a run below a folder was at when it was killed, by the temporary files that are left of it.
+
+    Before it has shown an update, they may be of an earlier start: then nothing.
+    """
+    if UPDATE.search(output) is None:
+        return []
+    names = {SAVING: "checkpoints/.tmp-*", PUBLISHING: ".tmp-published"}
+    return [what for what, name in names.items() if any(folder.rglob(name))]

@@ -23,7 +23,16 @@ from tests.end_to_end.faults import (
     problems_of,
 )
 from tests.end_to_end.job import REPOSITORY
-from tests.end_to_end.outcomes import LOST, newest_checkpoints, problems_of_kept, problems_of_progress
+from tests.end_to_end.outcomes import (
+    LOST,
+    PUBLISHING,
+    SAVING,
+    left_under_way,
+    lost_updates,
+    newest_checkpoints,
+    problems_of_kept,
+    problems_of_progress,
+)
 
 SIGINT, SIGTERM = FAULTS[1], FAULTS[2]
 READY = "os.write(1, b'ready\\n'); time.sleep(1000)"
@@ -80,6 +89,19 @@ def test_work_that_is_lost_is_counted(tmp_path):
     assert problems_of_progress(tmp_path, "update 12 of 120", most_lost=4) == [LOST]
     assert problems_of_progress(tmp_path, "update 12 of 120", most_lost=8) == []
     assert problems_of_progress(tmp_path, "going on from update 4", most_lost=4) == []
+    assert lost_updates(tmp_path, "update 12 of 120") == 8
+
+
+def test_what_a_kill_has_left_under_way_is_counted(tmp_path):
+    copy = tmp_path / "cache" / "copy"
+    checkpoints = copy / "run" / "checkpoints"
+    (checkpoints / "step_00000004").mkdir(parents=True)
+    assert left_under_way(tmp_path, "update 4 of 120") == []
+    (checkpoints / ".tmp-step_00000008").mkdir()
+    assert left_under_way(tmp_path, "update 8 of 120") == [SAVING]
+    (copy / ".tmp-published").mkdir()
+    assert left_under_way(tmp_path, "update 8 of 120") == [SAVING, PUBLISHING]
+    assert left_under_way(tmp_path, "going on from update 4") == []
 
 
 @pytest.mark.long
