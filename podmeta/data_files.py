@@ -34,9 +34,9 @@ def read_named_data(path: Path, max_bytes: int | None = None) -> bytes:
     return read_data(Path(os.path.realpath(path)), max_bytes)
 
 
-def open_data(path: Path, max_bytes: int | None = None) -> BufferedReader:
-    """A regular file, open for reading. See `read_data`."""
-    descriptor = open_without_following(path, os.O_RDONLY)
+def open_data(path: Path, max_bytes: int | None = None, folder: int | None = None) -> BufferedReader:
+    """A regular file, open for reading. See `read_data`; for the folder's descriptor, `open_without_following`."""
+    descriptor = open_without_following(path, os.O_RDONLY, folder=folder)
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):

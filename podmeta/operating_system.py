@@ -18,17 +18,19 @@ STOP_SIGNALS = (*FROM_TERMINAL, signal.SIGTERM)
 
 LINK = "It is a link, and podmeta follows none inside a run directory"
 _ASSUMED_MEMORY_BYTES = 8 * 2**30
+_MOST_FOLDERS_DEEP = 20
 # O_BINARY exists on Windows only, and the other three everywhere else.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
 
-def open_without_following(path: Path, flags: int, mode: int = 0o666) -> int:
+def open_without_following(path: Path, flags: int, mode: int = 0o666, folder: int | None = None) -> int:
     """The descriptor of a file that is no link. Opening a pipe does not wait.
 
     Args:
       path: the file.
       flags: for `os.open`, such as `os.O_RDONLY`.
       mode: the permissions of a new file, less the umask.
+      folder: the descriptor of the folder that it is in. Then it is opened there, whatever its path leads to by now.
 
     Raises:
       OSError: it cannot be opened, or is a link.
@@ -36,9 +38,54 @@ def open_without_following(path: Path, flags: int, mode: int = 0o666) -> int:
     try:
         if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
             raise OSError(errno.ELOOP, LINK, str(path))
+        if folder is not None:
+            return os.open(path.name, flags | _FLAGS, mode, dir_fd=folder)
         return os.open(path, flags | _FLAGS, mode)
     except OSError as error:
-        raise OSError(error.errno, LINK if error.errno == errno.ELOOP else error.strerror, str(path)) from error
+        # A link where a folder should be is ENOTDIR.
+        is_link = error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and path.is_symlink())
+        raise OSError(error.errno, LINK if is_link else error.strerror, str(path)) from error
+
+
+def files_within(directory: Path) -> Iterator[tuple[Path, int | None]]:
+    """All files below a directory, by path, and whatever else is no folder. Each comes with its folder's descriptor.
+
+    What is opened by that descriptor is in that folder, even if a link has taken the folder's place since. On Windows
+    folders have no descriptors: None.
+
+    Raises:
+      OSError: a folder cannot be read, or is a link, as may be the directory or its parent.
+    """
+    with _folder(directory.parent, None) as parent:
+        yield from _files_within(directory, parent, _MOST_FOLDERS_DEEP)
+
+
+def _files_within(directory: Path, parent: int | None, depth: int) -> Iterator[tuple[Path, int | None]]:
+    if depth == 0:
+        raise OSError(errno.ENAMETOOLONG, "It is too many folders deep", str(directory))
+    with _folder(directory, parent) as descriptor:
+        with os.scandir(directory if descriptor is None else descriptor) as entries:
+            is_folder = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+        for name in sorted(is_folder):
+            if is_folder[name]:
+                yield from _files_within(directory / name, descriptor, depth - 1)
+            else:
+                yield directory / name, descriptor
+
+
+@contextlib.contextmanager
+def _folder(path: Path, parent: int | None) -> Iterator[int | None]:
+    """The descriptor of a folder that is no link; None on Windows."""
+    if not hasattr(os, "O_DIRECTORY"):
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, LINK, str(path))
+        yield None
+        return
+    descriptor = open_without_following(path, os.O_RDONLY | os.O_DIRECTORY, folder=parent)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def open_directory(path: Path) -> int | None:

@@ -5,19 +5,21 @@ import errno
 import hashlib
 import os
 import re
+from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 
-from podmeta.data_files import open_data, read_data
+from podmeta.data_files import most_array_bytes, open_data
 from podmeta.errors import InputError
-from podmeta.operating_system import LINK
+from podmeta.operating_system import LINK, files_within
 from podmeta.storage.files import reason
-from podmeta.storage.json_files import read_object
+from podmeta.storage.json_files import decode_object
 from podmeta.storage.meta_test_record import MetaTestRecord
 
 ARRAYS = "arrays"
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
-_MAX_CHECKSUMS = 100_000_000  # bytes
+_MOST_BYTES = {CHECKSUMS: 100_000_000, MANIFEST: 2**32}
 _STEP_NAME = re.compile(r"step_(\d{8,18})")  # a number of 64 bits: event files hold no larger one
 
 
@@ -89,14 +91,7 @@ def checksum_lines(directory: Path) -> list[str]:
     Raises:
       OSError: a file cannot be read, or a file or folder is a link.
     """
-    files: list[Path] = []
-    for parent, folders, names in os.walk(directory):
-        # The walk passes over a link to a folder, but Orbax would follow it.
-        for folder in folders:
-            if Path(parent, folder).is_symlink():
-                raise OSError(errno.ELOOP, LINK, str(Path(parent, folder)))
-        files += [Path(parent, name) for name in names if name != CHECKSUMS]
-    return [f"{_sha256(path)}  {path.relative_to(directory).as_posix()}\n" for path in sorted(files)]
+    return _lines({name: _sha256(file) for name, file in _open_files(directory) if name != CHECKSUMS})
 
 
 def read_manifest(path: Path, step: int) -> Manifest:
@@ -109,14 +104,25 @@ def read_manifest(path: Path, step: int) -> Manifest:
     Raises:
       BrokenCheckpointError: a file is missing, added or not as saved, or the manifest is damaged or of another step.
     """
-    check_files(path)
-    try:
-        manifest = read_object(path / MANIFEST, Manifest, "It was written by something else")
-    except InputError as error:
-        raise BrokenCheckpointError(str(error)) from error
-    if manifest.step != step:
-        raise BrokenCheckpointError(f"its manifest is of step {manifest.step}")
-    return manifest
+    return _manifest(path, step, _checked_files(path, lambda name: name == MANIFEST))
+
+
+def read_checkpoint(path: Path, step: int) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest of a checkpoint, and the files below `arrays/` by their paths there.
+
+    Each file is read once, so that what is returned is what was checked, even if somebody changes the files meanwhile.
+
+    Args:
+      path: the checkpoint's folder.
+      step: the step that it should be of.
+
+    Raises:
+      BrokenCheckpointError: as `read_manifest`.
+      InputError: the files are too large for this machine.
+    """
+    files = _checked_files(path, lambda name: name == MANIFEST or name.startswith(f"{ARRAYS}/"))
+    manifest = _manifest(path, step, files)
+    return manifest, {name.removeprefix(f"{ARRAYS}/"): content for name, content in files.items() if name != MANIFEST}
 
 
 def check_files(directory: Path) -> None:
@@ -125,20 +131,70 @@ def check_files(directory: Path) -> None:
     Raises:
       BrokenCheckpointError: one is missing, added or not as saved.
     """
+    _checked_files(directory, lambda name: False)
+
+
+def too_large(path: Path, num_bytes: int) -> InputError:
+    """The error about a checkpoint that takes more memory than podmeta gives to one."""
+    return InputError(
+        f"checkpoint {path} takes {num_bytes / 1e9:,.1f} GB or more. podmeta reads at most half of this machine's "
+        f"memory, {most_array_bytes() / 1e9:,.1f} GB"
+    )
+
+
+def _manifest(path: Path, step: int, files: dict[str, bytes]) -> Manifest:
     try:
-        if directory.is_symlink():
-            raise OSError(errno.ELOOP, LINK)
-        expected = read_data(directory / CHECKSUMS, _MAX_CHECKSUMS)
-        found = checksum_lines(directory)
+        manifest = decode_object(path / MANIFEST, files[MANIFEST], Manifest, "It was written by something else")
+    except KeyError as error:
+        raise BrokenCheckpointError(f"it has no {MANIFEST}") from error
+    except InputError as error:
+        raise BrokenCheckpointError(str(error)) from error
+    if manifest.step != step:
+        raise BrokenCheckpointError(f"its manifest is of step {manifest.step}")
+    return manifest
+
+
+def _open_files(directory: Path) -> Iterator[tuple[str, BufferedReader]]:
+    """All files of a checkpoint, each open until the next one is: its path in the checkpoint, and itself."""
+    for path, folder in files_within(directory):
+        with open_data(path, _MOST_BYTES.get(path.name), folder) as file:
+            yield path.relative_to(directory).as_posix(), file
+
+
+def _checked_files(directory: Path, is_wanted: Callable[[str], bool]) -> dict[str, bytes]:
+    """The content of the files that are wanted, by their paths, once all files have their checksums."""
+    expected: bytes | None = None
+    found: dict[str, str] = {}
+    wanted: dict[str, bytes] = {}
+    room = most_array_bytes()
+    try:
+        for name, file in _open_files(directory):
+            if name == CHECKSUMS:
+                expected = file.read(_MOST_BYTES[CHECKSUMS])
+            elif is_wanted(name):
+                num_bytes = os.fstat(file.fileno()).st_size
+                room -= num_bytes
+                if room < 0:
+                    raise too_large(directory, most_array_bytes() - room)
+                wanted[name] = file.read(num_bytes)  # no more, should it grow
+                found[name] = hashlib.sha256(wanted[name]).hexdigest()
+            else:
+                found[name] = _sha256(file)
+        if expected is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(directory / CHECKSUMS))
     except OSError as error:
         raise BrokenCheckpointError(reason(error) + (f": {error.filename}" if error.filename else "")) from error
-    if expected == "".join(found).encode():
-        return
-    differing = set(expected.decode(errors="replace").splitlines(keepends=True)) ^ set(found)
+    lines = _lines(found)
+    if expected == "".join(lines).encode(errors="surrogateescape"):
+        return wanted
+    differing = set(expected.decode(errors="replace").splitlines(keepends=True)) ^ set(lines)
     names = sorted({line.rstrip("\n").partition("  ")[2] or CHECKSUMS for line in differing} or {CHECKSUMS})
     raise BrokenCheckpointError(f"{', '.join(names)}: missing, added or not as saved, by {CHECKSUMS}")
 
 
-def _sha256(path: Path) -> str:
-    with open_data(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _lines(digests: dict[str, str]) -> list[str]:
+    return [f"{digests[name]}  {name}\n" for name in sorted(digests, key=Path)]
+
+
+def _sha256(file: BufferedReader) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,11 @@
 """Checkpoints that are written whole or not at all, and that detect any changed byte.
 
-Orbax writes and reads the arrays. It restores a flipped byte without complaint, and does not fall back from a broken
-newest checkpoint. So there are two checksums: one over the files, checked before orbax reads them, and one over the
-arrays, checked after. A checkpoint is a folder:
+Orbax writes the arrays, and TensorStore, on which it rests, reads them. Both take a flipped byte without complaint, and
+Orbax does not fall back from a broken newest checkpoint. So there are two checksums: one over the files, checked before
+the arrays are read from them, and one over the arrays, checked after. Files are read into memory once, and TensorStore
+gets nothing but their content. So what was checked is what is used, whoever changes the files meanwhile.
+
+A checkpoint is a folder:
 
     step_00000123/arrays/        orbax's files
     step_00000123/manifest.json  the step, the metadata, and path, shape, dtype and SHA-256 of every array
@@ -36,9 +39,10 @@ from podmeta.storage.checkpoint_files import (
     Manifest,
     SavedArray,
     checksum_lines,
-    read_manifest,
+    read_checkpoint,
     step_name,
     steps_in,
+    too_large,
 )
 from podmeta.storage.earlier_states import in_todays_form, without_ended_lifetimes
 from podmeta.storage.files import (
@@ -212,7 +216,8 @@ class Checkpoints:
     def _read_back_once(self, path: Path, step: int) -> None:
         if not self._has_read_back:
             try:
-                _read_good_arrays(path, read_manifest(path, step).arrays)
+                manifest, files = read_checkpoint(path, step)
+                _good_arrays(files, manifest.arrays)
             except BrokenCheckpointError as error:
                 raise BrokenCheckpointError(f"it was written, but cannot be read back: {error}") from error
             self._has_read_back = True
@@ -248,10 +253,10 @@ class Checkpoints:
 
     def _restore(self, step: int, target: PyTree) -> tuple[Any, CheckpointMetadata]:
         path = self.directory / step_name(step)
-        manifest = read_manifest(self.directory / step_name(step), step)
+        manifest, files = read_checkpoint(path, step)
         saved = [array for array in manifest.arrays if path_keys(array.path)[:1] != (BEST,)]
         form = fitting(path, without_ended_lifetimes(saved, describe(target)), target)
-        arrays = _read_good_arrays(path, manifest.arrays)
+        arrays = _good_arrays(files, manifest.arrays)
         tree = jax.tree_util.tree_map_with_path(lambda leaf_path, _: arrays[jax.tree_util.keystr(leaf_path)], form)
         return in_todays_form(tree), manifest.metadata
 
@@ -259,9 +264,9 @@ class Checkpoints:
         self, step: int, keys: tuple[str, ...]
     ) -> tuple[dict[tuple[str, ...], np.ndarray], CheckpointMetadata]:
         path = self.directory / step_name(step)
-        manifest = read_manifest(path, step)
+        manifest, files = read_checkpoint(path, step)
         _check_size(path, manifest.arrays)
-        arrays = _read_good_arrays(path, manifest.arrays)
+        arrays = _good_arrays(files, manifest.arrays)
         by_keys = {path_keys(name): array for name, array in arrays.items()}
         part = {name[len(keys) :]: array for name, array in by_keys.items() if name[: len(keys)] == keys}
         return part, manifest.metadata
@@ -314,18 +319,15 @@ def _check_size(path: Path, saved: list[SavedArray]) -> None:
     except TypeError as error:
         raise BrokenCheckpointError(f"its manifest names a dtype that there is not: {error}") from error
     if claimed > most_array_bytes():
-        raise InputError(
-            f"checkpoint {path} says that its arrays take {claimed / 1e9:,.1f} GB. podmeta reads at most half of this "
-            f"machine's memory, {most_array_bytes() / 1e9:,.1f} GB"
-        )
+        raise too_large(path, claimed)
 
 
-def _read_good_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
-    """All arrays of the checkpoint in a folder, by their paths, each as it was saved."""
+def _good_arrays(files: dict[str, bytes], saved: list[SavedArray]) -> dict[str, np.ndarray]:
+    """All arrays of a checkpoint, by their paths, each as it was saved; see `read_arrays` for the files."""
     try:
-        arrays = read_arrays(path / ARRAYS, saved)
+        arrays = read_arrays(files, saved)
     except Exception as error:
-        raise BrokenCheckpointError(f"orbax cannot read it: {reason(error)[:_MAX_REASON]}") from error
+        raise BrokenCheckpointError(f"its arrays cannot be read: {reason(error)[:_MAX_REASON]}") from error
     for array in saved:
         if describe_array(array.path, arrays[array.path]) != array:
             raise BrokenCheckpointError(f"the content of {array.path} differs from what was saved")

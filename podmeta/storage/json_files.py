@@ -63,7 +63,15 @@ def read_object(path: Path, kind: type[T], cure: str) -> T:
     Raises:
       InputError: the file cannot be read, or is damaged.
     """
-    content = _read(path, cure)
+    return decode_object(path, _read(path, cure), kind, cure)
+
+
+def decode_object(path: Path, content: bytes, kind: type[T], cure: str) -> T:
+    """The value of a file of one JSON object whose content has been read. See `read_object`.
+
+    Raises:
+      InputError: it is damaged.
+    """
     try:
         return decode(kind, parse_object(content))
     except json.JSONDecodeError as error:

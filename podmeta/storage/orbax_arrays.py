@@ -1,10 +1,9 @@
-"""The arrays of a checkpoint as Orbax writes and reads them, for this process alone."""
+"""The arrays of a checkpoint: Orbax writes them, for this process alone, and TensorStore reads them from memory."""
 
 import contextlib
 import json
 import logging
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,68 +18,61 @@ from jaxtyping import PyTree
 from podmeta.storage.checkpoint_files import SavedArray
 from podmeta.storage.tree_paths import path_keys
 
-_DESCRIPTIONS = (".zarray", "zarr.json")  # of an array, by version of zarr
+_IN_MEMORY = {"driver": "ocdbt", "base": {"driver": "memory"}}
 _PLAIN_PATH = re.compile(r"[\w/. +,=@~-]*")
 
 
 def write_arrays(path: Path, tree: PyTree) -> None:
     """Writes a tree of NumPy arrays into a new folder."""
-    with _orbax() as (orbax, _), _by_a_plain_path(path.parent) as folder:
+    with _orbax() as orbax, _by_a_plain_path(path.parent) as folder:
         orbax.save(folder / path.name, args=ocp.args.PyTreeSave(_without_empty_arrays(tree)))
 
 
-def read_arrays(path: Path, saved: list[SavedArray]) -> dict[str, np.ndarray]:
+def read_arrays(files: dict[str, bytes], saved: list[SavedArray]) -> dict[str, np.ndarray]:
     """Reads all arrays of a checkpoint as NumPy's, by their paths in the tree that was saved.
 
-    Orbax gives back a tree of dictionaries and lists, whatever its nodes were, without empty arrays.
+    The files may be somebody else's. They cannot lead TensorStore to any other, because it sees no file system.
+
+    Args:
+      files: their content, by their paths in the folder that `write_arrays` made. The dictionary is emptied.
+      saved: the arrays.
 
     Raises:
-      ValueError: it holds other arrays than those that were saved. Then none is read, however large they are.
+      ValueError: there are other arrays than those that were saved. Then none is read, however large they are.
     """
-    with (
-        _orbax() as (orbax, handler),
-        _without_tracebacks_of_abandoned_reads(),
-        _by_a_plain_path(path.parent) as folder,
-    ):
-        _check_compression(folder / path.name, sum(0 not in array.shape for array in saved))
-        _check_described(handler.metadata(folder / path.name).tree, saved)
-        restored = orbax.restore(folder / path.name, args=ocp.args.PyTreeRestore())
-    by_keys = {path_keys(jax.tree_util.keystr(p)): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(restored)}
+    context = tensorstore.Context()
+    memory = tensorstore.KvStore.open({"driver": "memory"}, context=context).result()
+    while files:
+        name, content = files.popitem()
+        memory[name] = content
+    store = tensorstore.KvStore.open(_IN_MEMORY, context=context).result()
+    opened = {array.path: _open(array, store, context) for array in saved if 0 not in array.shape}
+    reads = {path: array.read() for path, array in opened.items()}
     return {
-        array.path: np.empty(array.shape, array.dtype) if 0 in array.shape else by_keys[path_keys(array.path)]
+        array.path: reads[array.path].result() if array.path in reads else np.empty(array.shape, array.dtype)
         for array in saved
     }
 
 
-def _check_compression(folder: Path, num_arrays: int) -> None:
-    """That all arrays are compressed as Orbax compresses ours.
+def _open(array: SavedArray, store: tensorstore.KvStore, context: tensorstore.Context) -> tensorstore.TensorStore:
+    """One array, once it is certain that TensorStore will unpack no more than the array holds.
 
-    TensorStore unpacks no more of a zstd stream than the array holds. Of others it may unpack all, however large.
+    So it is of its shape, in one piece, and compressed as Orbax compresses ours: TensorStore unpacks no more of a zstd
+    stream than the array holds. Of others it may unpack all, however large.
     """
-    database = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
-    store = tensorstore.KvStore.open(database).result()
-    names = [key.decode().rpartition("/") for key in store.list().result()]
-    described = [(array, name) for array, _, name in names if name in _DESCRIPTIONS]
-    others = [path for path in folder.rglob("*") if path.name in _DESCRIPTIONS]
-    if others or len(described) != num_arrays:
-        raise ValueError("its arrays are not where they were saved")
-    for array, name in described:
-        compressor = json.loads(store[f"{array}/{name}"]).get("compressor")  # zarr 3 has none
-        if not isinstance(compressor, dict) or compressor.get("id") != "zstd":
-            raise ValueError(f"its array {array} is not compressed by zstd")
-
-
-def _check_described(described: PyTree, saved: list[SavedArray]) -> None:
-    """That Orbax is about to read the arrays that were saved, and no larger pieces of them than they are."""
-    wanted = {path_keys(array.path): (array.shape, array.dtype) for array in saved if 0 not in array.shape}
-    found = {
-        path_keys(jax.tree_util.keystr(path)): (list(array.shape), str(array.dtype))
-        for path, array in jax.tree_util.tree_leaves_with_path(described)
-        if list(array.storage.chunk_shape or array.shape) == list(array.shape)
-    }
-    if found != wanted:
-        differing = next(keys for keys in [*wanted, *found] if wanted.get(keys) != found.get(keys))
-        raise ValueError(f"its array {'.'.join(differing)} is not the one that was saved")
+    name = ".".join(path_keys(array.path))
+    description = store.read(f"{name}/.zarray").result()
+    if description.state != "value":
+        raise ValueError(f"its array {name} is not where it was saved")
+    spec = {"driver": "zarr", "kvstore": {**_IN_MEMORY, "path": f"{name}/"}}
+    opened = tensorstore.open(spec, context=context, open=True, read=True).result()  # unpacks nothing yet
+    described = json.loads(description.value)
+    if described["compressor"] is None or described["compressor"]["id"] != "zstd":
+        raise ValueError(f"its array {name} is not compressed by zstd")
+    wanted = (array.shape, array.shape, array.dtype)
+    if (list(opened.shape), described["chunks"], opened.dtype.name) != wanted:
+        raise ValueError(f"its array {name} is not the one that was saved")
+    return opened
 
 
 def _without_empty_arrays(tree: PyTree) -> Any:
@@ -105,7 +97,7 @@ def _by_a_plain_path(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _orbax() -> Iterator[tuple[ocp.Checkpointer, ocp.PyTreeCheckpointHandler]]:
+def _orbax() -> Iterator[ocp.Checkpointer]:
     """Orbax in this thread and process alone: it waits for no other process, and logs nothing.
 
     What goes wrong it also raises, so that its log says nothing more.
@@ -120,24 +112,6 @@ def _orbax() -> Iterator[tuple[ocp.Checkpointer, ocp.PyTreeCheckpointHandler]]:
     try:
         handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
         with ocp.Checkpointer(handler, multiprocessing_options=alone) as orbax:
-            yield orbax, handler
+            yield orbax
     finally:
         logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _without_tracebacks_of_abandoned_reads() -> Iterator[None]:
-    """Where a read fails, keeps those that end after it from printing.
-
-    Orbax closes its event loop at the first read that fails. TensorStore's threads print a traceback for each of the
-    others, also after the block. So the hook stays then; it passes on everything else.
-    """
-    before = sys.unraisablehook
-
-    def print_others(unraisable: Any) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            before(unraisable)
-
-    sys.unraisablehook = print_others
-    yield
-    sys.unraisablehook = before

@@ -4,6 +4,7 @@ A damage is a function of a path and a source of random numbers. It may find not
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -14,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from podmeta.storage.checkpoint_files import CHECKSUMS, checksum_lines
+from podmeta.storage.checkpoint_files import CHECKSUMS
 
 Damage = Callable[[Path, random.Random], None]
 
@@ -206,6 +207,8 @@ TARGETS: tuple[Callable[[Path, random.Random], Path], ...] = (
     lambda run, chance: newest_checkpoint(run) / "manifest.json",
     lambda run, chance: newest_checkpoint(run) / "manifest.json",
     lambda run, chance: newest_checkpoint(run) / CHECKSUMS,
+    lambda run, chance: newest_checkpoint(run) / "arrays",
+    lambda run, chance: newest_checkpoint(run) / "arrays" / "d",
     file_of_arrays,
 )
 """The files and folders of a run that can be damaged."""
@@ -218,12 +221,26 @@ def damage_run(run: Path, chance: random.Random) -> str:
         damage(path, chance)
     checkpoint, description = newest_checkpoint(run), f"{damage.__name__} {path.relative_to(run)}"
     if checkpoint in path.parents and path.name != CHECKSUMS and chance.random() < 0.5:
-        try:
-            (checkpoint / CHECKSUMS).write_text("".join(checksum_lines(checkpoint)), encoding="utf-8")
-        except OSError:  # what cannot be read has no checksum
-            return description
-        return f"{description}, with checksums that fit"
+        return description + fit_checksums(checkpoint)
     return description
+
+
+def fit_checksums(checkpoint: Path) -> str:
+    """Writes checksums of the files in a checkpoint, as somebody could who hides what he did; returns what was done."""
+    folders = (checkpoint, checkpoint.parent)
+    if any(folder.is_symlink() for folder in folders) or not checkpoint.is_dir() or (checkpoint / CHECKSUMS).is_dir():
+        return ""
+    (checkpoint / CHECKSUMS).unlink(missing_ok=True)
+    files = [Path(parent, name) for parent, _, names in os.walk(checkpoint) for name in names]
+    (checkpoint / CHECKSUMS).write_text(
+        "".join(
+            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(checkpoint).as_posix()}\n"
+            for path in sorted(files)
+            if path.is_file() and not path.is_symlink()
+        ),
+        encoding="utf-8",
+    )
+    return ", with checksums that fit"
 
 
 def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:

@@ -3,6 +3,7 @@
 PODMETA_TEST_MUTATIONS=500 tries that many runs and as many files.
 """
 
+import contextlib
 import json
 import pickle
 import random
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from podmeta.agent import load_agent
 from podmeta.errors import InputError
+from podmeta.storage.checkpoint_files import CHECKSUMS
 from tests.end_to_end import damages
 from tests.end_to_end.test_damaged_runs import (
     NUM_MUTATIONS,
@@ -105,17 +107,25 @@ def hostile_values(secret: Path) -> tuple[object, ...]:
 
 
 def make_hostile(run: Path, secret: Path, chance: random.Random) -> str:
-    """Changes one file of a run as somebody would who means harm; returns what was done."""
-    path = chance.choice(damages.TARGETS)(run, chance)
+    """Changes one file of a run as somebody would who means harm; returns what was done.
+
+    Half of what is changed in a checkpoint gets checksums that fit.
+    """
+    path, done = chance.choice(damages.TARGETS)(run, chance), ""
     kind = chance.choice(("value", "value", "link", "pickle", "yaml"))
-    if kind == "value":
-        damages.change_a_value(path, chance, hostile_values(secret))
-    elif kind == "link":
-        damages.delete(path, chance)
-        path.symlink_to(chance.choice((secret, secret.parent)))
-    elif path.is_file():
-        path.write_bytes(pickle.dumps(Call()) if kind == "pickle" else b"!!python/object/apply:os.system ['true']\n")
-    return f"{kind} {path.relative_to(run)}"
+    with contextlib.suppress(NotADirectoryError, FileNotFoundError):  # an earlier damage has taken its folder away
+        if kind == "value":
+            damages.change_a_value(path, chance, hostile_values(secret))
+        elif kind == "link":
+            damages.delete(path, chance)
+            path.symlink_to(chance.choice((secret, secret.parent)))
+        elif path.is_file():
+            code = pickle.dumps(Call()) if kind == "pickle" else b"!!python/object/apply:os.system ['true']\n"
+            path.write_bytes(code)
+        checkpoint = damages.newest_checkpoint(run)
+        if checkpoint in path.parents and path.name != CHECKSUMS and chance.random() < 0.5:
+            done = damages.fit_checksums(checkpoint)
+    return f"{kind} {path.relative_to(run)}{done}"
 
 
 @pytest.mark.long
@@ -124,7 +134,8 @@ def make_hostile(run: Path, secret: Path, chance: random.Random) -> str:
 def test_a_hostile_run_has_nothing_done_outside(sound, secret, tracer, number):
     chance = random.Random(number)
     reader, run = chance.choice(CHANGING), copy_of(sound)
-    done = [make_hostile(run, secret, chance), damages.damage_run(run, chance) if chance.random() < 0.3 else ""]
+    # Damaged first: damages would follow a link to the secret.
+    done = [damages.damage_run(run, chance) if chance.random() < 0.3 else "", make_hostile(run, secret, chance)]
     with unchanged_settings(), tracer.watch(sound.parent, COMPILED) as violations:
         code, said = READERS[reader](run, sound)
     assert not violations, f"{reader} after {done}: {violations}\n{said}"

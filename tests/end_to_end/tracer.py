@@ -1,6 +1,6 @@
 """A tracer of what a command imports, opens, changes and starts, by Python's audit events.
 
-It sees what Python does. Orbax reads arrays in C++, after Python has opened every file of them for its checksum.
+It sees what Python does. TensorStore unpacks arrays in C++, of what Python has read.
 """
 
 import contextlib

@@ -20,6 +20,8 @@ import optax
 import pytest
 
 from podmeta.errors import InputError, PodmetaError
+from podmeta.storage import checkpoint_files
+from podmeta.storage import checkpoints as checkpoints_module
 from podmeta.storage.checkpoint_files import CheckpointMetadata, checksum_lines, steps_in
 from podmeta.storage.checkpoints import Checkpoints, meta_params_sha256
 
@@ -226,8 +228,63 @@ def test_a_checkpoint_with_a_link_is_passed_over(damaged, tmp_path, name):
     assert "It is a link" in restored.warnings[0] and restored.warnings[0].endswith(name and f"/{name}")
 
 
+@pytest.mark.parametrize("change", ["deleted", "changed", "a link"])
+def test_what_is_read_is_what_was_checked(damaged, monkeypatch, tmp_path, change):
+    """Files change once their checksums have been checked."""
+    folder = damaged / "step_00000002" / "arrays"
+    read = checkpoints_module.read_arrays
+
+    def change_and_read(*arguments):
+        shutil.rmtree(folder)
+        if change == "changed":
+            shutil.copytree(damaged / "step_00000001" / "arrays", folder)
+        elif change == "a link":
+            folder.symlink_to(damaged / "step_00000001" / "arrays")
+        return read(*arguments)
+
+    monkeypatch.setattr(checkpoints_module, "read_arrays", change_and_read)
+    restored = Checkpoints(damaged).restore_latest(state_at(0))
+    assert (restored.step, restored.warnings) == (2, [])
+    assert_same_bits(restored.tree, state_at(2))
+
+
+@pytest.mark.parametrize("name", ["arrays", "", ".."])
+def test_a_folder_that_becomes_a_link_while_it_is_checked_is_not_followed(damaged, monkeypatch, tmp_path, name):
+    """The link leads to a copy whose files are right, but which the reader must not open."""
+    step = damaged / "step_00000002"
+    folder, elsewhere, opened = Path(os.path.normpath(step / name)), tmp_path / "elsewhere", []
+    shutil.copytree(folder, elsewhere)
+    open_data = checkpoint_files.open_data
+
+    def swap_and_open(path, *arguments):
+        if path.parent.name == "arrays" and not folder.is_symlink():
+            folder.rename(tmp_path / "moved")
+            folder.symlink_to(elsewhere)
+        file = open_data(path, *arguments)
+        opened.append(os.path.realpath(f"/proc/self/fd/{file.fileno()}"))
+        return file
+
+    monkeypatch.setattr(checkpoint_files, "open_data", swap_and_open)
+    restored = Checkpoints(damaged).restore_latest(state_at(0))
+    assert_same_bits(restored.tree, state_at(restored.step))
+    assert folder.is_symlink() and not any(path.startswith(str(elsewhere)) for path in opened)
+
+
+def test_folders_beyond_a_depth_are_no_checkpoint(damaged):
+    deep = damaged / "step_00000002" / "/".join(["a"] * 30)
+    deep.mkdir(parents=True)
+    restored = Checkpoints(damaged).restore_latest(state_at(0))
+    assert restored.step == 1 and "too many folders deep" in restored.warnings[0]
+
+
+def test_a_checkpoint_larger_than_half_of_the_memory_is_not_read(damaged, monkeypatch):
+    monkeypatch.setattr(checkpoint_files, "most_array_bytes", lambda: 2000)
+    with pytest.raises(InputError, match=r"step_00000002 takes .* GB or more\. podmeta reads at most half of this"):
+        Checkpoints(damaged).restore_latest(state_at(0))
+
+
 def test_reads_that_a_damage_has_ended_print_nothing(damaged, monkeypatch):
-    """With checksums that fit, so that Orbax meets the damage, and every array waits for the damaged file."""
+    """With checksums that fit, so that TensorStore meets the damage, and every array waits for the damaged file."""
     step, said = damaged / "step_00000002", []
     monkeypatch.setattr(sys, "unraisablehook", said.append)
     content = (step / "arrays" / "manifest.ocdbt").read_bytes()

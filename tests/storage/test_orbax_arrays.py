@@ -4,6 +4,7 @@ import json
 import resource
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import tensorstore
@@ -93,7 +94,7 @@ def test_no_more_of_a_bomb_is_unpacked_than_the_array_holds(checkpoint):
     change(checkpoint, {}, zstd_bomb(BOMB_BYTES))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for restore in restores(checkpoint):
-        with pytest.raises(PodmetaError, match="orbax cannot read it"):
+        with pytest.raises(PodmetaError, match="its arrays cannot be read"):
             restore()
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < BOMB_BYTES / 16
 
@@ -106,7 +107,7 @@ def test_the_checkpoint_before_a_bomb_is_read(checkpoint):
     assert restored is not None and restored.step == 1
     np.testing.assert_array_equal(restored.tree["outer"]["w"], TREE["outer"]["w"])
     (warning,) = restored.warnings
-    assert "step_00000002" in warning and "orbax cannot read it" in warning
+    assert "step_00000002" in warning and "its arrays cannot be read" in warning
 
 
 def test_the_bomb_is_sound_but_for_its_size(checkpoint):
@@ -138,18 +139,19 @@ def test_arrays_compressed_in_another_way_are_not_read(checkpoint, compressor):
 
 @pytest.mark.parametrize("place", ["arrays/outer.w/.zarray", "arrays/outer.w/zarr.json"])
 def test_arrays_beside_the_database_are_not_read(checkpoint, place):
-    """Orbax would read them in place of those that were checked."""
+    """Orbax would read them in place of those that were saved."""
     (checkpoint / place).parent.mkdir()
     (checkpoint / place).write_text("{}", encoding="utf-8")
     (checkpoint / "SHA256SUMS").write_text("".join(checksum_lines(checkpoint)), encoding="utf-8")
     for restore in restores(checkpoint):
-        with pytest.raises(PodmetaError, match="its arrays are not where they were saved"):
-            restore()
+        restored = restore()
+        assert restored is not None
+        np.testing.assert_array_equal(jax.tree.leaves(restored.tree)[0], TREE["outer"]["w"])
 
 
 def test_arrays_beyond_memory_are_refused(checkpoint):
     claim(checkpoint, True, {"shape": [LARGE], "chunks": [LARGE]})
-    with pytest.raises(InputError, match=r"its arrays take 1,099\.5 GB\. podmeta reads at most half") as raised:
+    with pytest.raises(InputError, match=r"takes 1,099\.5 GB or more\. podmeta reads at most half") as raised:
         Checkpoints(checkpoint.parent).restore_latest_arrays(("outer",))
     assert "\n" not in str(raised.value)
 
@@ -168,7 +170,7 @@ def test_the_first_checkpoint_is_read_back(tmp_path, monkeypatch):
 
     read = module.read_arrays
     monkeypatch.setattr(module, "read_arrays", lambda *arguments: 1 / 0)
-    with pytest.raises(PodmetaError, match=r"could not be saved in .*: it was written, but cannot be read back: orbax"):
+    with pytest.raises(PodmetaError, match=r"could not be saved in .*: it was written, but cannot be read back: its"):
         checkpoints.save(1, TREE, CheckpointMetadata(1.0))
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(module, "read_arrays", read)
