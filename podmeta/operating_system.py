@@ -19,6 +19,8 @@ STOP_SIGNALS = (*FROM_TERMINAL, signal.SIGTERM)
 LINK = "It is a link, and podmeta follows none inside a run directory"
 _ASSUMED_MEMORY_BYTES = 8 * 2**30
 _MOST_FOLDERS_DEEP = 20
+_BUSY_LOAD_PER_CORE = 2
+_MANY_ACTORS_PER_CORE = 4
 # O_BINARY exists on Windows only, and the other three everywhere else.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
@@ -109,6 +111,25 @@ def memory_bytes() -> int:
     if not hasattr(os, "sysconf"):
         return _ASSUMED_MEMORY_BYTES
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def num_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def lack_of_cores(num_actors: int = 1) -> str:
+    """Why something may only be slow that has not answered in time: a clause for a message. Empty on an idle machine.
+
+    Args:
+      num_actors: how many threads of this process wait for environments.
+    """
+    cores = num_cores()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # Windows measures none
+    if load <= _BUSY_LOAD_PER_CORE * cores and num_actors <= _MANY_ACTORS_PER_CORE * cores:
+        return ""
+    sharing = f"{num_actors} actors share" if num_actors > cores else "it has"
+    return f"{sharing} {cores} {'core' if cores == 1 else 'cores'} of a machine whose load is {load:.0f}"
 
 
 @contextlib.contextmanager

@@ -78,3 +78,18 @@ def test_a_link_is_not_followed_where_the_system_cannot_refuse_it(monkeypatch, t
     with pytest.raises(OSError, match="It is a link"):
         read_data(tmp_path / "link")
     assert read_data(tmp_path / "file") == b"secret"
+
+
+@pytest.mark.parametrize(
+    ("num_actors", "load", "said"),
+    [
+        (2, 3.0, ""),
+        (1, 70.4, "it has 2 cores of a machine whose load is 70"),
+        (4, 70.4, "4 actors share 2 cores of a machine whose load is 70"),
+        (64, 1.0, "64 actors share 2 cores of a machine whose load is 1"),
+    ],
+)
+def test_what_is_slow_for_want_of_cores_is_not_blamed(monkeypatch, num_actors, load, said):
+    monkeypatch.setattr(operating_system, "num_cores", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    assert operating_system.lack_of_cores(num_actors) == said

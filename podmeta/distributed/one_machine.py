@@ -6,6 +6,8 @@ import socket
 import sys
 from collections.abc import Sequence, Set
 
+from podmeta.operating_system import num_cores
+
 
 def free_port() -> int:
     """A port of the loopback interface that nothing listens at."""
@@ -16,8 +18,7 @@ def free_port() -> int:
 
 def share_of_cores(num_processes: int) -> dict[str, str]:
     """The variable that has XLA start no more threads in each of several processes than there are cores for it."""
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"NPROC": str(max(1, num_cores // num_processes))}
+    return {"NPROC": str(max(1, num_cores() // num_processes))}
 
 
 def share_the_machine(process_ids: Sequence[int]) -> None:

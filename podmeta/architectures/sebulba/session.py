@@ -33,6 +33,7 @@ from podmeta.distributed.initialise import is_about_a_loss
 from podmeta.environments.host.base import HostEnvironment
 from podmeta.errors import InputError, PodmetaError, SessionError
 from podmeta.exits import AbandonableThread
+from podmeta.operating_system import lack_of_cores
 
 EPISODES_AVERAGED = 100
 _FEWEST_UPDATES = 10  # of which the shares of time say something
@@ -205,7 +206,12 @@ class SebulbaSession:
             if not actor.is_prepared.is_set() and timeout_s < _START_TIMEOUT_S:
                 timeout_s, named = _START_TIMEOUT_S, ""
             if actor.stuck_for() > timeout_s:
-                return SessionError(f"{actor.description}: the environment has not answered for {named}{timeout_s:g} s")
+                busy = lack_of_cores(len(self._actors))
+                cure = "Use fewer architecture.actor_threads, or a larger architecture.actor_timeout_s"
+                slow = f". It may only be slow: {busy}. {cure}" if busy else ""
+                return SessionError(
+                    f"{actor.description}: the environment has not answered for {named}{timeout_s:g} s{slow}"
+                )
         return None
 
     def _what_failed(self, request: UpdateRequest) -> SessionError | None:

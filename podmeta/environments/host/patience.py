@@ -12,6 +12,7 @@ from jaxtyping import Bool, UInt32
 from podmeta.environments.host.base import Actions, HostEnvironment, HostWrapper
 from podmeta.errors import PodmetaError
 from podmeta.exits import AbandonableThread
+from podmeta.operating_system import lack_of_cores
 
 TIMEOUT_S = 60.0
 
@@ -47,7 +48,9 @@ class EnvironmentThread:
                     raise error
                 return result
         self._has_hung = True
-        raise PodmetaError(f"{self._name}: the environment has not answered for {self._timeout_s:g} s")
+        busy = lack_of_cores()
+        slow = f". It may only be slow: {busy}" if busy else ""
+        raise PodmetaError(f"{self._name}: the environment has not answered for {self._timeout_s:g} s{slow}")
 
     def end(self) -> None:
         """Ends the thread, unless it was abandoned."""

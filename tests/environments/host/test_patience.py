@@ -23,7 +23,8 @@ def patient(**options):
 @pytest.mark.parametrize("where", ["init", "spec", "reset", "step", "close"])
 def test_a_hang_anywhere_is_named_in_time(where):
     start = time.monotonic()
-    with pytest.raises(PodmetaError, match=r"^factory .*Hanging: the environment has not answered for 0\.3 s$"):  # noqa: SIM117
+    named = r"^factory .*Hanging: the environment has not answered for 0\.3 s(\. It may only be slow: .*)?$"
+    with pytest.raises(PodmetaError, match=named):  # noqa: SIM117
         with patient(where=where) as environment:
             environment.reset(*ONE)
             environment.step(np.zeros(1, np.int32))
