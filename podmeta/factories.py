@@ -42,7 +42,9 @@ class Factory:
             raise InputError(f"{section}.factory={name}: {self._module} has no {function}")
         self._function: Callable[..., Any] = getattr(module, function)
         if not callable(self._function):
-            raise InputError(f"{section}.factory={name} is a {type(self._function).__name__}, which cannot be called")
+            raise InputError(
+                f"{section}.factory={name} is of type {type(self._function).__name__}, which cannot be called"
+            )
 
     def takes(self, parameter: str) -> bool:
         """Whether the function has a parameter of that name."""

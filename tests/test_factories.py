@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from podmeta.factories import import_own_module
+from podmeta.errors import InputError
+from podmeta.factories import Factory, import_own_module
 
 PROGRAM = """
 import sys
@@ -55,3 +56,22 @@ def test_a_module_that_is_nowhere_cannot_be_imported(folder):
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         import_own_module("no_such_module")
     assert sys.path[-1] == str(folder)
+
+
+@pytest.mark.parametrize("section", ["learner", "environment", "outer"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("parts:number", "=parts:number is of type int, which cannot be called"),
+        ("parts:os", "=parts:os is of type module, which cannot be called"),
+        ("parts:absent", "=parts:absent: parts has no absent"),
+        ("parts", "='parts' names no function: write it as my_module:make"),
+        (":number", "=':number' names no function: write it as my_module:make"),
+    ],
+)
+def test_what_cannot_be_called_is_refused_in_one_line(folder, section, name, said):
+    (folder / "parts.py").write_text("import os\nnumber = 3\n", encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        Factory(section, name, {})
+    sys.modules.pop("parts", None)
+    assert str(raised.value) == f"{section}.factory{said}"

@@ -51,7 +51,7 @@ def test_boxes_are_taken_flat_and_bytes_are_shown_as_they_are(make, begin):
         ("no_such_module:make_env", {}, "no_such_module cannot be imported .*PYTHONPATH"),
         (f"{FACTORIES}.no_such_module:make_env", {}, "no_such_module cannot be imported .*PYTHONPATH"),
         (f"{FACTORIES}:no_such_name", {}, "factories has no no_such_name"),
-        (f"{FACTORIES}:NOT_CALLABLE", {}, "is a int, which cannot be called"),
+        (f"{FACTORIES}:NOT_CALLABLE", {}, "is of type int, which cannot be called"),
         (f"{FACTORIES}:not_an_environment", {}, r"returned a str, but must return a dm_env\.Environment"),
         (
             f"{FACTORIES}:Unspecified",
