@@ -53,7 +53,7 @@ def test_a_run_without_a_good_checkpoint_is_not_begun_anew_by_itself(podmeta, co
     assert all(checkpoint.name in said for checkpoint in checkpoints)
     assert "choose another run_dir" in said
     assert (path / "metrics.jsonl").read_bytes() == metrics
-    said = podmeta.fails(1, "evaluate", f"run={path}")
+    said = podmeta.fails(2, "evaluate", f"run={path}")
     assert "no checkpoint" in said
 
 
