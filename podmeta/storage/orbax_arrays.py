@@ -110,7 +110,7 @@ def _orbax() -> Iterator[ocp.Checkpointer]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        # Compressing takes half of a write's time, and makes numbers of a training a tenth smaller at most.
+        # Compressing takes 40% of Orbax's CPU time, and makes random floats 8% smaller.
         handler = ocp.PyTreeCheckpointHandler(use_compression=False, multiprocessing_options=alone)
         with ocp.Checkpointer(handler, multiprocessing_options=alone) as orbax:
             yield orbax
